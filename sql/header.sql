@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION theazo CASCADE" to load this file. \quit

@@ -1,0 +1,204 @@
+-- run.sql: sandboxes, and the partitioned tables of the one path.
+--
+-- Partitioned parents carry CHECKs, row triggers and policies, but no primary key, unique
+-- constraint, index or foreign key: pg_dump restores a partition and then adds its keys, which
+-- collides with what the parent made. theazo_internal.partition_make() gives each partition its own.
+-- run and event are partitioned by their id; what belongs to a run by root_id, the part of
+-- the run's id after the prefix (or of their own id), so a run's rows lie together.
+
+CREATE TABLE theazo_data.sandbox (
+	platform_id		theazo.id NOT NULL,
+	id				theazo.id NOT NULL,					-- sbx_
+	session_id		theazo.id NOT NULL,
+	agent_id		theazo.id NOT NULL,
+	user_id			text NOT NULL,
+	environment		text NOT NULL,
+	provider		text NOT NULL,						-- as shown: theazo when managed
+	provider_name	text,								-- provider row, null when managed
+	adapter			text NOT NULL,						-- local, webhook
+	managed			boolean NOT NULL,
+	external_id		text,								-- the provider's id
+	status			text NOT NULL DEFAULT 'creating',
+	isolation		text,								-- local: full, namespaces
+	worker_slot		integer,							-- local: dispatcher that holds it
+	incarnation		bigint,								-- local: of that dispatcher
+	started_at		timestamptz,
+	billed_until	timestamptz,						-- end of the last closed interval
+	billed_seconds	bigint NOT NULL DEFAULT 0,			-- sum of all intervals so far
+	paused_seconds	numeric NOT NULL DEFAULT 0,
+	paused_at		timestamptz,
+	destroy_attempts integer NOT NULL DEFAULT 0,
+	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	ended_at		timestamptz,
+	CONSTRAINT sandbox_pkey PRIMARY KEY (platform_id, id),
+	CONSTRAINT sandbox_status_check CHECK (status IN ('creating', 'ready', 'paused', 'destroying', 'destroyed', 'lost', 'failed', 'unknown'))
+);
+CREATE INDEX sandbox_agent_id_idx ON theazo_data.sandbox (platform_id, agent_id);
+CREATE INDEX sandbox_live_idx ON theazo_data.sandbox (status, billed_until)
+	WHERE status IN ('creating', 'ready', 'paused', 'destroying');
+
+CREATE TABLE theazo_data.run (
+	platform_id		theazo.id NOT NULL,
+	id				theazo.id NOT NULL,					-- run_
+	session_id		theazo.id NOT NULL,
+	agent_id		theazo.id NOT NULL,
+	user_id			text NOT NULL,
+	environment		text NOT NULL,						-- live, test
+	kind			text NOT NULL,						-- exec, file_write, file_read, file_list, metrics
+	status			text NOT NULL DEFAULT 'queued',
+	language		text,
+	provider		text NOT NULL,
+	timeout_ms		integer NOT NULL,
+	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started_at		timestamptz,
+	ended_at		timestamptz,
+	exit_code		integer,
+	cost			bigint NOT NULL DEFAULT 0,			-- millionths of a cent
+	trace_id		theazo.id,
+	error_sqlstate	text,
+	error_code		text,								-- REST code
+	error_message	text,
+	error_hint		text,
+	outcome_unknown	boolean NOT NULL DEFAULT false,
+	cancel_requested boolean NOT NULL DEFAULT false,
+	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics')),
+	CONSTRAINT run_status_check CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
+) PARTITION BY RANGE (id);
+
+CREATE TABLE theazo_data.run_payload (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,				-- of the run
+	input			jsonb NOT NULL DEFAULT '{}',
+	content			bytea,
+	result			jsonb,
+	result_content	bytea
+) PARTITION BY RANGE (root_id);
+
+CREATE TABLE theazo_data.effect (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,
+	id				theazo.id NOT NULL,					-- eff_; idempotency key of every attempt
+	kind			text NOT NULL,						-- area.verb, no CHECK: an unknown one is held
+	adapter			text NOT NULL,
+	contract		smallint NOT NULL DEFAULT 1,
+	state			text NOT NULL DEFAULT 'queued',
+	step			smallint NOT NULL DEFAULT 0,
+	attempt			integer NOT NULL DEFAULT 0,
+	max_attempts	integer NOT NULL DEFAULT 1,
+	due_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	deadline		timestamptz,						-- nothing is sent after this
+	timeout_ms		integer NOT NULL DEFAULT 30000,		-- of one call
+	affinity		integer,							-- dispatcher slot that must carry it
+	incarnation		bigint,								-- of the worker that claimed it
+	claimed_at		timestamptz,
+	lease_until		timestamptz,
+	sent_at			timestamptz,
+	finished_at		timestamptz,
+	instance		text NOT NULL,						-- system identifier : database oid
+	run_id			theazo.id,
+	session_id		theazo.id,
+	agent_id		theazo.id,
+	sandbox_id		theazo.id,
+	provider_name	text,								-- provider row; null: the operator's
+	cancel_requested boolean NOT NULL DEFAULT false,
+	error_code		text,
+	error_message	text,
+	held_reason		text,
+	CONSTRAINT effect_state_check CHECK (state IN ('queued', 'claimed', 'sent', 'done', 'failed', 'unknown', 'held', 'cancelled'))
+) PARTITION BY RANGE (root_id);
+
+CREATE TABLE theazo_data.effect_payload (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,
+	id				theazo.id NOT NULL,					-- of the effect
+	request			jsonb NOT NULL,
+	content			bytea,
+	step_state		jsonb,
+	result			jsonb
+) PARTITION BY RANGE (root_id);
+
+CREATE TABLE theazo_data.charge (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,
+	id				theazo.id NOT NULL,					-- chg_, derived from its cause
+	environment		text NOT NULL,
+	session_id		theazo.id,
+	agent_id		theazo.id,
+	run_id			theazo.id,
+	user_id			text,
+	effect_id		theazo.id,
+	sandbox_id		theazo.id,
+	item			text NOT NULL,						-- compute.second, agent.fee, ...
+	quantity		numeric NOT NULL,
+	amount			bigint NOT NULL,					-- millionths of a cent
+	currency		text NOT NULL DEFAULT 'usd',
+	payer			text NOT NULL,						-- theazo, provider
+	provider		text,
+	model			text,
+	estimated		boolean NOT NULL DEFAULT false,
+	interval_start	timestamptz,
+	interval_end	timestamptz,
+	occurred_at		timestamptz NOT NULL,
+	CONSTRAINT charge_payer_check CHECK (payer IN ('theazo', 'provider'))
+) PARTITION BY RANGE (root_id);
+
+CREATE TABLE theazo_data.log (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,
+	id				theazo.id NOT NULL,					-- log_
+	environment		text NOT NULL,
+	occurred_at		timestamptz NOT NULL,
+	level			text NOT NULL,
+	source			text NOT NULL,
+	session_id		theazo.id,
+	agent_id		theazo.id,
+	run_id			theazo.id,
+	user_id			text,
+	provider		text,
+	trace_id		theazo.id,
+	message			text NOT NULL,
+	metadata		jsonb,
+	CONSTRAINT log_level_check CHECK (level IN ('debug', 'info', 'warn', 'error')),
+	CONSTRAINT log_source_check CHECK (source IN ('agent', 'system', 'provider', 'model'))
+) PARTITION BY RANGE (root_id);
+
+-- The row with no parent_id is the trace itself.
+CREATE TABLE theazo_data.span (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,
+	id				theazo.id NOT NULL,					-- spn_ (tr_ for the trace row)
+	trace_id		theazo.id NOT NULL,
+	parent_id		theazo.id,
+	environment		text NOT NULL,
+	session_id		theazo.id,
+	agent_id		theazo.id,
+	run_id			theazo.id,
+	name			text NOT NULL,
+	status			text NOT NULL,
+	started_at		timestamptz NOT NULL,
+	ended_at		timestamptz,
+	attributes		jsonb NOT NULL DEFAULT '{}',
+	CONSTRAINT span_status_check CHECK (status IN ('running', 'completed', 'failed'))
+) PARTITION BY RANGE (root_id);
+
+-- Operator's prices, laid over theazo_internal.price_book(). platform_id: the operator platform, or one platform.
+CREATE TABLE theazo_data.price (
+	platform_id		theazo.id NOT NULL,
+	item			text NOT NULL,
+	valid_from		timestamptz NOT NULL,
+	amount			numeric NOT NULL,					-- millionths of a cent per unit
+	unit			text NOT NULL,
+	currency		text NOT NULL DEFAULT 'usd',
+	CONSTRAINT price_pkey PRIMARY KEY (platform_id, item, valid_from),
+	CONSTRAINT price_amount_check CHECK (amount >= 0)
+);
+
+-- What the machine offers for local sandboxes, written by dispatchers at start.
+CREATE TABLE theazo_data.preflight (
+	platform_id		theazo.id NOT NULL,					-- the operator platform
+	instance		text NOT NULL,
+	mode			text NOT NULL,
+	checks			jsonb NOT NULL,						-- [{name, ok, found, hint}]
+	checked_at		timestamptz NOT NULL,
+	CONSTRAINT preflight_pkey PRIMARY KEY (platform_id, instance)
+);

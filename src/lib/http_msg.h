@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * http_msg.h
+ *	  The request and response nouns that adapters and the HTTP engine share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_HTTP_MSG_H
+#define TZ_HTTP_MSG_H
+
+#include "lib/buf.h"
+
+#define TZ_HTTP_HEADERS_MAX 32
+
+typedef struct TzHttpHeader
+{
+	char	   *name;			/* malloc'ed, owned by the message */
+	char	   *value;
+	bool		secret;			/* wiped before free, never printed */
+} TzHttpHeader;
+
+typedef struct TzHttpRequest
+{
+	const char *method;			/* static string: "GET", "POST", "PUT", "DELETE" */
+	TzBuf		url;
+	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX];
+	int			nheaders;
+	TzBuf		body;			/* may be empty; the signed bytes are these bytes */
+	int			timeout_ms;		/* total; must be > 0 */
+	int			connect_timeout_ms; /* 0: engine's default */
+	size_t		max_response;	/* body ceiling in bytes; must be > 0 */
+	bool		allow_http;		/* plain http allowed for this endpoint */
+	bool		allow_private;	/* private addresses allowed for this endpoint */
+} TzHttpRequest;
+
+typedef struct TzHttpResponse
+{
+	int			status;			/* 0 when no answer came */
+	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX];	/* names in lower case */
+	int			nheaders;
+	TzBuf		body;
+	TzErr		err;			/* err.status != TZ_OK: transport failed */
+	bool		maybe_sent;		/* request bytes may have reached the peer */
+	int64_t		total_us;
+} TzHttpResponse;
+
+extern void tz_http_request_init(TzHttpRequest *req, size_t max_body);
+extern void tz_http_request_free(TzHttpRequest *req);
+/* Copies both strings. Refuses CR, LF and NUL in either (TZ_BAD_INPUT). */
+extern TzStatus tz_http_request_header(TzHttpRequest *req, const char *name,
+									   const char *value, bool secret, TzErr *err);
+extern void tz_http_response_init(TzHttpResponse *res, size_t max_body);
+extern void tz_http_response_free(TzHttpResponse *res);
+/* Value of a header (name in lower case), or NULL. */
+extern const char *tz_http_response_header(const TzHttpResponse *res, const char *name);
+
+#endif							/* TZ_HTTP_MSG_H */
