@@ -1,0 +1,207 @@
+# theazo: build, install, test. `make help` lists the targets.
+#
+# Targets that only run scripts work before the server's development package is
+# there (make deps installs it), so PGXS is included for the build goals only.
+
+EXTVERSION = 0.1.0
+EXTENSION = theazo
+MODULE_big = theazo
+PG_CONFIG ?= pg_config
+# Bitcode would need the matching clang and doubles the build time for nothing we use.
+override with_llvm = no
+
+# ---------------------------------------------------------------------------
+# What the extension is made of
+# ---------------------------------------------------------------------------
+# src/sandbox/init is not linked into the server: it is PID 1 of a sandbox, a static program of its own.
+MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit worker
+SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
+OBJS = $(SRCS:.c=.o)
+# Plain C without the server: what unit tests and fuzzers link.
+PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c))
+INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c src/sandbox/wire.c))
+INIT = theazo-init
+
+# The install script: an explicit order, grants last.
+SQL_FILES = sql/header.sql \
+	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql event.sql) \
+	$(addprefix sql/api/,clib.sql base.sql partition.sql event.sql charge.sql \
+		log.sql effect.sql compute.sql tenant.sql session.sql provider.sql \
+		secret.sql definition.sql agent.sql run.sql keeper.sql operator.sql) \
+	sql/schema/grants.sql
+
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+
+# ---------------------------------------------------------------------------
+# Flags
+# ---------------------------------------------------------------------------
+# Pause points (test/README.md) are compiled in for every build against a private server tree.
+PAUSE_POINTS ?= $(if $(findstring /.build/,$(PG_CONFIG)),1,0)
+WERROR ?= 0
+
+WARN_FLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
+PG_CPPFLAGS = -Isrc -MMD -MP
+# Exactly the marked symbols leave the library, on every version.
+PG_CFLAGS = -std=gnu11 $(WARN_FLAGS) -Wno-declaration-after-statement \
+	-fvisibility=hidden -D'PGDLLEXPORT=__attribute__((visibility("default")))'
+ifeq ($(PAUSE_POINTS),1)
+PG_CPPFLAGS += -DTHEAZO_PAUSE_POINTS
+endif
+ifeq ($(WERROR),1)
+PG_CFLAGS += -Werror
+INIT_WERROR = -Werror
+endif
+SHLIB_LINK = -lcurl -lcrypto -ljansson -lm
+INIT_CFLAGS = -O2 -g -std=gnu11 $(WARN_FLAGS) $(INIT_WERROR) -fstack-protector-strong -D_GNU_SOURCE
+
+EXTRA_CLEAN = $(INIT) .build/unit .build/fuzz .build/flags $(SRCS:.c=.d)
+NO_INSTALLCHECK = 1
+
+# ---------------------------------------------------------------------------
+# Targets
+# ---------------------------------------------------------------------------
+SCRIPT_GOALS = installcheck unit fuzz chaos lint bench deps demo check \
+	check-versions help pgtree
+GOALS = $(or $(MAKECMDGOALS),all)
+
+.PHONY: $(SCRIPT_GOALS)
+
+# First rule of the file, so that a bare `make` builds.
+all:
+
+ifneq ($(filter-out $(SCRIPT_GOALS) unit-build fuzz-build,$(GOALS)),)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error $(PG_CONFIG) does not work: run `make deps`, or set PG_CONFIG)
+endif
+include $(PGXS)
+
+all: $(INIT)
+
+install: install-init
+.PHONY: install-init
+install-init: $(INIT) installdirs
+	$(INSTALL_PROGRAM) $(INIT) '$(DESTDIR)$(pkglibdir)/$(INIT)'
+
+uninstall: uninstall-init
+.PHONY: uninstall-init
+uninstall-init:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(INIT)'
+
+# Objects are rebuilt when the compiler, its flags or the server change.
+BUILD_FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(VERSION)
+.build/flags: FORCE
+	@mkdir -p .build
+	@printf '%s\n' $(call shell_quote,$(BUILD_FLAGS)) | cmp -s - $@ || \
+		printf '%s\n' $(call shell_quote,$(BUILD_FLAGS)) > $@
+FORCE:
+.PHONY: FORCE
+shell_quote = '$(subst ','\'',$(1))'
+$(OBJS): .build/flags
+endif
+
+# PGXS brings a `check` of its own, so ours is defined only where that is not included.
+ifneq ($(filter check,$(GOALS))$(if $(PGXS),,y),)
+check: deps
+	@test/run/check.sh all
+endif
+
+SQL_MISSING = $(filter-out $(wildcard $(SQL_FILES)),$(SQL_FILES))
+$(EXTENSION)--$(EXTVERSION).sql: $(wildcard $(SQL_FILES)) Makefile
+	$(if $(SQL_MISSING),@echo 'warning: not there yet: $(SQL_MISSING)' >&2)
+	@rm -f $@.tmp
+	@for f in $(wildcard $(SQL_FILES)); do \
+		printf '\n-- ---- %s ----\n' "$$f"; cat "$$f" || exit 1; done | \
+		sed '1d' > $@.tmp
+	@mv $@.tmp $@
+
+$(INIT): $(INIT_SRCS) $(wildcard src/sandbox/init/*.h src/sandbox/*.h src/lib/*.h) Makefile
+	$(if $(filter src/sandbox/init/%,$(INIT_SRCS)),\
+		$(CC) $(INIT_CFLAGS) -Isrc -static -o $@ $(INIT_SRCS),\
+		@echo 'warning: src/sandbox/init is not there yet' >&2; printf '#!/bin/false\n' > $@)
+
+# --- tests without a server: ASan and UBSan, cmocka ------------------------
+UNIT_CC ?= gcc
+UNIT_FLAGS = -std=gnu11 -g -O1 $(WARN_FLAGS) -Werror -D_GNU_SOURCE -DTHEAZO_UNIT -Isrc -Itest/unit -MMD -MP \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+PLAIN_LIBS = -lcurl -lcrypto -ljansson -lm
+UNIT_TESTS = $(patsubst test/unit/%.c,.build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
+UNIT_OBJS = $(patsubst %.c,.build/unit/obj/%.o,$(PLAIN_SRCS) $(wildcard test/unit/lib_*.c))
+
+.build/unit/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(UNIT_CC) $(UNIT_FLAGS) -c -o $@ $<
+.build/unit/libplain.a: $(UNIT_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+.build/unit/test_%: test/unit/test_%.c .build/unit/libplain.a
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $< .build/unit/libplain.a -lcmocka $(PLAIN_LIBS)
+.PHONY: unit-build
+unit-build: $(UNIT_TESTS) $(INIT)
+
+# --- fuzzers: libFuzzer ------------------------------------------------------
+FUZZ_CC ?= clang
+FUZZ_FLAGS = -std=gnu11 -g -O1 $(WARN_FLAGS) -Werror -D_GNU_SOURCE -DTHEAZO_UNIT -Isrc -Itest/fuzz -MMD -MP \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZERS = $(patsubst test/fuzz/%.c,.build/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+FUZZ_OBJS = $(patsubst %.c,.build/fuzz/obj/%.o,$(PLAIN_SRCS))
+
+.build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+.build/fuzz/libplain.a: $(FUZZ_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+.build/fuzz/fuzz_%: test/fuzz/fuzz_%.c .build/fuzz/libplain.a
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< .build/fuzz/libplain.a $(PLAIN_LIBS)
+.PHONY: fuzz-build
+fuzz-build: $(FUZZERS)
+
+-include $(OBJS:.o=.d) $(UNIT_OBJS:.o=.d) $(FUZZ_OBJS:.o=.d)
+
+# --- scripts -----------------------------------------------------------------
+deps:
+	@test/run/deps.sh
+
+pgtree:
+	@test/run/pgtree.sh
+
+installcheck:
+	@test/run/check.sh regress isolation tap
+
+unit:
+	@test/run/check.sh unit
+
+fuzz:
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} test/run/check.sh fuzz
+
+chaos:
+	@THEAZO_CHAOS=$${THEAZO_CHAOS:-30} test/run/check.sh chaos
+
+lint:
+	@test/run/check.sh lint
+
+check-versions: deps
+	@THEAZO_VERSIONS_FULL=1 test/run/check.sh versions
+
+bench:
+	@test/run/bench.sh
+
+demo: deps
+	@test/run/demo.sh
+
+help:
+	@echo 'make all             build theazo.so, theazo-init and the install script'
+	@echo 'make install         install into the server of PG_CONFIG'
+	@echo 'make deps            fetch and install what building and testing need (root), or say what is missing'
+	@echo 'make demo            private server, a real agent job, its result'
+	@echo 'make check           everything, on 15, and the core of it on 17 and 18'
+	@echo 'make check-versions  the full lists on 15, 17 and 18, with counts'
+	@echo 'make installcheck    regress, isolation and TAP (TESTS="a b" names some)'
+	@echo 'make unit            tests without a server, under ASan and UBSan'
+	@echo 'make fuzz            fuzzers, FUZZ_SECONDS=60 each'
+	@echo 'make chaos           random kills, THEAZO_CHAOS=30 of them'
+	@echo 'make lint            format, include directions, grants, search paths, docs'
+	@echo 'make bench           ratios against references, in one run'
+	@echo 'make pgtree          private relocatable copy of the server in .build/pg15'
+	@echo 'make clean'
