@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * txn.h
+ *	  A worker's transactions: the one order of begin and end.
+ *
+ * Include after postgres.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_TXN_H
+#define TZ_TXN_H
+
+/*
+ * Opens a transaction with SPI connected, a snapshot pushed and the user
+ * switched to theazo_worker. activity is what pg_stat_activity shows: a literal,
+ * no values. Statements are cancelled (57014) after timeout_ms, 0 for never.
+ */
+extern void tz_txn_begin(const char *activity, int timeout_ms);
+extern void tz_txn_commit(void);
+
+/* The same, and nobody waits for the result: the commit record may be lost in a crash. */
+extern void tz_txn_commit_lazy(void);
+
+/* Rolls back whatever is open; harmless when nothing is. */
+extern void tz_txn_abort(void);
+
+
+#endif							/* TZ_TXN_H */
