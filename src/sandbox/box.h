@@ -38,11 +38,20 @@ typedef struct TzBoxPreflight
 	TzBoxMode	mode;
 	int			nchecks;
 	TzBoxCheck	checks[TZ_BOX_CHECKS_MAX];
+	unsigned	flags;			/* TZ_BOX_WITHOUT_...: what this machine lacks; copy to TzBoxConfig.flags */
+	char		cgroup[256];	/* delegated cgroup v2 directory, empty when none; copy to TzBoxConfig.cgroup */
+	TzErr		err;			/* mode none: what to tell the user */
 } TzBoxPreflight;
+
+/* Found by the preflight, obeyed by tz_box_create. */
+#define TZ_BOX_WITHOUT_PROC 1			/* /proc cannot be mounted: commands see an empty one */
+#define TZ_BOX_WITHOUT_DISABLE_USERNS 2 /* the filter alone refuses nested user namespaces */
 
 extern const char *tz_box_mode_name(TzBoxMode mode);	/* "full", "namespaces", "none" */
 /* Runs the isolation program once for real with a trivial command. Blocks up to 5 s. */
 extern void tz_box_preflight(const char *init_path, const char *bwrap_path, TzBoxPreflight *out);
+/* The check of that name ("python3", "node", "go", "bash", "sh": runtimes inside the box), or NULL. */
+extern const TzBoxCheck *tz_box_preflight_check(const TzBoxPreflight *pf, const char *name);
 
 typedef struct TzBoxConfig
 {
@@ -56,8 +65,10 @@ typedef struct TzBoxConfig
 	int			open_files;
 	int			cpu_seconds;	/* per process, 0 = none */
 	bool		network;		/* relay on 127.0.0.1:3128 inside; the parent decides per CONNECT */
-	const char *const *env;		/* "NAME=value", n entries: every command gets these */
+	const char *const *env;		/* "NAME=value", n entries: every command gets these; copied */
 	int			nenv;
+	unsigned	flags;			/* of the preflight */
+	const char *cgroup;			/* of the preflight; NULL or empty: memory by sampling */
 } TzBoxConfig;
 
 typedef struct TzBox TzBox;
@@ -70,6 +81,12 @@ typedef struct TzBoxExec
 	int			nenv;
 	const char *cwd;			/* relative to /workspace, or NULL */
 	TzSlice		stdin_data;
+	/*
+	 * Program text, or empty. The init stores it under code_name ("main.py") outside /workspace for as long
+	 * as the command runs, and the argv element "{code}" becomes its path.
+	 */
+	TzSlice		code;
+	const char *code_name;
 	int			timeout_ms;
 	size_t		max_output;		/* per stream, then the command is killed and truncated is set */
 } TzBoxExec;
@@ -86,7 +103,7 @@ typedef struct TzBoxEntry
 typedef struct TzBoxResult
 {
 	TzErr		err;			/* TZ_OK, or why the operation failed */
-	int			exit_code;		/* 128 + signal when killed */
+	int			exit_code;		/* 128 + signal when killed, 124 when timed out, 127 when argv[0] is missing */
 	bool		timed_out;
 	bool		out_of_memory;
 	bool		truncated;
@@ -123,16 +140,28 @@ extern TzStatus tz_box_exec(TzBox *box, const TzBoxExec *exec, TzBoxDone done, v
 							uint32_t *op, TzErr *err);
 /* Kills the command of this operation and all its descendants; done still comes. */
 extern void tz_box_cancel(TzBox *box, uint32_t op);
+/*
+ * Paths of the file calls are below /workspace: "a/b", "/a/b" and "/workspace/a/b" are the same file. "..",
+ * and links that lead out of /workspace, are refused with TZ_BAD_INPUT; missing files are TZ_NOT_FOUND, and
+ * what is over a size or full is TZ_TOO_LARGE. content is copied.
+ */
 extern TzStatus tz_box_write(TzBox *box, const char *path, TzSlice content,
 							 TzBoxDone done, void *arg, TzErr *err);
 extern TzStatus tz_box_read(TzBox *box, const char *path, size_t max,
 							TzBoxDone done, void *arg, TzErr *err);
+/* A missing directory is an empty list. */
 extern TzStatus tz_box_list(TzBox *box, const char *path, TzBoxDone done, void *arg, TzErr *err);
+/* One entry (nentries == 1), or TZ_NOT_FOUND. */
+extern TzStatus tz_box_stat(TzBox *box, const char *path, TzBoxDone done, void *arg, TzErr *err);
+/* A file or an empty directory; TZ_NOT_FOUND when it is not there. */
+extern TzStatus tz_box_delete(TzBox *box, const char *path, TzBoxDone done, void *arg, TzErr *err);
 extern TzStatus tz_box_pause(TzBox *box, bool stop, TzBoxDone done, void *arg, TzErr *err);
 extern TzStatus tz_box_metrics(TzBox *box, TzBoxDone done, void *arg, TzErr *err);
 /* Carries a granted connection: upstream is a connected, non-blocking socket the box takes over. */
 extern void tz_box_connect_allow(TzBox *box, uint32_t conn, int upstream_fd);
 extern void tz_box_connect_deny(TzBox *box, uint32_t conn, const char *reason);
+/* The init's view of running commands, for tests and views. */
+extern int	tz_box_running(const TzBox *box);
 /* Kills everything inside, waits for the processes to be gone (bounded), frees. Pending operations get TZ_CANCELLED. */
 extern void tz_box_destroy(TzBox *box);
 /* Deadlines: ms until tz_box_tick wants to be called, -1 never. */
