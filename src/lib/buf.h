@@ -29,6 +29,7 @@ typedef struct TzBuf
 	size_t		cap;
 	size_t		max;			/* ceiling on len, fixed at init */
 	TzStatus	status;			/* sticky: first failure */
+	bool		secret;			/* old memory is zeroed when it grows or goes */
 } TzBuf;
 
 extern TzSlice tz_slice(const char *data, size_t len);
@@ -37,6 +38,8 @@ extern bool tz_slice_eq(TzSlice a, TzSlice b);
 extern bool tz_slice_eq_cstr(TzSlice a, const char *s);
 
 extern void tz_buf_init(TzBuf *buf, size_t max);
+extern void tz_buf_init_secret(TzBuf *buf, size_t max);	/* for plaintext and keys */
+extern TzStatus tz_buf_reserve(TzBuf *buf, size_t more);	/* room for more bytes after len */
 extern TzStatus tz_buf_append(TzBuf *buf, const void *data, size_t len);
 extern TzStatus tz_buf_append_cstr(TzBuf *buf, const char *s);
 extern TzStatus tz_buf_append_byte(TzBuf *buf, char c);
