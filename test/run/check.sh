@@ -1,0 +1,124 @@
+#!/bin/bash
+# Runs suites and ends with one line of counts.
+#
+#	check.sh all | versions | SUITE...	(suites: see suites.sh)
+#
+# Servers refuse root, so as root everything runs in a scratch copy of the tree
+# that belongs to an unprivileged account; for anybody else likewise in a copy,
+# so that what is tested is what is in the tree and nothing stale. Output of a
+# failed run is kept in .build/failed.
+set -eu
+cd "$(dirname "$0")/../.."
+. test/run/lib.sh
+
+mkdir -p .build
+counts=$PWD/.build/counts-all
+: > "$counts"
+export THEAZO_COUNTS=$counts
+started=$(date +%s)
+
+scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/theazo-check.XXXXXX")
+trap 'rm -rf --one-file-system "$scratch"' EXIT
+rc=0
+
+# here MAJOR SUITE...: in the scratch copy, on the machine's own version.
+here() {
+	chmod 755 "$scratch"
+	if [ ! -f "$scratch/tree/Makefile" ]; then
+		copy_tree "$scratch/tree"
+		mkdir -p "$scratch/home"
+		if is_root; then
+			need_test_user
+			chown -R "$TEST_USER:$(id -gn "$TEST_USER")" "$scratch/tree" "$scratch/home"
+		fi
+	fi
+	local status=0
+	TEST_HOME="$scratch/home" as_test_user "$scratch/tree/test/run/suites.sh" "$@" || status=$?
+	cat "$scratch/tree/.build/counts" >> "$counts" || echo "suites 0 1 0" >> "$counts"
+	if [ "$status" != 0 ]; then
+		rc=1
+		rm -rf .build/failed
+		mkdir -p .build/failed
+		cp -r "$scratch/tree/.build/out/." .build/failed/ || true
+		echo "   output is in .build/failed"
+	fi
+}
+
+# Attacks on a sandbox need root for the half of their modes that root has.
+as_root_too() {
+	if is_root && [ -x test/box/run.sh ]; then
+		local log=$scratch/box-root.log p f s status=0
+		say "sandbox attacks as root"
+		(cd "$scratch/tree" && timeout 900 test/box/run.sh) > "$log" 2>&1 || status=$?
+		p=$(grep -E '^ok ' "$log" | grep -v -c '# SKIP' || true)
+		s=$(grep -E -c '^ok .*# SKIP' "$log" || true)
+		f=$(grep -E -c '^not ok ' "$log" || true)
+		if [ "$status" != 0 ] && [ "$f" = 0 ]; then
+			f=1
+		fi
+		if [ "$f" != 0 ]; then
+			rc=1
+			tail -n 60 "$log"
+		fi
+		echo "box-root $p $f $s" >> "$counts"
+		printf '   box-root: %d passed, %d failed, %d skipped\n' "$p" "$f" "$s"
+	fi
+}
+
+versions() {
+	test/run/versions.sh run "$@" || rc=1
+}
+
+# The same lists on each version must give the same counts.
+compare_versions() {
+	local suite ref n got
+	say "counts by version (passed failed skipped)"
+	for suite in "$@"; do
+		ref=$(awk -v s="$suite-15" '$1 == s { print $2, $3, $4 }' "$counts" | tail -n 1)
+		printf '   %-10s 15: %s' "$suite" "$ref"
+		for n in $MAJORS; do
+			got=$(awk -v s="$suite-$n" '$1 == s { print $2, $3, $4 }' "$counts" | tail -n 1)
+			printf '   %s: %s' "$n" "$got"
+			if [ "$got" != "$ref" ]; then
+				printf ' (differs)'
+				echo "equal-$suite-$n 0 1 0" >> "$counts"
+				rc=1
+			fi
+		done
+		echo
+	done
+}
+
+case ${1:-} in
+	all)
+		here 15 lint unit fuzz regress isolation tap
+		as_root_too
+		versions regress isolation tap-core
+		compare_versions regress isolation
+		;;
+	versions)
+		here 15 regress isolation tap
+		versions regress isolation tap
+		compare_versions regress isolation tap
+		;;
+	'')
+		die "usage: check.sh all | versions | SUITE..."
+		;;
+	*)
+		here 15 "$@"
+		;;
+esac
+
+passed=$(awk '{ n += $2 } END { print n + 0 }' "$counts")
+failed=$(awk '{ n += $3 } END { print n + 0 }' "$counts")
+skipped=$(awk '{ n += $4 } END { print n + 0 }' "$counts")
+say "took $(($(date +%s) - started)) s"
+if [ "$rc" != 0 ] && [ "$failed" = 0 ]; then
+	failed=1
+fi
+if [ "$skipped" != 0 ]; then
+	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+else
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+fi
+[ "$failed" = 0 ]
