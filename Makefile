@@ -61,7 +61,7 @@ NO_INSTALLCHECK = 1
 # Targets
 # ---------------------------------------------------------------------------
 SCRIPT_GOALS = installcheck unit fuzz chaos lint bench deps demo check \
-	check-versions help pgtree
+	check-versions help pgtree indent
 GOALS = $(or $(MAKECMDGOALS),all)
 
 .PHONY: $(SCRIPT_GOALS)
@@ -184,6 +184,10 @@ lint:
 check-versions: deps
 	@THEAZO_VERSIONS_FULL=1 test/run/check.sh versions
 
+# Lays all C files out as lint wants them.
+indent:
+	@find src test -name '*.[ch]' | xargs clang-format -i --style=file
+
 bench:
 	@test/run/bench.sh
 
@@ -202,6 +206,7 @@ help:
 	@echo 'make fuzz            fuzzers, FUZZ_SECONDS=60 each'
 	@echo 'make chaos           random kills, THEAZO_CHAOS=30 of them'
 	@echo 'make lint            format, include directions, grants, search paths, docs'
+	@echo 'make indent          lay C files out by .clang-format'
 	@echo 'make bench           ratios against references, in one run'
 	@echo 'make pgtree          private relocatable copy of the server in .build/pg15'
 	@echo 'make clean'

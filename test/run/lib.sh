@@ -9,6 +9,7 @@ export LC_ALL=C.UTF-8
 umask 022
 
 TEST_USER=${THEAZO_TEST_USER:-theazo-test}
+# shellcheck disable=SC2034
 MAJORS="17 18"
 
 say() {

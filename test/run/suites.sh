@@ -6,8 +6,9 @@
 #
 # Each suite leaves a line "name passed failed skipped" in .build/counts and its
 # output in .build/out. TESTS="a b" limits regress, isolation and TAP to names.
+# shellcheck disable=SC2317  # suites are called by name
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 . test/run/lib.sh
 
 major=$1
@@ -156,7 +157,7 @@ unit() {
 		return
 	fi
 	for t in .build/unit/test_*; do
-		[ -x "$t" ] && [ ! -d "$t" ] || continue
+		if [ ! -x "$t" ]; then continue; fi
 		case $t in *.d) continue ;; esac
 		echo "# $t" >> "$log"
 		THEAZO_INIT="$top/theazo-init" ASAN_OPTIONS=detect_leaks=1 \
@@ -243,10 +244,14 @@ for suite in "$@"; do
 	case $suite in
 		regress) pg_suite regress src/test/regress/pg_regress sql sql ;;
 		isolation) pg_suite isolation src/test/isolation/pg_isolation_regress specs spec ;;
-		# shellcheck disable=SC2046
-		tap) tap_suite tap $(tap_files) ;;
-		# shellcheck disable=SC2046
-		tap-core) tap_suite tap $(tap_core) ;;
+		tap)
+			# shellcheck disable=SC2046
+			tap_suite tap $(tap_files)
+			;;
+		tap-core)
+			# shellcheck disable=SC2046
+			tap_suite tap $(tap_core)
+			;;
 		chaos)
 			if ls test/t/*chaos*.pl > /dev/null 2>&1; then
 				tap_suite chaos test/t/*chaos*.pl

@@ -17,7 +17,7 @@ cd "$(dirname "$0")/../.."
 suite=forky
 second=trixie
 packages="base-files bash dash coreutils sed grep mawk diffutils findutils perl
-	util-linux libc-bin libc6-dev hostname tzdata make gcc tar procps openssl
+	util-linux mount libc-bin libc6-dev hostname tzdata make gcc tar procps openssl
 	libcurl4-openssl-dev libssl-dev libjansson-dev libipc-run-perl
 	bubblewrap python3 nodejs theazo-stub"
 for n in $MAJORS; do
@@ -32,6 +32,7 @@ root=$cache/versions-$key
 
 # The mirror the machine already uses.
 mirror() {
+	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
 		grep -v -i security | head -n 1 | sed 's,/*$,,'
 }
@@ -129,6 +130,7 @@ enter() {
 		ns=(unshare --user --map-root-user --mount --propagation private)
 		user=mapped
 	fi
+	# shellcheck disable=SC2016
 	"${ns[@]}" env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME=/tmp USER=postgres LOGNAME=postgres \
 		TESTS="${TESTS:-}" THEAZO_CHAOS="${THEAZO_CHAOS:-}" \
 		THEAZO_CHAOS_SEED="${THEAZO_CHAOS_SEED:-}" PROVE_FLAGS="${PROVE_FLAGS:-}" \

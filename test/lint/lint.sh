@@ -1,0 +1,235 @@
+#!/bin/bash
+# What must hold for every file and for every object of an installed extension.
+#
+#	lint.sh [BINDIR CONF]	BINDIR: server programs with theazo installed; CONF: its settings
+#
+# Prints "ok - name" or "not ok - name" and what is wrong. Without BINDIR only
+# the files are looked at. Catalog checks are queries in catalog.sql: a row is
+# an offence.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+bindir=${1:-}
+conf=${2:-}
+bad=0
+mapfile -t sources < <(find src -name '*.[ch]' | sort)
+work=$(mktemp -d "${TMPDIR:-/tmp}/theazo-lint.XXXXXX")
+pg=
+
+cleanup() {
+	if [ -n "$pg" ]; then
+		"$bindir/pg_ctl" -D "$work/data" -m fast -w stop > /dev/null 2>&1
+	fi
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+# report NAME FILE: passes when FILE, the list of offences, is empty.
+report() {
+	if [ -s "$2" ]; then
+		echo "not ok - $1"
+		head -n 40 "$2" | sed 's/^/    /'
+		bad=1
+	else
+		echo "ok - $1"
+	fi
+}
+
+c_files() {
+	find src test -name '*.[ch]' | sort
+}
+
+check_format() {
+	local f
+	c_files | while read -r f; do
+		clang-format --style=file --dry-run --Werror "$f" > /dev/null 2>&1 || echo "$f: run clang-format -i"
+	done > "$work/o"
+	report "layout of C files" "$work/o"
+}
+
+# Arrows point down only. worker/ and theazo.c may know everybody.
+check_includes() {
+	awk '
+	BEGIN {
+		may["lib"] = " lib "
+		may["http"] = " http lib "
+		may["adapter"] = " adapter lib "
+		may["sandbox"] = " sandbox lib "
+		may["pg"] = " pg lib "
+		n = split("effect vault audit limit auth stream", up, " ")
+		for (i = 1; i <= n; i++)
+			may[up[i]] = " " up[i] " pg lib "
+		# Rows are decoded into the nouns of the adapter contract.
+		may["effect"] = may["effect"] "adapter "
+	}
+	FNR == 1 {
+		split(FILENAME, part, "/")
+		area = part[2]
+	}
+	match($0, /^#[ \t]*include[ \t]*"[a-z_]+\/[a-z_\/]+\.h"/) {
+		name = $0
+		sub(/^[^"]*"/, "", name)
+		sub(/".*/, "", name)
+		split(name, to, "/")
+		# The event loop is what the host side of a box hangs on.
+		if (area == "sandbox" && name == "http/mux.h")
+			next
+		if (area in may && (to[1] in may || to[1] == "worker") && index(may[area], " " to[1] " ") == 0)
+			print FILENAME ": " name " points up or across"
+	}
+	/^#[ \t]*include[ \t]*"postgres\.h"/ && (area ~ /^(lib|http|adapter|sandbox)$/ || FILENAME ~ /\.h$/) {
+		print FILENAME ": postgres.h does not belong here"
+	}' "${sources[@]}" > "$work/o"
+	report "include directions" "$work/o"
+}
+
+check_banned() {
+	grep -nE '(^|[^A-Za-z0-9_>.])(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gets|system|popen)[ \t]*\(' \
+		"${sources[@]}" | grep -vE ':[0-9]+:[ \t]*(/\*|\*|//)' > "$work/o"
+	report "banned C functions" "$work/o"
+}
+
+# Names of machines, mirrors and private folders do not belong in a repository.
+check_paths() {
+	local hosts='deb[.]debian|security[.]debian|pypi[.]org|pythonhosted|npmjs[.]org|proxy[.]golang|crates[.]io|apt[.]postgresql'
+	grep -rnE "(/root/|/home/[a-z]|/work/|$hosts)" --include='*' \
+		--exclude-dir=.git --exclude-dir=.build --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='theazo-init' \
+		--exclude='lint.sh' . > "$work/o"
+	report "no machine paths, no registry hosts" "$work/o"
+}
+
+check_shell() {
+	if ! command -v shellcheck > /dev/null; then
+		echo 'shellcheck is missing: run make deps' > "$work/o"
+	else
+		find test .ci -type f \( -name '*.sh' -o -path '.ci/run' \) -print0 |
+			xargs -0 shellcheck -x -S warning -f gcc > "$work/o" 2>&1
+	fi
+	report "shell scripts" "$work/o"
+}
+
+# Both ways: what there is is explained, what is explained is there.
+check_errors() {
+	{
+		grep -oE "'T','Z','[0-9]','[0-9]','[0-9]'" src/pg/errors.h | tr -d "',"
+		grep -oE "^X\([A-Z_]+, *TZ[0-9]{3}" src/pg/errors.h | grep -oE 'TZ[0-9]{3}'
+	} | sort -u > "$work/have"
+	grep -oE '^\| *`TZ[0-9]{3}`' docs/errors.md 2> /dev/null | grep -oE 'TZ[0-9]{3}' | sort -u > "$work/told"
+	{
+		comm -23 "$work/have" "$work/told" | sed 's/$/: not in docs\/errors.md/'
+		comm -13 "$work/have" "$work/told" | sed 's/$/: in docs\/errors.md only/'
+		[ -s "$work/have" ] || echo "no codes found in src/pg/errors.h"
+	} > "$work/o"
+	report "docs/errors.md lists every SQLSTATE" "$work/o"
+	# Codes in SQL and C that the list does not have.
+	grep -rnoE "'TZ[0-9]{3}'|\"TZ[0-9]{3}\"" sql src | grep -v 000 | while IFS= read -r line; do
+		code=$(echo "$line" | grep -oE 'TZ[0-9]{3}')
+		grep -qx "$code" "$work/have" || echo "$line"
+	done > "$work/o"
+	report "SQLSTATEs raised are in the list" "$work/o"
+}
+
+check_links() {
+	local f t
+	for f in README.md docs/*.md test/README.md; do
+		[ -f "$f" ] || continue
+		grep -oE '\]\([^)#: ]+' "$f" | sed 's/^](//' | while read -r t; do
+			[ -e "$(dirname "$f")/$t" ] || echo "$f: $t"
+		done
+	done > "$work/o"
+	report "links in the docs" "$work/o"
+}
+
+start_server() {
+	"$bindir/initdb" -D "$work/data" -A trust -N -E UTF8 --no-locale -U postgres > "$work/initdb.log" 2>&1 || return 1
+	{
+		[ -z "$conf" ] || cat "$conf"
+		echo "listen_addresses = ''"
+		echo "unix_socket_directories = '$work'"
+	} >> "$work/data/postgresql.conf"
+	"$bindir/pg_ctl" -D "$work/data" -w -l "$work/server.log" start > /dev/null 2>&1 || return 1
+	pg=yes
+	export PGHOST=$work PGUSER=postgres PGDATABASE=postgres PGOPTIONS='-c client_min_messages=warning'
+	"$bindir/psql" -X -q -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION theazo CASCADE' > "$work/create.log" 2>&1 || return 1
+	# Partitions are the keeper's to make; what it makes is checked as well.
+	for _ in $(seq 1 100); do
+		[ "$("$bindir/psql" -X -q -A -t -c "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'
+			AND relnamespace = 'theazo_data'::regnamespace AND pg_get_expr(relpartbound, oid) <> 'DEFAULT'")" -gt 0 ] && return 0
+		sleep 0.1
+	done
+	echo "    the keeper made no partition in ten seconds"
+	return 1
+}
+
+# One query after the other; a line "-- check: NAME" begins each.
+check_catalog() {
+	local name
+	: > "$work/names"
+	awk -v dir="$work" '/^-- check: / { n++; print substr($0, 11) > (dir "/names"); next }
+		n { print > sprintf("%s/q%03d.sql", dir, n) }' test/lint/catalog.sql
+	local n=0
+	while IFS= read -r name; do
+		n=$((n + 1))
+		"$bindir/psql" -X -q -A -t -v ON_ERROR_STOP=1 -f "$(printf '%s/q%03d.sql' "$work" "$n")" > "$work/o" 2>&1
+		report "$name" "$work/o"
+	done < "$work/names"
+}
+
+# documented FILE QUERY NAME: each name the query gives stands in FILE as `name`.
+documented() {
+	local file=$1 name
+	"$bindir/psql" -X -q -A -t -v ON_ERROR_STOP=1 -c "$2" > "$work/have" 2> "$work/o" || echo "query failed" >> "$work/o"
+	while IFS= read -r name; do
+		grep -qE "\`${name}[\`(]" "$file" 2> /dev/null || echo "$name: not in $file"
+	done < "$work/have" >> "$work/o"
+	[ -s "$work/have" ] || echo "nothing found to document" >> "$work/o"
+	report "$3" "$work/o"
+}
+
+check_docs() {
+	documented docs/reference.md "SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname IN ('theazo', 'theazo_api') ORDER BY 1" "docs/reference.md lists every public function"
+	documented docs/reference.md "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname IN ('theazo', 'theazo_api') AND c.relkind IN ('v', 'm', 'r', 'p') ORDER BY 1" "docs/reference.md lists every view"
+	documented docs/reference.md "SELECT rolname FROM pg_roles WHERE rolname LIKE 'theazo%' ORDER BY 1" "docs/reference.md lists every role"
+	documented docs/settings.md "SELECT name FROM pg_settings WHERE name LIKE 'theazo.%' ORDER BY 1" "docs/settings.md lists every setting"
+	# And nothing that is not there.
+	"$bindir/psql" -X -q -A -t -c "SELECT name FROM pg_settings WHERE name LIKE 'theazo.%'" | sort > "$work/have"
+	grep -oE '^\| *`theazo\.[a-z_]+`' docs/settings.md 2> /dev/null | grep -oE 'theazo\.[a-z_]+' | sort -u > "$work/told"
+	comm -13 "$work/have" "$work/told" > "$work/o"
+	report "docs/settings.md lists nothing else" "$work/o"
+	"$bindir/psql" -X -q -A -t -c "SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname IN ('theazo', 'theazo_api', 'theazo_internal')
+		UNION SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname IN ('theazo', 'theazo_api')" | sort > "$work/have"
+	grep -oE '^\| *`theazo(_api|_internal)?\.[a-z_]+' docs/reference.md 2> /dev/null | grep -oE 'theazo[a-z_]*\.[a-z_]+' | sort -u > "$work/told"
+	comm -13 "$work/have" "$work/told" > "$work/o"
+	report "docs/reference.md lists nothing else" "$work/o"
+}
+
+check_symbols() {
+	nm -D --defined-only "$("$bindir/pg_config" --pkglibdir)/theazo.so" | awk '$2 ~ /[TDBR]/ { print $3 }' |
+		grep -vE '^(theazo_[a-z0-9_]+|pg_finfo_theazo_[a-z0-9_]+|_PG_init|_PG_fini|Pg_magic_func)$' > "$work/o"
+	report "only our names leave the library" "$work/o"
+}
+
+check_format
+check_includes
+check_banned
+check_paths
+check_shell
+check_errors
+check_links
+if [ -n "$bindir" ]; then
+	check_symbols
+	if start_server; then
+		echo "ok - the extension installs"
+		check_catalog
+		check_docs
+	else
+		echo "not ok - the extension installs"
+		tail -n 20 "$work/initdb.log" "$work/server.log" "$work/create.log" 2> /dev/null | sed 's/^/    /'
+		bad=1
+	fi
+fi
+exit "$bad"
