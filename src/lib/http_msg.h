@@ -10,7 +10,8 @@
 
 #include "lib/buf.h"
 
-#define TZ_HTTP_HEADERS_MAX 32
+#define TZ_HTTP_HEADERS_MAX 64
+#define TZ_HTTP_MASKS_MAX 128
 
 typedef struct TzHttpHeader
 {
@@ -25,7 +26,9 @@ typedef struct TzHttpRequest
 	TzBuf		url;
 	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX];
 	int			nheaders;
-	TzBuf		body;			/* may be empty; the signed bytes are these bytes */
+	char	   *masks[TZ_HTTP_MASKS_MAX];	/* values never to be shown; wiped before free */
+	int			nmasks;
+	TzBuf		body;			/* may be empty; wiped before free; the signed bytes are these bytes */
 	int			timeout_ms;		/* total; must be > 0 */
 	int			connect_timeout_ms; /* 0: engine's default */
 	size_t		max_response;	/* body ceiling in bytes; must be > 0 */
@@ -42,6 +45,9 @@ typedef struct TzHttpResponse
 	TzErr		err;			/* err.status != TZ_OK: transport failed */
 	bool		maybe_sent;		/* request bytes may have reached the peer */
 	int64_t		total_us;
+	const TzHttpRequest *request;	/* borrowed: what was asked, for masking its
+									 * secrets; valid as long as the callback runs;
+									 * NULL in tests */
 } TzHttpResponse;
 
 extern void tz_http_request_init(TzHttpRequest *req, size_t max_body);
@@ -49,9 +55,15 @@ extern void tz_http_request_free(TzHttpRequest *req);
 /* Copies both strings. Refuses CR, LF and NUL in either (TZ_BAD_INPUT). */
 extern TzStatus tz_http_request_header(TzHttpRequest *req, const char *name,
 									   const char *value, bool secret, TzErr *err);
+/* A value that messages made from the answer must not show (a credential). */
+extern TzStatus tz_http_request_mask(TzHttpRequest *req, TzSlice value, TzErr *err);
 extern void tz_http_response_init(TzHttpResponse *res, size_t max_body);
 extern void tz_http_response_free(TzHttpResponse *res);
 /* Value of a header (name in lower case), or NULL. */
 extern const char *tz_http_response_header(const TzHttpResponse *res, const char *name);
+
+/* For the engine: adds one raw header line, at most TZ_HTTP_HEADERS_MAX. */
+extern TzStatus tz_http_response_add(TzHttpResponse *res, const char *line, size_t len);
+extern void tz_http_response_clear_headers(TzHttpResponse *res);
 
 #endif							/* TZ_HTTP_MSG_H */

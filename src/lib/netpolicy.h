@@ -17,7 +17,9 @@
  * deny wins over allow; allow wins over the built-in refusal of private,
  * loopback, link-local, unspecified, multicast, carrier-grade NAT,
  * documentation and metadata addresses, in IPv4, IPv6 and every mapped form
- * (::ffff:a.b.c.d, 64:ff9b::/96, 2002::/16, Teredo).
+ * (::ffff:a.b.c.d, 64:ff9b::/96, 2002::/16, Teredo, ISATAP). Metadata, unspecified,
+ * multicast and reserved addresses are opened only by a block that names nothing
+ * but them, so that 0.0.0.0/0 does not.
  */
 typedef struct TzNetPolicy TzNetPolicy;
 

@@ -1,0 +1,468 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.c
+ *	  One libcurl easy handle: options, callbacks, and what its end means.
+ *
+ * Three things are done differently from an ordinary libcurl program.
+ *
+ * The egress policy is asked twice: when a socket is opened, about the resolved
+ * address, and again just before each request, because a kept-alive connection
+ * that one platform was allowed to open must not serve another that was not.
+ *
+ * libcurl repeats a request by itself when a reused connection turns out to be
+ * closed before the first byte of an answer. The peer may have acted on the first
+ * copy, so for everything but GET a second departure is refused; and such
+ * requests use only connections that were idle for a short time, so that this
+ * stays rare.
+ *
+ * "May it have left?" is answered from the departure callback: a request that
+ * never reached it was never written to a connection.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http/transfer.h"
+
+#define HEADER_BYTES_MAX (64 * 1024)
+#define HEADER_LINES_MAX 200
+#define IDLE_SECONDS_ONCE 3L	/* below the 5 s after which common servers hang up */
+#define IDLE_SECONDS_GET 60L
+
+static curl_socket_t on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr);
+static int	on_departure(void *arg, char *peer, char *local, int peer_port, int local_port);
+static size_t on_body(char *data, size_t size, size_t n, void *arg);
+static size_t on_header(char *data, size_t size, size_t n, void *arg);
+static bool header_list_make(TzHttpCall *call);
+static void header_list_free(struct curl_slist *list);
+static void explain(TzHttpCall *call, CURLcode code);
+static void explain_connect(TzHttpCall *call, CURLcode code);
+static bool surely_not_sent(TzHttpCall *call, CURLcode code);
+
+int64_t
+tz_http_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+TzStatus
+tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules, CURLU **out, TzErr *err)
+{
+	CURLU	   *url = curl_url();
+	char	   *scheme = NULL;
+	TzStatus	status = TZ_OK;
+
+	*out = NULL;
+	if (url == NULL)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
+	/* The text itself is not shown: it may carry a password. */
+	if (req->url.len == 0 || memchr(req->url.data, 0, req->url.len) != NULL ||
+		curl_url_set(url, CURLUPART_URL, req->url.data,
+					 CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS) != CURLUE_OK ||
+		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+	{
+		status = tz_err_set(err, TZ_BAD_INPUT, "URL is not valid");
+		tz_err_hint(err, "Give an absolute https URL without user name and password.");
+	}
+	else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
+		status = tz_err_set(err, TZ_REFUSED, "URL scheme is not allowed");
+	else if (strcmp(scheme, "http") == 0 && !rules->allow_http && !req->allow_http)
+		status = tz_err_set(err, TZ_REFUSED, "plain http is not allowed");
+	if (status == TZ_REFUSED)
+		tz_err_hint(err, "Use https, or let the operator set \"theazo.egress_allow_http\".");
+	curl_free(scheme);
+	if (status == TZ_OK)
+		*out = url;
+	else
+		curl_url_cleanup(url);
+	return status;
+}
+
+/* False when memory is short or this libcurl lacks something we rely on. */
+bool
+tz_transfer_prepare(CURL *easy, const TzTransferRules *rules)
+{
+	bool		ok = true;
+
+	ok &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_opensocket) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_departure) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* else the end of a call waits for the thread of its name lookup */
+	ok &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+#endif
+	if (rules->user_agent != NULL)
+		ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, rules->user_agent) == CURLE_OK;
+	/* The system's directory of certificates stays in use beside this bundle. */
+	if (rules->ca_file != NULL && rules->ca_file[0] != '\0')
+		ok &= curl_easy_setopt(easy, CURLOPT_CAINFO, rules->ca_file) == CURLE_OK;
+	return ok;
+}
+
+bool
+tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
+{
+	CURL	   *easy = call->easy;
+	TzHttpRequest *req = &call->req;
+	bool		http = rules->allow_http || req->allow_http;
+	bool		get = strcmp(req->method, "GET") == 0;
+	int			connect_ms = req->connect_timeout_ms > 0 ? req->connect_timeout_ms : rules->connect_timeout_ms;
+	int64_t		left_ms = req->timeout_ms - (tz_http_now_ms() - call->accepted_ms);
+	bool		ok = header_list_make(call);
+
+	if (left_ms < 1)
+		left_ms = 1;
+#if LIBCURL_VERSION_NUM >= 0x075500
+	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, http ? "http,https" : "https") == CURLE_OK;
+#else
+	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+						   (long) (http ? CURLPROTO_HTTP | CURLPROTO_HTTPS : CURLPROTO_HTTPS)) == CURLE_OK;
+#endif
+	ok &= curl_easy_setopt(easy, CURLOPT_CURLU, call->url) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->header_list) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) left_ms) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_ms > 0 ? connect_ms : 5000)) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, get ? IDLE_SECONDS_GET : IDLE_SECONDS_ONCE) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) req->max_response) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HEADERDATA, call) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PRIVATE, call) == CURLE_OK;
+
+	if (req->body.len > 0 || strcmp(req->method, "POST") == 0 || strcmp(req->method, "PUT") == 0)
+	{
+		ok &= curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) req->body.len) == CURLE_OK;
+		ok &= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, req->body.len > 0 ? req->body.data : "") == CURLE_OK;
+	}
+	else
+		ok &= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, req->method) == CURLE_OK;
+	return ok;
+}
+
+void
+tz_transfer_disarm(TzHttpCall *call)
+{
+	if (call->easy != NULL)
+	{
+		/* nothing of this call may be read by the handle's next one */
+		curl_easy_setopt(call->easy, CURLOPT_CURLU, NULL);
+		curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
+		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL);
+		curl_easy_setopt(call->easy, CURLOPT_PRIVATE, NULL);
+	}
+	header_list_free(call->header_list);
+	call->header_list = NULL;
+	curl_url_cleanup(call->url);
+	call->url = NULL;
+}
+
+/* Fills call->res; must run before the easy handle is used again. */
+void
+tz_transfer_finish(TzHttpCall *call, CURLcode code)
+{
+	long		status = 0;
+	curl_off_t	total_us = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &total_us);
+	call->res.status = (int) status;
+	call->res.total_us = (int64_t) total_us;
+	call->res.maybe_sent = call->departures > 0 && !surely_not_sent(call, code);
+	if (code != CURLE_OK || call->stop.status != TZ_OK)
+		explain(call, code);
+	call->res.err.http_status = call->res.status;
+}
+
+/*
+ * A socket for an address that curl resolved, if the policy lets us go there.
+ * curl goes on to the host's next address when this one is refused.
+ */
+static curl_socket_t
+on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	TzHttpCall *call = arg;
+	const TzTransferRules *rules = tz_http_client_rules(call->client);
+
+	if (purpose != CURLSOCKTYPE_IPCXN)
+		return CURL_SOCKET_BAD;
+	if (tz_netpolicy_check(rules->policy, &addr->addr, (socklen_t) addr->addrlen,
+						   rules->allow_private || call->req.allow_private, &call->denied) != TZ_OK)
+		return CURL_SOCKET_BAD;
+	return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+}
+
+/* Just before the request is written, on new and on reused connections. */
+static int
+on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+	TzHttpCall *call = arg;
+	const TzTransferRules *rules = tz_http_client_rules(call->client);
+	struct sockaddr_in6 v6;
+	struct sockaddr_in v4;
+	const struct sockaddr *addr = NULL;
+	socklen_t	len = 0;
+
+	(void) local;
+	(void) peer_port;
+	(void) local_port;
+	if (call->departures > 0 && strcmp(call->req.method, "GET") != 0)
+	{
+		tz_err_set(&call->stop, TZ_UNAVAILABLE, "connection was closed before an answer");
+		return CURL_PREREQFUNC_ABORT;
+	}
+	memset(&v4, 0, sizeof(v4));
+	memset(&v6, 0, sizeof(v6));
+	if (inet_pton(AF_INET, peer, &v4.sin_addr) == 1)
+	{
+		v4.sin_family = AF_INET;
+		addr = (const struct sockaddr *) &v4;
+		len = sizeof(v4);
+	}
+	else if (inet_pton(AF_INET6, peer, &v6.sin6_addr) == 1)
+	{
+		v6.sin6_family = AF_INET6;
+		addr = (const struct sockaddr *) &v6;
+		len = sizeof(v6);
+	}
+	if (addr == NULL)
+	{
+		tz_err_set(&call->stop, TZ_REFUSED, "address of the connection is not known");
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (tz_netpolicy_check(rules->policy, addr, len,
+						   rules->allow_private || call->req.allow_private, &call->stop) != TZ_OK)
+		return CURL_PREREQFUNC_ABORT;
+	call->departures++;
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t n, void *arg)
+{
+	TzHttpCall *call = arg;
+	size_t		len = size * n;
+	TzStatus	status = tz_buf_append(&call->res.body, data, len);
+
+	if (status == TZ_OK)
+		return len;
+	if (status == TZ_TOO_LARGE)
+		tz_err_set(&call->stop, status, "answer is larger than %zu bytes", call->req.max_response);
+	else
+		tz_err_set(&call->stop, status, "out of memory");
+	return len == 0 ? 1 : 0;
+}
+
+/* One line at a time, of interim answers and trailers too; all count. */
+static size_t
+on_header(char *data, size_t size, size_t n, void *arg)
+{
+	TzHttpCall *call = arg;
+	size_t		len = size * n;
+	TzStatus	status;
+
+	call->header_bytes += len;
+	call->header_lines++;
+	if (call->header_bytes > HEADER_BYTES_MAX || call->header_lines > HEADER_LINES_MAX)
+		status = TZ_TOO_LARGE;
+	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	{
+		tz_http_response_clear_headers(&call->res);
+		return len;
+	}
+	else
+		status = tz_http_response_add(&call->res, data, len);
+	if (status == TZ_OK)
+		return len;
+	if (status == TZ_TOO_LARGE)
+		tz_err_set(&call->stop, status, "answer has too many or too long headers");
+	else
+		tz_err_set(&call->stop, status, "out of memory");
+	return 0;
+}
+
+/*
+ * curl wants "Name: value" strings. "Expect:" and, without a body, "Content-Type:"
+ * with nothing behind take away what curl would add by itself.
+ */
+static bool
+header_list_make(TzHttpCall *call)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+	bool		typed = false;
+	TzBuf		line;
+
+	tz_buf_init(&line, 64 * 1024);
+	for (int i = 0; list != NULL && i < call->req.nheaders; i++)
+	{
+		const TzHttpHeader *header = &call->req.headers[i];
+		struct curl_slist *longer;
+
+		tz_buf_reset(&line);
+		tz_buf_append_cstr(&line, header->name);
+		/* with a semicolon curl sends an empty value instead of removing the header */
+		if (header->value[0] == '\0')
+			tz_buf_append_byte(&line, ';');
+		else
+		{
+			tz_buf_append_cstr(&line, ": ");
+			tz_buf_append_cstr(&line, header->value);
+		}
+		typed |= strcasecmp(header->name, "content-type") == 0;
+		longer = line.status == TZ_OK ? curl_slist_append(list, line.data) : NULL;
+		if (longer == NULL)
+		{
+			header_list_free(list);
+			list = NULL;
+		}
+		else
+			list = longer;
+	}
+	if (list != NULL && !typed)
+	{
+		struct curl_slist *longer = curl_slist_append(list, "Content-Type:");
+
+		if (longer == NULL)
+			header_list_free(list);
+		list = longer;
+	}
+	tz_buf_wipe(&line);
+	call->header_list = list;
+	return list != NULL;
+}
+
+/* Wiped first: the lines hold credentials. */
+static void
+header_list_free(struct curl_slist *list)
+{
+	for (struct curl_slist *p = list; p != NULL; p = p->next)
+		explicit_bzero(p->data, strlen(p->data));
+	curl_slist_free_all(list);
+}
+
+/*
+ * Departed, yet nothing was written: the very first write failed, on a kept
+ * connection that had died meanwhile.
+ */
+static bool
+surely_not_sent(TzHttpCall *call, CURLcode code)
+{
+	long		request = 0;
+	curl_off_t	upload = 0;
+
+	if (code != CURLE_SEND_ERROR || call->departures != 1)
+		return false;
+	curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &request);
+	curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &upload);
+	return request == 0 && upload == 0;
+}
+
+/* curl's code as our status and a short message; never a URL or a header. */
+static void
+explain(TzHttpCall *call, CURLcode code)
+{
+	TzErr	   *err = &call->res.err;
+
+	if (call->stop.status != TZ_OK)
+	{
+		*err = call->stop;
+		return;
+	}
+	switch (code)
+	{
+		case CURLE_OUT_OF_MEMORY:
+			tz_err_set(err, TZ_NOMEM, "out of memory");
+			break;
+		case CURLE_FILESIZE_EXCEEDED:
+			tz_err_set(err, TZ_TOO_LARGE, "answer is larger than %zu bytes", call->req.max_response);
+			break;
+		case CURLE_OPERATION_TIMEDOUT:
+			tz_err_set(err, TZ_TIMEOUT, call->departures > 0 ? "no complete answer within %d ms"
+					   : "no connection within %d ms", call->departures > 0 ? call->req.timeout_ms
+					   : call->req.timeout_ms);
+			break;
+		case CURLE_GOT_NOTHING:
+			tz_err_set(err, TZ_UNAVAILABLE, "connection was closed without an answer");
+			break;
+		case CURLE_PARTIAL_FILE:
+			tz_err_set(err, TZ_BAD_ANSWER, "answer ended before its stated length");
+			break;
+		case CURLE_SEND_ERROR:
+		case CURLE_RECV_ERROR:
+			tz_err_set(err, TZ_UNAVAILABLE, "connection broke");
+			break;
+		case CURLE_UNSUPPORTED_PROTOCOL:
+			/* with PROTOCOLS set: also what a bad first line gives */
+			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_REFUSED,
+					   call->departures > 0 ? "answer is not HTTP" : "URL scheme is not allowed");
+			break;
+		case CURLE_WEIRD_SERVER_REPLY:
+		case CURLE_HTTP2:
+		case CURLE_BAD_CONTENT_ENCODING:
+			tz_err_set(err, TZ_BAD_ANSWER, "answer is not HTTP");
+			break;
+		default:
+			explain_connect(call, code);
+			break;
+	}
+}
+
+static void
+explain_connect(TzHttpCall *call, CURLcode code)
+{
+	TzErr	   *err = &call->res.err;
+
+	switch (code)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+			tz_err_set(err, TZ_UNAVAILABLE, "host name does not resolve");
+			break;
+		case CURLE_COULDNT_CONNECT:
+			if (call->denied.status != TZ_OK)
+				*err = call->denied;
+			else
+				tz_err_set(err, TZ_UNAVAILABLE, "connection refused or host not reachable");
+			break;
+		case CURLE_PEER_FAILED_VERIFICATION:
+			tz_err_set(err, TZ_UNAVAILABLE, "TLS certificate of the host is not trusted");
+			tz_err_hint(err, "Have the host use a certificate of a known authority, or name its authority in \"theazo.ca_file\".");
+			break;
+		case CURLE_SSL_CACERT_BADFILE:
+			tz_err_set(err, TZ_UNAVAILABLE, "bundle of certificates cannot be read");
+			tz_err_hint(err, "Check the file named by \"theazo.ca_file\".");
+			break;
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_CERTPROBLEM:
+			tz_err_set(err, TZ_UNAVAILABLE, "TLS handshake failed");
+			break;
+		default:
+			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_UNAVAILABLE,
+					   "transfer failed: %s", curl_easy_strerror(code));
+			break;
+	}
+}

@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.h
+ *	  One transfer: an easy handle, its request and its answer.
+ *
+ * Private to src/http. The client decides when; a transfer knows how.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_HTTP_TRANSFER_H
+#define TZ_HTTP_TRANSFER_H
+
+#include <curl/curl.h>
+
+#include "http/client.h"
+
+typedef enum TzCallState
+{
+	TZ_CALL_WAITING = 1,		/* taken over, not yet given to curl */
+	TZ_CALL_RUNNING,			/* in the multi handle */
+	TZ_CALL_ENDED				/* answer is complete, callback is due or running */
+} TzCallState;
+
+struct TzHttpCall
+{
+	TzHttpClient *client;
+	TzHttpCall *prev;			/* list of its state */
+	TzHttpCall *next;
+	TzCallState state;
+	bool		cancel;
+	unsigned	pool_generation;	/* of the client when the handle was taken */
+	CURL	   *easy;			/* NULL unless running */
+	CURLU	   *url;
+	struct curl_slist *header_list;
+	TzHttpRequest req;
+	TzHttpResponse res;
+	TzHttpDone	done;
+	void	   *arg;
+	int64_t		accepted_ms;	/* monotonic, when it was taken over */
+	size_t		header_bytes;	/* of all answers, interim ones too */
+	int			header_lines;
+	int			departures;		/* how often the request was about to leave */
+	TzErr		stop;			/* why we ended it ourselves; status TZ_OK: we did not */
+	TzErr		denied;			/* last address the policy refused */
+};
+
+/* What every transfer of a client has in common, as of now. */
+typedef struct TzTransferRules
+{
+	const TzNetPolicy *policy;
+	bool		allow_private;
+	bool		allow_http;
+	int			connect_timeout_ms;
+	const char *ca_file;
+	const char *user_agent;
+} TzTransferRules;
+
+/* Checks scheme and form of the request's URL; the result is freed with curl_url_cleanup. */
+extern TzStatus tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules,
+								CURLU **out, TzErr *err);
+/* Options that hold for every call, once per easy handle. */
+extern bool tz_transfer_prepare(CURL *easy, const TzTransferRules *rules);
+/* Options of this call. */
+extern bool tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules);
+/* Reads everything out of the easy handle after curl ended it. */
+extern void tz_transfer_finish(TzHttpCall *call, CURLcode code);
+/* Undoes tz_transfer_arm, so that the easy handle can serve another call. */
+extern void tz_transfer_disarm(TzHttpCall *call);
+/* For the callbacks: the rules in force (of the client). */
+extern const TzTransferRules *tz_http_client_rules(const TzHttpClient *client);
+extern int64_t tz_http_now_ms(void);
+
+#endif							/* TZ_HTTP_TRANSFER_H */

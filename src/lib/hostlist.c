@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * hostlist.c
+ *	  The host rules of one sandbox (declared in netpolicy.h).
+ *
+ * A name is matched as text, before anything is resolved; where the name leads is
+ * for tz_netpolicy_check. An address is therefore never matched by a wildcard, in
+ * none of the ways a resolver would read one: 127.1, 0x7f000001, 2130706433.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/netpolicy.h"
+
+#define HOST_MAX 255
+#define DEFAULT_PORT 443
+
+typedef struct Rule
+{
+	const char *host;
+	size_t		len;
+	int			port;
+	bool		below;			/* "*.": any depth below host, not host itself */
+} Rule;
+
+static bool rule_parse(const char *text, Rule *rule);
+static bool looks_like_address(const char *host, size_t len);
+static size_t host_trim(const char **host);
+
+/* False also for what is no proper host or port. */
+bool
+tz_hostlist_match(const char *const *rules, int nrules, const char *host, int port)
+{
+	size_t		len = host_trim(&host);
+	bool		address;
+
+	if (len == 0 || len > HOST_MAX || port < 1 || port > 65535)
+		return false;
+	address = looks_like_address(host, len);
+	for (int i = 0; i < nrules; i++)
+	{
+		Rule		rule;
+
+		if (!rule_parse(rules[i], &rule) || rule.port != port)
+			continue;
+		if (!rule.below)
+		{
+			if (rule.len == len && strncasecmp(rule.host, host, len) == 0)
+				return true;
+		}
+		else if (!address && len > rule.len + 1 &&
+				 host[len - rule.len - 1] == '.' && host[0] != '.' &&
+				 strncasecmp(host + len - rule.len, rule.host, rule.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Cuts brackets of an IPv6 literal and one trailing dot. */
+static size_t
+host_trim(const char **host)
+{
+	size_t		len;
+
+	if (*host == NULL)
+		return 0;
+	len = strlen(*host);
+	if (len >= 2 && (*host)[0] == '[' && (*host)[len - 1] == ']')
+	{
+		(*host)++;
+		return len - 2;
+	}
+	if (len > 0 && (*host)[len - 1] == '.')
+		len--;
+	return len;
+}
+
+static bool
+rule_parse(const char *text, Rule *rule)
+{
+	const char *end;
+	const char *colon;
+
+	if (text == NULL || strlen(text) > HOST_MAX + 10)
+		return false;
+	rule->below = strncmp(text, "*.", 2) == 0;
+	rule->host = rule->below ? text + 2 : text;
+	rule->port = DEFAULT_PORT;
+	if (rule->host[0] == '[')
+	{
+		end = strchr(rule->host, ']');
+		if (end == NULL)
+			return false;
+		rule->host++;
+		colon = end[1] == ':' ? end + 1 : NULL;
+		if (colon == NULL && end[1] != '\0')
+			return false;
+	}
+	else
+	{
+		colon = strchr(rule->host, ':');
+		/* several colons without brackets: an IPv6 address, so no port */
+		if (colon != NULL && strchr(colon + 1, ':') != NULL)
+			colon = NULL;
+		end = colon != NULL ? colon : rule->host + strlen(rule->host);
+	}
+	if (colon != NULL)
+	{
+		rule->port = 0;
+		for (const char *p = colon + 1; *p != '\0'; p++)
+		{
+			if (!isdigit((unsigned char) *p) || rule->port > 65535)
+				return false;
+			rule->port = rule->port * 10 + (*p - '0');
+		}
+	}
+	rule->len = (size_t) (end - rule->host);
+	if (rule->len > 0 && rule->host[rule->len - 1] == '.')
+		rule->len--;
+	return rule->len > 0 && rule->port >= 1 && rule->port <= 65535;
+}
+
+/* A last label that is a number makes the whole host an IPv4 address (WHATWG URL rule). */
+static bool
+looks_like_address(const char *host, size_t len)
+{
+	size_t		start = len;
+
+	if (memchr(host, ':', len) != NULL)
+		return true;
+	while (start > 0 && host[start - 1] != '.')
+		start--;
+	if (len - start >= 2 && host[start] == '0' && (host[start + 1] | 0x20) == 'x')
+		return true;
+	for (size_t i = start; i < len; i++)
+		if (!isdigit((unsigned char) host[i]))
+			return false;
+	return true;
+}
