@@ -23,7 +23,7 @@
 #include "http/transfer.h"
 
 #define STARTS_PER_TURN 32
-#define POOL_MAX 256			/* idle easy handles kept */
+#define POOL_MAX 256 /* idle easy handles kept */
 
 typedef struct CallList
 {
@@ -33,34 +33,34 @@ typedef struct CallList
 
 typedef struct Ready
 {
-	int			fd;
-	int			mask;
+	int fd;
+	int mask;
 } Ready;
 
 struct TzHttpClient
 {
-	TzMux	   *mux;
-	CURLM	   *multi;
+	TzMux *mux;
+	CURLM *multi;
 	TzTransferRules rules;
-	char	   *ca_file;
-	char	   *user_agent;
-	int			max_calls;
-	unsigned	pool_generation;	/* pooled handles of another one are dropped */
-	CallList	waiting;
-	CallList	running;
-	CallList	ended;
-	int			ncalls;			/* in all three lists */
-	bool		cancels;		/* some running or waiting call is to be cut */
-	int64_t		deadline_ms;	/* curl's timer, -1 for none */
-	Ready	   *ready;			/* sockets to look at in the next pump */
-	int			nready;
-	int			cap_ready;
-	CURL	   *pool[POOL_MAX];
-	int			npool;
+	char *ca_file;
+	char *user_agent;
+	int max_calls;
+	unsigned pool_generation; /* pooled handles of another one are dropped */
+	CallList waiting;
+	CallList running;
+	CallList ended;
+	int ncalls; /* in all three lists */
+	bool cancels; /* some running or waiting call is to be cut */
+	int64_t deadline_ms; /* curl's timer, -1 for none */
+	Ready *ready; /* sockets to look at in the next pump */
+	int nready;
+	int cap_ready;
+	CURL *pool[POOL_MAX];
+	int npool;
 };
 
-static int	on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known);
-static int	on_timer(CURLM *multi, long timeout_ms, void *arg);
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known);
+static int on_timer(CURLM *multi, long timeout_ms, void *arg);
 static void on_ready(void *arg, int fd, int events);
 static void start_waiting(TzHttpClient *client);
 static void start_one(TzHttpClient *client, TzHttpCall *call);
@@ -83,8 +83,8 @@ tz_http_client_create(const TzHttpClientConfig *config, TzMux *mux, TzHttpClient
 {
 	static bool initialised = false;
 	TzHttpClient *client;
-	sigset_t	before;
-	bool		ok;
+	sigset_t before;
+	bool ok;
 
 	*out = NULL;
 	client = calloc(1, sizeof(TzHttpClient));
@@ -120,8 +120,8 @@ tz_http_client_create(const TzHttpClientConfig *config, TzMux *mux, TzHttpClient
 void
 tz_http_client_free(TzHttpClient *client)
 {
-	CallList   *lists[] = {&client->waiting, &client->running, &client->ended};
-	sigset_t	before;
+	CallList *lists[] = {&client->waiting, &client->running, &client->ended};
+	sigset_t before;
 
 	block_signals(&before);
 	for (int i = 0; i < 3; i++)
@@ -149,9 +149,9 @@ tz_http_client_free(TzHttpClient *client)
 void
 tz_http_client_reconfigure(TzHttpClient *client, const TzHttpClientConfig *config)
 {
-	sigset_t	before;
-	bool		changed = !same_text(client->ca_file, config->ca_file) ||
-		!same_text(client->user_agent, config->user_agent);
+	sigset_t before;
+	bool changed =
+		!same_text(client->ca_file, config->ca_file) || !same_text(client->user_agent, config->user_agent);
 
 	block_signals(&before);
 	if (changed)
@@ -182,12 +182,12 @@ tz_http_client_reconfigure(TzHttpClient *client, const TzHttpClientConfig *confi
  * *out is valid until the callback returned; out may be NULL.
  */
 TzStatus
-tz_http_start(TzHttpClient *client, TzHttpRequest *req, TzHttpDone done, void *arg,
-			  TzHttpCall **out, TzErr *err)
+tz_http_start(TzHttpClient *client, TzHttpRequest *req, TzHttpDone done, void *arg, TzHttpCall **out,
+              TzErr *err)
 {
 	TzHttpCall *call;
-	CURLU	   *url;
-	TzStatus	status;
+	CURLU *url;
+	TzStatus status;
 
 	if (out != NULL)
 		*out = NULL;
@@ -239,10 +239,9 @@ tz_http_cancel(TzHttpCall *call)
 int
 tz_http_client_timeout(const TzHttpClient *client)
 {
-	int64_t		left_ms;
+	int64_t left_ms;
 
-	if (client->waiting.first != NULL || client->ended.first != NULL ||
-		client->nready > 0 || client->cancels)
+	if (client->waiting.first != NULL || client->ended.first != NULL || client->nready > 0 || client->cancels)
 		return 0;
 	if (client->deadline_ms < 0)
 		return -1;
@@ -267,8 +266,8 @@ tz_http_client_rules(const TzHttpClient *client)
 void
 tz_http_client_pump(TzHttpClient *client)
 {
-	sigset_t	before;
-	int			running;
+	sigset_t before;
+	int running;
 
 	block_signals(&before);
 	if (client->cancels)
@@ -290,7 +289,7 @@ static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	TzHttpClient *client = arg;
-	int			events = 0;
+	int events = 0;
 
 	(void) easy;
 	(void) known;
@@ -325,12 +324,12 @@ static void
 on_ready(void *arg, int fd, int events)
 {
 	TzHttpClient *client = arg;
-	int			mask = 0;
+	int mask = 0;
 
 	if (client->nready == client->cap_ready)
 	{
-		int			cap = client->cap_ready > 0 ? client->cap_ready * 2 : 64;
-		Ready	   *grown = realloc(client->ready, (size_t) cap * sizeof(Ready));
+		int cap = client->cap_ready > 0 ? client->cap_ready * 2 : 64;
+		Ready *grown = realloc(client->ready, (size_t) cap * sizeof(Ready));
 
 		if (grown == NULL)
 			return;
@@ -352,7 +351,7 @@ on_ready(void *arg, int fd, int events)
 static void
 act_on_sockets(TzHttpClient *client)
 {
-	int			running;
+	int running;
 
 	for (int i = 0; i < client->nready; i++)
 		curl_multi_socket_action(client->multi, client->ready[i].fd, client->ready[i].mask, &running);
@@ -384,7 +383,7 @@ start_one(TzHttpClient *client, TzHttpCall *call)
 	}
 	call->pool_generation = client->pool_generation;
 	if (call->easy != NULL && tz_transfer_arm(call, &client->rules) &&
-		curl_multi_add_handle(client->multi, call->easy) == CURLM_OK)
+	    curl_multi_add_handle(client->multi, call->easy) == CURLM_OK)
 	{
 		list_remove(&client->waiting, call);
 		call->state = TZ_CALL_RUNNING;
@@ -398,13 +397,13 @@ start_one(TzHttpClient *client, TzHttpCall *call)
 static void
 collect_finished(TzHttpClient *client)
 {
-	CURLMsg    *msg;
-	int			left;
+	CURLMsg *msg;
+	int left;
 
 	while ((msg = curl_multi_info_read(client->multi, &left)) != NULL)
 	{
-		char	   *private_data = NULL;
-		CURLcode	code = msg->data.result;
+		char *private_data = NULL;
+		CURLcode code = msg->data.result;
 		TzHttpCall *call;
 
 		if (msg->msg != CURLMSG_DONE)
@@ -421,7 +420,7 @@ collect_finished(TzHttpClient *client)
 static void
 cut_cancelled(TzHttpClient *client)
 {
-	CallList   *lists[] = {&client->waiting, &client->running};
+	CallList *lists[] = {&client->waiting, &client->running};
 
 	client->cancels = false;
 	for (int i = 0; i < 2; i++)
@@ -464,7 +463,7 @@ run_callbacks(TzHttpClient *client)
 {
 	TzHttpCall *last = client->ended.last;
 	TzHttpCall *call;
-	bool		more = last != NULL;
+	bool more = last != NULL;
 
 	while (more && (call = client->ended.first) != NULL)
 	{
@@ -481,7 +480,7 @@ run_callbacks(TzHttpClient *client)
 static void
 release_easy(TzHttpClient *client, TzHttpCall *call)
 {
-	CURL	   *easy = call->easy;
+	CURL *easy = call->easy;
 
 	if (easy != NULL && call->state == TZ_CALL_RUNNING)
 		curl_multi_remove_handle(client->multi, easy);
@@ -514,7 +513,7 @@ pool_clear(TzHttpClient *client)
 static void
 block_signals(sigset_t *before)
 {
-	sigset_t	all;
+	sigset_t all;
 
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);

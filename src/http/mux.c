@@ -23,32 +23,32 @@
 
 #include "http/mux.h"
 
-#define MUX_FD_MAX (1 << 20)	/* far above any sane RLIMIT_NOFILE */
+#define MUX_FD_MAX (1 << 20) /* far above any sane RLIMIT_NOFILE */
 #define MUX_BATCH 256
 
 typedef struct MuxEntry
 {
-	TzMuxCallback cb;			/* NULL: not registered */
-	void	   *arg;
-	uint32_t	generation;
+	TzMuxCallback cb; /* NULL: not registered */
+	void *arg;
+	uint32_t generation;
 } MuxEntry;
 
 struct TzMux
 {
-	int			epfd;
-	int			nentries;
-	MuxEntry   *entries;		/* by descriptor */
+	int epfd;
+	int nentries;
+	MuxEntry *entries; /* by descriptor */
 };
 
 static TzStatus mux_grow(TzMux *mux, int fd);
 static uint32_t mux_mask(int events);
-static int	mux_dispatch(TzMux *mux, const struct epoll_event *ev);
+static int mux_dispatch(TzMux *mux, const struct epoll_event *ev);
 
 /* The caller owns the result and frees it with tz_mux_free. */
 TzStatus
 tz_mux_create(TzMux **out, TzErr *err)
 {
-	TzMux	   *mux = calloc(1, sizeof(TzMux));
+	TzMux *mux = calloc(1, sizeof(TzMux));
 
 	*out = NULL;
 	if (mux == NULL)
@@ -56,7 +56,7 @@ tz_mux_create(TzMux **out, TzErr *err)
 	mux->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (mux->epfd < 0)
 	{
-		int			e = errno;
+		int e = errno;
 
 		free(mux);
 		return tz_err_set(err, TZ_UNAVAILABLE, "could not create an epoll descriptor: %s", strerror(e));
@@ -90,10 +90,10 @@ TzStatus
 tz_mux_set(TzMux *mux, int fd, int events, TzMuxCallback cb, void *arg)
 {
 	struct epoll_event ev;
-	MuxEntry   *entry;
-	TzStatus	status;
-	bool		known;
-	int			rc;
+	MuxEntry *entry;
+	TzStatus status;
+	bool known;
+	int rc;
 
 	if (fd < 0 || fd >= MUX_FD_MAX || cb == NULL)
 		return TZ_BAD_INPUT;
@@ -137,12 +137,12 @@ int
 tz_mux_pump(TzMux *mux, int max)
 {
 	struct epoll_event events[MUX_BATCH];
-	int			total = 0;
+	int total = 0;
 
 	while (total < max)
 	{
-		int			want = max - total < MUX_BATCH ? max - total : MUX_BATCH;
-		int			n = epoll_wait(mux->epfd, events, want, 0);
+		int want = max - total < MUX_BATCH ? max - total : MUX_BATCH;
+		int n = epoll_wait(mux->epfd, events, want, 0);
 
 		if (n <= 0)
 			break;
@@ -163,10 +163,10 @@ tz_mux_pump(TzMux *mux, int max)
 static int
 mux_dispatch(TzMux *mux, const struct epoll_event *ev)
 {
-	int			fd = (int) (uint32_t) ev->data.u64;
-	uint32_t	generation = (uint32_t) (ev->data.u64 >> 32);
-	MuxEntry	entry;
-	int			events = 0;
+	int fd = (int) (uint32_t) ev->data.u64;
+	uint32_t generation = (uint32_t) (ev->data.u64 >> 32);
+	MuxEntry entry;
+	int events = 0;
 
 	if (fd >= mux->nentries)
 		return 0;
@@ -192,8 +192,8 @@ mux_mask(int events)
 static TzStatus
 mux_grow(TzMux *mux, int fd)
 {
-	int			want = mux->nentries > 0 ? mux->nentries : 64;
-	MuxEntry   *grown;
+	int want = mux->nentries > 0 ? mux->nentries : 64;
+	MuxEntry *grown;
 
 	if (fd < mux->nentries)
 		return TZ_OK;

@@ -21,14 +21,14 @@
 typedef struct TzMux TzMux;
 
 /* Runs inside tz_mux_pump; may add, change or remove any descriptor, its own too. */
-typedef void (*TzMuxCallback) (void *arg, int fd, int events);
+typedef void (*TzMuxCallback)(void *arg, int fd, int events);
 
 extern TzStatus tz_mux_create(TzMux **out, TzErr *err);
 extern void tz_mux_free(TzMux *mux);
-extern int	tz_mux_fd(const TzMux *mux);
+extern int tz_mux_fd(const TzMux *mux);
 extern TzStatus tz_mux_set(TzMux *mux, int fd, int events, TzMuxCallback cb, void *arg);
 extern void tz_mux_remove(TzMux *mux, int fd);
 /* Never blocks; handles at most max events; returns how many. */
-extern int	tz_mux_pump(TzMux *mux, int max);
+extern int tz_mux_pump(TzMux *mux, int max);
 
-#endif							/* TZ_MUX_H */
+#endif /* TZ_MUX_H */

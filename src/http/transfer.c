@@ -33,11 +33,11 @@
 
 #define HEADER_BYTES_MAX (64 * 1024)
 #define HEADER_LINES_MAX 200
-#define IDLE_SECONDS_ONCE 3L	/* below the 5 s after which common servers hang up */
+#define IDLE_SECONDS_ONCE 3L /* below the 5 s after which common servers hang up */
 #define IDLE_SECONDS_GET 60L
 
 static curl_socket_t on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr);
-static int	on_departure(void *arg, char *peer, char *local, int peer_port, int local_port);
+static int on_departure(void *arg, char *peer, char *local, int peer_port, int local_port);
 static size_t on_body(char *data, size_t size, size_t n, void *arg);
 static size_t on_header(char *data, size_t size, size_t n, void *arg);
 static bool header_list_make(TzHttpCall *call);
@@ -58,18 +58,18 @@ tz_http_now_ms(void)
 TzStatus
 tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules, CURLU **out, TzErr *err)
 {
-	CURLU	   *url = curl_url();
-	char	   *scheme = NULL;
-	TzStatus	status = TZ_OK;
+	CURLU *url = curl_url();
+	char *scheme = NULL;
+	TzStatus status = TZ_OK;
 
 	*out = NULL;
 	if (url == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	/* The text itself is not shown: it may carry a password. */
 	if (req->url.len == 0 || memchr(req->url.data, 0, req->url.len) != NULL ||
-		curl_url_set(url, CURLUPART_URL, req->url.data,
-					 CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+	    curl_url_set(url, CURLUPART_URL, req->url.data,
+	                 CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS) != CURLUE_OK ||
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
 	{
 		status = tz_err_set(err, TZ_BAD_INPUT, "URL is not valid");
 		tz_err_hint(err, "Give an absolute https URL without user name and password.");
@@ -92,7 +92,7 @@ tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules, CURLU **
 bool
 tz_transfer_prepare(CURL *easy, const TzTransferRules *rules)
 {
-	bool		ok = true;
+	bool ok = true;
 
 	ok &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK;
@@ -124,13 +124,13 @@ tz_transfer_prepare(CURL *easy, const TzTransferRules *rules)
 bool
 tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 {
-	CURL	   *easy = call->easy;
+	CURL *easy = call->easy;
 	TzHttpRequest *req = &call->req;
-	bool		http = rules->allow_http || req->allow_http;
-	bool		get = strcmp(req->method, "GET") == 0;
-	int			connect_ms = req->connect_timeout_ms > 0 ? req->connect_timeout_ms : rules->connect_timeout_ms;
-	int64_t		left_ms = req->timeout_ms - (tz_http_now_ms() - call->accepted_ms);
-	bool		ok = header_list_make(call);
+	bool http = rules->allow_http || req->allow_http;
+	bool get = strcmp(req->method, "GET") == 0;
+	int connect_ms = req->connect_timeout_ms > 0 ? req->connect_timeout_ms : rules->connect_timeout_ms;
+	int64_t left_ms = req->timeout_ms - (tz_http_now_ms() - call->accepted_ms);
+	bool ok = header_list_make(call);
 
 	if (left_ms < 1)
 		left_ms = 1;
@@ -138,12 +138,13 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, http ? "http,https" : "https") == CURLE_OK;
 #else
 	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
-						   (long) (http ? CURLPROTO_HTTP | CURLPROTO_HTTPS : CURLPROTO_HTTPS)) == CURLE_OK;
+	                       (long) (http ? CURLPROTO_HTTP | CURLPROTO_HTTPS : CURLPROTO_HTTPS)) == CURLE_OK;
 #endif
 	ok &= curl_easy_setopt(easy, CURLOPT_CURLU, call->url) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->header_list) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) left_ms) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_ms > 0 ? connect_ms : 5000)) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_ms > 0 ? connect_ms : 5000)) ==
+	      CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, get ? IDLE_SECONDS_GET : IDLE_SECONDS_ONCE) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) req->max_response) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call) == CURLE_OK;
@@ -185,8 +186,8 @@ tz_transfer_disarm(TzHttpCall *call)
 void
 tz_transfer_finish(TzHttpCall *call, CURLcode code)
 {
-	long		status = 0;
-	curl_off_t	total_us = 0;
+	long status = 0;
+	curl_off_t total_us = 0;
 
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &total_us);
@@ -211,7 +212,7 @@ on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 	if (purpose != CURLSOCKTYPE_IPCXN)
 		return CURL_SOCKET_BAD;
 	if (tz_netpolicy_check(rules->policy, &addr->addr, (socklen_t) addr->addrlen,
-						   rules->allow_private || call->req.allow_private, &call->denied) != TZ_OK)
+	                       rules->allow_private || call->req.allow_private, &call->denied) != TZ_OK)
 		return CURL_SOCKET_BAD;
 	return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
 }
@@ -225,7 +226,7 @@ on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
 	struct sockaddr_in6 v6;
 	struct sockaddr_in v4;
 	const struct sockaddr *addr = NULL;
-	socklen_t	len = 0;
+	socklen_t len = 0;
 
 	(void) local;
 	(void) peer_port;
@@ -254,8 +255,8 @@ on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
 		tz_err_set(&call->stop, TZ_REFUSED, "address of the connection is not known");
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (tz_netpolicy_check(rules->policy, addr, len,
-						   rules->allow_private || call->req.allow_private, &call->stop) != TZ_OK)
+	if (tz_netpolicy_check(rules->policy, addr, len, rules->allow_private || call->req.allow_private,
+	                       &call->stop) != TZ_OK)
 		return CURL_PREREQFUNC_ABORT;
 	call->departures++;
 	return CURL_PREREQFUNC_OK;
@@ -265,8 +266,8 @@ static size_t
 on_body(char *data, size_t size, size_t n, void *arg)
 {
 	TzHttpCall *call = arg;
-	size_t		len = size * n;
-	TzStatus	status = tz_buf_append(&call->res.body, data, len);
+	size_t len = size * n;
+	TzStatus status = tz_buf_append(&call->res.body, data, len);
 
 	if (status == TZ_OK)
 		return len;
@@ -282,8 +283,8 @@ static size_t
 on_header(char *data, size_t size, size_t n, void *arg)
 {
 	TzHttpCall *call = arg;
-	size_t		len = size * n;
-	TzStatus	status;
+	size_t len = size * n;
+	TzStatus status;
 
 	call->header_bytes += len;
 	call->header_lines++;
@@ -313,8 +314,8 @@ static bool
 header_list_make(TzHttpCall *call)
 {
 	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-	bool		typed = false;
-	TzBuf		line;
+	bool typed = false;
+	TzBuf line;
 
 	tz_buf_init(&line, 64 * 1024);
 	for (int i = 0; list != NULL && i < call->req.nheaders; i++)
@@ -371,8 +372,8 @@ header_list_free(struct curl_slist *list)
 static bool
 surely_not_sent(TzHttpCall *call, CURLcode code)
 {
-	long		request = 0;
-	curl_off_t	upload = 0;
+	long request = 0;
+	curl_off_t upload = 0;
 
 	if (code != CURLE_SEND_ERROR || call->departures != 1)
 		return false;
@@ -385,7 +386,7 @@ surely_not_sent(TzHttpCall *call, CURLcode code)
 static void
 explain(TzHttpCall *call, CURLcode code)
 {
-	TzErr	   *err = &call->res.err;
+	TzErr *err = &call->res.err;
 
 	if (call->stop.status != TZ_OK)
 	{
@@ -401,9 +402,10 @@ explain(TzHttpCall *call, CURLcode code)
 			tz_err_set(err, TZ_TOO_LARGE, "answer is larger than %zu bytes", call->req.max_response);
 			break;
 		case CURLE_OPERATION_TIMEDOUT:
-			tz_err_set(err, TZ_TIMEOUT, call->departures > 0 ? "no complete answer within %d ms"
-					   : "no connection within %d ms", call->departures > 0 ? call->req.timeout_ms
-					   : call->req.timeout_ms);
+			tz_err_set(err, TZ_TIMEOUT,
+			           call->departures > 0 ? "no complete answer within %d ms"
+			                                : "no connection within %d ms",
+			           call->departures > 0 ? call->req.timeout_ms : call->req.timeout_ms);
 			break;
 		case CURLE_GOT_NOTHING:
 			tz_err_set(err, TZ_UNAVAILABLE, "connection was closed without an answer");
@@ -418,7 +420,7 @@ explain(TzHttpCall *call, CURLcode code)
 		case CURLE_UNSUPPORTED_PROTOCOL:
 			/* with PROTOCOLS set: also what a bad first line gives */
 			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_REFUSED,
-					   call->departures > 0 ? "answer is not HTTP" : "URL scheme is not allowed");
+			           call->departures > 0 ? "answer is not HTTP" : "URL scheme is not allowed");
 			break;
 		case CURLE_WEIRD_SERVER_REPLY:
 		case CURLE_HTTP2:
@@ -434,7 +436,7 @@ explain(TzHttpCall *call, CURLcode code)
 static void
 explain_connect(TzHttpCall *call, CURLcode code)
 {
-	TzErr	   *err = &call->res.err;
+	TzErr *err = &call->res.err;
 
 	switch (code)
 	{
@@ -449,7 +451,9 @@ explain_connect(TzHttpCall *call, CURLcode code)
 			break;
 		case CURLE_PEER_FAILED_VERIFICATION:
 			tz_err_set(err, TZ_UNAVAILABLE, "TLS certificate of the host is not trusted");
-			tz_err_hint(err, "Have the host use a certificate of a known authority, or name its authority in \"theazo.ca_file\".");
+			tz_err_hint(
+				err,
+				"Have the host use a certificate of a known authority, or name its authority in \"theazo.ca_file\".");
 			break;
 		case CURLE_SSL_CACERT_BADFILE:
 			tz_err_set(err, TZ_UNAVAILABLE, "bundle of certificates cannot be read");
@@ -461,8 +465,8 @@ explain_connect(TzHttpCall *call, CURLcode code)
 			tz_err_set(err, TZ_UNAVAILABLE, "TLS handshake failed");
 			break;
 		default:
-			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_UNAVAILABLE,
-					   "transfer failed: %s", curl_easy_strerror(code));
+			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_UNAVAILABLE, "transfer failed: %s",
+			           curl_easy_strerror(code));
 			break;
 	}
 }

@@ -16,48 +16,48 @@
 
 typedef enum TzCallState
 {
-	TZ_CALL_WAITING = 1,		/* taken over, not yet given to curl */
-	TZ_CALL_RUNNING,			/* in the multi handle */
-	TZ_CALL_ENDED				/* answer is complete, callback is due or running */
+	TZ_CALL_WAITING = 1, /* taken over, not yet given to curl */
+	TZ_CALL_RUNNING, /* in the multi handle */
+	TZ_CALL_ENDED /* answer is complete, callback is due or running */
 } TzCallState;
 
 struct TzHttpCall
 {
 	TzHttpClient *client;
-	TzHttpCall *prev;			/* list of its state */
+	TzHttpCall *prev; /* list of its state */
 	TzHttpCall *next;
 	TzCallState state;
-	bool		cancel;
-	unsigned	pool_generation;	/* of the client when the handle was taken */
-	CURL	   *easy;			/* NULL unless running */
-	CURLU	   *url;
+	bool cancel;
+	unsigned pool_generation; /* of the client when the handle was taken */
+	CURL *easy; /* NULL unless running */
+	CURLU *url;
 	struct curl_slist *header_list;
 	TzHttpRequest req;
 	TzHttpResponse res;
-	TzHttpDone	done;
-	void	   *arg;
-	int64_t		accepted_ms;	/* monotonic, when it was taken over */
-	size_t		header_bytes;	/* of all answers, interim ones too */
-	int			header_lines;
-	int			departures;		/* how often the request was about to leave */
-	TzErr		stop;			/* why we ended it ourselves; status TZ_OK: we did not */
-	TzErr		denied;			/* last address the policy refused */
+	TzHttpDone done;
+	void *arg;
+	int64_t accepted_ms; /* monotonic, when it was taken over */
+	size_t header_bytes; /* of all answers, interim ones too */
+	int header_lines;
+	int departures; /* how often the request was about to leave */
+	TzErr stop; /* why we ended it ourselves; status TZ_OK: we did not */
+	TzErr denied; /* last address the policy refused */
 };
 
 /* What every transfer of a client has in common, as of now. */
 typedef struct TzTransferRules
 {
 	const TzNetPolicy *policy;
-	bool		allow_private;
-	bool		allow_http;
-	int			connect_timeout_ms;
+	bool allow_private;
+	bool allow_http;
+	int connect_timeout_ms;
 	const char *ca_file;
 	const char *user_agent;
 } TzTransferRules;
 
 /* Checks scheme and form of the request's URL; the result is freed with curl_url_cleanup. */
-extern TzStatus tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules,
-								CURLU **out, TzErr *err);
+extern TzStatus tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules, CURLU **out,
+                                TzErr *err);
 /* Options that hold for every call, once per easy handle. */
 extern bool tz_transfer_prepare(CURL *easy, const TzTransferRules *rules);
 /* Options of this call. */
@@ -70,4 +70,4 @@ extern void tz_transfer_disarm(TzHttpCall *call);
 extern const TzTransferRules *tz_http_client_rules(const TzHttpClient *client);
 extern int64_t tz_http_now_ms(void);
 
-#endif							/* TZ_HTTP_TRANSFER_H */
+#endif /* TZ_HTTP_TRANSFER_H */

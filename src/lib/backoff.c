@@ -20,20 +20,20 @@
 /* What went wrong, as far as repeating is concerned. */
 typedef enum Trouble
 {
-	TROUBLE_NOT_SENT = 1,		/* nothing reached the peer */
-	TROUBLE_NO_ANSWER,			/* it may have, and no answer came */
-	TROUBLE_COME_BACK,			/* 429, 503 with Retry-After: not carried out */
-	TROUBLE_BUSY,				/* 429, 502, 503, 504 otherwise */
-	TROUBLE_BROKEN,				/* any other 5xx */
-	TROUBLE_FINAL				/* everything else */
+	TROUBLE_NOT_SENT = 1, /* nothing reached the peer */
+	TROUBLE_NO_ANSWER, /* it may have, and no answer came */
+	TROUBLE_COME_BACK, /* 429, 503 with Retry-After: not carried out */
+	TROUBLE_BUSY, /* 429, 502, 503, 504 otherwise */
+	TROUBLE_BROKEN, /* any other 5xx */
+	TROUBLE_FINAL /* everything else */
 } Trouble;
 
 typedef struct Verdict
 {
-	TzRepeat	repeat;
-	Trouble		trouble;
-	int			attempts;		/* sent at most this often, with this trouble */
-	TzRetry		then;			/* verdict once they are used up */
+	TzRepeat repeat;
+	Trouble trouble;
+	int attempts; /* sent at most this often, with this trouble */
+	TzRetry then; /* verdict once they are used up */
 } Verdict;
 
 /* What is not listed is final. */
@@ -68,7 +68,7 @@ static int64_t days_from_civil(int year, int month, int day);
 TzRetry
 tz_retry_judge(TzRepeat repeat, const TzFailure *failure, int attempt)
 {
-	Trouble		trouble = trouble_of(failure);
+	Trouble trouble = trouble_of(failure);
 
 	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
 	{
@@ -95,7 +95,8 @@ trouble_of(const TzFailure *failure)
 		case TZ_BAD_ANSWER:
 			/* an answer came, so it was carried out; it would come again */
 			return failure->http_status != 0 ? TROUBLE_FINAL
-				: failure->maybe_sent ? TROUBLE_NO_ANSWER : TROUBLE_NOT_SENT;
+			       : failure->maybe_sent     ? TROUBLE_NO_ANSWER
+			                                 : TROUBLE_NOT_SENT;
 		default:
 			return failure->maybe_sent ? TROUBLE_NO_ANSWER : TROUBLE_NOT_SENT;
 	}
@@ -108,16 +109,16 @@ trouble_of(const TzFailure *failure)
 		case 504:
 			return TROUBLE_BUSY;
 		default:
-			return failure->http_status >= 500 && failure->http_status != 501
-				? TROUBLE_BROKEN : TROUBLE_FINAL;
+			return failure->http_status >= 500 && failure->http_status != 501 ? TROUBLE_BROKEN
+			                                                                  : TROUBLE_FINAL;
 	}
 }
 
 int
 tz_backoff_ms(int attempt, int base_ms, int max_ms, uint32_t random)
 {
-	int64_t		wait = base_ms > 0 ? base_ms : 1;
-	int64_t		half;
+	int64_t wait = base_ms > 0 ? base_ms : 1;
+	int64_t half;
 
 	if (max_ms < 1)
 		max_ms = 1;
@@ -132,7 +133,7 @@ tz_backoff_ms(int attempt, int base_ms, int max_ms, uint32_t random)
 bool
 tz_retry_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms)
 {
-	int64_t		wait_ms = 0;
+	int64_t wait_ms = 0;
 
 	if (value == NULL || max_ms < 0)
 		return false;
@@ -152,7 +153,7 @@ tz_retry_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms)
 	}
 	else
 	{
-		int64_t		then_s;
+		int64_t then_s;
 
 		if (!parse_date(value, now_ms, &then_s))
 			return false;
@@ -169,27 +170,22 @@ tz_retry_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms)
 static bool
 parse_date(const char *value, int64_t now_ms, int64_t *out_s)
 {
-	char		name[4];
-	char		zone[4] = "GMT";
-	int			day,
-				month,
-				year,
-				hour,
-				minute,
-				second;
-	int			used = -1;
+	char name[4];
+	char zone[4] = "GMT";
+	int day, month, year, hour, minute, second;
+	int used = -1;
 	const char *comma = strchr(value, ',');
 
 	if (strlen(value) > 64)
 		return false;
 	if (comma != NULL)
 	{
-		if (sscanf(comma + 1, " %2d %3[A-Za-z] %4d %2d:%2d:%2d %3[A-Z]%n",
-				   &day, name, &year, &hour, &minute, &second, zone, &used) != 7)
+		if (sscanf(comma + 1, " %2d %3[A-Za-z] %4d %2d:%2d:%2d %3[A-Z]%n", &day, name, &year, &hour, &minute,
+		           &second, zone, &used) != 7)
 		{
 			used = -1;
-			if (sscanf(comma + 1, " %2d-%3[A-Za-z]-%2d %2d:%2d:%2d %3[A-Z]%n",
-					   &day, name, &year, &hour, &minute, &second, zone, &used) != 7)
+			if (sscanf(comma + 1, " %2d-%3[A-Za-z]-%2d %2d:%2d:%2d %3[A-Z]%n", &day, name, &year, &hour,
+			           &minute, &second, zone, &used) != 7)
 				return false;
 			/* two digits: the year closest to now that is not over 50 years ahead */
 			year += (int) (1970 + now_ms / 31556952000) / 100 * 100;
@@ -198,13 +194,13 @@ parse_date(const char *value, int64_t now_ms, int64_t *out_s)
 		}
 		value = comma + 1;
 	}
-	else if (sscanf(value, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n",
-					name, &day, &hour, &minute, &second, &year, &used) != 6)
+	else if (sscanf(value, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", name, &day, &hour, &minute,
+	                &second, &year, &used) != 6)
 		return false;
 	if (used < 0 || value[used] != '\0' || strcmp(zone, "GMT") != 0 || !month_number(name, &month))
 		return false;
-	if (day < 1 || day > 31 || year < 1970 || year > 9999 || hour < 0 || hour > 23 ||
-		minute < 0 || minute > 59 || second < 0 || second > 60)
+	if (day < 1 || day > 31 || year < 1970 || year > 9999 || hour < 0 || hour > 23 || minute < 0 ||
+	    minute > 59 || second < 0 || second > 60)
 		return false;
 	*out_s = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
 	return true;
@@ -228,9 +224,9 @@ month_number(const char *name, int *out)
 static int64_t
 days_from_civil(int year, int month, int day)
 {
-	int			y = month <= 2 ? year - 1 : year;
-	int			shifted = (month + 9) % 12;	/* March is 0 */
-	int			leap_days = y / 4 - y / 100 + y / 400;
+	int y = month <= 2 ? year - 1 : year;
+	int shifted = (month + 9) % 12; /* March is 0 */
+	int leap_days = y / 4 - y / 100 + y / 400;
 
 	return (int64_t) y * 365 + leap_days + (shifted * 153 + 2) / 5 + day - 1 - 719468;
 }

@@ -23,9 +23,9 @@
 typedef struct Rule
 {
 	const char *host;
-	size_t		len;
-	int			port;
-	bool		below;			/* "*.": any depth below host, not host itself */
+	size_t len;
+	int port;
+	bool below; /* "*.": any depth below host, not host itself */
 } Rule;
 
 static bool rule_parse(const char *text, Rule *rule);
@@ -36,15 +36,15 @@ static size_t host_trim(const char **host);
 bool
 tz_hostlist_match(const char *const *rules, int nrules, const char *host, int port)
 {
-	size_t		len = host_trim(&host);
-	bool		address;
+	size_t len = host_trim(&host);
+	bool address;
 
 	if (len == 0 || len > HOST_MAX || port < 1 || port > 65535)
 		return false;
 	address = looks_like_address(host, len);
 	for (int i = 0; i < nrules; i++)
 	{
-		Rule		rule;
+		Rule rule;
 
 		if (!rule_parse(rules[i], &rule) || rule.port != port)
 			continue;
@@ -53,9 +53,8 @@ tz_hostlist_match(const char *const *rules, int nrules, const char *host, int po
 			if (rule.len == len && strncasecmp(rule.host, host, len) == 0)
 				return true;
 		}
-		else if (!address && len > rule.len + 1 &&
-				 host[len - rule.len - 1] == '.' && host[0] != '.' &&
-				 strncasecmp(host + len - rule.len, rule.host, rule.len) == 0)
+		else if (!address && len > rule.len + 1 && host[len - rule.len - 1] == '.' && host[0] != '.' &&
+		         strncasecmp(host + len - rule.len, rule.host, rule.len) == 0)
 			return true;
 	}
 	return false;
@@ -65,7 +64,7 @@ tz_hostlist_match(const char *const *rules, int nrules, const char *host, int po
 static size_t
 host_trim(const char **host)
 {
-	size_t		len;
+	size_t len;
 
 	if (*host == NULL)
 		return 0;
@@ -129,7 +128,7 @@ rule_parse(const char *text, Rule *rule)
 static bool
 looks_like_address(const char *host, size_t len)
 {
-	size_t		start = len;
+	size_t start = len;
 
 	if (memchr(host, ':', len) != NULL)
 		return true;

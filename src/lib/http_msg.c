@@ -49,8 +49,7 @@ tz_http_request_free(TzHttpRequest *req)
 
 /* Copies both strings; refuses what could break out of the header line. */
 TzStatus
-tz_http_request_header(TzHttpRequest *req, const char *name, const char *value,
-					   bool secret, TzErr *err)
+tz_http_request_header(TzHttpRequest *req, const char *name, const char *value, bool secret, TzErr *err)
 {
 	TzHttpHeader *header;
 
@@ -85,7 +84,7 @@ tz_http_request_header(TzHttpRequest *req, const char *name, const char *value,
 TzStatus
 tz_http_request_mask(TzHttpRequest *req, TzSlice value, TzErr *err)
 {
-	char	   *copy;
+	char *copy;
 
 	if (value.len < 4 || memchr(value.data, 0, value.len) != NULL)
 		return TZ_OK;
@@ -173,7 +172,7 @@ tz_http_response_clear_headers(TzHttpResponse *res)
 static bool
 header_name_ok(const char *name)
 {
-	size_t		len = 0;
+	size_t len = 0;
 
 	for (const char *p = name; *p != '\0'; p++, len++)
 	{
@@ -215,7 +214,7 @@ headers_free(TzHttpHeader *headers, int *nheaders)
 static char *
 copy_bytes(const char *data, size_t len)
 {
-	char	   *copy = malloc(len + 1);
+	char *copy = malloc(len + 1);
 
 	if (copy == NULL)
 		return NULL;

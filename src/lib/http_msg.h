@@ -15,37 +15,37 @@
 
 typedef struct TzHttpHeader
 {
-	char	   *name;			/* malloc'ed, owned by the message */
-	char	   *value;
-	bool		secret;			/* wiped before free, never printed */
+	char *name; /* malloc'ed, owned by the message */
+	char *value;
+	bool secret; /* wiped before free, never printed */
 } TzHttpHeader;
 
 typedef struct TzHttpRequest
 {
-	const char *method;			/* static string: "GET", "POST", "PUT", "DELETE" */
-	TzBuf		url;
+	const char *method; /* static string: "GET", "POST", "PUT", "DELETE" */
+	TzBuf url;
 	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX];
-	int			nheaders;
-	char	   *masks[TZ_HTTP_MASKS_MAX];	/* values never to be shown; wiped before free */
-	int			nmasks;
-	TzBuf		body;			/* may be empty; wiped before free; the signed bytes are these bytes */
-	int			timeout_ms;		/* total; must be > 0 */
-	int			connect_timeout_ms; /* 0: engine's default */
-	size_t		max_response;	/* body ceiling in bytes; must be > 0 */
-	bool		allow_http;		/* plain http allowed for this endpoint */
-	bool		allow_private;	/* private addresses allowed for this endpoint */
+	int nheaders;
+	char *masks[TZ_HTTP_MASKS_MAX]; /* values never to be shown; wiped before free */
+	int nmasks;
+	TzBuf body; /* may be empty; wiped before free; the signed bytes are these bytes */
+	int timeout_ms; /* total; must be > 0 */
+	int connect_timeout_ms; /* 0: engine's default */
+	size_t max_response; /* body ceiling in bytes; must be > 0 */
+	bool allow_http; /* plain http allowed for this endpoint */
+	bool allow_private; /* private addresses allowed for this endpoint */
 } TzHttpRequest;
 
 typedef struct TzHttpResponse
 {
-	int			status;			/* 0 when no answer came */
-	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX];	/* names in lower case */
-	int			nheaders;
-	TzBuf		body;
-	TzErr		err;			/* err.status != TZ_OK: transport failed */
-	bool		maybe_sent;		/* request bytes may have reached the peer */
-	int64_t		total_us;
-	const TzHttpRequest *request;	/* borrowed: what was asked, for masking its
+	int status; /* 0 when no answer came */
+	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX]; /* names in lower case */
+	int nheaders;
+	TzBuf body;
+	TzErr err; /* err.status != TZ_OK: transport failed */
+	bool maybe_sent; /* request bytes may have reached the peer */
+	int64_t total_us;
+	const TzHttpRequest *request; /* borrowed: what was asked, for masking its
 									 * secrets; valid as long as the callback runs;
 									 * NULL in tests */
 } TzHttpResponse;
@@ -53,8 +53,8 @@ typedef struct TzHttpResponse
 extern void tz_http_request_init(TzHttpRequest *req, size_t max_body);
 extern void tz_http_request_free(TzHttpRequest *req);
 /* Copies both strings. Refuses CR, LF and NUL in either (TZ_BAD_INPUT). */
-extern TzStatus tz_http_request_header(TzHttpRequest *req, const char *name,
-									   const char *value, bool secret, TzErr *err);
+extern TzStatus tz_http_request_header(TzHttpRequest *req, const char *name, const char *value, bool secret,
+                                       TzErr *err);
 /* A value that messages made from the answer must not show (a credential). */
 extern TzStatus tz_http_request_mask(TzHttpRequest *req, TzSlice value, TzErr *err);
 extern void tz_http_response_init(TzHttpResponse *res, size_t max_body);
@@ -66,4 +66,4 @@ extern const char *tz_http_response_header(const TzHttpResponse *res, const char
 extern TzStatus tz_http_response_add(TzHttpResponse *res, const char *line, size_t len);
 extern void tz_http_response_clear_headers(TzHttpResponse *res);
 
-#endif							/* TZ_HTTP_MSG_H */
+#endif /* TZ_HTTP_MSG_H */

@@ -24,36 +24,39 @@
 
 #include "lib/netpolicy.h"
 
-#define LIST_MAX 256			/* blocks in one list */
+#define LIST_MAX 256 /* blocks in one list */
 #define ITEM_MAX 64
-#define V4(a, b, c, d) {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}
+#define V4(a, b, c, d)                                       \
+	{                                                        \
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d \
+	}
 
 typedef struct Block
 {
-	uint8_t		addr[16];
-	int			prefix;			/* bits of the 128 */
+	uint8_t addr[16];
+	int prefix; /* bits of the 128 */
 } Block;
 
 typedef enum Reach
 {
 	REACH_PUBLIC = 0,
-	REACH_SPECIAL,				/* allow_private or the allow list opens it */
-	REACH_NEVER					/* only an allow block of nothing else opens it */
+	REACH_SPECIAL, /* allow_private or the allow list opens it */
+	REACH_NEVER /* only an allow block of nothing else opens it */
 } Reach;
 
 typedef struct Range
 {
-	Block		block;
-	Reach		reach;
+	Block block;
+	Reach reach;
 	const char *what;
 } Range;
 
 struct TzNetPolicy
 {
-	Block	   *allow;
-	int			nallow;
-	Block	   *deny;
-	int			ndeny;
+	Block *allow;
+	int nallow;
+	Block *deny;
+	int ndeny;
 };
 
 /* First match wins: what is never allowed stands before the range around it. */
@@ -88,8 +91,8 @@ static const Range ranges[] = {
 	{{{0xfc}, 7}, REACH_SPECIAL, "private"},
 	{{{0xfe, 0x80}, 10}, REACH_SPECIAL, "link-local"},
 	{{{0xfe, 0xc0}, 10}, REACH_SPECIAL, "private"},
-	{{{0x00, 0x64, 0xff, 0x9b}, 96}, REACH_PUBLIC, "NAT64"},	/* judged by what it carries */
-	{{{0x20, 0x01, 0x00, 0x00}, 32}, REACH_PUBLIC, "Teredo"},	/* likewise */
+	{{{0x00, 0x64, 0xff, 0x9b}, 96}, REACH_PUBLIC, "NAT64"}, /* judged by what it carries */
+	{{{0x20, 0x01, 0x00, 0x00}, 32}, REACH_PUBLIC, "Teredo"}, /* likewise */
 	{{{0x20, 0x01, 0x00, 0x00}, 23}, REACH_SPECIAL, "reserved"},
 	{{{0x20, 0x01, 0x0d, 0xb8}, 32}, REACH_SPECIAL, "documentation"},
 	{{{0x3f, 0xff, 0x00}, 20}, REACH_SPECIAL, "documentation"},
@@ -102,8 +105,7 @@ static bool block_parse(const char *item, Block *out);
 static bool block_has(const Block *block, const uint8_t addr[16]);
 static const Range *range_of(const uint8_t addr[16]);
 static bool carried_v4(const uint8_t addr[16], int which, uint8_t out[16]);
-static TzStatus judge(const TzNetPolicy *policy, const uint8_t addr[16],
-					  bool allow_private, TzErr *err);
+static TzStatus judge(const TzNetPolicy *policy, const uint8_t addr[16], bool allow_private, TzErr *err);
 static bool allowed_by_list(const TzNetPolicy *policy, const uint8_t addr[16], const Range *range);
 static bool is_v4(const uint8_t addr[16]);
 static void address_text(const uint8_t addr[16], char *out, size_t size);
@@ -113,7 +115,7 @@ TzStatus
 tz_netpolicy_parse(const char *allow, const char *deny, TzNetPolicy **out, TzErr *err)
 {
 	TzNetPolicy *policy = calloc(1, sizeof(TzNetPolicy));
-	TzStatus	status;
+	TzStatus status;
 
 	*out = NULL;
 	if (policy == NULL)
@@ -142,12 +144,12 @@ tz_netpolicy_free(TzNetPolicy *policy)
 
 /* TZ_OK or TZ_REFUSED. policy may be NULL: then the lists are empty. */
 TzStatus
-tz_netpolicy_check(const TzNetPolicy *policy, const struct sockaddr *addr, socklen_t len,
-				   bool allow_private, TzErr *err)
+tz_netpolicy_check(const TzNetPolicy *policy, const struct sockaddr *addr, socklen_t len, bool allow_private,
+                   TzErr *err)
 {
-	uint8_t		bytes[16] = V4(0, 0, 0, 0);
-	uint8_t		carried[16];
-	TzStatus	status;
+	uint8_t bytes[16] = V4(0, 0, 0, 0);
+	uint8_t carried[16];
+	TzStatus status;
 
 	if (addr->sa_family == AF_INET && (size_t) len >= sizeof(struct sockaddr_in))
 	{
@@ -176,16 +178,15 @@ static TzStatus
 judge(const TzNetPolicy *policy, const uint8_t addr[16], bool allow_private, TzErr *err)
 {
 	const Range *range = range_of(addr);
-	char		text[INET6_ADDRSTRLEN];
-	bool		denied = false;
+	char text[INET6_ADDRSTRLEN];
+	bool denied = false;
 
 	for (int i = 0; policy != NULL && i < policy->ndeny; i++)
 		denied |= block_has(&policy->deny[i], addr);
 	if (!denied)
 	{
-		if (range->reach == REACH_PUBLIC ||
-			(range->reach == REACH_SPECIAL && allow_private) ||
-			(policy != NULL && allowed_by_list(policy, addr, range)))
+		if (range->reach == REACH_PUBLIC || (range->reach == REACH_SPECIAL && allow_private) ||
+		    (policy != NULL && allowed_by_list(policy, addr, range)))
 			return TZ_OK;
 	}
 	address_text(addr, text, sizeof(text));
@@ -198,9 +199,11 @@ judge(const TzNetPolicy *policy, const uint8_t addr[16], bool allow_private, TzE
 	else
 	{
 		tz_err_detail(err, "Kind of address: %s.", range->what);
-		tz_err_hint(err, range->reach == REACH_NEVER
-					? "Such addresses are refused unless \"theazo.egress_allow\" names exactly them."
-					: "The operator can allow it by \"theazo.egress_allow\", or all private addresses by \"theazo.egress_allow_private\".");
+		tz_err_hint(
+			err,
+			range->reach == REACH_NEVER
+				? "Such addresses are refused unless \"theazo.egress_allow\" names exactly them."
+				: "The operator can allow it by \"theazo.egress_allow\", or all private addresses by \"theazo.egress_allow_private\".");
 	}
 	return TZ_REFUSED;
 }
@@ -216,8 +219,7 @@ allowed_by_list(const TzNetPolicy *policy, const uint8_t addr[16], const Range *
 	{
 		const Block *block = &policy->allow[i];
 
-		if (block_has(block, addr) &&
-			(range->reach != REACH_NEVER || block->prefix >= range->block.prefix))
+		if (block_has(block, addr) && (range->reach != REACH_NEVER || block->prefix >= range->block.prefix))
 			return true;
 	}
 	return false;
@@ -247,14 +249,14 @@ carried_v4(const uint8_t addr[16], int which, uint8_t out[16])
 	static const uint8_t local_nat64[6] = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01};
 	static const uint8_t siit[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0};
 	static const uint8_t teredo[4] = {0x20, 0x01, 0x00, 0x00};
-	uint8_t		found[2][4];
-	int			n = 0;
+	uint8_t found[2][4];
+	int n = 0;
 
 	/* ::1 and :: have the form of an IPv4 address, and are none */
 	if (is_v4(addr) || (memcmp(addr, zeros, 15) == 0 && addr[15] <= 1))
 		return false;
-	if (memcmp(addr, zeros, 12) == 0 || memcmp(addr, nat64, 12) == 0 ||
-		memcmp(addr, siit, 12) == 0 || memcmp(addr, local_nat64, 6) == 0)
+	if (memcmp(addr, zeros, 12) == 0 || memcmp(addr, nat64, 12) == 0 || memcmp(addr, siit, 12) == 0 ||
+	    memcmp(addr, local_nat64, 6) == 0)
 		memcpy(found[n++], addr + 12, 4);
 	else if (addr[0] == 0x20 && addr[1] == 0x02)
 		memcpy(found[n++], addr + 2, 4);
@@ -279,14 +281,14 @@ static TzStatus
 list_parse(const char *text, const char *which, Block **out, int *nout, TzErr *err)
 {
 	const char *p = text != NULL ? text : "";
-	Block	   *blocks = NULL;
-	int			n = 0;
+	Block *blocks = NULL;
+	int n = 0;
 
 	while (*p != '\0')
 	{
-		char		item[ITEM_MAX];
-		size_t		len = strcspn(p, ", \t\r\n");
-		TzStatus	status = TZ_OK;
+		char item[ITEM_MAX];
+		size_t len = strcspn(p, ", \t\r\n");
+		TzStatus status = TZ_OK;
 
 		if (len == 0)
 		{
@@ -300,7 +302,8 @@ list_parse(const char *text, const char *which, Block **out, int *nout, TzErr *e
 			status = tz_err_set(err, TZ_TOO_LARGE, "%s list has more than %d blocks", which, LIST_MAX);
 		else if (len >= ITEM_MAX || !block_parse(item, &blocks[n]))
 		{
-			status = tz_err_set(err, TZ_BAD_INPUT, "\"%s\" in the %s list is no block of addresses", item, which);
+			status =
+				tz_err_set(err, TZ_BAD_INPUT, "\"%s\" in the %s list is no block of addresses", item, which);
 			tz_err_hint(err, "Write blocks like 10.1.0.0/16 or fd00::/8, separated by commas.");
 		}
 		if (status != TZ_OK)
@@ -321,10 +324,10 @@ static bool
 block_parse(const char *item, Block *out)
 {
 	static const uint8_t mapped[16] = V4(0, 0, 0, 0);
-	char		address[ITEM_MAX];
+	char address[ITEM_MAX];
 	const char *slash = strchr(item, '/');
-	size_t		len = slash != NULL ? (size_t) (slash - item) : strlen(item);
-	int			bits = -1;
+	size_t len = slash != NULL ? (size_t) (slash - item) : strlen(item);
+	int bits = -1;
 
 	memcpy(address, item, len);
 	address[len] = '\0';
@@ -354,9 +357,9 @@ block_parse(const char *item, Block *out)
 static bool
 block_has(const Block *block, const uint8_t addr[16])
 {
-	int			whole = block->prefix / 8;
-	int			rest = block->prefix % 8;
-	uint8_t		mask = (uint8_t) (0xff << (8 - rest));
+	int whole = block->prefix / 8;
+	int rest = block->prefix % 8;
+	uint8_t mask = (uint8_t) (0xff << (8 - rest));
 
 	if (memcmp(block->addr, addr, (size_t) whole) != 0)
 		return false;
@@ -374,9 +377,8 @@ is_v4(const uint8_t addr[16])
 static void
 address_text(const uint8_t addr[16], char *out, size_t size)
 {
-	const char *done = is_v4(addr)
-		? inet_ntop(AF_INET, addr + 12, out, (socklen_t) size)
-		: inet_ntop(AF_INET6, addr, out, (socklen_t) size);
+	const char *done = is_v4(addr) ? inet_ntop(AF_INET, addr + 12, out, (socklen_t) size)
+	                               : inet_ntop(AF_INET6, addr, out, (socklen_t) size);
 
 	if (done == NULL)
 		snprintf(out, size, "?");

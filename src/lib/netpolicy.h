@@ -23,21 +23,18 @@
  */
 typedef struct TzNetPolicy TzNetPolicy;
 
-extern TzStatus tz_netpolicy_parse(const char *allow, const char *deny,
-								   TzNetPolicy **out, TzErr *err);
+extern TzStatus tz_netpolicy_parse(const char *allow, const char *deny, TzNetPolicy **out, TzErr *err);
 extern void tz_netpolicy_free(TzNetPolicy *policy);
 
 /* allow_private lifts the built-in refusal for this call, except metadata and unspecified/multicast addresses. */
-extern TzStatus tz_netpolicy_check(const TzNetPolicy *policy,
-								   const struct sockaddr *addr, socklen_t len,
-								   bool allow_private, TzErr *err);
+extern TzStatus tz_netpolicy_check(const TzNetPolicy *policy, const struct sockaddr *addr, socklen_t len,
+                                   bool allow_private, TzErr *err);
 
 /*
  * Host rules of one sandbox: "example.com" (exact), "*.example.com" (any
  * depth below), optional ":port" (default 443 only). Case-insensitive, trailing
  * dot ignored, address literals only if listed literally.
  */
-extern bool tz_hostlist_match(const char *const *rules, int nrules,
-							  const char *host, int port);
+extern bool tz_hostlist_match(const char *const *rules, int nrules, const char *host, int port);
 
-#endif							/* TZ_NETPOLICY_H */
+#endif /* TZ_NETPOLICY_H */
