@@ -1,12 +1,12 @@
 #!/bin/bash
-# Makes .build/pg15: a private, relocatable copy of the server, so that no test
-# or demo ever installs into the system's. pg_config, pg_ctl and friends find
-# everything relative to where they are.
+# pgtree.sh [MAJOR [DIR]]: makes DIR (.build/pgMAJOR), a private, relocatable copy
+# of the server, so that no test or demo ever installs into the system's.
+# pg_config, pg_ctl and friends find everything relative to where they are.
 set -eu
 cd "$(dirname "$0")/../.."
 
 major=${1:-15}
-tree=$PWD/.build/pg$major
+tree=${2:-$PWD/.build/pg$major}
 lib=/usr/lib/postgresql/$major
 share=/usr/share/postgresql/$major
 
