@@ -27,6 +27,10 @@ CREATE TABLE theazo_data.sandbox (
 	billed_seconds	bigint NOT NULL DEFAULT 0,			-- sum of all intervals so far
 	paused_seconds	numeric NOT NULL DEFAULT 0,
 	paused_at		timestamptz,
+	browser			boolean NOT NULL DEFAULT false,		-- billed at another price
+	tried			text[] NOT NULL DEFAULT '{}',		-- providers that failed before this one
+	snapshot		text,								-- the provider's, while paused there
+	metadata		jsonb,								-- what the provider said at creation
 	destroy_attempts integer NOT NULL DEFAULT 0,
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	ended_at		timestamptz,

@@ -1,0 +1,339 @@
+-- charge.sql: the price book and the ledger.
+--
+-- Money is bigint millionths of a cent. Shipped prices are a function, so an update can change
+-- them; what the operator sets are rows laid over it, each valid from a moment on. A charge's id is
+-- derived from its cause, so the same cause is booked once.
+
+CREATE OR REPLACE FUNCTION theazo_internal.price_book()
+RETURNS TABLE (item text, amount numeric, unit text, currency text, description text)
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	VALUES ('compute.hour', 10000000::numeric, 'hour', 'usd', 'managed sandbox, by started second of uptime'),
+		   ('compute.hour.browser', 15000000, 'hour', 'usd', 'managed sandbox with a browser'),
+		   ('agent.fee', 2000000, 'agent', 'usd', 'agent on the platform''s own compute, once at creation'),
+		   ('workflow.run', 1000000, 'run', 'usd', 'workflow run'),
+		   ('fleet.dispatch', 1000000, 'dispatch', 'usd', 'fleet dispatch'),
+		   ('approval.cycle', 1000000, 'approval', 'usd', 'approval cycle'),
+		   ('schedule.execution', 1000000, 'execution', 'usd', 'scheduled execution'),
+		   ('storage.gb_month', 10000000, 'GB and month', 'usd', 'snapshots, artifacts, files and knowledge')
+$$;
+COMMENT ON FUNCTION theazo_internal.price_book() IS 'prices as shipped, in millionths of a cent per unit';
+
+-- The price of an item at a moment: the platform's own row, else the operator's, else the book's.
+CREATE OR REPLACE FUNCTION theazo_internal.price_at(p_platform text, p_item text, p_at timestamptz)
+RETURNS numeric
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_amount numeric;
+BEGIN
+	SELECT p.amount INTO v_amount FROM theazo_data.price p
+	 WHERE p.platform_id = p_platform AND p.item = p_item AND p.valid_from <= p_at
+	 ORDER BY p.valid_from DESC LIMIT 1;
+	IF NOT FOUND THEN
+		SELECT p.amount INTO v_amount FROM theazo_data.price p
+		 WHERE p.platform_id = theazo_internal.operator_platform() AND p.item = p_item AND p.valid_from <= p_at
+		 ORDER BY p.valid_from DESC LIMIT 1;
+	END IF;
+	IF NOT FOUND THEN
+		SELECT b.amount INTO v_amount FROM theazo_internal.price_book() b WHERE b.item = p_item;
+	END IF;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = format('there is no price for "%s"', p_item),
+			HINT = 'Set one with theazo.price_set().';
+	END IF;
+	RETURN v_amount;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.price_at(text, text, timestamptz) IS 'price of an item at a moment, in millionths of a cent per unit';
+
+-- Rounded half up, once per charge; overflow is an error, never a wrong amount.
+CREATE OR REPLACE FUNCTION theazo_internal.amount_round(p_amount numeric)
+RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- round() rounds ties away from zero; half up means towards plus infinity, which differs for refunds.
+	v numeric := floor(p_amount + 0.5);
+BEGIN
+	IF v > 9223372036854775807 OR v < -9223372036854775808 THEN
+		RAISE EXCEPTION USING ERRCODE = '22003',
+			MESSAGE = 'amount of a charge is out of range',
+			DETAIL = format('%s millionths of a cent do not fit into 64 bits.', v),
+			HINT = 'Check the price with theazo.prices.';
+	END IF;
+	RETURN v::bigint;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.amount_round(numeric) IS 'rounds an amount half up to whole millionths of a cent';
+
+-- Books one charge. Returns its amount; a charge that exists already is left alone and its amount returned.
+CREATE OR REPLACE FUNCTION theazo_internal.charge_write(
+	p_platform text, p_root text, p_id text, p_environment text, p_session text, p_agent text, p_run text,
+	p_user text, p_effect text, p_sandbox text, p_item text, p_quantity numeric, p_amount bigint,
+	p_payer text, p_provider text, p_estimated boolean DEFAULT false,
+	p_start timestamptz DEFAULT NULL, p_end timestamptz DEFAULT NULL, p_model text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_amount bigint;
+BEGIN
+	SELECT c.amount INTO v_amount FROM theazo_data.charge c
+	 WHERE c.platform_id = p_platform AND c.root_id = p_root AND c.id = p_id;
+	IF FOUND THEN
+		RETURN v_amount;
+	END IF;
+	INSERT INTO theazo_data.charge (platform_id, root_id, id, environment, session_id, agent_id, run_id, user_id,
+									effect_id, sandbox_id, item, quantity, amount, payer, provider, model,
+									estimated, interval_start, interval_end, occurred_at)
+	VALUES (p_platform, p_root, p_id, p_environment, p_session, p_agent, p_run, p_user,
+			p_effect, p_sandbox, p_item, p_quantity, p_amount, p_payer, p_provider, p_model,
+			p_estimated, p_start, p_end, coalesce(p_end, now()));
+	RETURN p_amount;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.charge_write(text, text, text, text, text, text, text, text, text, text, text,
+	numeric, bigint, text, text, boolean, timestamptz, timestamptz, text) IS
+'books one charge unless it exists and returns its amount';
+
+-- A fee counted in pieces (agent.fee, workflow.run ...), booked once for the object that caused it.
+CREATE OR REPLACE FUNCTION theazo_internal.fee_write(
+	p_platform text, p_item text, p_cause text, p_environment text, p_session text, p_agent text, p_run text,
+	p_user text, p_provider text)
+RETURNS bigint
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT theazo_internal.charge_write(
+		p_platform, theazo_internal.id_root(coalesce(p_run, p_cause)),
+		theazo_internal.id_derive('chg', p_cause, p_cause || '|' || p_item),
+		p_environment, p_session, p_agent, p_run, p_user, NULL, NULL, p_item, 1,
+		theazo_internal.amount_round(theazo_internal.price_at(p_platform, p_item, now())),
+		'theazo', p_provider)
+$$;
+COMMENT ON FUNCTION theazo_internal.fee_write(text, text, text, text, text, text, text, text, text) IS
+'books a fee once for the object that caused it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.cents(p_amount bigint)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT (p_amount::numeric / 1000000)::numeric(30,6) $$;
+COMMENT ON FUNCTION theazo_internal.cents(bigint) IS 'millionths of a cent as cents';
+
+CREATE OR REPLACE VIEW theazo.charges WITH (security_barrier) AS
+	SELECT c.id, c.environment, c.session_id, c.agent_id, c.run_id, c.user_id, c.effect_id, c.sandbox_id,
+		   c.item, c.quantity, (c.amount::numeric / 1000000)::numeric(30,6) AS cents, c.amount, c.currency, c.payer,
+		   c.provider, c.model, c.estimated, c.interval_start, c.interval_end, c.occurred_at
+	  FROM theazo_data.charge c;
+COMMENT ON VIEW theazo.charges IS 'ledger of the platform; amount is in millionths of a cent';
+
+-- What applies now, for the operator.
+CREATE OR REPLACE VIEW theazo.prices WITH (security_barrier) AS
+	SELECT NULL::text AS platform_id, b.item, (b.amount / 1000000)::numeric(30,6) AS cents, b.unit, b.currency,
+		   NULL::timestamptz AS valid_from, 'shipped'::text AS source
+	  FROM theazo_internal.price_book() b
+	UNION ALL
+	SELECT p.platform_id::text, p.item, (p.amount / 1000000)::numeric(30,6), p.unit, p.currency, p.valid_from,
+		   CASE WHEN p.platform_id = theazo_internal.operator_platform() THEN 'operator' ELSE 'platform' END
+	  FROM theazo_data.price p;
+COMMENT ON VIEW theazo.prices IS 'prices in cents: shipped, set by the operator, and set for one platform';
+
+CREATE OR REPLACE FUNCTION theazo.price_set(item text, cents numeric, valid_from timestamptz DEFAULT NULL, platform text DEFAULT NULL)
+RETURNS theazo.prices
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	v_from		timestamptz := coalesce(valid_from, now());
+	v_platform	text := coalesce(platform, theazo_internal.operator_platform());
+	v_unit		text;
+	v_out		theazo.prices;
+BEGIN
+	SELECT b.unit INTO v_unit FROM theazo_internal.price_book() b WHERE b.item = price_set.item;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = format('price item %s does not exist', quote_nullable(item)),
+			HINT = format('Use one of %s.', (SELECT string_agg(b.item, ', ' ORDER BY b.item) FROM theazo_internal.price_book() b));
+	END IF;
+	IF cents IS NULL OR cents < 0 OR cents > 1000000000 OR cents = 'NaN' THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = format('price of "%s" must be between 0 and 1000000000 cents', item),
+			HINT = 'The amount is in cents per unit; fractions are allowed.';
+	END IF;
+	IF v_from < now() - '1 minute'::interval THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = format('price of "%s" cannot begin in the past', item),
+			HINT = 'What is booked stays booked; leave valid_from out to begin now.';
+	END IF;
+	IF platform IS NOT NULL AND NOT EXISTS (SELECT FROM theazo_data.platform p WHERE p.platform_id = price_set.platform) THEN
+		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('platform "%s" does not exist', platform);
+	END IF;
+	INSERT INTO theazo_data.price AS p (platform_id, item, valid_from, amount, unit)
+	VALUES (v_platform, item, v_from, cents * 1000000, v_unit)
+	ON CONFLICT ON CONSTRAINT price_pkey DO UPDATE SET amount = excluded.amount;
+	PERFORM theazo_internal.event_write(v_platform, 'control', 'price_set',
+		jsonb_build_object('item', item, 'cents', cents, 'valid_from', v_from), NULL, NULL, NULL, 'live');
+	SELECT * INTO v_out FROM theazo.prices x
+	 WHERE x.platform_id = v_platform AND x.item = price_set.item AND x.valid_from = v_from;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo.price_set(text, numeric, timestamptz, text) IS
+'operator: sets a price in cents per unit from a moment on, for everyone or for one platform';
+
+-- ----------------------------------------------------------------------------
+-- Metering of sandboxes: one charge per closed interval.
+--
+-- What is charged are started seconds of uptime. Each closing brings the sum of all intervals to the
+-- whole seconds reached so far, so the sum over a sandbox's life is its uptime rounded up once. An
+-- idle interval that ends because work begins is cut at the last full second: the second in which the
+-- work starts belongs to the work.
+-- ----------------------------------------------------------------------------
+
+-- Closes the interval [billed_until, p_until) of a sandbox whose row the caller has locked. p_effect and p_run
+-- are null for idle time. Returns the amount.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_bill(
+	p_platform text, p_sandbox text, p_until timestamptz, p_before_work boolean,
+	p_run text DEFAULT NULL, p_effect text DEFAULT NULL, p_estimated boolean DEFAULT false)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s			theazo_data.sandbox;
+	v_until		timestamptz;
+	v_uptime	numeric;
+	v_target	bigint;
+	v_seconds	bigint;
+	v_amount	bigint := 0;
+	v_item		text;
+BEGIN
+	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+	IF NOT FOUND OR s.started_at IS NULL THEN
+		RETURN 0;
+	END IF;
+	-- Clocks of different transactions may disagree by little; time never runs backwards here.
+	v_until := greatest(p_until, s.billed_until);
+	-- Paused since paused_at: nothing runs after that moment.
+	IF s.paused_at IS NOT NULL THEN
+		v_until := greatest(s.billed_until, least(v_until, s.paused_at));
+	END IF;
+	v_uptime := greatest(0, extract(epoch FROM v_until - s.started_at) - s.paused_seconds);
+	v_target := CASE WHEN p_before_work THEN floor(v_uptime) ELSE ceil(v_uptime) END;
+	v_seconds := greatest(0, v_target - s.billed_seconds);
+	IF p_run IS NULL AND v_seconds = 0 THEN
+		UPDATE theazo_data.sandbox x SET billed_until = v_until
+		 WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.billed_until < v_until;
+		RETURN 0;
+	END IF;
+	IF s.managed THEN
+		v_item := CASE WHEN s.browser THEN 'compute.hour.browser' ELSE 'compute.hour' END;
+		v_amount := theazo_internal.amount_round(theazo_internal.price_at(p_platform, v_item, v_until) * v_seconds / 3600);
+	END IF;
+	v_amount := theazo_internal.charge_write(
+		p_platform,
+		-- Idle time has no run: it lies with the moment it began.
+		CASE WHEN p_run IS NULL THEN theazo_internal.id_root(theazo_internal.id_derive('chg',
+				theazo_internal.id_floor(s.billed_until), p_sandbox || '|idle|' || s.billed_seconds))
+			 ELSE theazo_internal.id_root(p_run) END,
+		CASE WHEN p_run IS NULL THEN theazo_internal.id_derive('chg',
+				theazo_internal.id_floor(s.billed_until), p_sandbox || '|idle|' || s.billed_seconds)
+			 ELSE theazo_internal.id_derive('chg', p_effect, p_effect || '|0|compute.second') END,
+		s.environment, s.session_id, s.agent_id, p_run, s.user_id, p_effect, p_sandbox,
+		'compute.second', v_seconds, v_amount,
+		CASE WHEN s.managed THEN 'theazo' ELSE 'provider' END, s.provider, p_estimated, s.billed_until, v_until);
+	UPDATE theazo_data.sandbox x
+	   SET billed_until = v_until, billed_seconds = x.billed_seconds + v_seconds
+	 WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+	RETURN v_amount;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_bill(text, text, timestamptz, boolean, text, text, boolean) IS
+'closes the running interval of a sandbox with one charge and returns its amount';
+
+-- Period names of usage functions, UTC calendar.
+CREATE OR REPLACE FUNCTION theazo_internal.period_start(p_period text)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_today timestamptz := date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+BEGIN
+	CASE coalesce(p_period, 'month')
+		WHEN 'today' THEN RETURN v_today;
+		WHEN 'week', 'last_7_days' THEN RETURN v_today - '6 days'::interval;
+		WHEN 'last_30_days' THEN RETURN v_today - '29 days'::interval;
+		WHEN 'month' THEN RETURN theazo_internal.month_floor(now());
+		ELSE
+			RAISE EXCEPTION USING ERRCODE = '22023',
+				MESSAGE = format('period %s is not known', quote_nullable(p_period)),
+				HINT = 'Use today, week, month, last_7_days or last_30_days.';
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.period_start(text) IS 'first moment of a named period, UTC calendar';
+
+CREATE OR REPLACE FUNCTION theazo.usage_summary(period text DEFAULT 'month', api_key text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	v_since	timestamptz;
+	v_out	jsonb;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'usage:read');
+	v_since := theazo_internal.period_start(usage_summary.period);
+	SELECT jsonb_build_object(
+		'total_cents', coalesce((SELECT sum(c.cents) FROM theazo.charges c WHERE c.occurred_at >= v_since AND c.payer = 'theazo'), 0),
+		'compute_minutes', coalesce((SELECT round(sum(c.quantity) / 60, 2) FROM theazo.charges c
+									  WHERE c.occurred_at >= v_since AND c.item = 'compute.second'), 0),
+		'active_sessions', (SELECT count(*) FROM theazo.sessions s WHERE s.status = 'active'),
+		'running_agents', (SELECT count(*) FROM theazo.agents a WHERE a.status = 'running'),
+		'top_user', coalesce((SELECT jsonb_build_object('user_id', c.user_id, 'cents', sum(c.cents))
+								FROM theazo.charges c WHERE c.occurred_at >= v_since AND c.payer = 'theazo'
+							   GROUP BY c.user_id ORDER BY sum(c.cents) DESC, c.user_id LIMIT 1),
+							 '{"user_id": "", "cents": 0}')) INTO v_out;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo.usage_summary(text, text) IS 'spend, compute minutes, active sessions and the user with the highest spend in a period';
+
+CREATE OR REPLACE FUNCTION theazo.usage_for_user(user_id text, period text DEFAULT 'month', api_key text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	v_since	timestamptz;
+	v_out	jsonb;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'usage:read');
+	v_since := theazo_internal.period_start(usage_for_user.period);
+	SELECT jsonb_build_object(
+		'compute', jsonb_build_object(
+			'minutes', coalesce(round(sum(c.quantity) FILTER (WHERE c.item = 'compute.second') / 60, 2), 0),
+			'cents', coalesce(sum(c.cents) FILTER (WHERE c.item = 'compute.second'), 0)),
+		'orchestration', jsonb_build_object('cents', coalesce(sum(c.cents) FILTER (WHERE c.item = 'agent.fee'), 0)),
+		'total_cents', coalesce(sum(c.cents), 0)) INTO v_out
+	  FROM theazo.charges c
+	 WHERE c.user_id = usage_for_user.user_id AND c.occurred_at >= v_since;
+	RETURN v_out || jsonb_build_object('breakdown', coalesce((
+		SELECT jsonb_agg(jsonb_build_object('date', d.day, 'cents', d.cents) ORDER BY d.day)
+		  FROM (SELECT (c.occurred_at AT TIME ZONE 'UTC')::date AS day, sum(c.cents) AS cents
+				  FROM theazo.charges c
+				 WHERE c.user_id = usage_for_user.user_id AND c.occurred_at >= v_since GROUP BY 1) d), '[]'));
+END
+$$;
+COMMENT ON FUNCTION theazo.usage_for_user(text, text, text) IS 'what one end user used and cost in a period; zeros for an unknown one';

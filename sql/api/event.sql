@@ -1,0 +1,99 @@
+-- event.sql: writing audit facts, and the view of them.
+
+-- Masks what looks like a key and cuts what is long, so that no event carries a secret or a payload.
+CREATE OR REPLACE FUNCTION theazo_internal.text_mask(p_text text)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT regexp_replace(p_text,
+		'\m(th_live_|th_test_|tzk_|whsec_|trgsec_|tlsec_|sk-|ghp_|gho_|xox[a-z]-|AKIA)[A-Za-z0-9_-]{6,}|(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}',
+		'\1\2***', 'g')
+$$;
+COMMENT ON FUNCTION theazo_internal.text_mask(text) IS 'masks what looks like a key or a token';
+
+-- A summary is for people: at most 200 characters a value, 4 KiB in all, secrets masked.
+CREATE OR REPLACE FUNCTION theazo_internal.summary_bound(p_summary jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_text	text;
+	v_key	text;
+	v_value	jsonb;
+	v_out	jsonb := '{}';
+BEGIN
+	IF p_summary IS NULL OR p_summary = '{}' THEN
+		RETURN NULL;
+	END IF;
+	IF jsonb_typeof(p_summary) <> 'object' THEN
+		p_summary := jsonb_build_object('text', p_summary);
+	END IF;
+	v_text := p_summary::text;
+	-- The usual case costs two scans of a short text.
+	IF octet_length(v_text) > 200 OR v_text ~* 'secret|passw|token|credential|authorization|api_?key|_live_|_test_|tzk_|sec_|sk-|gh[po]_|xox|AKIA|Bearer' THEN
+		FOR v_key, v_value IN SELECT e.key, e.value FROM jsonb_each(p_summary) e ORDER BY e.key LIMIT 40
+		LOOP
+			IF v_key ~* '(secret|password|passwd|token|credential|authorization|api_?key|value)$' THEN
+				v_value := '"***"';
+			ELSIF jsonb_typeof(v_value) = 'string' THEN
+				v_value := to_jsonb(theazo_internal.text_mask(left(v_value #>> '{}', 200)));
+			ELSIF jsonb_typeof(v_value) IN ('object', 'array') THEN
+				v_text := theazo_internal.text_mask(v_value::text);
+				v_value := CASE WHEN octet_length(v_text) <= 200 THEN v_text::jsonb ELSE to_jsonb(left(v_text, 200)) END;
+			END IF;
+			v_out := v_out || jsonb_build_object(left(v_key, 64), v_value);
+		END LOOP;
+		IF octet_length(v_out::text) > 4096 THEN
+			v_out := jsonb_build_object('text', left(v_out::text, 1000), 'truncated', true);
+		END IF;
+		RETURN v_out;
+	END IF;
+	RETURN p_summary;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.summary_bound(jsonb) IS 'bounds and masks the summary of an event';
+
+-- The one way to write an event. Belongs to theazo_guard, the only role that may insert.
+CREATE OR REPLACE FUNCTION theazo_internal.event_write(
+	p_platform text, p_category text, p_action text, p_summary jsonb,
+	p_session text, p_agent text, p_run text, p_environment text,
+	p_decision text DEFAULT NULL, p_rule text DEFAULT NULL, p_is_violation boolean DEFAULT false)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_id		text := theazo_internal.id_new('evt');
+	v_at		timestamptz := clock_timestamp();
+	v_kind		text := coalesce(theazo_internal.current_actor_kind(), 'worker');
+	v_actor		text := coalesce(theazo_internal.current_actor(), 'theazo');
+	v_env		text := coalesce(p_environment, 'live');
+BEGIN
+	INSERT INTO theazo_data.event (platform_id, id, occurred_at, instance, environment, session_id, agent_id,
+								   run_id, actor_kind, actor_id, category, action, decision, rule, is_violation, body)
+	VALUES (p_platform, v_id, v_at, theazo_internal.instance(), v_env, p_session, p_agent,
+			p_run, v_kind, v_actor, p_category, p_action, p_decision, p_rule, coalesce(p_is_violation, false),
+			-- jsonb prints keys in one order and numbers in one form, so the same facts give the same bytes.
+			convert_to(jsonb_strip_nulls(jsonb_build_object(
+				'v', 1, 'id', v_id, 'platform', p_platform,
+				'at', to_char(v_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+				'environment', v_env, 'actor', v_kind || ':' || v_actor,
+				'category', p_category, 'action', p_action,
+				'session', p_session, 'agent', p_agent, 'run', p_run,
+				'decision', p_decision, 'rule', p_rule,
+				'violation', CASE WHEN p_is_violation THEN true END,
+				'summary', theazo_internal.summary_bound(p_summary)))::text, 'UTF8'));
+	RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.event_write(text, text, text, jsonb, text, text, text, text, text, text, boolean) IS
+'writes one audit event in the current transaction and returns its id';
+
+CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
+	SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.actor_kind, e.actor_id,
+		   e.category, e.action, e.decision, e.rule, e.is_violation,
+		   convert_from(e.body, 'UTF8')::jsonb -> 'summary' AS summary
+	  FROM theazo_data.event e;
+COMMENT ON VIEW theazo.events IS 'audit events of the platform';
