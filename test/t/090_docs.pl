@@ -1,0 +1,96 @@
+# Every command and every SQL block of the README and the tutorial, run as written.
+#
+# ```sql blocks of one page run in one psql, in order. ```sh blocks run in a shell
+# whose psql talks to the same server; of `make` lines it is checked that the target
+# exists, because this test is itself part of one of them. A block marked ```text is
+# output or configuration and is not run.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('docs');
+$node->init;
+$node->append_conf('postgresql.conf', slurp_file($ENV{THEAZO_CONF}));
+$node->start;
+
+sub blocks
+{
+	my ($file) = @_;
+	my (@out, $lang, $text);
+	my $line = 0;
+	foreach (split /\n/, slurp_file($file))
+	{
+		$line++;
+		if (defined $lang)
+		{
+			if (/^```\s*$/)
+			{
+				push @out, { lang => $lang, text => $text, line => $line };
+				undef $lang;
+				next;
+			}
+			$text .= "$_\n";
+		}
+		elsif (/^```(\w+)/)
+		{
+			($lang, $text) = ($1, '');
+		}
+	}
+	return @out;
+}
+
+sub run_shell
+{
+	my ($where, $text, $db) = @_;
+	# Continuation lines belong together.
+	$text =~ s/\\\n\s*/ /g;
+	foreach my $cmd (grep { /\S/ && !/^\s*#/ } split /\n/, $text)
+	{
+		$cmd =~ s/\s+#.*$//;
+		if ($cmd =~ /^\s*(?:sudo )?make(?:\s|$)/)
+		{
+			my $dry = $cmd;
+			$dry =~ s/^\s*(?:sudo )?make/make -n/;
+			is(system("$dry > /dev/null 2>&1"), 0, "$where: $cmd is a target");
+			next;
+		}
+		if ($cmd =~ /^\s*(?:git|cd|sudo|apt-get|systemctl)\b/)
+		{
+			next;
+		}
+		local $ENV{PGHOST} = $node->host;
+		local $ENV{PGPORT} = $node->port;
+		local $ENV{PGDATABASE} = $db;
+		is(system('sh', '-c', "$cmd > /dev/null"), 0, "$where: $cmd");
+	}
+}
+
+foreach my $page ('README.md', 'docs/tutorial.md')
+{
+	my ($db) = $page =~ /(\w+)\.md$/;
+	$db = lc $db;
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	my @blocks = blocks($page);
+	cmp_ok(scalar(@blocks), '>', 1, "$page has blocks");
+	my $sql = join "\n", map { $_->{text} } grep { $_->{lang} eq 'sql' } @blocks;
+	$sql = "CREATE EXTENSION IF NOT EXISTS theazo CASCADE;\n$sql" unless $sql =~ /CREATE EXTENSION/;
+	my ($out, $err);
+	my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 180);
+	is($rc, 0, "$page: the SQL runs to its end") or diag($err);
+	unlike($err, qr/^(psql:.*)?(ERROR|FATAL)/m, "$page: without an error");
+	run_shell("$page:$_->{line}", $_->{text}, $db) foreach grep { $_->{lang} eq 'sh' } @blocks;
+}
+
+# The demo is its own script; the README shows its lines.
+{
+	my $readme = slurp_file('README.md');
+	my $demo = slurp_file('docs/demo.sql');
+	my @lines = grep { /\S/ && !/^\s*(--|\\echo|\\pset)/ } split /\n/, $demo;
+	my @missing = grep { index($readme, $_) < 0 } @lines;
+	is(join("\n", @missing), '', 'the README shows every line of docs/demo.sql');
+}
+
+$node->stop;
+done_testing();
