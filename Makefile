@@ -61,7 +61,7 @@ NO_INSTALLCHECK = 1
 # Targets
 # ---------------------------------------------------------------------------
 SCRIPT_GOALS = installcheck unit fuzz chaos lint bench deps demo check \
-	check-versions help pgtree indent
+	check-versions help pgtree indent reference
 GOALS = $(or $(MAKECMDGOALS),all)
 
 .PHONY: $(SCRIPT_GOALS)
@@ -188,6 +188,10 @@ check-versions: deps
 indent:
 	@find src test -name '*.[ch]' | xargs clang-format -i --style=file
 
+# docs/reference.md from the catalog.
+reference:
+	@test/run/check.sh reference
+
 bench:
 	@test/run/bench.sh
 
@@ -206,6 +210,7 @@ help:
 	@echo 'make fuzz            fuzzers, FUZZ_SECONDS=60 each'
 	@echo 'make chaos           random kills, THEAZO_CHAOS=30 of them'
 	@echo 'make lint            format, include directions, grants, search paths, docs'
+	@echo 'make reference       write docs/reference.md from the installed catalog'
 	@echo 'make indent          lay C files out by .clang-format'
 	@echo 'make bench           ratios against references, in one run'
 	@echo 'make pgtree          private relocatable copy of the server in .build/pg15'

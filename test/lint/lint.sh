@@ -14,12 +14,10 @@ conf=${2:-}
 bad=0
 mapfile -t sources < <(find src -name '*.[ch]' | sort)
 work=$(mktemp -d "${TMPDIR:-/tmp}/theazo-lint.XXXXXX")
-pg=
+. test/run/tmpserver.sh
 
 cleanup() {
-	if [ -n "$pg" ]; then
-		"$bindir/pg_ctl" -D "$work/data" -m fast -w stop > /dev/null 2>&1
-	fi
+	tmp_server_stop
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -141,16 +139,7 @@ check_links() {
 }
 
 start_server() {
-	"$bindir/initdb" -D "$work/data" -A trust -N -E UTF8 --no-locale -U postgres > "$work/initdb.log" 2>&1 || return 1
-	{
-		[ -z "$conf" ] || cat "$conf"
-		echo "listen_addresses = ''"
-		echo "unix_socket_directories = '$work'"
-	} >> "$work/data/postgresql.conf"
-	"$bindir/pg_ctl" -D "$work/data" -w -l "$work/server.log" start > /dev/null 2>&1 || return 1
-	pg=yes
-	export PGHOST=$work PGUSER=postgres PGDATABASE=postgres PGOPTIONS='-c client_min_messages=warning'
-	"$bindir/psql" -X -q -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION theazo CASCADE' > "$work/create.log" 2>&1 || return 1
+	tmp_server_start "$bindir" "$work" "$conf" || return 1
 	# Partitions are the keeper's to make; what it makes is checked as well.
 	for _ in $(seq 1 100); do
 		[ "$("$bindir/psql" -X -q -A -t -c "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'

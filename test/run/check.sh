@@ -101,6 +101,12 @@ case ${1:-} in
 		versions regress isolation tap
 		compare_versions regress isolation tap
 		;;
+	reference)
+		here 15 reference
+		if [ "$rc" = 0 ]; then
+			cp "$scratch/tree/.build/out/reference.md" docs/reference.md
+		fi
+		;;
 	'')
 		die "usage: check.sh all | versions | SUITE..."
 		;;

@@ -225,6 +225,16 @@ lint() {
 	count lint "$p" "$f" 0
 }
 
+# Not a test: docs/reference.md, for check.sh to take.
+reference() {
+	if test/run/reference.sh "$bindir" "$(server_conf)" > "$out/reference.md" 2> "$out/reference.log"; then
+		count reference 1 0 0
+	else
+		cat "$out/reference.log"
+		count reference 0 1 0
+	fi
+}
+
 say "building against PostgreSQL $major"
 if ! build; then
 	grep -E -i 'error|warning' "$out/build.log" | head -n 40
@@ -259,7 +269,7 @@ for suite in "$@"; do
 				count chaos 0 1 0
 			fi
 			;;
-		unit | fuzz | lint) "$suite" ;;
+		unit | fuzz | lint | reference) "$suite" ;;
 		*) die "no suite $suite" ;;
 	esac
 done
