@@ -21,7 +21,8 @@
 typedef enum Trouble
 {
 	TROUBLE_NOT_SENT = 1, /* nothing reached the peer */
-	TROUBLE_NO_ANSWER, /* it may have, and no answer came */
+	TROUBLE_NO_ANSWER, /* it may have, and the connection broke before an answer */
+	TROUBLE_LATE, /* it may have, and the time was up before an answer */
 	TROUBLE_COME_BACK, /* 429, 503 with Retry-After: not carried out */
 	TROUBLE_BUSY, /* 429, 502, 503, 504 otherwise */
 	TROUBLE_BROKEN, /* any other 5xx */
@@ -45,11 +46,13 @@ static const Verdict verdicts[] = {
 
 	{TZ_REPEAT_SAME, TROUBLE_NOT_SENT, 5, TZ_RETRY_NO},
 	{TZ_REPEAT_SAME, TROUBLE_NO_ANSWER, 2, TZ_RETRY_UNKNOWN},
+	{TZ_REPEAT_SAME, TROUBLE_LATE, 0, TZ_RETRY_UNKNOWN},
 	{TZ_REPEAT_SAME, TROUBLE_COME_BACK, 5, TZ_RETRY_NO},
 	{TZ_REPEAT_SAME, TROUBLE_BUSY, 2, TZ_RETRY_NO},
 
 	{TZ_REPEAT_REMOVE, TROUBLE_NOT_SENT, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_NO_ANSWER, 6, TZ_RETRY_NO},
+	{TZ_REPEAT_REMOVE, TROUBLE_LATE, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_COME_BACK, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_BUSY, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_BROKEN, 6, TZ_RETRY_NO},
@@ -57,6 +60,7 @@ static const Verdict verdicts[] = {
 
 	{TZ_REPEAT_NEVER, TROUBLE_NOT_SENT, 5, TZ_RETRY_NO},
 	{TZ_REPEAT_NEVER, TROUBLE_NO_ANSWER, 0, TZ_RETRY_UNKNOWN},
+	{TZ_REPEAT_NEVER, TROUBLE_LATE, 0, TZ_RETRY_UNKNOWN},
 	{TZ_REPEAT_NEVER, TROUBLE_COME_BACK, 5, TZ_RETRY_NO},
 };
 
@@ -70,6 +74,9 @@ tz_retry_judge(TzRepeat repeat, const TzFailure *failure, int attempt)
 {
 	Trouble trouble = trouble_of(failure);
 
+	/* our own wish: never again, but what it left behind may need looking after */
+	if (failure->status == TZ_CANCELLED)
+		return failure->maybe_sent && repeat != TZ_REPEAT_READ ? TZ_RETRY_UNKNOWN : TZ_RETRY_NO;
 	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
 	{
 		const Verdict *v = &verdicts[i];
@@ -93,10 +100,10 @@ trouble_of(const TzFailure *failure)
 			return failure->maybe_sent ? TROUBLE_NO_ANSWER : TROUBLE_FINAL;
 		case TZ_TOO_LARGE:
 		case TZ_BAD_ANSWER:
-			/* an answer came, so it was carried out; it would come again */
-			return failure->http_status != 0 ? TROUBLE_FINAL
-			       : failure->maybe_sent     ? TROUBLE_NO_ANSWER
-			                                 : TROUBLE_NOT_SENT;
+			/* an answer came, so it was carried out; the same would come again */
+			return failure->maybe_sent ? TROUBLE_FINAL : TROUBLE_NOT_SENT;
+		case TZ_TIMEOUT:
+			return failure->maybe_sent ? TROUBLE_LATE : TROUBLE_NOT_SENT;
 		default:
 			return failure->maybe_sent ? TROUBLE_NO_ANSWER : TROUBLE_NOT_SENT;
 	}

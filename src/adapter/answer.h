@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * answer.h
+ *	  What adapters do alike with an answer: verdicts, messages, JSON.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_ADAPTER_ANSWER_H
+#define TZ_ADAPTER_ANSWER_H
+
+#include "adapter/adapter.h"
+#include "lib/backoff.h"
+
+/* The call ended without an answer: fills out from the transport's error. */
+extern void tz_answer_transport(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *in,
+                                TzOutcome *out);
+
+/* An answer that is no success: fills out by its status. */
+extern void tz_answer_status(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *in,
+                             TzOutcome *out);
+
+/* A success that cannot be understood: out->err gets the message (printf form). */
+extern void tz_answer_bad(const TzHttpResponse *in, TzOutcome *out, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * The document of a 2xx answer, or NULL with out filled: not JSON by its header or
+ * its content, too large, or an error inside. The caller releases it.
+ */
+extern json_t *tz_answer_json(const TzHttpResponse *in, TzOutcome *out);
+
+/* Sets out to done with result (takes it over; NULL: out of memory). */
+extern void tz_answer_done(TzOutcome *out, json_t *result);
+
+#endif /* TZ_ADAPTER_ANSWER_H */

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *	  The array of all adapters that speak HTTP: one line each.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "adapter/adapter.h"
+
+extern const TzAdapter tz_compute_webhook;
+
+static const TzAdapter *const adapters[] = {
+	&tz_compute_webhook,
+};
+
+/* NULL for a name nobody knows. */
+const TzAdapter *
+tz_adapter_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(adapters) / sizeof(adapters[0]); i++)
+		if (strcmp(adapters[i]->name, name) == 0)
+			return adapters[i];
+	return NULL;
+}

@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * shell.c
+ *	  Code carried inside a shell command line.
+ *
+ * The only operation every customer's endpoint must offer is "run this command
+ * line", so code travels in it as base64, is written to a file in the working
+ * directory and run from there: base64 needs no quoting and the file gives the
+ * interpreter its usual error messages. Only values of environment variables are
+ * quoted, by the one rule that holds in every POSIX shell.
+ *
+ * Where the machine has timeout(1) the command is limited there too, because our
+ * own limit cannot stop what runs at the other end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "adapter/shell.h"
+#include "lib/sign.h"
+#include "lib/utf8.h"
+
+typedef struct Language
+{
+	const char *name;
+	const char *suffix;
+	const char *run;
+} Language;
+
+static const Language languages[] = {
+	{"python", "py", "python3"},  {"python3", "py", "python3"}, {"node", "js", "node"},
+	{"javascript", "js", "node"}, {"js", "js", "node"},         {"go", "go", "go run"},
+	{"sh", "sh", "sh"},           {"shell", "sh", "sh"},        {"bash", "sh", "bash"},
+};
+
+static const Language *language_find(const char *name);
+static TzStatus append_env(const TzShellCode *code, TzBuf *out, TzErr *err);
+static TzStatus append_export(const char *name, TzSlice value, TzBuf *out, TzErr *err);
+
+TzStatus
+tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err)
+{
+	const Language *language = language_find(code->language);
+	TzStatus status;
+
+	if (language == NULL)
+		return tz_err_set(err, TZ_BAD_INPUT, "language \"%.32s\" is not known", code->language);
+	status = append_env(code, out, err);
+	if (status != TZ_OK)
+		return status;
+
+	/* go takes a name that begins with . or _ for no source file, and _linux.go for a condition */
+	tz_buf_append_cstr(out, "tz_f='theazo-");
+	for (const char *p = code->tag; *p != '\0'; p++)
+		tz_buf_append_byte(out, isalnum((unsigned char) *p) ? *p : '-');
+	tz_buf_printf(out, ".%s'; printf %%s '", language->suffix);
+	tz_base64_append(out, code->code.data, code->code.len);
+	tz_buf_append_cstr(out, "' | base64 -d > \"$tz_f\" || exit 126; ");
+	if (code->timeout_ms > 0)
+	{
+		int seconds = code->timeout_ms / 1000 + (code->timeout_ms % 1000 > 0);
+
+		tz_buf_printf(out,
+		              "if timeout -k 2 9 true 2>/dev/null; then timeout -k 2 %d %s \"$tz_f\"; "
+		              "else %s \"$tz_f\"; fi; ",
+		              seconds, language->run, language->run);
+	}
+	else
+		tz_buf_printf(out, "%s \"$tz_f\"; ", language->run);
+	tz_buf_append_cstr(out, "tz_r=$?; rm -f \"$tz_f\"; exit $tz_r");
+	if (out->status == TZ_TOO_LARGE)
+		return tz_err_set(err, TZ_TOO_LARGE, "command line is longer than %zu bytes", out->max);
+	if (out->status != TZ_OK)
+		return tz_err_set(err, out->status, "out of memory");
+	return TZ_OK;
+}
+
+/* Inside single quotes nothing is special but the quote itself. */
+TzStatus
+tz_shell_quote(TzSlice word, TzBuf *out)
+{
+	const char *p = word.data;
+	size_t left = word.len;
+
+	if (left > 0 && memchr(p, 0, left) != NULL)
+		return TZ_BAD_INPUT;
+	tz_buf_append_byte(out, '\'');
+	while (left > 0)
+	{
+		const char *quote = memchr(p, '\'', left);
+		size_t plain = quote != NULL ? (size_t) (quote - p) : left;
+
+		tz_buf_append(out, p, plain);
+		if (quote != NULL)
+		{
+			tz_buf_append_cstr(out, "'\\''");
+			plain++;
+		}
+		p += plain;
+		left -= plain;
+	}
+	return tz_buf_append_byte(out, '\'');
+}
+
+bool
+tz_shell_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > 128 || isdigit((unsigned char) name[0]))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!isascii((unsigned char) name[i]) || (!isalnum((unsigned char) name[i]) && name[i] != '_'))
+			return false;
+	return true;
+}
+
+static const Language *
+language_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(languages) / sizeof(languages[0]); i++)
+		if (strcmp(languages[i].name, name) == 0)
+			return &languages[i];
+	return NULL;
+}
+
+/* Secrets first, so that what the caller gave for this call wins. */
+static TzStatus
+append_env(const TzShellCode *code, TzBuf *out, TzErr *err)
+{
+	const char *name;
+	json_t *value;
+	TzStatus status = TZ_OK;
+
+	for (int i = 0; status == TZ_OK && i < code->nsecrets; i++)
+		if (strcmp(code->secrets[i].use, "env") == 0)
+			status = append_export(code->secrets[i].name, code->secrets[i].value, out, err);
+	json_object_foreach (code->env, name, value)
+	{
+		if (status != TZ_OK)
+			break;
+		if (!json_is_string(value))
+			return tz_err_set(err, TZ_BAD_INPUT, "environment variable \"%.64s\" is not a string", name);
+		status = append_export(name, tz_slice(json_string_value(value), json_string_length(value)), out, err);
+	}
+	return status;
+}
+
+static TzStatus
+append_export(const char *name, TzSlice value, TzBuf *out, TzErr *err)
+{
+	if (!tz_shell_name_ok(name))
+		return tz_err_set(err, TZ_BAD_INPUT, "\"%.64s\" is no name for an environment variable", name);
+	if (!tz_utf8_valid(value))
+		return tz_err_set(err, TZ_BAD_INPUT, "value of environment variable \"%.64s\" is not text", name);
+	tz_buf_printf(out, "export %s=", name);
+	tz_shell_quote(value, out);
+	tz_buf_append_cstr(out, "; ");
+	return TZ_OK;
+}

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * shell.h
+ *	  One POSIX shell command line that runs a piece of code.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_ADAPTER_SHELL_H
+#define TZ_ADAPTER_SHELL_H
+
+#include "adapter/adapter.h"
+
+typedef struct TzShellCode
+{
+	const char *language; /* python, node, go, sh, bash or an alias */
+	TzSlice code;
+	const char *tag; /* makes the file's name: letters, digits, _ and - */
+	int timeout_ms; /* 0: none */
+	json_t *env; /* object of strings, or NULL */
+	const TzSecretValue *secrets; /* those of use "env" are exported too */
+	int nsecrets;
+} TzShellCode;
+
+/* Appends the command line to out. */
+extern TzStatus tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err);
+
+/* One word in single quotes, safe in any POSIX shell; refuses NUL. */
+extern TzStatus tz_shell_quote(TzSlice word, TzBuf *out);
+
+/* A name that can be exported. */
+extern bool tz_shell_name_ok(const char *name);
+
+#endif /* TZ_ADAPTER_SHELL_H */
