@@ -24,5 +24,7 @@ extern void tz_txn_commit_lazy(void);
 /* Rolls back whatever is open; harmless when nothing is. */
 extern void tz_txn_abort(void);
 
+/* Is one open? */
+extern bool tz_txn_open(void);
 
 #endif							/* TZ_TXN_H */

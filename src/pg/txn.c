@@ -1,0 +1,98 @@
+/*-------------------------------------------------------------------------
+ *
+ * txn.c
+ *	  A worker's transactions: the one order of begin and end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+
+#include "pg/compat.h"
+#include "pg/txn.h"
+#include "pg/worker.h"
+
+#define ROLE_OF_WORKERS "theazo_worker"
+#define LEAVING_TIMEOUT_MS 400	/* longest statement of a worker that was told to stop */
+
+static volatile bool txn_is_open = false;	/* read by the SIGTERM handler */
+static Oid	saved_user;
+static int	saved_sec_context;
+
+static void txn_close(void);
+
+void
+tz_txn_begin(const char *activity, int timeout_ms)
+{
+	Assert(!txn_is_open);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	txn_is_open = true;
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+	GetUserIdAndSecContext(&saved_user, &saved_sec_context);
+	SetUserIdAndSecContext(get_role_oid(ROLE_OF_WORKERS, false),
+						   saved_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	if (tz_worker_stopping() && (timeout_ms == 0 || timeout_ms > LEAVING_TIMEOUT_MS))
+		timeout_ms = LEAVING_TIMEOUT_MS;
+	if (timeout_ms > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
+}
+
+void
+tz_txn_commit(void)
+{
+	txn_close();
+}
+
+void
+tz_txn_commit_lazy(void)
+{
+	/* local to the transaction: undone at its end */
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	txn_close();
+}
+
+void
+tz_txn_abort(void)
+{
+	disable_all_timeouts(false);
+	QueryCancelPending = false;
+	/* gives SPI, snapshots, locks and the user id back */
+	AbortOutOfAnyTransaction();
+	txn_is_open = false;
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+bool
+tz_txn_open(void)
+{
+	return txn_is_open;
+}
+
+static void
+txn_close(void)
+{
+	Assert(txn_is_open);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	/* a cancel that came too late belongs to no later statement */
+	QueryCancelPending = false;
+	SetUserIdAndSecContext(saved_user, saved_sec_context);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	txn_is_open = false;
+	(void) pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(tz_worker_cycle());
+}

@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.c
+ *	  Wake-ups that happen when, and only when, a transaction commits.
+ *
+ * A backend collects flags and, at commit, sets latches through shared memory.
+ * No NOTIFY: its queue serialises commits, and workers may not LISTEN. A wake-up
+ * that is lost (prepared, replicated or restored rows) costs at most one safety
+ * turn. A subtransaction that rolls back leaves its flag: a needless wake-up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+
+#include "pg/errors.h"
+#include "pg/export.h"
+#include "pg/shmem.h"
+#include "pg/wake.h"
+
+static int	pending = 0;		/* TZ_WAKE_ bits of this transaction */
+static uint64 pending_runs = 0; /* a bit for each bucket */
+
+StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket");
+
+static void wake_xact_callback(XactEvent event, void *arg);
+static void wake_slot(const TzWorkerSlot *slot);
+static void wake_runs(uint64 buckets);
+
+void
+tz_wake_init(void)
+{
+	RegisterXactCallback(wake_xact_callback, NULL);
+}
+
+void
+tz_wake_at_commit(int what)
+{
+	pending |= what;
+}
+
+void
+tz_wake_run_at_commit(const char *run_id, size_t len)
+{
+	pending_runs |= UINT64CONST(1) << tz_wake_run_bucket(run_id, len);
+}
+
+int
+tz_wake_run_bucket(const char *run_id, size_t len)
+{
+	return hash_bytes((const unsigned char *) run_id, (int) len) % TZ_RUN_BUCKETS;
+}
+
+void
+tz_wake_now(Oid dboid, int what)
+{
+	int			dbindex = tz_database_find(dboid);
+
+	if (dbindex >= 0)
+	{
+		TzDatabase *db = &tz_shared->database[dbindex];
+
+		if (what & TZ_WAKE_CANCEL)
+			pg_atomic_fetch_add_u32(&db->cancel_epoch, 1);
+		LWLockAcquire(tz_shared->lock,
+					  what & TZ_WAKE_EXTENSION ? LW_EXCLUSIVE : LW_SHARED);
+		if (what & TZ_WAKE_EXTENSION)
+		{
+			/* a database without workers is probed again */
+			pg_atomic_fetch_add_u32(&db->extension_epoch, 1);
+			if (db->extension == TZ_EXTENSION_ABSENT)
+				db->extension = TZ_EXTENSION_UNKNOWN;
+		}
+		for (int i = 0; i < tz_slots_per_database(); i++)
+		{
+			int			wanted = i == 0 ? TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION
+				: TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
+
+			if (what & wanted)
+				wake_slot(tz_slot_at(dbindex, i));
+		}
+		LWLockRelease(tz_shared->lock);
+	}
+	if (what & (TZ_WAKE_EXTENSION | TZ_WAKE_RESCAN))
+	{
+		pg_atomic_write_u32(&tz_shared->rescan, 1);
+		tz_wake_launcher();
+	}
+}
+
+void
+tz_wake_launcher(void)
+{
+	if (tz_shared == NULL)
+		return;
+	LWLockAcquire(tz_shared->lock, LW_SHARED);
+	wake_slot(&tz_shared->launcher);
+	LWLockRelease(tz_shared->lock);
+}
+
+/* The process may be gone and its PGPROC another's: that one sees a spurious wake-up. */
+static void
+wake_slot(const TzWorkerSlot *slot)
+{
+	if (slot->phase == TZ_SLOT_RUNNING)
+		SetLatch(&ProcGlobal->allProcs[slot->procno].procLatch);
+}
+
+static void
+wake_runs(uint64 buckets)
+{
+	for (int i = 0; i < TZ_RUN_BUCKETS; i++)
+	{
+		if (buckets & (UINT64CONST(1) << i))
+		{
+			/* the generation first: a waiter prepares its sleep, then looks at it */
+			pg_atomic_fetch_add_u32(&tz_shared->run[i].generation, 1);
+			ConditionVariableBroadcast(&tz_shared->run[i].cv);
+		}
+	}
+}
+
+/* Runs after the transaction became visible to others; must not throw. */
+static void
+wake_xact_callback(XactEvent event, void *arg)
+{
+	int			what = pending;
+	uint64		runs = pending_runs;
+
+	(void) arg;
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+		event != XACT_EVENT_PREPARE)
+		return;
+	pending = 0;
+	pending_runs = 0;
+	if (event != XACT_EVENT_COMMIT || tz_shared == NULL)
+		return;
+	if (what != 0)
+		tz_wake_now(MyDatabaseId, what);
+	if (runs != 0)
+		wake_runs(runs);
+}
+
+THEAZO_FUNCTION(theazo_wake)
+{
+	(void) fcinfo;
+	tz_shmem_require();
+	tz_wake_at_commit(TZ_WAKE_DISPATCHERS);
+	PG_RETURN_VOID();
+}
+
+THEAZO_FUNCTION(theazo_wake_cancel)
+{
+	(void) fcinfo;
+	tz_shmem_require();
+	tz_wake_at_commit(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL);
+	PG_RETURN_VOID();
+}
+
+THEAZO_FUNCTION(theazo_wake_keeper)
+{
+	(void) fcinfo;
+	tz_shmem_require();
+	tz_wake_at_commit(TZ_WAKE_KEEPER);
+	PG_RETURN_VOID();
+}
+
+THEAZO_FUNCTION(theazo_launcher_notice)
+{
+	(void) fcinfo;
+	tz_shmem_require();
+	tz_wake_at_commit(TZ_WAKE_EXTENSION);
+	PG_RETURN_VOID();
+}
+
+THEAZO_FUNCTION(theazo_run_notify)
+{
+	text	   *run_id = PG_GETARG_TEXT_PP(0);
+
+	tz_shmem_require();
+	tz_wake_run_at_commit(VARDATA_ANY(run_id), VARSIZE_ANY_EXHDR(run_id));
+	PG_RETURN_VOID();
+}

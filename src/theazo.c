@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * theazo.c
+ *	  Where the server enters the library: registers things, nothing else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "pg/compat.h"
+#include "pg/export.h"
+#include "pg/guc.h"
+#include "pg/quiesce.h"
+#include "pg/shmem.h"
+#include "pg/wake.h"
+#include "worker/launcher.h"
+
+TZ_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+/*
+ * Loaded by a single session the library offers its pure functions only: what
+ * needs shared memory says so (tz_shmem_require). pg_upgrade's servers get
+ * nothing at all: no worker may touch rows while they are carried over.
+ */
+void
+_PG_init(void)
+{
+	if (IsBinaryUpgrade || !process_shared_preload_libraries_in_progress)
+		return;
+	tz_guc_init();
+	tz_shmem_init();
+	tz_wake_init();
+	tz_quiesce_init();
+	tz_launcher_register();
+}

@@ -1,0 +1,169 @@
+/*-------------------------------------------------------------------------
+ *
+ * keeper.c
+ *	  Upkeep of one database, job by job; and the probe for the extension.
+ *
+ * The jobs are SQL functions of theazo_internal whose names keeper_jobs()
+ * lists; each runs in a transaction of its own, so that one that fails stops
+ * no other. keeper_turn() comes last and says when to come back. Nobody waits
+ * for these commits: what a crash takes back is done again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "pg/export.h"
+#include "pg/guc.h"
+#include "pg/spi.h"
+#include "pg/txn.h"
+#include "pg/worker.h"
+
+#define JOB_TIMEOUT_MS 60000
+#define JOBS_MAX 64
+
+extern PGDLLEXPORT void theazo_keeper_main(Datum main_arg);
+
+static void keeper_init(void *arg);
+static int	keeper_turn(void *arg, int why);
+static void keeper_leave(void *arg, bool sql);
+static int	keeper_job_names(char **names);
+static bool keeper_job(const char *name);
+static int	keeper_next(void);
+
+void
+theazo_keeper_main(Datum main_arg)
+{
+	static const TzWorkerOps ops = {
+		.init = keeper_init,
+		.turn = keeper_turn,
+		.leave = keeper_leave,
+	};
+
+	(void) main_arg;
+	tz_worker_main(TZ_WORKER_KEEPER, &ops);
+}
+
+static void
+keeper_init(void *arg)
+{
+	static TzStmt started = {
+		"SELECT theazo_internal.worker_started('keeper', 0, $1)", 1, {INT8OID}
+	};
+	Datum		values[1] = {Int64GetDatum(tz_worker_incarnation())};
+
+	(void) arg;
+	tz_txn_begin("theazo keeper: start", JOB_TIMEOUT_MS);
+	(void) tz_spi_exec(&started, values, NULL, 0);
+	tz_txn_commit_lazy();
+}
+
+static int
+keeper_turn(void *arg, int why)
+{
+	char	   *names[JOBS_MAX];
+	int			n;
+	int			failed = 0;
+	int			next_ms;
+
+	(void) arg;
+	if (why & TZ_TURN_DRAIN)
+		return tz_guc_keeper_interval_ms;
+	n = keeper_job_names(names);
+	for (int i = 0; i < n && !tz_worker_stopping(); i++)
+		if (!keeper_job(names[i]))
+			failed++;
+	if (tz_worker_stopping())
+		return 0;
+	next_ms = keeper_next();
+	if (failed == 0)
+		tz_worker_note("%s", "");
+	return Min(next_ms, tz_guc_keeper_interval_ms);
+}
+
+static void
+keeper_leave(void *arg, bool sql)
+{
+	static TzStmt stopped = {
+		"SELECT theazo_internal.worker_stopped(0, $1)", 1, {INT8OID}
+	};
+	Datum		values[1] = {Int64GetDatum(tz_worker_incarnation())};
+
+	(void) arg;
+	if (!sql)
+		return;
+	tz_txn_begin("theazo keeper: stop", 0);
+	(void) tz_spi_exec(&stopped, values, NULL, 0);
+	tz_txn_commit_lazy();
+}
+
+/* Names of this turn's jobs, in the cycle context. */
+static int
+keeper_job_names(char **names)
+{
+	static TzStmt jobs = {"SELECT * FROM theazo_internal.keeper_jobs()", 0, {0}};
+	uint64		rows;
+
+	tz_txn_begin("theazo keeper: jobs", JOB_TIMEOUT_MS);
+	rows = tz_spi_exec(&jobs, NULL, NULL, JOBS_MAX);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		char	   *name = tz_spi_text(i, 1);
+
+		names[i] = MemoryContextStrdup(tz_worker_cycle(), name);
+	}
+	tz_txn_commit_lazy();
+	return (int) rows;
+}
+
+/* One job, under protection of its own; false when it failed. */
+static bool
+keeper_job(const char *name)
+{
+	volatile bool ok = true;
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		char	   *sql = psprintf("SELECT theazo_internal.%s()", quote_identifier(name));
+
+		tz_txn_begin("theazo keeper: job", JOB_TIMEOUT_MS);
+		if (SPI_execute(sql, false, 0) < 0)
+			elog(ERROR, "could not execute \"%s\"", sql);
+		tz_txn_commit_lazy();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		errcontext("keeper job \"%s\"", name);
+		tz_worker_note("%s: %s", name, error->message);
+		tz_worker_recover();
+		ok = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return ok;
+}
+
+/* When does upkeep want to be called again? */
+static int
+keeper_next(void)
+{
+	static TzStmt turn = {
+		"SELECT pg_catalog.ceil(1000 * extract(epoch FROM theazo_internal.keeper_turn()))::int", 0, {0}
+	};
+	int			next_ms;
+
+	tz_txn_begin("theazo keeper: turn", JOB_TIMEOUT_MS);
+	(void) tz_spi_exec(&turn, NULL, NULL, 1);
+	next_ms = tz_spi_int32(0, 1, tz_guc_keeper_interval_ms);
+	tz_txn_commit_lazy();
+	return Max(next_ms, 100);
+}
