@@ -1,0 +1,456 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.c
+ *	  Who asks, for this transaction.
+ *
+ * The answer lives in C memory and not in a setting, because anyone can SET a
+ * setting. It ends with the transaction, so a pooled connection carries nothing
+ * over, and goes back to what it was when a subtransaction rolls back, so an
+ * exception handler never runs as somebody else.
+ *
+ * Without an identity set, the outer role speaks if it is bound to a platform.
+ * That is one lookup per transaction; only positive answers are kept, because a
+ * binding may be made later in the same transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "auth/identity.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pg/errors.h"
+#include "pg/export.h"
+#include "pg/report.h"
+#include "postmaster/bgworker.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#define TZ_SYSTEM_ROLE "theazo_system"
+
+/* What the identity was before subtransaction level `level` changed it. */
+typedef struct IdentityFrame
+{
+	int			level;
+	TzIdentity	before;
+	struct IdentityFrame *below;
+} IdentityFrame;
+
+static TzIdentity identity_now;
+static IdentityFrame *identity_frames = NULL;	/* in TopTransactionContext */
+
+static TzIdentity identity_role;	/* by binding of identity_role_oid */
+static Oid	identity_role_oid = InvalidOid;
+
+static void identity_xact(XactEvent event, void *arg);
+static void identity_subxact(SubXactEvent event, SubTransactionId me,
+							 SubTransactionId parent, void *arg);
+static void identity_about_to_change(void);
+static bool identity_lookup(Oid role, TzIdentity *out);
+static void identity_copy(char *out, size_t size, text *value, const char *what);
+static void identity_scopes(TzIdentity *id, ArrayType *scopes);
+static Datum identity_text(PG_FUNCTION_ARGS, const char *value);
+
+void
+tz_identity_init(void)
+{
+	RegisterXactCallback(identity_xact, NULL);
+	RegisterSubXactCallback(identity_subxact, NULL);
+}
+
+void
+tz_identity_save(TzIdentity *out)
+{
+	*out = identity_now;
+}
+
+void
+tz_identity_restore(const TzIdentity *identity)
+{
+	identity_about_to_change();
+	identity_now = *identity;
+}
+
+const TzIdentity *
+tz_identity_current(void)
+{
+	Oid			role;
+
+	if (identity_now.set)
+		return &identity_now;
+	if (!IsTransactionState())
+		return NULL;
+
+	role = GetOuterUserId();
+	if (identity_role.set && identity_role_oid == role)
+		return &identity_role;
+	if (!identity_lookup(role, &identity_role))
+		return NULL;
+	identity_role_oid = role;
+	return &identity_role;
+}
+
+/* theazo_internal.identity_set(platform text, key_id text, environment text, scopes text[]) */
+THEAZO_FUNCTION(theazo_identity_set)
+{
+	TzIdentity	id;
+
+	memset(&id, 0, sizeof(id));
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("platform and environment of an identity must not be null"));
+	identity_copy(id.platform, sizeof(id.platform), PG_GETARG_TEXT_PP(0), "platform");
+	identity_copy(id.environment, sizeof(id.environment), PG_GETARG_TEXT_PP(2), "environment");
+	if (strcmp(id.environment, "live") != 0 && strcmp(id.environment, "test") != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("environment of an identity must be \"live\" or \"test\""));
+	if (!PG_ARGISNULL(1))
+	{
+		identity_copy(id.key_id, sizeof(id.key_id), PG_GETARG_TEXT_PP(1), "key");
+		strlcpy(id.actor_kind, "key", sizeof(id.actor_kind));
+		strlcpy(id.actor, id.key_id, sizeof(id.actor));
+	}
+	else if (MyBgworkerEntry != NULL)
+	{
+		strlcpy(id.actor_kind, "worker", sizeof(id.actor_kind));
+		strlcpy(id.actor, MyBgworkerEntry->bgw_type, sizeof(id.actor));
+	}
+	else
+	{
+		strlcpy(id.actor_kind, "role", sizeof(id.actor_kind));
+		strlcpy(id.actor, GetUserNameFromId(GetOuterUserId(), false), sizeof(id.actor));
+	}
+	if (!PG_ARGISNULL(3))
+		identity_scopes(&id, PG_GETARG_ARRAYTYPE_P(3));
+	id.set = true;
+
+	identity_about_to_change();
+	identity_now = id;
+	PG_RETURN_VOID();
+}
+
+/*
+ * theazo_internal.identity_narrow(session_id text, user_id text). One way: what
+ * is narrowed to one session can become another only by authenticating again.
+ */
+THEAZO_FUNCTION(theazo_identity_narrow)
+{
+	const TzIdentity *now = tz_identity_current();
+	TzIdentity	id;
+
+	if (now == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_TZ_NOT_AUTHENTICATED),
+				errmsg("not authenticated"),
+				errhint("Call theazo.authenticate() first, or connect as a role bound to a platform."));
+	id = *now;
+	identity_copy(id.session, sizeof(id.session), PG_GETARG_TEXT_PP(0), "session");
+	identity_copy(id.user_id, sizeof(id.user_id), PG_GETARG_TEXT_PP(1), "user");
+	if (now->session[0] != '\0' && strcmp(now->session, id.session) != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_TZ_OUT_OF_SCOPE),
+				errmsg("this transaction already acts for session \"%s\"", now->session),
+				errhint("Commit first, or authenticate again."));
+
+	identity_about_to_change();
+	identity_now = id;
+	PG_RETURN_VOID();
+}
+
+/* theazo_internal.identity_clear() */
+THEAZO_FUNCTION(theazo_identity_clear)
+{
+	identity_about_to_change();
+	memset(&identity_now, 0, sizeof(identity_now));
+	PG_RETURN_VOID();
+}
+
+/* theazo_internal.current_platform() */
+THEAZO_FUNCTION(theazo_current_platform)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	return identity_text(fcinfo, id == NULL ? "" : id->platform);
+}
+
+/* theazo_internal.current_session(): null when not narrowed */
+THEAZO_FUNCTION(theazo_current_session)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	return identity_text(fcinfo, id == NULL ? "" : id->session);
+}
+
+/* theazo_internal.current_user_id(): end user of current_session() */
+THEAZO_FUNCTION(theazo_current_user_id)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	return identity_text(fcinfo, id == NULL ? "" : id->user_id);
+}
+
+/* theazo_internal.current_key() */
+THEAZO_FUNCTION(theazo_current_key)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	return identity_text(fcinfo, id == NULL ? "" : id->key_id);
+}
+
+/* theazo_internal.current_environment() */
+THEAZO_FUNCTION(theazo_current_environment)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	return identity_text(fcinfo, id == NULL ? "" : id->environment);
+}
+
+/* theazo_internal.current_scopes() */
+THEAZO_FUNCTION(theazo_current_scopes)
+{
+	const TzIdentity *id = tz_identity_current();
+	Datum		values[TZ_SCOPES_MAX];
+	const char *p;
+	int			i;
+
+	if (id == NULL)
+		PG_RETURN_NULL();
+	p = id->scopes;
+	for (i = 0; i < id->nscopes; i++)
+	{
+		values[i] = CStringGetTextDatum(p);
+		p += strlen(p) + 1;
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, id->nscopes, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* theazo_internal.current_actor_kind(): whoever has no platform and yet got here operates the server */
+THEAZO_FUNCTION(theazo_current_actor_kind)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	if (id != NULL)
+		return identity_text(fcinfo, id->actor_kind);
+	return identity_text(fcinfo, MyBgworkerEntry != NULL ? "worker" : "operator");
+}
+
+/* theazo_internal.current_actor() */
+THEAZO_FUNCTION(theazo_current_actor)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	if (id != NULL)
+		return identity_text(fcinfo, id->actor);
+	if (MyBgworkerEntry != NULL)
+		return identity_text(fcinfo, MyBgworkerEntry->bgw_type);
+	return identity_text(fcinfo, GetUserNameFromId(GetOuterUserId(), false));
+}
+
+/* Ends with the transaction, however it ends; frames go with their context. */
+static void
+identity_xact(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			if (identity_now.set)
+				memset(&identity_now, 0, sizeof(identity_now));
+			if (identity_role.set)
+				memset(&identity_role, 0, sizeof(identity_role));
+			identity_role_oid = InvalidOid;
+			identity_frames = NULL;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	IdentityFrame *top = identity_frames;
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		/* a binding made in it is gone as well */
+		memset(&identity_role, 0, sizeof(identity_role));
+		identity_role_oid = InvalidOid;
+		while (top != NULL && top->level >= level)
+		{
+			identity_now = top->before;
+			identity_frames = top->below;
+			pfree(top);
+			top = identity_frames;
+		}
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		/* the change now belongs to the parent, unless that has a frame already */
+		if (top != NULL && top->level >= level)
+		{
+			if (level - 1 <= 1 ||
+				(top->below != NULL && top->below->level == level - 1))
+			{
+				identity_frames = top->below;
+				pfree(top);
+			}
+			else
+				top->level = level - 1;
+		}
+	}
+}
+
+/* Remembers what was, once per subtransaction; the top level needs no memory. */
+static void
+identity_about_to_change(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	IdentityFrame *frame;
+
+	if (level <= 1 || (identity_frames != NULL && identity_frames->level == level))
+		return;
+	frame = MemoryContextAlloc(TopTransactionContext, sizeof(*frame));
+	frame->level = level;
+	frame->before = identity_now;
+	frame->below = identity_frames;
+	identity_frames = frame;
+}
+
+/*
+ * Fills out from the platform that this role is bound to, by name (oids do not
+ * survive a dump). A role bound to several platforms speaks for none.
+ */
+static bool
+identity_lookup(Oid role, TzIdentity *out)
+{
+	static SPIPlanPtr plan = NULL;
+	static const char sql[] =
+	"SELECT r.platform_id::pg_catalog.text, r.environment, r.scopes"
+	" FROM theazo_data.platform_role r"
+	" JOIN theazo_data.platform p ON p.platform_id OPERATOR(pg_catalog.=) r.platform_id"
+	" WHERE r.role_name OPERATOR(pg_catalog.=) $1 AND p.state OPERATOR(pg_catalog.=) 'active'"
+	" LIMIT 2";
+	Oid			types[1] = {NAMEOID};
+	Datum		values[1];
+	NameData	name;
+	char	   *role_name = GetUserNameFromId(role, true);
+	Oid			system_role = get_role_oid(TZ_SYSTEM_ROLE, true);
+	Oid			save_user;
+	int			save_context;
+	bool		pushed = false;
+	bool		found = false;
+
+	memset(out, 0, sizeof(*out));
+	if (role_name == NULL || !OidIsValid(system_role))
+		return false;
+	namestrcpy(&name, role_name);
+	values[0] = NameGetDatum(&name);
+
+	/* an error puts the user back by itself: the (sub)transaction's abort does */
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(system_role, save_context | SECURITY_LOCAL_USERID_CHANGE);
+	if (!ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
+	SPI_connect();
+	if (plan == NULL)
+	{
+		plan = SPI_prepare(sql, 1, types);
+		if (plan == NULL)
+			elog(ERROR, "could not prepare the lookup of role bindings: %s",
+				 SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+	}
+	if (SPI_execute_plan(plan, values, NULL, true, 2) != SPI_OK_SELECT)
+		elog(ERROR, "lookup of role bindings failed");
+
+	if (SPI_processed == 1)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		scopes = SPI_getbinval(row, desc, 3, &isnull);
+
+		strlcpy(out->platform, SPI_getvalue(row, desc, 1), sizeof(out->platform));
+		strlcpy(out->environment, SPI_getvalue(row, desc, 2), sizeof(out->environment));
+		strlcpy(out->actor_kind, "role", sizeof(out->actor_kind));
+		strlcpy(out->actor, role_name, sizeof(out->actor));
+		if (!isnull)
+			identity_scopes(out, DatumGetArrayTypeP(scopes));
+		out->set = true;
+		found = true;
+	}
+	SPI_finish();
+	if (pushed)
+		PopActiveSnapshot();
+	SetUserIdAndSecContext(save_user, save_context);
+	return found;
+}
+
+static void
+identity_copy(char *out, size_t size, text *value, const char *what)
+{
+	TzSlice		s = tz_slice_datum(value);
+
+	if (s.len == 0 || s.len >= size)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("%s of an identity must have 1 to %zu bytes", what, size - 1));
+	memcpy(out, s.data, s.len);
+	out[s.len] = '\0';
+}
+
+static void
+identity_scopes(TzIdentity *id, ArrayType *scopes)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+	int			i;
+	size_t		used = 0;
+
+	deconstruct_array(scopes, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+	if (n > TZ_SCOPES_MAX)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("an identity carries at most %d scopes", TZ_SCOPES_MAX));
+	for (i = 0; i < n; i++)
+	{
+		TzSlice		s;
+
+		if (nulls[i])
+			continue;
+		s = tz_slice_datum(DatumGetTextPP(values[i]));
+		if (s.len >= sizeof(id->scopes) - used)
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("scopes of an identity have more than %d bytes", TZ_SCOPES_BYTES));
+		memcpy(id->scopes + used, s.data, s.len);
+		id->scopes[used + s.len] = '\0';
+		used += s.len + 1;
+		id->nscopes++;
+	}
+}
+
+/* Empty means none, as SQL NULL. */
+static Datum
+identity_text(PG_FUNCTION_ARGS, const char *value)
+{
+	if (value[0] == '\0')
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(value));
+}
