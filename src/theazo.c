@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 
+#include "auth/identity.h"
 #include "pg/compat.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -35,5 +36,6 @@ _PG_init(void)
 	tz_shmem_init();
 	tz_wake_init();
 	tz_quiesce_init();
+	tz_identity_init();
 	tz_launcher_register();
 }

@@ -54,3 +54,135 @@ CREATE OR REPLACE FUNCTION theazo_internal.error_codes(
 	RETURNS SETOF record
 	LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'theazo_error_codes';
 COMMENT ON FUNCTION theazo_internal.error_codes() IS 'The SQLSTATEs of class TZ with their REST code and HTTP status.';
+
+-- ---- core: identifiers ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.id_new(prefix text) RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_id_new';
+COMMENT ON FUNCTION theazo_internal.id_new(text) IS
+	'a new identifier: prefix, underscore, 48 bits of time and 80 random bits in base32';
+
+CREATE OR REPLACE FUNCTION theazo_internal.id_time(id text) RETURNS timestamptz
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_id_time';
+COMMENT ON FUNCTION theazo_internal.id_time(text) IS
+	'when an identifier was made, to the millisecond';
+
+CREATE OR REPLACE FUNCTION theazo_internal.id_floor(ts timestamptz) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_id_floor';
+COMMENT ON FUNCTION theazo_internal.id_floor(timestamptz) IS
+	'the smallest root of that millisecond: a partition bound';
+
+CREATE OR REPLACE FUNCTION theazo_internal.id_root(id text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_id_root';
+COMMENT ON FUNCTION theazo_internal.id_root(text) IS
+	'the 26 characters of an identifier after its prefix';
+
+CREATE OR REPLACE FUNCTION theazo_internal.id_derive(prefix text, time_from text, seed text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_id_derive';
+COMMENT ON FUNCTION theazo_internal.id_derive(text, text, text) IS
+	'an identifier that follows from its inputs: time of time_from, first 80 bits of SHA-256 of seed';
+
+CREATE OR REPLACE FUNCTION theazo_internal.instance() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_instance';
+COMMENT ON FUNCTION theazo_internal.instance() IS
+	'this instance: system identifier and database oid; a restored or cloned database is another one';
+
+-- ---- core: who asks ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.identity_set(platform text, key_id text, environment text, scopes text[]) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_identity_set';
+COMMENT ON FUNCTION theazo_internal.identity_set(text, text, text, text[]) IS
+	'from here to the end of the transaction this platform asks';
+
+CREATE OR REPLACE FUNCTION theazo_internal.identity_narrow(session_id text, user_id text) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_identity_narrow';
+COMMENT ON FUNCTION theazo_internal.identity_narrow(text, text) IS
+	'narrows who asks to one session; there is no way back but the end of the transaction or authenticating again';
+
+CREATE OR REPLACE FUNCTION theazo_internal.identity_clear() RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_identity_clear';
+COMMENT ON FUNCTION theazo_internal.identity_clear() IS
+	'forgets who asks';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_platform() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_platform';
+COMMENT ON FUNCTION theazo_internal.current_platform() IS
+	'platform that asks: as set for this transaction, else the one the outer role is bound to, else null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_session() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_session';
+COMMENT ON FUNCTION theazo_internal.current_session() IS
+	'session this transaction is narrowed to, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_user_id() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_user_id';
+COMMENT ON FUNCTION theazo_internal.current_user_id() IS
+	'end user of the session this transaction is narrowed to, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_key() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_key';
+COMMENT ON FUNCTION theazo_internal.current_key() IS
+	'API key that authenticated this transaction, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_environment() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_environment';
+COMMENT ON FUNCTION theazo_internal.current_environment() IS
+	'live or test, by the key or role that asks; null when nobody does';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_scopes() RETURNS text[]
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_scopes';
+COMMENT ON FUNCTION theazo_internal.current_scopes() IS
+	'scopes of who asks; null when nobody does';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_actor_kind() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_actor_kind';
+COMMENT ON FUNCTION theazo_internal.current_actor_kind() IS
+	'key, role, worker or operator';
+
+CREATE OR REPLACE FUNCTION theazo_internal.current_actor() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_actor';
+COMMENT ON FUNCTION theazo_internal.current_actor() IS
+	'id of the key, or name of the role or worker, that asks';
+
+CREATE OR REPLACE FUNCTION theazo_internal.api_key_make(kind text, OUT key text, OUT prefix text, OUT hash bytea)
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_api_key_make';
+COMMENT ON FUNCTION theazo_internal.api_key_make(text) IS
+	'a new API key of 256 random bits, what may be shown of it, and its SHA-256';
+
+CREATE OR REPLACE FUNCTION theazo_internal.key_touch(platform text, key_id text) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_key_touch';
+COMMENT ON FUNCTION theazo_internal.key_touch(text, text) IS
+	'remembers in shared memory that a key was used now; works in read-only transactions';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keys_touched(OUT platform_id text, OUT key_id text, OUT used_at timestamptz) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_keys_touched';
+COMMENT ON FUNCTION theazo_internal.keys_touched() IS
+	'keys used since the last call, with the time; empties the memory of them';
+
+-- ---- core: audit ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'theazo_event_guard';
+COMMENT ON FUNCTION theazo_internal.event_guard() IS
+	'trigger that refuses to change, delete or truncate events';

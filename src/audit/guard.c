@@ -11,9 +11,10 @@
 #include "postgres.h"
 
 #include "commands/trigger.h"
+#include "utils/rel.h"
+
 #include "pg/errors.h"
 #include "pg/export.h"
-#include "utils/rel.h"
 
 /* theazo_internal.event_guard(): refuses whatever fired it. */
 THEAZO_FUNCTION(theazo_event_guard)
@@ -22,9 +23,8 @@ THEAZO_FUNCTION(theazo_event_guard)
 	const char *what;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("\"event_guard\" must be called as a trigger"));
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+		        errmsg("\"event_guard\" must be called as a trigger"));
 
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		what = "UPDATE";
@@ -35,10 +35,7 @@ THEAZO_FUNCTION(theazo_event_guard)
 	else
 		what = "INSERT";
 
-	ereport(ERROR,
-			errcode(ERRCODE_TZ_EVENT_IMMUTABLE),
-			errmsg("events are immutable"),
-			errdetail("%s on table \"%s\" was refused.", what,
-					  RelationGetRelationName(trigger->tg_relation)),
-			errhint("Record a new event that corrects the old one. Old events go by retention only."));
+	ereport(ERROR, errcode(ERRCODE_TZ_EVENT_IMMUTABLE), errmsg("events are immutable"),
+	        errdetail("%s on table \"%s\" was refused.", what, RelationGetRelationName(trigger->tg_relation)),
+	        errhint("Record a new event that corrects the old one. Old events go by retention only."));
 }

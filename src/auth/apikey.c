@@ -11,20 +11,22 @@
  */
 #include "postgres.h"
 
-#include "auth/identity.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
-#include "lib/sign.h"
 #include "miscadmin.h"
-#include "pg/export.h"
-#include "pg/report.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define KEY_DIGITS 43			/* 62^43 > 2^256 */
+#include "auth/apikey.h"
+#include "lib/id.h"
+#include "lib/sign.h"
+#include "pg/convert.h"
+#include "pg/export.h"
+
+#define KEY_DIGITS 43 /* 62^43 > 2^256 */
 #define KEY_PREFIX_SHOWN 12
 #define TOUCH_SLOTS 1024
 #define TOUCH_PROBES 16
@@ -32,19 +34,23 @@
 
 typedef struct TouchSlot
 {
-	char		platform[TZ_ID_MAX + 1];
-	char		key_id[TZ_ID_MAX + 1];	/* empty: free */
+	char platform[TZ_ID_MAX + 1];
+	char key_id[TZ_ID_MAX + 1]; /* empty: free */
 	TimestampTz used_at;
 } TouchSlot;
 
 typedef struct TouchTable
 {
-	TouchSlot	slots[TOUCH_SLOTS];
+	TouchSlot slots[TOUCH_SLOTS];
 } TouchTable;
 
 static TouchTable *touch_table = NULL;
 static LWLock *touch_lock = NULL;
+static shmem_request_hook_type previous_request = NULL;
+static shmem_startup_hook_type previous_startup = NULL;
 
+static void apikey_shmem_request(void);
+static void apikey_shmem_startup(void);
 static void apikey_base62(const uint8_t random[32], char out[KEY_DIGITS + 1]);
 
 /* The set of kinds is closed: redaction knows them by their first letters. */
@@ -53,17 +59,17 @@ static const char *const apikey_kinds[] = {"th_live", "th_test", "tzk"};
 /* theazo_internal.api_key_make(kind text, OUT key text, OUT prefix text, OUT hash bytea) */
 THEAZO_FUNCTION(theazo_api_key_make)
 {
-	TzSlice		kind = tz_slice_datum(PG_GETARG_TEXT_PP(0));
-	char		key[16 + KEY_DIGITS + 1];
-	char		shown[KEY_PREFIX_SHOWN + 4];
-	uint8_t		random[32];
-	char		digits[KEY_DIGITS + 1];
-	bytea	   *hash = palloc(VARHDRSZ + TZ_SHA256_LEN);
-	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
+	TzSlice kind = tz_datum_slice(PG_GETARG_DATUM(0));
+	char key[16 + KEY_DIGITS + 1];
+	char shown[KEY_PREFIX_SHOWN + 4];
+	uint8_t random[32];
+	char digits[KEY_DIGITS + 1];
+	bytea *hash = palloc(VARHDRSZ + TZ_SHA256_LEN);
+	TupleDesc desc;
+	Datum values[3];
+	bool nulls[3] = {false, false, false};
 	const char *known = NULL;
-	TzErr		err;
+	TzErr err;
 
 	for (size_t i = 0; i < lengthof(apikey_kinds); i++)
 	{
@@ -71,22 +77,18 @@ THEAZO_FUNCTION(theazo_api_key_make)
 			known = apikey_kinds[i];
 	}
 	if (known == NULL)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("unknown kind of API key"),
-				errhint("Kinds are \"th_live\", \"th_test\" and \"tzk\"."));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown kind of API key"),
+		        errhint("Kinds are \"th_live\", \"th_test\" and \"tzk\"."));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!pg_strong_random(random, sizeof(random)))
-		ereport(ERROR,
-				errcode(ERRCODE_INTERNAL_ERROR),
-				errmsg("could not generate random bytes"));
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
 
 	apikey_base62(random, digits);
 	snprintf(key, sizeof(key), "%s_%s", known, digits);
 	snprintf(shown, sizeof(shown), "%.*s...", KEY_PREFIX_SHOWN, key);
 	if (tz_sha256(tz_slice_cstr(key), (uint8_t *) VARDATA(hash), &err) != TZ_OK)
-		tz_report(ERRCODE_INTERNAL_ERROR, &err);
+		tz_throw_as(ERRCODE_INTERNAL_ERROR, &err);
 	SET_VARSIZE(hash, VARHDRSZ + TZ_SHA256_LEN);
 
 	values[0] = CStringGetTextDatum(key);
@@ -105,18 +107,16 @@ THEAZO_FUNCTION(theazo_key_touch)
 	static char last_key[TZ_ID_MAX + 1];
 	static TimestampTz last_at = 0;
 
-	TzSlice		platform = tz_slice_datum(PG_GETARG_TEXT_PP(0));
-	TzSlice		key = tz_slice_datum(PG_GETARG_TEXT_PP(1));
+	TzSlice platform = tz_datum_slice(PG_GETARG_DATUM(0));
+	TzSlice key = tz_datum_slice(PG_GETARG_DATUM(1));
 	TimestampTz now = GetCurrentTimestamp();
-	TouchSlot  *best = NULL;
-	uint32		h;
+	TouchSlot *best = NULL;
+	uint32 h;
 
 	if (platform.len == 0 || platform.len > TZ_ID_MAX || key.len == 0 || key.len > TZ_ID_MAX)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("platform and key must be ids"));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("platform and key must be ids"));
 	if (touch_table == NULL)
-		PG_RETURN_VOID();		/* without the library preloaded: not recorded */
+		PG_RETURN_VOID(); /* without the library preloaded: not recorded */
 	if (tz_slice_eq_cstr(key, last_key) && now - last_at >= 0 && now - last_at < USECS_PER_SEC)
 		PG_RETURN_VOID();
 
@@ -124,7 +124,7 @@ THEAZO_FUNCTION(theazo_key_touch)
 	LWLockAcquire(touch_lock, LW_EXCLUSIVE);
 	for (uint32 i = 0; i < TOUCH_PROBES; i++)
 	{
-		TouchSlot  *slot = &touch_table->slots[(h + i) % TOUCH_SLOTS];
+		TouchSlot *slot = &touch_table->slots[(h + i) % TOUCH_SLOTS];
 
 		if (slot->key_id[0] != '\0' && tz_slice_eq_cstr(key, slot->key_id))
 		{
@@ -132,8 +132,8 @@ THEAZO_FUNCTION(theazo_key_touch)
 			break;
 		}
 		/* else a free one, else the one whose loss costs least */
-		if (best == NULL || (best->key_id[0] != '\0' &&
-							 (slot->key_id[0] == '\0' || slot->used_at < best->used_at)))
+		if (best == NULL ||
+		    (best->key_id[0] != '\0' && (slot->key_id[0] == '\0' || slot->used_at < best->used_at)))
 			best = slot;
 	}
 	memcpy(best->platform, platform.data, platform.len);
@@ -166,9 +166,9 @@ THEAZO_FUNCTION(theazo_keys_touched)
 
 	for (int i = 0; i < TOUCH_SLOTS; i++)
 	{
-		TouchSlot  *slot = &copy->slots[i];
-		Datum		values[3];
-		bool		nulls[3] = {false, false, false};
+		TouchSlot *slot = &copy->slots[i];
+		Datum values[3];
+		bool nulls[3] = {false, false, false};
 
 		if (slot->key_id[0] == '\0')
 			continue;
@@ -182,37 +182,44 @@ THEAZO_FUNCTION(theazo_keys_touched)
 }
 
 void
-tz_identity_shmem_request(void)
+tz_apikey_init(void)
 {
-	RequestAddinShmemSpace(tz_identity_shmem_size());
+	previous_request = shmem_request_hook;
+	shmem_request_hook = apikey_shmem_request;
+	previous_startup = shmem_startup_hook;
+	shmem_startup_hook = apikey_shmem_startup;
+}
+
+static void
+apikey_shmem_request(void)
+{
+	if (previous_request)
+		previous_request();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(TouchTable)));
 	RequestNamedLWLockTranche(TOUCH_TRANCHE, 1);
 }
 
-Size
-tz_identity_shmem_size(void)
+static void
+apikey_shmem_startup(void)
 {
-	return MAXALIGN(sizeof(TouchTable));
-}
+	bool found;
 
-/* In shmem_startup_hook, AddinShmemInitLock held. */
-void
-tz_identity_shmem_init(void)
-{
-	bool		found;
-
+	if (previous_startup)
+		previous_startup();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	touch_table = ShmemInitStruct("theazo keys touched", sizeof(TouchTable), &found);
 	if (!found)
 		memset(touch_table, 0, sizeof(TouchTable));
 	touch_lock = &GetNamedLWLockTranche(TOUCH_TRANCHE)->lock;
+	LWLockRelease(AddinShmemInitLock);
 }
 
 /* 256 bits as 43 digits, by long division; fixed length, most significant first. */
 static void
 apikey_base62(const uint8_t random[32], char out[KEY_DIGITS + 1])
 {
-	static const char alphabet[] =
-	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-	uint8_t		number[32];
+	static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	uint8_t number[32];
 
 	memcpy(number, random, sizeof(number));
 	for (int i = KEY_DIGITS - 1; i >= 0; i--)

@@ -17,13 +17,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "auth/identity.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "pg/errors.h"
-#include "pg/export.h"
-#include "pg/report.h"
 #include "postmaster/bgworker.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -31,28 +27,33 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "auth/apikey.h"
+#include "auth/identity.h"
+#include "pg/convert.h"
+#include "pg/errors.h"
+#include "pg/export.h"
+
 #define TZ_SYSTEM_ROLE "theazo_system"
 
 /* What the identity was before subtransaction level `level` changed it. */
 typedef struct IdentityFrame
 {
-	int			level;
-	TzIdentity	before;
+	int level;
+	TzIdentity before;
 	struct IdentityFrame *below;
 } IdentityFrame;
 
 static TzIdentity identity_now;
-static IdentityFrame *identity_frames = NULL;	/* in TopTransactionContext */
+static IdentityFrame *identity_frames = NULL; /* in TopTransactionContext */
 
-static TzIdentity identity_role;	/* by binding of identity_role_oid */
-static Oid	identity_role_oid = InvalidOid;
+static TzIdentity identity_role; /* by binding of identity_role_oid */
+static Oid identity_role_oid = InvalidOid;
 
 static void identity_xact(XactEvent event, void *arg);
-static void identity_subxact(SubXactEvent event, SubTransactionId me,
-							 SubTransactionId parent, void *arg);
+static void identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId parent, void *arg);
 static void identity_about_to_change(void);
 static bool identity_lookup(Oid role, TzIdentity *out);
-static void identity_copy(char *out, size_t size, text *value, const char *what);
+static void identity_copy(char *out, size_t size, Datum value, const char *what);
 static void identity_scopes(TzIdentity *id, ArrayType *scopes);
 static Datum identity_text(PG_FUNCTION_ARGS, const char *value);
 
@@ -61,6 +62,7 @@ tz_identity_init(void)
 {
 	RegisterXactCallback(identity_xact, NULL);
 	RegisterSubXactCallback(identity_subxact, NULL);
+	tz_apikey_init();
 }
 
 void
@@ -79,7 +81,7 @@ tz_identity_restore(const TzIdentity *identity)
 const TzIdentity *
 tz_identity_current(void)
 {
-	Oid			role;
+	Oid role;
 
 	if (identity_now.set)
 		return &identity_now;
@@ -98,22 +100,20 @@ tz_identity_current(void)
 /* theazo_internal.identity_set(platform text, key_id text, environment text, scopes text[]) */
 THEAZO_FUNCTION(theazo_identity_set)
 {
-	TzIdentity	id;
+	TzIdentity id;
 
 	memset(&id, 0, sizeof(id));
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("platform and environment of an identity must not be null"));
-	identity_copy(id.platform, sizeof(id.platform), PG_GETARG_TEXT_PP(0), "platform");
-	identity_copy(id.environment, sizeof(id.environment), PG_GETARG_TEXT_PP(2), "environment");
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+		        errmsg("platform and environment of an identity must not be null"));
+	identity_copy(id.platform, sizeof(id.platform), PG_GETARG_DATUM(0), "platform");
+	identity_copy(id.environment, sizeof(id.environment), PG_GETARG_DATUM(2), "environment");
 	if (strcmp(id.environment, "live") != 0 && strcmp(id.environment, "test") != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("environment of an identity must be \"live\" or \"test\""));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		        errmsg("environment of an identity must be \"live\" or \"test\""));
 	if (!PG_ARGISNULL(1))
 	{
-		identity_copy(id.key_id, sizeof(id.key_id), PG_GETARG_TEXT_PP(1), "key");
+		identity_copy(id.key_id, sizeof(id.key_id), PG_GETARG_DATUM(1), "key");
 		strlcpy(id.actor_kind, "key", sizeof(id.actor_kind));
 		strlcpy(id.actor, id.key_id, sizeof(id.actor));
 	}
@@ -143,21 +143,18 @@ THEAZO_FUNCTION(theazo_identity_set)
 THEAZO_FUNCTION(theazo_identity_narrow)
 {
 	const TzIdentity *now = tz_identity_current();
-	TzIdentity	id;
+	TzIdentity id;
 
 	if (now == NULL)
-		ereport(ERROR,
-				errcode(ERRCODE_TZ_NOT_AUTHENTICATED),
-				errmsg("not authenticated"),
-				errhint("Call theazo.authenticate() first, or connect as a role bound to a platform."));
+		ereport(ERROR, errcode(ERRCODE_TZ_NOT_AUTHENTICATED), errmsg("not authenticated"),
+		        errhint("Call theazo.authenticate() first, or connect as a role bound to a platform."));
 	id = *now;
-	identity_copy(id.session, sizeof(id.session), PG_GETARG_TEXT_PP(0), "session");
-	identity_copy(id.user_id, sizeof(id.user_id), PG_GETARG_TEXT_PP(1), "user");
+	identity_copy(id.session, sizeof(id.session), PG_GETARG_DATUM(0), "session");
+	identity_copy(id.user_id, sizeof(id.user_id), PG_GETARG_DATUM(1), "user");
 	if (now->session[0] != '\0' && strcmp(now->session, id.session) != 0)
-		ereport(ERROR,
-				errcode(ERRCODE_TZ_OUT_OF_SCOPE),
-				errmsg("this transaction already acts for session \"%s\"", now->session),
-				errhint("Commit first, or authenticate again."));
+		ereport(ERROR, errcode(ERRCODE_TZ_OUT_OF_SCOPE),
+		        errmsg("this transaction already acts for session \"%s\"", now->session),
+		        errhint("Commit first, or authenticate again."));
 
 	identity_about_to_change();
 	identity_now = id;
@@ -216,9 +213,9 @@ THEAZO_FUNCTION(theazo_current_environment)
 THEAZO_FUNCTION(theazo_current_scopes)
 {
 	const TzIdentity *id = tz_identity_current();
-	Datum		values[TZ_SCOPES_MAX];
+	Datum values[TZ_SCOPES_MAX];
 	const char *p;
-	int			i;
+	int i;
 
 	if (id == NULL)
 		PG_RETURN_NULL();
@@ -279,7 +276,7 @@ identity_xact(XactEvent event, void *arg)
 static void
 identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId parent, void *arg)
 {
-	int			level = GetCurrentTransactionNestLevel();
+	int level = GetCurrentTransactionNestLevel();
 	IdentityFrame *top = identity_frames;
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
@@ -300,8 +297,7 @@ identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId paren
 		/* the change now belongs to the parent, unless that has a frame already */
 		if (top != NULL && top->level >= level)
 		{
-			if (level - 1 <= 1 ||
-				(top->below != NULL && top->below->level == level - 1))
+			if (level - 1 <= 1 || (top->below != NULL && top->below->level == level - 1))
 			{
 				identity_frames = top->below;
 				pfree(top);
@@ -316,7 +312,7 @@ identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId paren
 static void
 identity_about_to_change(void)
 {
-	int			level = GetCurrentTransactionNestLevel();
+	int level = GetCurrentTransactionNestLevel();
 	IdentityFrame *frame;
 
 	if (level <= 1 || (identity_frames != NULL && identity_frames->level == level))
@@ -337,20 +333,20 @@ identity_lookup(Oid role, TzIdentity *out)
 {
 	static SPIPlanPtr plan = NULL;
 	static const char sql[] =
-	"SELECT r.platform_id::pg_catalog.text, r.environment, r.scopes"
-	" FROM theazo_data.platform_role r"
-	" JOIN theazo_data.platform p ON p.platform_id OPERATOR(pg_catalog.=) r.platform_id"
-	" WHERE r.role_name OPERATOR(pg_catalog.=) $1 AND p.state OPERATOR(pg_catalog.=) 'active'"
-	" LIMIT 2";
-	Oid			types[1] = {NAMEOID};
-	Datum		values[1];
-	NameData	name;
-	char	   *role_name = GetUserNameFromId(role, true);
-	Oid			system_role = get_role_oid(TZ_SYSTEM_ROLE, true);
-	Oid			save_user;
-	int			save_context;
-	bool		pushed = false;
-	bool		found = false;
+		"SELECT r.platform_id::pg_catalog.text, r.environment, r.scopes"
+		" FROM theazo_data.platform_role r"
+		" JOIN theazo_data.platform p ON p.platform_id OPERATOR(pg_catalog.=) r.platform_id"
+		" WHERE r.role_name OPERATOR(pg_catalog.=) $1 AND p.state OPERATOR(pg_catalog.=) 'active'"
+		" LIMIT 2";
+	Oid types[1] = {NAMEOID};
+	Datum values[1];
+	NameData name;
+	char *role_name = GetUserNameFromId(role, true);
+	Oid system_role = get_role_oid(TZ_SYSTEM_ROLE, true);
+	Oid save_user;
+	int save_context;
+	bool pushed = false;
+	bool found = false;
 
 	memset(out, 0, sizeof(*out));
 	if (role_name == NULL || !OidIsValid(system_role))
@@ -372,7 +368,7 @@ identity_lookup(Oid role, TzIdentity *out)
 		plan = SPI_prepare(sql, 1, types);
 		if (plan == NULL)
 			elog(ERROR, "could not prepare the lookup of role bindings: %s",
-				 SPI_result_code_string(SPI_result));
+			     SPI_result_code_string(SPI_result));
 		SPI_keepplan(plan);
 	}
 	if (SPI_execute_plan(plan, values, NULL, true, 2) != SPI_OK_SELECT)
@@ -380,10 +376,10 @@ identity_lookup(Oid role, TzIdentity *out)
 
 	if (SPI_processed == 1)
 	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		Datum		scopes = SPI_getbinval(row, desc, 3, &isnull);
+		HeapTuple row = SPI_tuptable->vals[0];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+		Datum scopes = SPI_getbinval(row, desc, 3, &isnull);
 
 		strlcpy(out->platform, SPI_getvalue(row, desc, 1), sizeof(out->platform));
 		strlcpy(out->environment, SPI_getvalue(row, desc, 2), sizeof(out->environment));
@@ -402,14 +398,13 @@ identity_lookup(Oid role, TzIdentity *out)
 }
 
 static void
-identity_copy(char *out, size_t size, text *value, const char *what)
+identity_copy(char *out, size_t size, Datum value, const char *what)
 {
-	TzSlice		s = tz_slice_datum(value);
+	TzSlice s = tz_datum_slice(value);
 
 	if (s.len == 0 || s.len >= size)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("%s of an identity must have 1 to %zu bytes", what, size - 1));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		        errmsg("%s of an identity must have 1 to %zu bytes", what, size - 1));
 	memcpy(out, s.data, s.len);
 	out[s.len] = '\0';
 }
@@ -417,28 +412,26 @@ identity_copy(char *out, size_t size, text *value, const char *what)
 static void
 identity_scopes(TzIdentity *id, ArrayType *scopes)
 {
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-	int			i;
-	size_t		used = 0;
+	Datum *values;
+	bool *nulls;
+	int n;
+	int i;
+	size_t used = 0;
 
 	deconstruct_array(scopes, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
 	if (n > TZ_SCOPES_MAX)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("an identity carries at most %d scopes", TZ_SCOPES_MAX));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		        errmsg("an identity carries at most %d scopes", TZ_SCOPES_MAX));
 	for (i = 0; i < n; i++)
 	{
-		TzSlice		s;
+		TzSlice s;
 
 		if (nulls[i])
 			continue;
-		s = tz_slice_datum(DatumGetTextPP(values[i]));
+		s = tz_datum_slice(values[i]);
 		if (s.len >= sizeof(id->scopes) - used)
-			ereport(ERROR,
-					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("scopes of an identity have more than %d bytes", TZ_SCOPES_BYTES));
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			        errmsg("scopes of an identity have more than %d bytes", TZ_SCOPES_BYTES));
 		memcpy(id->scopes + used, s.data, s.len);
 		id->scopes[used + s.len] = '\0';
 		used += s.len + 1;

@@ -12,26 +12,26 @@
 
 #include "lib/id.h"
 
-#define TZ_USER_ID_MAX 1024		/* bytes */
+#define TZ_USER_ID_MAX 1024 /* bytes */
 #define TZ_SCOPES_MAX 64
 #define TZ_SCOPES_BYTES 2048
 
 /* Plain data: may be copied. Strings are terminated; empty means none. */
 typedef struct TzIdentity
 {
-	bool		set;
-	char		platform[TZ_ID_MAX + 1];
-	char		key_id[TZ_ID_MAX + 1];
-	char		environment[8]; /* live, test */
-	char		session[TZ_ID_MAX + 1]; /* narrowed to this one */
-	char		user_id[TZ_USER_ID_MAX + 1];
-	char		actor_kind[12]; /* key, role, worker, operator */
-	char		actor[NAMEDATALEN];
-	int			nscopes;
-	char		scopes[TZ_SCOPES_BYTES];	/* nscopes strings, each terminated */
+	bool set;
+	char platform[TZ_ID_MAX + 1];
+	char key_id[TZ_ID_MAX + 1];
+	char environment[8]; /* live, test */
+	char session[TZ_ID_MAX + 1]; /* narrowed to this one */
+	char user_id[TZ_USER_ID_MAX + 1];
+	char actor_kind[12]; /* key, role, worker, operator */
+	char actor[NAMEDATALEN];
+	int nscopes;
+	char scopes[TZ_SCOPES_BYTES]; /* nscopes strings, each terminated */
 } TzIdentity;
 
-/* Called once by _PG_init. */
+/* Called once by _PG_init, while libraries are preloaded. */
 extern void tz_identity_init(void);
 
 /*
@@ -44,9 +44,4 @@ extern void tz_identity_restore(const TzIdentity *identity);
 /* Who asks now: set, or by the outer role's binding; NULL when nobody. */
 extern const TzIdentity *tz_identity_current(void);
 
-/* Shared memory of the last uses of keys: request hook, size, startup hook. */
-extern void tz_identity_shmem_request(void);
-extern Size tz_identity_shmem_size(void);
-extern void tz_identity_shmem_init(void);
-
-#endif							/* TZ_IDENTITY_H */
+#endif /* TZ_IDENTITY_H */

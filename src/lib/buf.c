@@ -23,7 +23,7 @@ static TzStatus buf_fail(TzBuf *buf, TzStatus status);
 TzSlice
 tz_slice(const char *data, size_t len)
 {
-	TzSlice		s = {data, len};
+	TzSlice s = {data, len};
 
 	return s;
 }
@@ -31,7 +31,7 @@ tz_slice(const char *data, size_t len)
 TzSlice
 tz_slice_cstr(const char *s)
 {
-	TzSlice		r = {s, s == NULL ? 0 : strlen(s)};
+	TzSlice r = {s, s == NULL ? 0 : strlen(s)};
 
 	return r;
 }
@@ -69,9 +69,9 @@ tz_buf_init_secret(TzBuf *buf, size_t max)
 TzStatus
 tz_buf_reserve(TzBuf *buf, size_t more)
 {
-	size_t		need;
-	size_t		cap;
-	char	   *data;
+	size_t need;
+	size_t cap;
+	char *data;
 
 	if (buf->status != TZ_OK)
 		return buf->status;
@@ -118,7 +118,7 @@ tz_buf_reserve(TzBuf *buf, size_t more)
 TzStatus
 tz_buf_append(TzBuf *buf, const void *data, size_t len)
 {
-	TzStatus	status = tz_buf_reserve(buf, len);
+	TzStatus status = tz_buf_reserve(buf, len);
 
 	if (status != TZ_OK)
 		return status;
@@ -132,7 +132,7 @@ tz_buf_append(TzBuf *buf, const void *data, size_t len)
 TzStatus
 tz_buf_append_cstr(TzBuf *buf, const char *s)
 {
-	TzSlice		slice = tz_slice_cstr(s);
+	TzSlice slice = tz_slice_cstr(s);
 
 	return tz_buf_append(buf, slice.data, slice.len);
 }
@@ -145,11 +145,11 @@ tz_buf_append_byte(TzBuf *buf, char c)
 
 /* Appends the whole formatted text or, when it does not fit, nothing. */
 TzStatus
-tz_buf_printf(TzBuf *buf, const char *fmt,...)
+tz_buf_printf(TzBuf *buf, const char *fmt, ...)
 {
-	va_list		args;
-	int			n;
-	TzStatus	status;
+	va_list args;
+	int n;
+	TzStatus status;
 
 	if (buf->status != TZ_OK)
 		return buf->status;

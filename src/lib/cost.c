@@ -22,16 +22,16 @@ tz_cost_mul(int64_t a, int64_t b, int64_t *out)
 TzStatus
 tz_cost_price(int64_t quantity, int64_t price, int64_t per, int64_t *out)
 {
-	__int128	product = (__int128) quantity * price;
-	__int128	whole;
-	__int128	rest;
-	int64_t		half;
+	__int128 product = (__int128) quantity * price;
+	__int128 whole;
+	__int128 rest;
+	int64_t half;
 
 	*out = 0;
 	if (per <= 0)
 		return TZ_BAD_INPUT;
 
-	half = per / 2 + per % 2;	/* a remainder of at least this rounds away from zero */
+	half = per / 2 + per % 2; /* a remainder of at least this rounds away from zero */
 	whole = product / per;
 	rest = product % per;
 	if (rest >= half)
@@ -47,8 +47,8 @@ tz_cost_price(int64_t quantity, int64_t price, int64_t per, int64_t *out)
 int64_t
 tz_cost_cents(int64_t microcents)
 {
-	int64_t		whole = microcents / TZ_MICROCENTS_PER_CENT;
-	int64_t		rest = microcents % TZ_MICROCENTS_PER_CENT;
+	int64_t whole = microcents / TZ_MICROCENTS_PER_CENT;
+	int64_t rest = microcents % TZ_MICROCENTS_PER_CENT;
 
 	if (rest >= TZ_MICROCENTS_PER_CENT / 2)
 		whole++;

@@ -26,4 +26,4 @@ extern int64_t tz_cost_cents(int64_t microcents);
 extern TzStatus tz_size_add(size_t a, size_t b, size_t *out);
 extern TzStatus tz_size_mul(size_t a, size_t b, size_t *out);
 
-#endif							/* TZ_COST_H */
+#endif /* TZ_COST_H */

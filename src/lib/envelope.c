@@ -28,11 +28,11 @@
 #define TAG_LEN 16
 #define NONCE_LEN 12
 #define FORMAT 0x01
-#define NAME_MAX_BYTES 1024		/* ceiling of each part of a TzSealName */
+#define NAME_MAX_BYTES 1024 /* ceiling of each part of a TzSealName */
 
 struct TzEnvelope
 {
-	EVP_MD	   *md;
+	EVP_MD *md;
 	EVP_CIPHER *gcm;
 	EVP_MD_CTX *digest;
 	EVP_CIPHER_CTX *cipher;
@@ -42,10 +42,9 @@ static const char platform_label[] = "theazo vault v1";
 static const char record_label[] = "theazo record v1";
 static const char check_label[] = "theazo key check v1";
 
-static bool env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts,
-					 uint8_t out[SHA_LEN]);
-static bool env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
-						   TzSlice salt, uint8_t out[TZ_KEY_LEN]);
+static bool env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts, uint8_t out[SHA_LEN]);
+static bool env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], TzSlice salt,
+                           uint8_t out[TZ_KEY_LEN]);
 static bool env_aad(TzEnvelope *env, const TzSealName *name, bool seal);
 static bool env_name_ok(const TzSealName *name);
 static void env_burn(TzEnvelope *env);
@@ -85,14 +84,14 @@ tz_envelope_free(TzEnvelope *env)
 }
 
 TzStatus
-tz_envelope_hkdf(TzEnvelope *env, TzSlice ikm, TzSlice salt, TzSlice info,
-				 uint8_t *out, size_t out_len, TzErr *err)
+tz_envelope_hkdf(TzEnvelope *env, TzSlice ikm, TzSlice salt, TzSlice info, uint8_t *out, size_t out_len,
+                 TzErr *err)
 {
-	uint8_t		prk[SHA_LEN];
-	uint8_t		block[SHA_LEN];
-	uint8_t		counter = 0;
-	size_t		done = 0;
-	bool		ok;
+	uint8_t prk[SHA_LEN];
+	uint8_t block[SHA_LEN];
+	uint8_t counter = 0;
+	size_t done = 0;
+	bool ok;
 
 	if (out_len > 255 * SHA_LEN)
 		return tz_err_set(err, TZ_TOO_LARGE, "HKDF gives at most %d bytes", 255 * SHA_LEN);
@@ -103,8 +102,8 @@ tz_envelope_hkdf(TzEnvelope *env, TzSlice ikm, TzSlice salt, TzSlice info,
 	/* expand */
 	while (ok && done < out_len)
 	{
-		TzSlice		parts[3];
-		size_t		n = out_len - done < SHA_LEN ? out_len - done : SHA_LEN;
+		TzSlice parts[3];
+		size_t n = out_len - done < SHA_LEN ? out_len - done : SHA_LEN;
 
 		parts[0] = tz_slice((const char *) block, counter == 0 ? 0 : SHA_LEN);
 		parts[1] = info;
@@ -126,13 +125,12 @@ tz_envelope_hkdf(TzEnvelope *env, TzSlice ikm, TzSlice salt, TzSlice info,
 }
 
 TzStatus
-tz_envelope_platform_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN],
-						 TzSlice platform_salt, TzSlice platform,
-						 uint32_t key_version, uint8_t out[TZ_KEY_LEN], TzErr *err)
+tz_envelope_platform_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN], TzSlice platform_salt,
+                         TzSlice platform, uint32_t key_version, uint8_t out[TZ_KEY_LEN], TzErr *err)
 {
-	uint8_t		info[sizeof(platform_label) - 1 + 4 + NAME_MAX_BYTES + 4];
-	uint8_t    *p = info;
-	TzStatus	status;
+	uint8_t info[sizeof(platform_label) - 1 + 4 + NAME_MAX_BYTES + 4];
+	uint8_t *p = info;
+	TzStatus status;
 
 	if (platform.len < 1 || platform.len > NAME_MAX_BYTES)
 		return tz_err_set(err, TZ_BAD_INPUT, "platform must have 1 to %d bytes", NAME_MAX_BYTES);
@@ -150,25 +148,23 @@ tz_envelope_platform_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN],
 	p += 4;
 
 	status = tz_envelope_hkdf(env, tz_slice((const char *) master, TZ_KEY_LEN), platform_salt,
-							  tz_slice((const char *) info, (size_t) (p - info)),
-							  out, TZ_KEY_LEN, err);
+	                          tz_slice((const char *) info, (size_t) (p - info)), out, TZ_KEY_LEN, err);
 	env_burn(env);
 	return status;
 }
 
 TzStatus
-tz_envelope_fingerprint(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN],
-						char out[TZ_FINGERPRINT_LEN + 1], TzErr *err)
+tz_envelope_fingerprint(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN], char out[TZ_FINGERPRINT_LEN + 1],
+                        TzErr *err)
 {
 	static const char digits[] = "0123456789abcdef";
-	uint8_t		check[TZ_FINGERPRINT_LEN / 2];
-	TzStatus	status;
-	size_t		i;
+	uint8_t check[TZ_FINGERPRINT_LEN / 2];
+	TzStatus status;
+	size_t i;
 
 	out[0] = '\0';
 	status = tz_envelope_hkdf(env, tz_slice((const char *) master, TZ_KEY_LEN), tz_slice(NULL, 0),
-							  tz_slice(check_label, sizeof(check_label) - 1),
-							  check, sizeof(check), err);
+	                          tz_slice(check_label, sizeof(check_label) - 1), check, sizeof(check), err);
 	env_burn(env);
 	if (status != TZ_OK)
 		return status;
@@ -182,16 +178,15 @@ tz_envelope_fingerprint(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN],
 }
 
 TzStatus
-tz_envelope_seal(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
-				 const TzSealName *name, const uint8_t record_salt[TZ_SALT_LEN],
-				 TzSlice plain, TzBuf *sealed, TzErr *err)
+tz_envelope_seal(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const TzSealName *name,
+                 const uint8_t record_salt[TZ_SALT_LEN], TzSlice plain, TzBuf *sealed, TzErr *err)
 {
-	TzSlice		salt = tz_slice((const char *) record_salt, TZ_SALT_LEN);
-	uint8_t		key[TZ_KEY_LEN];
-	uint8_t    *p;
-	int			n = 0;
-	int			last = 0;
-	bool		ok;
+	TzSlice salt = tz_slice((const char *) record_salt, TZ_SALT_LEN);
+	uint8_t key[TZ_KEY_LEN];
+	uint8_t *p;
+	int n = 0;
+	int last = 0;
+	bool ok;
 
 	if (plain.len > TZ_SECRET_MAX)
 		return tz_err_set(err, TZ_TOO_LARGE, "a secret has at most %d bytes", TZ_SECRET_MAX);
@@ -203,15 +198,12 @@ tz_envelope_seal(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
 	p = (uint8_t *) sealed->data + sealed->len;
 	p[0] = FORMAT;
 	ok = env_record_key(env, platform_key, salt, key) &&
-		EVP_EncryptInit_ex2(env->cipher, env->gcm, key, record_salt, NULL) == 1 &&
-		env_aad(env, name, true);
+	     EVP_EncryptInit_ex2(env->cipher, env->gcm, key, record_salt, NULL) == 1 && env_aad(env, name, true);
 	if (ok && plain.len > 0)
-		ok = EVP_EncryptUpdate(env->cipher, p + 1, &n, (const uint8_t *) plain.data,
-							   (int) plain.len) == 1;
+		ok = EVP_EncryptUpdate(env->cipher, p + 1, &n, (const uint8_t *) plain.data, (int) plain.len) == 1;
 	ok = ok && EVP_EncryptFinal_ex(env->cipher, p + 1 + n, &last) == 1 &&
-		(size_t) n + (size_t) last == plain.len &&
-		EVP_CIPHER_CTX_ctrl(env->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_LEN,
-							p + 1 + plain.len) == 1;
+	     (size_t) n + (size_t) last == plain.len &&
+	     EVP_CIPHER_CTX_ctrl(env->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, p + 1 + plain.len) == 1;
 	OPENSSL_cleanse(key, sizeof(key));
 	env_burn(env);
 	if (!ok)
@@ -225,22 +217,20 @@ tz_envelope_seal(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
 }
 
 TzStatus
-tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
-				 const TzSealName *name, TzSlice record_salt,
-				 TzSlice sealed, TzBuf *plain, TzErr *err)
+tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const TzSealName *name,
+                 TzSlice record_salt, TzSlice sealed, TzBuf *plain, TzErr *err)
 {
 	const uint8_t *s = (const uint8_t *) sealed.data;
-	uint8_t		key[TZ_KEY_LEN];
-	uint8_t		tag[TAG_LEN];
-	uint8_t    *p;
-	size_t		len;
-	int			n = 0;
-	int			last = 0;
-	bool		ok;
+	uint8_t key[TZ_KEY_LEN];
+	uint8_t tag[TAG_LEN];
+	uint8_t *p;
+	size_t len;
+	int n = 0;
+	int last = 0;
+	bool ok;
 
 	if (record_salt.len != TZ_SALT_LEN || sealed.len < TZ_SEALED_OVERHEAD ||
-		sealed.len > TZ_SECRET_MAX + TZ_SEALED_OVERHEAD || s[0] != FORMAT ||
-		!env_name_ok(name))
+	    sealed.len > TZ_SECRET_MAX + TZ_SEALED_OVERHEAD || s[0] != FORMAT || !env_name_ok(name))
 		return tz_err_set(err, TZ_CRYPTO, "sealed value does not authenticate");
 
 	len = sealed.len - TZ_SEALED_OVERHEAD;
@@ -250,13 +240,12 @@ tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
 	memcpy(tag, s + 1 + len, TAG_LEN);
 
 	ok = env_record_key(env, platform_key, record_salt, key) &&
-		EVP_DecryptInit_ex2(env->cipher, env->gcm, key, (const uint8_t *) record_salt.data, NULL) == 1 &&
-		env_aad(env, name, false);
+	     EVP_DecryptInit_ex2(env->cipher, env->gcm, key, (const uint8_t *) record_salt.data, NULL) == 1 &&
+	     env_aad(env, name, false);
 	if (ok && len > 0)
 		ok = EVP_DecryptUpdate(env->cipher, p, &n, s + 1, (int) len) == 1;
 	ok = ok && EVP_CIPHER_CTX_ctrl(env->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
-		EVP_DecryptFinal_ex(env->cipher, p + n, &last) == 1 &&
-		(size_t) n + (size_t) last == len;
+	     EVP_DecryptFinal_ex(env->cipher, p + n, &last) == 1 && (size_t) n + (size_t) last == len;
 	OPENSSL_cleanse(key, sizeof(key));
 	env_burn(env);
 	if (!ok)
@@ -272,25 +261,24 @@ tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
 
 /* HMAC-SHA-256 (RFC 2104) in the kept context; keys over a block are hashed first. */
 static bool
-env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts,
-		 uint8_t out[SHA_LEN])
+env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts, uint8_t out[SHA_LEN])
 {
-	uint8_t		pad[SHA_BLOCK] = {0};
-	uint8_t		inner[SHA_LEN];
-	bool		ok = true;
-	int			i;
+	uint8_t pad[SHA_BLOCK] = {0};
+	uint8_t inner[SHA_LEN];
+	bool ok = true;
+	int i;
 
 	if (key.len > SHA_BLOCK)
 		ok = EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1 &&
-			EVP_DigestUpdate(env->digest, key.data, key.len) == 1 &&
-			EVP_DigestFinal_ex(env->digest, pad, NULL) == 1;
+		     EVP_DigestUpdate(env->digest, key.data, key.len) == 1 &&
+		     EVP_DigestFinal_ex(env->digest, pad, NULL) == 1;
 	else if (key.len > 0)
 		memcpy(pad, key.data, key.len);
 
 	for (i = 0; i < SHA_BLOCK; i++)
 		pad[i] ^= 0x36;
 	ok = ok && EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1 &&
-		EVP_DigestUpdate(env->digest, pad, sizeof(pad)) == 1;
+	     EVP_DigestUpdate(env->digest, pad, sizeof(pad)) == 1;
 	for (i = 0; ok && i < nparts; i++)
 	{
 		if (parts[i].len > 0)
@@ -301,21 +289,19 @@ env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts,
 	for (i = 0; i < SHA_BLOCK; i++)
 		pad[i] ^= 0x36 ^ 0x5c;
 	ok = ok && EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1 &&
-		EVP_DigestUpdate(env->digest, pad, sizeof(pad)) == 1 &&
-		EVP_DigestUpdate(env->digest, inner, sizeof(inner)) == 1 &&
-		EVP_DigestFinal_ex(env->digest, out, NULL) == 1;
+	     EVP_DigestUpdate(env->digest, pad, sizeof(pad)) == 1 &&
+	     EVP_DigestUpdate(env->digest, inner, sizeof(inner)) == 1 &&
+	     EVP_DigestFinal_ex(env->digest, out, NULL) == 1;
 	OPENSSL_cleanse(pad, sizeof(pad));
 	OPENSSL_cleanse(inner, sizeof(inner));
 	return ok;
 }
 
 static bool
-env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
-			   TzSlice salt, uint8_t out[TZ_KEY_LEN])
+env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], TzSlice salt, uint8_t out[TZ_KEY_LEN])
 {
 	return tz_envelope_hkdf(env, tz_slice((const char *) platform_key, TZ_KEY_LEN), salt,
-							tz_slice(record_label, sizeof(record_label) - 1),
-							out, TZ_KEY_LEN, NULL) == TZ_OK;
+	                        tz_slice(record_label, sizeof(record_label) - 1), out, TZ_KEY_LEN, NULL) == TZ_OK;
 }
 
 /*
@@ -325,11 +311,11 @@ env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
 static bool
 env_aad(TzEnvelope *env, const TzSealName *name, bool seal)
 {
-	uint8_t		aad[1 + 3 * (4 + NAME_MAX_BYTES) + 4];
+	uint8_t aad[1 + 3 * (4 + NAME_MAX_BYTES) + 4];
 	const TzSlice parts[3] = {name->platform, name->session, name->name};
-	uint8_t    *p = aad;
-	int			n;
-	int			i;
+	uint8_t *p = aad;
+	int n;
+	int i;
 
 	*p++ = FORMAT;
 	for (i = 0; i < 3; i++)
@@ -352,7 +338,7 @@ static bool
 env_name_ok(const TzSealName *name)
 {
 	return name->platform.len <= NAME_MAX_BYTES && name->session.len <= NAME_MAX_BYTES &&
-		name->name.len <= NAME_MAX_BYTES;
+	       name->name.len <= NAME_MAX_BYTES;
 }
 
 /* Overwrites key schedule and hash state in the kept contexts. */

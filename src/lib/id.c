@@ -16,15 +16,14 @@
 
 static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-static int	id_digit(char c);
+static int id_digit(char c);
 static TzStatus id_bad(TzSlice id, TzErr *err);
 
 TzStatus
-tz_id_root(int64_t unix_ms, const uint8_t tail[TZ_ID_TAIL_LEN],
-		   char out[TZ_ID_ROOT_LEN + 1], TzErr *err)
+tz_id_root(int64_t unix_ms, const uint8_t tail[TZ_ID_TAIL_LEN], char out[TZ_ID_ROOT_LEN + 1], TzErr *err)
 {
-	uint64_t	ms = (uint64_t) unix_ms;
-	int			i;
+	uint64_t ms = (uint64_t) unix_ms;
+	int i;
 
 	if (unix_ms < 0 || unix_ms > TZ_ID_MS_MAX)
 		return tz_err_set(err, TZ_BAD_INPUT, "time is outside the range of an id");
@@ -38,8 +37,8 @@ tz_id_root(int64_t unix_ms, const uint8_t tail[TZ_ID_TAIL_LEN],
 	/* 80 bits are 16 digits: five bytes give eight, twice */
 	for (i = 0; i < 2; i++)
 	{
-		uint64_t	v = 0;
-		int			j;
+		uint64_t v = 0;
+		int j;
 
 		for (j = 0; j < 5; j++)
 			v = (v << 8) | tail[i * 5 + j];
@@ -62,20 +61,18 @@ tz_id_floor(int64_t unix_ms, char out[TZ_ID_ROOT_LEN + 1], TzErr *err)
 }
 
 TzStatus
-tz_id_make(TzSlice prefix, int64_t unix_ms, const uint8_t tail[TZ_ID_TAIL_LEN],
-		   char out[TZ_ID_MAX + 1], TzErr *err)
+tz_id_make(TzSlice prefix, int64_t unix_ms, const uint8_t tail[TZ_ID_TAIL_LEN], char out[TZ_ID_MAX + 1],
+           TzErr *err)
 {
-	size_t		i;
+	size_t i;
 
 	out[0] = '\0';
 	if (prefix.len < 1 || prefix.len > TZ_ID_PREFIX_MAX)
-		return tz_err_set(err, TZ_BAD_INPUT, "prefix of an id must have 1 to %d letters",
-						  TZ_ID_PREFIX_MAX);
+		return tz_err_set(err, TZ_BAD_INPUT, "prefix of an id must have 1 to %d letters", TZ_ID_PREFIX_MAX);
 	for (i = 0; i < prefix.len; i++)
 	{
 		if (prefix.data[i] < 'a' || prefix.data[i] > 'z')
-			return tz_err_set(err, TZ_BAD_INPUT,
-							  "prefix of an id must have lower-case letters only");
+			return tz_err_set(err, TZ_BAD_INPUT, "prefix of an id must have lower-case letters only");
 	}
 	memcpy(out, prefix.data, prefix.len);
 	out[prefix.len] = '_';
@@ -85,8 +82,8 @@ tz_id_make(TzSlice prefix, int64_t unix_ms, const uint8_t tail[TZ_ID_TAIL_LEN],
 TzStatus
 tz_id_split(TzSlice id, TzSlice *prefix, TzSlice *root, TzErr *err)
 {
-	size_t		plen;
-	size_t		i;
+	size_t plen;
+	size_t i;
 
 	if (id.len < TZ_ID_ROOT_LEN || id.len > TZ_ID_MAX)
 		return id_bad(id, err);
@@ -122,11 +119,11 @@ tz_id_split(TzSlice id, TzSlice *prefix, TzSlice *root, TzErr *err)
 TzStatus
 tz_id_time(TzSlice id, int64_t *unix_ms, TzErr *err)
 {
-	TzSlice		prefix;
-	TzSlice		root;
-	TzStatus	status = tz_id_split(id, &prefix, &root, err);
-	int64_t		ms = 0;
-	int			i;
+	TzSlice prefix;
+	TzSlice root;
+	TzStatus status = tz_id_split(id, &prefix, &root, err);
+	int64_t ms = 0;
+	int i;
 
 	if (status != TZ_OK)
 		return status;
@@ -137,12 +134,11 @@ tz_id_time(TzSlice id, int64_t *unix_ms, TzErr *err)
 }
 
 TzStatus
-tz_id_derive(TzSlice prefix, TzSlice time_from, TzSlice seed,
-			 char out[TZ_ID_MAX + 1], TzErr *err)
+tz_id_derive(TzSlice prefix, TzSlice time_from, TzSlice seed, char out[TZ_ID_MAX + 1], TzErr *err)
 {
-	uint8_t		digest[TZ_SHA256_LEN];
-	int64_t		ms;
-	TzStatus	status;
+	uint8_t digest[TZ_SHA256_LEN];
+	int64_t ms;
+	TzStatus status;
 
 	out[0] = '\0';
 	status = tz_id_time(time_from, &ms, err);
@@ -167,7 +163,8 @@ static TzStatus
 id_bad(TzSlice id, TzErr *err)
 {
 	tz_err_set(err, TZ_BAD_INPUT, "not an id");
-	tz_err_detail(err, "An id has a prefix, an underscore and %d characters of base32; this text has %zu bytes.",
-				  TZ_ID_ROOT_LEN, id.len);
+	tz_err_detail(err,
+	              "An id has a prefix, an underscore and %d characters of base32; this text has %zu bytes.",
+	              TZ_ID_ROOT_LEN, id.len);
 	return TZ_BAD_INPUT;
 }

@@ -24,17 +24,16 @@ const TzJsonLimits tz_json_limits_default = {
 };
 
 static TzStatus json_measure(TzSlice text, const TzJsonLimits *limits, TzErr *err);
-static TzStatus json_find(const json_t *object, const char *key, bool required,
-						  json_t **out, TzErr *err);
+static TzStatus json_find(const json_t *object, const char *key, bool required, json_t **out, TzErr *err);
 static TzStatus json_wrong_type(const char *key, const char *type, TzErr *err);
-static int	json_dump_to_buf(const char *data, size_t len, void *arg);
+static int json_dump_to_buf(const char *data, size_t len, void *arg);
 
 TzStatus
 tz_json_parse(TzSlice text, const TzJsonLimits *limits, json_t **out, TzErr *err)
 {
-	size_t		flags = 0;
+	size_t flags = 0;
 	json_error_t error;
-	TzStatus	status;
+	TzStatus status;
 
 	*out = NULL;
 	if (limits == NULL)
@@ -66,9 +65,8 @@ TzStatus
 tz_json_dump(const json_t *value, TzBuf *out, TzErr *err)
 {
 	if (out->status == TZ_OK &&
-		json_dump_callback(value, json_dump_to_buf, out,
-						   JSON_COMPACT | JSON_ENCODE_ANY) != 0 &&
-		out->status == TZ_OK)
+	    json_dump_callback(value, json_dump_to_buf, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 &&
+	    out->status == TZ_OK)
 		out->status = TZ_INTERNAL;
 	if (out->status == TZ_TOO_LARGE)
 		return tz_err_set(err, TZ_TOO_LARGE, "JSON document is longer than %zu bytes", out->max);
@@ -78,11 +76,11 @@ tz_json_dump(const json_t *value, TzBuf *out, TzErr *err)
 }
 
 TzStatus
-tz_json_get_str(const json_t *object, const char *key, bool required,
-				size_t max_len, TzSlice *out, TzErr *err)
+tz_json_get_str(const json_t *object, const char *key, bool required, size_t max_len, TzSlice *out,
+                TzErr *err)
 {
-	json_t	   *v;
-	TzStatus	status = json_find(object, key, required, &v, err);
+	json_t *v;
+	TzStatus status = json_find(object, key, required, &v, err);
 
 	if (status != TZ_OK || v == NULL)
 		return status;
@@ -95,12 +93,12 @@ tz_json_get_str(const json_t *object, const char *key, bool required,
 }
 
 TzStatus
-tz_json_get_int(const json_t *object, const char *key, bool required,
-				int64_t min, int64_t max, int64_t *out, TzErr *err)
+tz_json_get_int(const json_t *object, const char *key, bool required, int64_t min, int64_t max, int64_t *out,
+                TzErr *err)
 {
-	json_t	   *v;
-	TzStatus	status = json_find(object, key, required, &v, err);
-	int64_t		n;
+	json_t *v;
+	TzStatus status = json_find(object, key, required, &v, err);
+	int64_t n;
 
 	if (status != TZ_OK || v == NULL)
 		return status;
@@ -108,7 +106,7 @@ tz_json_get_int(const json_t *object, const char *key, bool required,
 		n = json_integer_value(v);
 	else if (json_is_real(v))
 	{
-		double		d = json_real_value(v);
+		double d = json_real_value(v);
 
 		/* beyond 2^53 a double no longer says which integer was meant */
 		if (floor(d) != d || fabs(d) > 9007199254740992.0)
@@ -119,18 +117,17 @@ tz_json_get_int(const json_t *object, const char *key, bool required,
 		return json_wrong_type(key, "an integer", err);
 
 	if (n < min || n > max)
-		return tz_err_set(err, TZ_BAD_INPUT, "\"%s\" must be between %lld and %lld",
-						  key, (long long) min, (long long) max);
+		return tz_err_set(err, TZ_BAD_INPUT, "\"%s\" must be between %lld and %lld", key, (long long) min,
+		                  (long long) max);
 	*out = n;
 	return TZ_OK;
 }
 
 TzStatus
-tz_json_get_real(const json_t *object, const char *key, bool required,
-				 double *out, TzErr *err)
+tz_json_get_real(const json_t *object, const char *key, bool required, double *out, TzErr *err)
 {
-	json_t	   *v;
-	TzStatus	status = json_find(object, key, required, &v, err);
+	json_t *v;
+	TzStatus status = json_find(object, key, required, &v, err);
 
 	if (status != TZ_OK || v == NULL)
 		return status;
@@ -141,11 +138,10 @@ tz_json_get_real(const json_t *object, const char *key, bool required,
 }
 
 TzStatus
-tz_json_get_bool(const json_t *object, const char *key, bool required,
-				 bool *out, TzErr *err)
+tz_json_get_bool(const json_t *object, const char *key, bool required, bool *out, TzErr *err)
 {
-	json_t	   *v;
-	TzStatus	status = json_find(object, key, required, &v, err);
+	json_t *v;
+	TzStatus status = json_find(object, key, required, &v, err);
 
 	if (status != TZ_OK || v == NULL)
 		return status;
@@ -156,11 +152,10 @@ tz_json_get_bool(const json_t *object, const char *key, bool required,
 }
 
 TzStatus
-tz_json_get_object(const json_t *object, const char *key, bool required,
-				   json_t **out, TzErr *err)
+tz_json_get_object(const json_t *object, const char *key, bool required, json_t **out, TzErr *err)
 {
-	json_t	   *v;
-	TzStatus	status = json_find(object, key, required, &v, err);
+	json_t *v;
+	TzStatus status = json_find(object, key, required, &v, err);
 
 	if (status != TZ_OK || v == NULL)
 		return status;
@@ -171,11 +166,11 @@ tz_json_get_object(const json_t *object, const char *key, bool required,
 }
 
 TzStatus
-tz_json_get_array(const json_t *object, const char *key, bool required,
-				  size_t max_items, json_t **out, TzErr *err)
+tz_json_get_array(const json_t *object, const char *key, bool required, size_t max_items, json_t **out,
+                  TzErr *err)
 {
-	json_t	   *v;
-	TzStatus	status = json_find(object, key, required, &v, err);
+	json_t *v;
+	TzStatus status = json_find(object, key, required, &v, err);
 
 	if (status != TZ_OK || v == NULL)
 		return status;
@@ -190,13 +185,13 @@ tz_json_get_array(const json_t *object, const char *key, bool required,
 TzStatus
 tz_json_set_text(json_t *object, const char *key, TzSlice bytes, TzErr *err)
 {
-	json_t	   *v;
+	json_t *v;
 
 	if (tz_utf8_valid(bytes))
 		v = json_stringn(bytes.data == NULL ? "" : bytes.data, bytes.len);
 	else
 	{
-		TzBuf		clean;
+		TzBuf clean;
 
 		/* each replaced byte becomes three */
 		if (bytes.len > SIZE_MAX / 8)
@@ -219,17 +214,16 @@ tz_json_set_text(json_t *object, const char *key, TzSlice bytes, TzErr *err)
 static TzStatus
 json_measure(TzSlice text, const TzJsonLimits *limits, TzErr *err)
 {
-	int			depth = 0;
-	size_t		values = 1;
-	bool		in_string = false;
-	size_t		i;
+	int depth = 0;
+	size_t values = 1;
+	bool in_string = false;
+	size_t i;
 
 	if (text.len > limits->max_bytes)
-		return tz_err_set(err, TZ_TOO_LARGE, "JSON document is longer than %zu bytes",
-						  limits->max_bytes);
+		return tz_err_set(err, TZ_TOO_LARGE, "JSON document is longer than %zu bytes", limits->max_bytes);
 	for (i = 0; i < text.len; i++)
 	{
-		char		c = text.data[i];
+		char c = text.data[i];
 
 		if (in_string)
 		{
@@ -248,9 +242,8 @@ json_measure(TzSlice text, const TzJsonLimits *limits, TzErr *err)
 			case '[':
 				values++;
 				if (++depth > limits->max_depth)
-					return tz_err_set(err, TZ_TOO_LARGE,
-									  "JSON document is nested deeper than %d",
-									  limits->max_depth);
+					return tz_err_set(err, TZ_TOO_LARGE, "JSON document is nested deeper than %d",
+					                  limits->max_depth);
 				break;
 			case '}':
 			case ']':
@@ -265,8 +258,7 @@ json_measure(TzSlice text, const TzJsonLimits *limits, TzErr *err)
 		}
 	}
 	if (values > limits->max_values)
-		return tz_err_set(err, TZ_TOO_LARGE, "JSON document has more than %zu values",
-						  limits->max_values);
+		return tz_err_set(err, TZ_TOO_LARGE, "JSON document has more than %zu values", limits->max_values);
 	return TZ_OK;
 }
 

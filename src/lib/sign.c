@@ -16,17 +16,15 @@
 
 #define TZ_SHA256_BLOCK 64
 
-static const char base64_alphabet[] =
-"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int	hex_digit(char c);
-static int	base64_digit(char c);
+static int hex_digit(char c);
+static int base64_digit(char c);
 
 TzStatus
 tz_sha256(TzSlice data, uint8_t out[TZ_SHA256_LEN], TzErr *err)
 {
-	if (EVP_Digest(data.data == NULL ? "" : data.data, data.len, out, NULL,
-				   EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(data.data == NULL ? "" : data.data, data.len, out, NULL, EVP_sha256(), NULL) != 1)
 		return tz_err_set(err, TZ_INTERNAL, "could not compute SHA-256");
 	return TZ_OK;
 }
@@ -38,15 +36,14 @@ tz_hmac_sha256(TzSlice key, TzSlice data, uint8_t out[TZ_SHA256_LEN], TzErr *err
 }
 
 TzStatus
-tz_hmac_sha256_parts(TzSlice key, const TzSlice *parts, int nparts,
-					 uint8_t out[TZ_SHA256_LEN], TzErr *err)
+tz_hmac_sha256_parts(TzSlice key, const TzSlice *parts, int nparts, uint8_t out[TZ_SHA256_LEN], TzErr *err)
 {
-	uint8_t		pad[TZ_SHA256_BLOCK] = {0};
-	uint8_t		inner[TZ_SHA256_LEN];
+	uint8_t pad[TZ_SHA256_BLOCK] = {0};
+	uint8_t inner[TZ_SHA256_LEN];
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool		ok = ctx != NULL;
-	size_t		i;
-	int			p;
+	bool ok = ctx != NULL;
+	size_t i;
+	int p;
 
 	if (key.len > sizeof(pad))
 		ok = ok && EVP_Digest(key.data, key.len, pad, NULL, EVP_sha256(), NULL) == 1;
@@ -84,7 +81,7 @@ tz_hex_append(TzBuf *out, const void *data, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
 	const uint8_t *p = data;
-	size_t		i;
+	size_t i;
 
 	if (len > SIZE_MAX / 2)
 		return out->status = TZ_TOO_LARGE;
@@ -103,7 +100,7 @@ TzStatus
 tz_base64_append(TzBuf *out, const void *data, size_t len)
 {
 	const uint8_t *p = data;
-	size_t		i;
+	size_t i;
 
 	if (len > SIZE_MAX / 2)
 		return out->status = TZ_TOO_LARGE;
@@ -111,8 +108,8 @@ tz_base64_append(TzBuf *out, const void *data, size_t len)
 		return out->status;
 	for (i = 0; i < len; i += 3)
 	{
-		size_t		left = len - i;
-		uint32_t	v = (uint32_t) p[i] << 16;
+		size_t left = len - i;
+		uint32_t v = (uint32_t) p[i] << 16;
 
 		if (left > 1)
 			v |= (uint32_t) p[i + 1] << 8;
@@ -130,7 +127,7 @@ tz_base64_append(TzBuf *out, const void *data, size_t len)
 TzStatus
 tz_hex_decode(TzSlice in, TzBuf *out, TzErr *err)
 {
-	size_t		i;
+	size_t i;
 
 	if (in.len % 2 != 0)
 		return tz_err_set(err, TZ_BAD_INPUT, "hex text has an odd number of digits");
@@ -138,8 +135,8 @@ tz_hex_decode(TzSlice in, TzBuf *out, TzErr *err)
 		return tz_err_set(err, out->status, "hex text is too long");
 	for (i = 0; i < in.len; i += 2)
 	{
-		int			high = hex_digit(in.data[i]);
-		int			low = hex_digit(in.data[i + 1]);
+		int high = hex_digit(in.data[i]);
+		int low = hex_digit(in.data[i + 1]);
 
 		if (high < 0 || low < 0)
 			return tz_err_set(err, TZ_BAD_INPUT, "invalid character in hex text");
@@ -151,7 +148,7 @@ tz_hex_decode(TzSlice in, TzBuf *out, TzErr *err)
 TzStatus
 tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err)
 {
-	size_t		i;
+	size_t i;
 
 	if (in.len % 4 != 0)
 		return tz_err_set(err, TZ_BAD_INPUT, "length of base64 text is not a multiple of four");
@@ -160,12 +157,12 @@ tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err)
 	for (i = 0; i < in.len; i += 4)
 	{
 		const char *q = in.data + i;
-		int			pad = 0;
-		int			a = base64_digit(q[0]);
-		int			b = base64_digit(q[1]);
-		int			c = base64_digit(q[2]);
-		int			d = base64_digit(q[3]);
-		uint32_t	v;
+		int pad = 0;
+		int a = base64_digit(q[0]);
+		int b = base64_digit(q[1]);
+		int c = base64_digit(q[2]);
+		int d = base64_digit(q[3]);
+		uint32_t v;
 
 		if (i + 4 == in.len && q[3] == '=')
 		{

@@ -16,12 +16,11 @@
 extern TzStatus tz_sha256(TzSlice data, uint8_t out[TZ_SHA256_LEN], TzErr *err);
 
 /* HMAC-SHA-256 of data under key (any length). */
-extern TzStatus tz_hmac_sha256(TzSlice key, TzSlice data,
-							   uint8_t out[TZ_SHA256_LEN], TzErr *err);
+extern TzStatus tz_hmac_sha256(TzSlice key, TzSlice data, uint8_t out[TZ_SHA256_LEN], TzErr *err);
 
 /* The same over several parts laid end to end, so that nobody copies a body to sign it. */
 extern TzStatus tz_hmac_sha256_parts(TzSlice key, const TzSlice *parts, int nparts,
-									 uint8_t out[TZ_SHA256_LEN], TzErr *err);
+                                     uint8_t out[TZ_SHA256_LEN], TzErr *err);
 
 /* Lower-case hex; standard base64 with padding. Appended to out. */
 extern TzStatus tz_hex_append(TzBuf *out, const void *data, size_t len);
@@ -34,4 +33,4 @@ extern TzStatus tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err);
 /* Equality whose time depends on the lengths only. */
 extern bool tz_equal_ct(TzSlice a, TzSlice b);
 
-#endif							/* TZ_SIGN_H */
+#endif /* TZ_SIGN_H */

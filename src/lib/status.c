@@ -29,9 +29,9 @@ tz_err_clear(TzErr *err)
 
 /* Sets status and message, forgets detail and hint of an earlier fault. */
 TzStatus
-tz_err_set(TzErr *err, TzStatus status, const char *fmt,...)
+tz_err_set(TzErr *err, TzStatus status, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (err == NULL)
 		return status;
@@ -47,9 +47,9 @@ tz_err_set(TzErr *err, TzStatus status, const char *fmt,...)
 
 /* Adds facts to a fault that tz_err_set has named. err may be NULL. */
 void
-tz_err_detail(TzErr *err, const char *fmt,...)
+tz_err_detail(TzErr *err, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (err == NULL)
 		return;
@@ -60,9 +60,9 @@ tz_err_detail(TzErr *err, const char *fmt,...)
 
 /* Says what to do about it. err may be NULL. */
 void
-tz_err_hint(TzErr *err, const char *fmt,...)
+tz_err_hint(TzErr *err, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (err == NULL)
 		return;
@@ -111,8 +111,8 @@ tz_status_name(TzStatus status)
 static void
 err_format(char *out, size_t size, const char *fmt, va_list args)
 {
-	int			n = vsnprintf(out, size, fmt, args);
-	size_t		end;
+	int n = vsnprintf(out, size, fmt, args);
+	size_t end;
 
 	if (n < 0)
 	{

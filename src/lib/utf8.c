@@ -16,18 +16,18 @@
 
 static const char replacement[] = "\xEF\xBF\xBD";
 
-static int	utf8_step(const unsigned char *p, size_t left, bool *ok);
+static int utf8_step(const unsigned char *p, size_t left, bool *ok);
 
 bool
 tz_utf8_valid(TzSlice in)
 {
 	const unsigned char *p = (const unsigned char *) in.data;
-	size_t		pos = 0;
+	size_t pos = 0;
 
 	while (pos < in.len)
 	{
-		bool		ok;
-		int			n = utf8_step(p + pos, in.len - pos, &ok);
+		bool ok;
+		int n = utf8_step(p + pos, in.len - pos, &ok);
 
 		if (!ok)
 			return false;
@@ -40,13 +40,13 @@ TzStatus
 tz_utf8_sanitize(TzSlice in, TzBuf *out)
 {
 	const unsigned char *p = (const unsigned char *) in.data;
-	size_t		pos = 0;
-	size_t		good = 0;		/* start of the run not yet copied */
+	size_t pos = 0;
+	size_t good = 0; /* start of the run not yet copied */
 
 	while (pos < in.len)
 	{
-		bool		ok;
-		int			n = utf8_step(p + pos, in.len - pos, &ok);
+		bool ok;
+		int n = utf8_step(p + pos, in.len - pos, &ok);
 
 		if (!ok)
 		{
@@ -66,8 +66,8 @@ tz_utf8_sanitize(TzSlice in, TzBuf *out)
 size_t
 tz_utf8_cut(TzSlice in, size_t max)
 {
-	size_t		end = max;
-	int			back;
+	size_t end = max;
+	int back;
 
 	if (in.len <= max)
 		return in.len;
@@ -78,14 +78,14 @@ tz_utf8_cut(TzSlice in, size_t max)
 		if (((unsigned char) in.data[end] & 0xC0) != 0x80)
 			return end;
 	}
-	return end == 0 ? 0 : max;	/* not UTF-8 at all: cut anywhere */
+	return end == 0 ? 0 : max; /* not UTF-8 at all: cut anywhere */
 }
 
 bool
 tz_utf8_has_control(TzSlice in)
 {
 	const unsigned char *p = (const unsigned char *) in.data;
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < in.len; i++)
 	{
@@ -105,10 +105,10 @@ static int
 utf8_step(const unsigned char *p, size_t left, bool *ok)
 {
 	unsigned char c = p[0];
-	unsigned char low = 0x80;	/* allowed range of the second byte */
+	unsigned char low = 0x80; /* allowed range of the second byte */
 	unsigned char high = 0xBF;
-	int			need;
-	int			i;
+	int need;
+	int i;
 
 	*ok = false;
 	if (c < 0x80)
@@ -122,17 +122,17 @@ utf8_step(const unsigned char *p, size_t left, bool *ok)
 	{
 		need = 2;
 		if (c == 0xE0)
-			low = 0xA0;			/* overlong */
+			low = 0xA0; /* overlong */
 		else if (c == 0xED)
-			high = 0x9F;		/* surrogates */
+			high = 0x9F; /* surrogates */
 	}
 	else if (c >= 0xF0 && c <= 0xF4)
 	{
 		need = 3;
 		if (c == 0xF0)
-			low = 0x90;			/* overlong */
+			low = 0x90; /* overlong */
 		else if (c == 0xF4)
-			high = 0x8F;		/* beyond U+10FFFF */
+			high = 0x8F; /* beyond U+10FFFF */
 	}
 	else
 		return 1;

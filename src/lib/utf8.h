@@ -25,4 +25,4 @@ extern size_t tz_utf8_cut(TzSlice in, size_t max);
 /* True if a C0 or C1 control character or DEL is in valid UTF-8. */
 extern bool tz_utf8_has_control(TzSlice in);
 
-#endif							/* TZ_UTF8_H */
+#endif /* TZ_UTF8_H */

@@ -8,45 +8,43 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "lib/id.h"
-#include "pg/export.h"
-#include "pg/report.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "lib/id.h"
+#include "pg/convert.h"
+#include "pg/export.h"
+
 /* Milliseconds between the two epochs. */
-#define TZ_UNIX_EPOCH_MS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+#define TZ_UNIX_EPOCH_MS ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
 
 static int64 tz_ids_unix_ms(TimestampTz ts);
 
 /* theazo_internal.id_new(prefix text) */
 THEAZO_FUNCTION(theazo_id_new)
 {
-	text	   *prefix = PG_GETARG_TEXT_PP(0);
-	uint8_t		tail[TZ_ID_TAIL_LEN];
-	char		id[TZ_ID_MAX + 1];
-	TzErr		err;
+	TzSlice prefix = tz_datum_slice(PG_GETARG_DATUM(0));
+	uint8_t tail[TZ_ID_TAIL_LEN];
+	char id[TZ_ID_MAX + 1];
+	TzErr err;
 
 	if (!pg_strong_random(tail, sizeof(tail)))
-		ereport(ERROR,
-				errcode(ERRCODE_INTERNAL_ERROR),
-				errmsg("could not generate random bytes"));
-	if (tz_id_make(tz_slice_datum(prefix), tz_ids_unix_ms(GetCurrentTimestamp()),
-				   tail, id, &err) != TZ_OK)
-		tz_report(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
+	if (tz_id_make(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), tail, id, &err) != TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
 /* theazo_internal.id_time(id text) */
 THEAZO_FUNCTION(theazo_id_time)
 {
-	text	   *id = PG_GETARG_TEXT_PP(0);
-	int64_t		ms;
-	TzErr		err;
+	TzSlice id = tz_datum_slice(PG_GETARG_DATUM(0));
+	int64_t ms;
+	TzErr err;
 
-	if (tz_id_time(tz_slice_datum(id), &ms, &err) != TZ_OK)
-		tz_report(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+	if (tz_id_time(id, &ms, &err) != TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 	PG_RETURN_TIMESTAMPTZ((ms - TZ_UNIX_EPOCH_MS) * 1000);
 }
 
@@ -54,43 +52,40 @@ THEAZO_FUNCTION(theazo_id_time)
 THEAZO_FUNCTION(theazo_id_floor)
 {
 	TimestampTz ts = PG_GETARG_TIMESTAMPTZ(0);
-	char		root[TZ_ID_ROOT_LEN + 1];
-	TzErr		err;
+	char root[TZ_ID_ROOT_LEN + 1];
+	TzErr err;
 
 	if (TIMESTAMP_NOT_FINITE(ts))
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("time of an id must be finite"));
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("time of an id must be finite"));
 	if (tz_id_floor(tz_ids_unix_ms(ts), root, &err) != TZ_OK)
-		tz_report(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 	PG_RETURN_TEXT_P(cstring_to_text(root));
 }
 
 /* theazo_internal.id_root(id text) */
 THEAZO_FUNCTION(theazo_id_root)
 {
-	text	   *id = PG_GETARG_TEXT_PP(0);
-	TzSlice		prefix;
-	TzSlice		root;
-	TzErr		err;
+	TzSlice id = tz_datum_slice(PG_GETARG_DATUM(0));
+	TzSlice prefix;
+	TzSlice root;
+	TzErr err;
 
-	if (tz_id_split(tz_slice_datum(id), &prefix, &root, &err) != TZ_OK)
-		tz_report(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+	if (tz_id_split(id, &prefix, &root, &err) != TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(root.data, root.len));
 }
 
 /* theazo_internal.id_derive(prefix text, time_from text, seed text) */
 THEAZO_FUNCTION(theazo_id_derive)
 {
-	text	   *prefix = PG_GETARG_TEXT_PP(0);
-	text	   *time_from = PG_GETARG_TEXT_PP(1);
-	text	   *seed = PG_GETARG_TEXT_PP(2);
-	char		id[TZ_ID_MAX + 1];
-	TzErr		err;
+	TzSlice prefix = tz_datum_slice(PG_GETARG_DATUM(0));
+	TzSlice time_from = tz_datum_slice(PG_GETARG_DATUM(1));
+	TzSlice seed = tz_datum_slice(PG_GETARG_DATUM(2));
+	char id[TZ_ID_MAX + 1];
+	TzErr err;
 
-	if (tz_id_derive(tz_slice_datum(prefix), tz_slice_datum(time_from),
-					 tz_slice_datum(seed), id, &err) != TZ_OK)
-		tz_report(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+	if (tz_id_derive(prefix, time_from, seed, id, &err) != TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
@@ -100,15 +95,14 @@ THEAZO_FUNCTION(theazo_id_derive)
  */
 THEAZO_FUNCTION(theazo_instance)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT ":%u",
-											  GetSystemIdentifier(), MyDatabaseId)));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT ":%u", GetSystemIdentifier(), MyDatabaseId)));
 }
 
 /* Floor, also before 2000. */
 static int64
 tz_ids_unix_ms(TimestampTz ts)
 {
-	int64		ms = ts / 1000;
+	int64 ms = ts / 1000;
 
 	if (ts % 1000 < 0)
 		ms--;
