@@ -17,7 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void err_format(char *out, size_t size, const char *fmt, va_list args);
+static void err_format(char *out, size_t size, const char *fmt, va_list args)
+	__attribute__((format(printf, 3, 0)));
 
 /* Makes err empty and TZ_OK. err may be NULL. */
 void
