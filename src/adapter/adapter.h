@@ -13,7 +13,7 @@
 #ifndef TZ_ADAPTER_H
 #define TZ_ADAPTER_H
 
-#include <jansson.h>
+#include "lib/jansson.h"
 
 #include "lib/http_msg.h"
 

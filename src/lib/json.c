@@ -285,3 +285,10 @@ json_dump_to_buf(const char *data, size_t len, void *arg)
 {
 	return tz_buf_append(arg, data, len) == TZ_OK ? 0 : -1;
 }
+
+/* What json_object() means here: see lib/jansson.h. Calls inside the library are bound to its own. */
+json_t *
+tz_jansson_object(void)
+{
+	return json_pack("{}");
+}

@@ -11,7 +11,7 @@
 #ifndef TZ_JSON_H
 #define TZ_JSON_H
 
-#include <jansson.h>
+#include "lib/jansson.h"
 
 #include "lib/buf.h"
 
