@@ -186,3 +186,34 @@ CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'theazo_event_guard';
 COMMENT ON FUNCTION theazo_internal.event_guard() IS
 	'trigger that refuses to change, delete or truncate events';
+
+-- ---- procedures that wait (src/worker/procedure.c). They commit, so they are SECURITY INVOKER without SET ----
+
+CREATE OR REPLACE PROCEDURE theazo.exec(
+	agent text, language text, code text, timeout interval DEFAULT NULL, env jsonb DEFAULT NULL,
+	idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL,
+	INOUT run_id text DEFAULT NULL, INOUT stdout text DEFAULT NULL, INOUT stderr text DEFAULT NULL,
+	INOUT exit_code integer DEFAULT NULL, INOUT duration_ms bigint DEFAULT NULL, INOUT cost numeric DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_exec';
+COMMENT ON PROCEDURE theazo.exec(text, text, text, interval, jsonb, text, text, text, text, text, integer, bigint, numeric) IS
+	'Runs code in the agent''s sandbox: commits, waits and returns the result. cost is in cents.';
+
+CREATE OR REPLACE PROCEDURE theazo.file_write(
+	agent text, path text, content bytea, api_key text DEFAULT NULL, INOUT run_id text DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_file_write';
+COMMENT ON PROCEDURE theazo.file_write(text, text, bytea, text, text) IS
+	'Writes a file in the agent''s sandbox: commits, waits and returns.';
+
+CREATE OR REPLACE PROCEDURE theazo.file_read(
+	agent text, path text, api_key text DEFAULT NULL,
+	INOUT run_id text DEFAULT NULL, INOUT content bytea DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_file_read';
+COMMENT ON PROCEDURE theazo.file_read(text, text, text, text, bytea) IS
+	'Reads a file of the agent''s sandbox: commits, waits and returns its content.';
+
+CREATE OR REPLACE PROCEDURE theazo.file_list(
+	agent text, dir text DEFAULT '/', api_key text DEFAULT NULL,
+	INOUT run_id text DEFAULT NULL, INOUT entries jsonb DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_file_list';
+COMMENT ON PROCEDURE theazo.file_list(text, text, text, text, jsonb) IS
+	'Lists a directory of the agent''s sandbox: commits, waits and returns the entries.';

@@ -25,8 +25,6 @@
 
 static bool counted = false;
 
-static void waiter_enter(void);
-static void waiter_leave(void);
 static void waiter_exit(int code, Datum arg);
 
 uint32
@@ -35,42 +33,8 @@ tz_run_generation(int bucket)
 	return pg_atomic_read_u32(&tz_shared->run[bucket].generation);
 }
 
-bool
-tz_run_wait(int bucket, uint32 seen, long timeout_ms)
-{
-	TzRunBucket *run = &tz_shared->run[bucket];
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-	volatile bool moved = false;
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = tz_wait_event_new("TheazoRunWait");
-	waiter_enter();
-	PG_TRY();
-	{
-		ConditionVariablePrepareToSleep(&run->cv);
-		for (;;)
-		{
-			long		left;
-
-			moved = pg_atomic_read_u32(&run->generation) != seen;
-			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-			if (moved || left <= 0)
-				break;
-			(void) ConditionVariableTimedSleep(&run->cv, left, wait_event);
-		}
-		ConditionVariableCancelSleep();
-	}
-	PG_FINALLY();
-	{
-		waiter_leave();
-	}
-	PG_END_TRY();
-	return moved;
-}
-
-static void
-waiter_enter(void)
+void
+tz_run_wait_begin(void)
 {
 	static bool registered = false;
 
@@ -80,6 +44,8 @@ waiter_enter(void)
 		before_shmem_exit(waiter_exit, (Datum) 0);
 		registered = true;
 	}
+	if (counted)
+		return;					/* a procedure called by one that waits already */
 	if (pg_atomic_fetch_add_u32(&tz_shared->waiters, 1) >= (uint32) tz_guc_max_waiters)
 	{
 		pg_atomic_fetch_sub_u32(&tz_shared->waiters, 1);
@@ -92,8 +58,8 @@ waiter_enter(void)
 	counted = true;
 }
 
-static void
-waiter_leave(void)
+void
+tz_run_wait_end(void)
 {
 	if (counted)
 	{
@@ -102,12 +68,37 @@ waiter_leave(void)
 	}
 }
 
+bool
+tz_run_wait(int bucket, uint32 seen, long timeout_ms)
+{
+	TzRunBucket *run = &tz_shared->run[bucket];
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	bool		moved;
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = tz_wait_event_new("TheazoRunWait");
+	ConditionVariablePrepareToSleep(&run->cv);
+	for (;;)
+	{
+		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+		moved = pg_atomic_read_u32(&run->generation) != seen;
+		if (moved || left <= 0)
+			break;
+		/* an error in here is followed by an abort, which leaves the queue */
+		(void) ConditionVariableTimedSleep(&run->cv, left, wait_event);
+	}
+	ConditionVariableCancelSleep();
+	return moved;
+}
+
 static void
 waiter_exit(int code, Datum arg)
 {
 	(void) code;
 	(void) arg;
-	waiter_leave();
+	tz_run_wait_end();
 }
 
 /*
@@ -125,7 +116,7 @@ THEAZO_FUNCTION(theazo_run_block)
 	int32		timeout_ms = PG_GETARG_INT32(1);
 	char		id[sizeof(armed)] = "";
 	int			bucket;
-	bool		moved = true;
+	volatile bool moved = true;
 
 	tz_shmem_require();
 	if (VARSIZE_ANY_EXHDR(arg) >= sizeof(id))
@@ -153,7 +144,18 @@ THEAZO_FUNCTION(theazo_run_block)
 				 errhint("Commit first, then wait; or use CALL theazo.exec(), which commits by itself.")));
 
 	if (strcmp(armed, id) == 0)
-		moved = tz_run_wait(bucket, armed_generation, Min(timeout_ms, BLOCK_MAX_MS));
+	{
+		tz_run_wait_begin();
+		PG_TRY();
+		{
+			moved = tz_run_wait(bucket, armed_generation, Min(timeout_ms, BLOCK_MAX_MS));
+		}
+		PG_FINALLY();
+		{
+			tz_run_wait_end();
+		}
+		PG_END_TRY();
+	}
 	armed_generation = tz_run_generation(bucket);
 	strlcpy(armed, id, sizeof(armed));
 	PG_RETURN_BOOL(moved);

@@ -18,9 +18,16 @@
 extern uint32 tz_run_generation(int bucket);
 
 /*
- * True when the generation moved, false after timeout_ms. Throws on interrupts
- * and when theazo.max_waiters callers wait already. Looks at no table and needs
- * no snapshot.
+ * Takes one of the theazo.max_waiters places, or throws. The place is given
+ * back by tz_run_wait_end(), which belongs in a PG_FINALLY, or by the end of
+ * the process. A backend has one place at most.
+ */
+extern void tz_run_wait_begin(void);
+extern void tz_run_wait_end(void);
+
+/*
+ * True when the generation moved, false after timeout_ms. Throws on interrupts.
+ * Looks at no table and needs no snapshot.
  */
 extern bool tz_run_wait(int bucket, uint32 seen, long timeout_ms);
 

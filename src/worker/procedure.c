@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * procedure.c
+ *	  CALL theazo.exec() and its like: commit the start of a run, wait, answer.
+ *
+ * A procedure in C, because it must do what no other language may: commit, and
+ * after its own commit (only) say again who asks. SECURITY INVOKER, as
+ * PostgreSQL demands of procedures that commit; what needs rights is inside the
+ * SQL functions it calls. While it waits no snapshot, lock or written row is
+ * held.
+ *
+ * All of them share one body: the start function differs, and the result row's
+ * columns are matched to the procedure's output parameters by name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "auth/identity.h"
+#include "pg/errors.h"
+#include "pg/export.h"
+#include "pg/runwait.h"
+#include "pg/shmem.h"
+#include "pg/wake.h"
+
+#define SLICE_MS 2000			/* the run is looked at this often even if nobody says anything */
+#define START_ARGS_MAX 8
+
+/* How a run begins; input parameters are numbered as the procedure's. */
+typedef struct StartCall
+{
+	const char *sql;			/* one row, one column: the run's id */
+	int			nargs;
+	Oid			types[START_ARGS_MAX];
+} StartCall;
+
+static Datum procedure_body(FunctionCallInfo fcinfo, const StartCall *start);
+static void procedure_refuse_atomic(FunctionCallInfo fcinfo);
+static char *procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer);
+static bool procedure_ended(const char *run_id);
+static void procedure_wait(const char *run_id, const TzIdentity *identity);
+static HeapTuple procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer);
+static TZ_NORETURN void procedure_failed(const char *run_id);
+static char *column_text(const char *name);
+
+THEAZO_FUNCTION(theazo_exec)
+{
+	static const StartCall start = {
+		"SELECT r.id::text FROM theazo.exec_start($1, $2, $3, $4, $5, $6, $7) AS r",
+		7, {TEXTOID, TEXTOID, TEXTOID, INTERVALOID, JSONBOID, TEXTOID, TEXTOID}
+	};
+
+	return procedure_body(fcinfo, &start);
+}
+
+THEAZO_FUNCTION(theazo_file_write)
+{
+	static const StartCall start = {
+		"SELECT r.id::text FROM theazo.file_write_start($1, $2, $3, $4) AS r",
+		4, {TEXTOID, TEXTOID, BYTEAOID, TEXTOID}
+	};
+
+	return procedure_body(fcinfo, &start);
+}
+
+THEAZO_FUNCTION(theazo_file_read)
+{
+	static const StartCall start = {
+		"SELECT r.id::text FROM theazo.file_read_start($1, $2, $3) AS r",
+		3, {TEXTOID, TEXTOID, TEXTOID}
+	};
+
+	return procedure_body(fcinfo, &start);
+}
+
+THEAZO_FUNCTION(theazo_file_list)
+{
+	static const StartCall start = {
+		"SELECT r.id::text FROM theazo.file_list_start($1, $2, $3) AS r",
+		3, {TEXTOID, TEXTOID, TEXTOID}
+	};
+
+	return procedure_body(fcinfo, &start);
+}
+
+static Datum
+procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	TupleDesc	desc;
+	char	   *run_id;
+	HeapTuple	volatile answer = NULL;
+
+	tz_shmem_require();
+	procedure_refuse_atomic(fcinfo);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "procedure has no output parameters");
+	desc = BlessTupleDesc(desc);
+
+	/* a place among the waiters first: a run whose caller cannot wait would be started for nothing */
+	tz_run_wait_begin();
+	PG_TRY();
+	{
+		TzIdentity	identity;
+
+		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+			elog(ERROR, "could not connect to SPI");
+		run_id = procedure_start(fcinfo, start, outer);
+		tz_identity_save(&identity);
+		SPI_commit();
+		procedure_wait(run_id, &identity);
+		answer = procedure_answer(run_id, desc, outer);
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		tz_run_wait_end();
+	}
+	PG_END_TRY();
+	PG_RETURN_DATUM(HeapTupleGetDatum(answer));
+}
+
+/* Inside a transaction block, or below a function, nothing can be committed. */
+static void
+procedure_refuse_atomic(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_TZ_WOULD_WAIT),
+			 errmsg("cannot wait for a run inside a transaction"),
+			 errdetail("The run is carried out once the transaction that starts it has committed."),
+			 errhint("CALL it outside of a transaction block and of functions, or start the run with the function of the same name plus _start, commit, and ask theazo.run_wait().")));
+}
+
+/* Starts the run; its id lives in outer. */
+static char *
+procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer)
+{
+	Datum		values[START_ARGS_MAX];
+	char		nulls[START_ARGS_MAX + 1];
+	char	   *run_id;
+	int			rc;
+
+	for (int i = 0; i < start->nargs; i++)
+	{
+		values[i] = fcinfo->args[i].value;
+		nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
+	}
+	nulls[start->nargs] = '\0';
+	rc = SPI_execute_with_args(start->sql, start->nargs, (Oid *) start->types,
+							   values, nulls, false, 1);
+	if (rc != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not start a run: %s", SPI_result_code_string(rc));
+	run_id = column_text("id");
+	if (run_id == NULL)
+		elog(ERROR, "the start of a run returned no id");
+	return MemoryContextStrdup(outer, run_id);
+}
+
+/* Waits for the end in slices, each in a transaction that ended before the sleep. */
+static void
+procedure_wait(const char *run_id, const TzIdentity *identity)
+{
+	int			bucket = tz_wake_run_bucket(run_id, strlen(run_id));
+
+	for (;;)
+	{
+		uint32		seen = tz_run_generation(bucket);
+
+		CHECK_FOR_INTERRUPTS();
+		tz_identity_restore(identity);
+		if (procedure_ended(run_id))
+			return;
+		SPI_commit();
+		(void) tz_run_wait(bucket, seen, SLICE_MS);
+	}
+}
+
+/* Throws what the run failed with, when it did. */
+static bool
+procedure_ended(const char *run_id)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(run_id)};
+	char	   *status;
+
+	if (SPI_execute_with_args("SELECT r.status::text, r.error_sqlstate::text, r.error_message::text,"
+							  " r.error_hint::text FROM theazo.run_get($1) AS r",
+							  1, types, values, NULL, false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read run \"%s\"", run_id);
+	status = column_text("status");
+	if (status != NULL && strcmp(status, "completed") == 0)
+		return true;
+	if (status != NULL &&
+		(strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
+		procedure_failed(run_id);
+	return false;
+}
+
+static void
+procedure_failed(const char *run_id)
+{
+	char	   *sqlstate = column_text("error_sqlstate");
+	char	   *message = column_text("error_message");
+	char	   *hint = column_text("error_hint");
+	int			code = ERRCODE_TZ_ILLEGAL_MOVE; /* cancelled by somebody */
+
+	if (sqlstate != NULL && strlen(sqlstate) == 5)
+		code = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+	ereport(ERROR,
+			(errcode(code),
+			 message ? errmsg_internal("%s", message) : errmsg("run \"%s\" was cancelled", run_id),
+			 errdetail("Run \"%s\".", run_id),
+			 hint ? errhint("%s", hint) : 0));
+	pg_unreachable();
+}
+
+/* The result row, its columns matched by name to the output parameters. */
+static HeapTuple
+procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		args[1] = {CStringGetTextDatum(run_id)};
+	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+	HeapTuple	tuple;
+	MemoryContext old;
+
+	/* large values are fetched below, which needs a snapshot */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (SPI_execute_with_args("SELECT r.* FROM theazo.run_result($1) AS r", 1, types,
+							  args, NULL, false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read the result of run \"%s\"", run_id);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int			col = SPI_fnumber(SPI_tuptable->tupdesc, NameStr(att->attname));
+
+		nulls[i] = true;
+		if (strcmp(NameStr(att->attname), "run_id") == 0)
+		{
+			values[i] = CStringGetTextDatum(run_id);
+			nulls[i] = false;
+		}
+		else if (col > 0 &&
+				 getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col)) == att->atttypid)
+		{
+			values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, col, &nulls[i]);
+			if (!nulls[i] && att->attlen == -1)
+				values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
+		}
+		else
+			elog(ERROR, "result of a run has no column \"%s\" of the right type",
+				 NameStr(att->attname));
+	}
+	old = MemoryContextSwitchTo(outer);
+	tuple = heap_form_tuple(desc, values, nulls);
+	MemoryContextSwitchTo(old);
+	PopActiveSnapshot();
+	return tuple;
+}
+
+/* A text column of the only row of the last result; NULL when it is null. */
+static char *
+column_text(const char *name)
+{
+	int			col = SPI_fnumber(SPI_tuptable->tupdesc, name);
+
+	if (col <= 0)
+		elog(ERROR, "result has no column \"%s\"", name);
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, col);
+}
