@@ -106,6 +106,7 @@ CREATE TABLE theazo_data.agent (
 	id					theazo.id NOT NULL,				-- agt_
 	session_id			theazo.id NOT NULL,
 	user_id				text NOT NULL,
+	key_environment		text NOT NULL,					-- of its session
 	definition_id		theazo.id,
 	definition_version	integer,
 	status				text NOT NULL DEFAULT 'booting',
@@ -126,6 +127,7 @@ CREATE TABLE theazo_data.agent (
 	CONSTRAINT agent_pkey PRIMARY KEY (platform_id, id),
 	CONSTRAINT agent_session_id_fkey FOREIGN KEY (platform_id, session_id)
 		REFERENCES theazo_data.session (platform_id, id),
+	CONSTRAINT agent_key_environment_check CHECK (key_environment IN ('live', 'test')),
 	CONSTRAINT agent_status_check CHECK (status IN ('booting', 'ready', 'running', 'paused', 'completed', 'failed')),
 	CONSTRAINT agent_compute_check CHECK (compute IN ('python', 'node', 'go'))
 );
