@@ -1,0 +1,288 @@
+-- agent.sql: agents: how one comes to be, and its life.
+--
+-- The state of an agent is moved only through theazo_internal.agent_move(). What happens to
+-- its sandbox is the business of compute.sql: sandbox_start, sandbox_pause, sandbox_resume
+-- and sandbox_destroy, called from here in the same transaction.
+
+CREATE OR REPLACE VIEW theazo.agents WITH (security_barrier) AS
+SELECT a.platform_id, a.id, a.session_id, a.user_id, a.key_environment, a.status, a.compute, a.provider, a.model,
+	   a.managed_loop, coalesce((a.options ->> 'browser')::boolean, false) AS browser,
+	   coalesce(a.options ->> 'region', 'us-east-1') AS region, a.definition_id, a.definition_version, a.sandbox_id,
+	   a.run_id, a.error, a.paused_by, a.one_shot, a.options, a.created_at, a.paused_at, a.ended_at
+  FROM theazo_data.agent a;
+COMMENT ON VIEW theazo.agents IS 'agents of the caller''s sessions';
+
+CREATE OR REPLACE FUNCTION theazo_internal.agent_shown(p_id text)
+RETURNS theazo.agents LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	result theazo.agents;
+BEGIN
+	SELECT * INTO result FROM theazo.agents a
+	 WHERE a.platform_id = theazo_internal.current_platform() AND a.id = p_id;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('agent', p_id);
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_shown(text) IS 'an agent as the caller may see it, or 42704';
+
+CREATE OR REPLACE FUNCTION theazo_internal.agent_lock(p_id text)
+RETURNS theazo_data.agent LANGUAGE plpgsql AS $$
+DECLARE
+	result theazo_data.agent;
+BEGIN
+	SELECT * INTO result FROM theazo_data.agent a
+	 WHERE a.platform_id = theazo_internal.current_platform() AND a.id = p_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('agent', p_id);
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_lock(text) IS 'an agent of the caller, locked for change';
+
+CREATE OR REPLACE FUNCTION theazo_internal.agent_event(p_agent theazo_data.agent, p_action text, p_more jsonb DEFAULT '{}')
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM theazo_internal.event_write(p_agent.platform_id, 'agent', p_action,
+		pg_catalog.jsonb_build_object('agentId', p_agent.id, 'sessionId', p_agent.session_id, 'userId', p_agent.user_id) || p_more,
+		p_agent.session_id, p_agent.id, NULL, p_agent.key_environment);
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_event(theazo_data.agent, text, jsonb) IS 'writes an event of an agent';
+
+-- Moves a locked agent; also called when a sandbox has booted or is lost. Returns whether
+-- anything changed.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_move(p_agent theazo_data.agent, p_event text, p_by text DEFAULT NULL, p_error text DEFAULT NULL)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	target text := theazo_internal.move('agent', p_agent.id, p_agent.status, p_event);
+BEGIN
+	IF target = p_agent.status THEN
+		RETURN false;
+	END IF;
+	UPDATE theazo_data.agent a
+	   SET status = target,
+		   status_before_pause = CASE WHEN target = 'paused' THEN a.status END,
+		   paused_by = CASE WHEN target = 'paused' THEN p_by END,
+		   paused_at = CASE WHEN target = 'paused' THEN pg_catalog.now() END,
+		   ended_at = CASE WHEN target = 'completed' THEN pg_catalog.now() END,
+		   error = CASE WHEN target = 'failed' THEN pg_catalog."left"(p_error, 2000)
+						WHEN target IN ('ready', 'running') THEN NULL ELSE a.error END
+	 WHERE a.platform_id = p_agent.platform_id AND a.id = p_agent.id;
+	RETURN true;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_move(theazo_data.agent, text, text, text) IS
+'moves a locked agent by an event of its life cycle; false when it was there already';
+
+-- ---------------------------------------------------------------------------------------
+-- making
+
+CREATE OR REPLACE FUNCTION theazo_internal.model_choose(p_options jsonb, p_models jsonb, p_entry text)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN coalesce(
+		CASE pg_catalog.jsonb_typeof(p_options -> 'model')
+			WHEN 'string' THEN p_options ->> 'model'
+			WHEN 'object' THEN coalesce(p_options -> 'model' ->> 'model', p_options -> 'model' ->> 'name') END,
+		p_models ->> 'model', p_models ->> 'name', p_entry, 'anthropic/claude-sonnet-4-20250514');
+END $$;
+COMMENT ON FUNCTION theazo_internal.model_choose(jsonb, jsonb, text) IS
+'the model an agent gets: its own, its session''s, the provider entry''s, else the default';
+
+-- Options of the call over those of the definition; nulls remove. Fills the definition's part of p_agent.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_options(p_options jsonb, OUT options jsonb, OUT definition_id theazo.id, OUT definition_version integer)
+LANGUAGE plpgsql AS $$
+DECLARE
+	http boolean := theazo_internal.platform_http();
+	given jsonb := theazo_internal.options_check('options', p_options, http, 'definition', 'overrides');
+	overrides jsonb := theazo_internal.options_check('overrides', given -> 'overrides', http);
+	base jsonb := '{}';
+	d theazo_data.definition;
+BEGIN
+	IF given ? 'definition' AND pg_catalog.jsonb_typeof(given -> 'definition') <> 'null' THEN
+		d := theazo_internal.definition_find(given ->> 'definition');
+		IF d.id IS NULL THEN
+			PERFORM theazo_internal.raise_not_found('definition', given ->> 'definition');
+		END IF;
+		SELECT v.content INTO STRICT base FROM theazo_data.definition_version v
+		 WHERE v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = d.version;
+	END IF;
+	definition_id := d.id;
+	definition_version := d.version;
+	options := theazo_internal.object_check('options',
+		theazo_internal.without_nulls(base || overrides || (given - 'definition' - 'overrides')), 65536);
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_options(jsonb) IS
+'the options of a new agent: definition, then overrides, then what stands beside them';
+
+-- Every provider named must exist, whether or not it can be used right now.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_provider(p_session theazo_data.session, p_options jsonb)
+RETURNS record LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	n text;
+	best record;
+BEGIN
+	FOREACH n IN ARRAY pg_catalog.array_remove(ARRAY[p_options ->> 'provider', p_options ->> 'providerFallback'], NULL) LOOP
+		IF n <> 'theazo' THEN
+			PERFORM theazo_internal.provider_shown('compute', n);
+		END IF;
+	END LOOP;
+	SELECT c.* INTO best FROM theazo_internal.provider_candidates(p_session.platform_id, p_session.id,
+		p_options ->> 'provider', p_options ->> 'providerFallback') c ORDER BY c.ord LIMIT 1;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'TZ407',
+			MESSAGE = 'no compute provider is available',
+			DETAIL = pg_catalog.format('Compute mode of the platform is "%s".',
+				(SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_session.platform_id)),
+			HINT = 'Configure one with theazo.provider_set(); with compute mode byoi the operator''s compute is never used.';
+	END IF;
+	RETURN best;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_provider(theazo_data.session, jsonb) IS
+'the compute provider to begin with, or TZ407';
+
+CREATE OR REPLACE FUNCTION theazo.agent_create(session text, options jsonb DEFAULT '{}', api_key text DEFAULT NULL)
+RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s theazo_data.session;
+	a theazo_data.agent;
+	o record;
+	best record;
+	primitives boolean;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	s := theazo_internal.session_open(session);
+	o := theazo_internal.agent_options(options);
+	SELECT p.primitives_enabled INTO STRICT primitives FROM theazo_data.platform p WHERE p.platform_id = s.platform_id;
+	best := theazo_internal.agent_provider(s, o.options);
+	INSERT INTO theazo_data.agent AS t (platform_id, id, session_id, user_id, key_environment, definition_id, definition_version,
+		compute, provider, model, managed_loop, options)
+	VALUES (s.platform_id, theazo_internal.id_new('agt'), s.id, s.user_id, s.key_environment, o.definition_id, o.definition_version,
+		coalesce(o.options ->> 'compute', 'python'), best.shown, theazo_internal.model_choose(o.options, s.models, NULL),
+		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), o.options - 'compute' - 'managedLoop')
+	RETURNING t.* INTO a;
+	PERFORM theazo_internal.agent_event(a, 'agent.created', pg_catalog.jsonb_build_object(
+		'provider', a.provider, 'compute', a.compute, 'model', a.model, 'managedLoop', a.managed_loop,
+		'definition', a.definition_id, 'definitionVersion', a.definition_version));
+	IF NOT best.managed THEN
+		PERFORM theazo_internal.fee_write(a.platform_id, 'agent.fee', a.id, a.key_environment, a.session_id, a.id, NULL,
+			a.user_id, a.provider);
+	END IF;
+	PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
+	RETURN theazo_internal.agent_shown(a.id);
+END $$;
+COMMENT ON FUNCTION theazo.agent_create(text, jsonb, text) IS
+'makes an agent in a session and starts its sandbox: booting now, ready when the sandbox answers';
+
+CREATE OR REPLACE FUNCTION theazo.agent_get(agent text, api_key text DEFAULT NULL)
+RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:read');
+	RETURN theazo_internal.agent_shown(agent);
+END $$;
+COMMENT ON FUNCTION theazo.agent_get(text, text) IS 'one agent';
+
+CREATE OR REPLACE FUNCTION theazo.agent_list(
+	session text DEFAULT NULL, status text DEFAULT NULL, provider text DEFAULT NULL, compute text DEFAULT NULL,
+	max_rows integer DEFAULT 100, before text DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS SETOF theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:read');
+	IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 1000 THEN
+		PERFORM theazo_internal.raise_value('max_rows', 'must be from 1 to 1000');
+	END IF;
+	IF status IS NOT NULL THEN
+		PERFORM theazo_internal.one_of('status', status, 'booting', 'ready', 'running', 'paused', 'completed', 'failed');
+	END IF;
+	IF session IS NOT NULL THEN
+		PERFORM theazo_internal.session_shown(session);
+	END IF;
+	RETURN QUERY
+	SELECT a.* FROM theazo.agents a
+	 WHERE a.platform_id = theazo_internal.current_platform()
+	   AND (session IS NULL OR a.session_id = session)
+	   AND (agent_list.status IS NULL OR a.status = agent_list.status)
+	   AND (agent_list.provider IS NULL OR a.provider = agent_list.provider)
+	   AND (agent_list.compute IS NULL OR a.compute = agent_list.compute)
+	   AND (before IS NULL OR a.id < before)
+	 ORDER BY a.id DESC LIMIT max_rows;
+END $$;
+COMMENT ON FUNCTION theazo.agent_list(text, text, text, text, integer, text, text) IS
+'agents, newest first; before is the last id of the page before';
+
+-- ---------------------------------------------------------------------------------------
+-- life
+
+CREATE OR REPLACE FUNCTION theazo_internal.agent_pause(p_agent theazo_data.agent, p_by text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF theazo_internal.agent_move(p_agent, 'pause', p_by) THEN
+		PERFORM theazo_internal.sandbox_pause(p_agent.platform_id, p_agent.id);
+		PERFORM theazo_internal.agent_event(p_agent, 'agent.paused', pg_catalog.jsonb_build_object('by', p_by));
+	ELSIF p_by = 'user' AND p_agent.paused_by <> 'user' THEN
+		-- what somebody paused on purpose is not woken by its session or by work
+		UPDATE theazo_data.agent a SET paused_by = 'user' WHERE a.platform_id = p_agent.platform_id AND a.id = p_agent.id;
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_pause(theazo_data.agent, text) IS
+'pauses a locked agent: by user, session or idle';
+
+CREATE OR REPLACE FUNCTION theazo_internal.agent_resume(p_agent theazo_data.agent)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF theazo_internal.agent_move(p_agent,
+		CASE WHEN p_agent.status = 'paused' AND p_agent.status_before_pause = 'running' AND p_agent.run_id IS NOT NULL
+			 THEN 'continue' ELSE 'resume' END) THEN
+		PERFORM theazo_internal.sandbox_resume(p_agent.platform_id, p_agent.id);
+		PERFORM theazo_internal.agent_event(p_agent, 'agent.resumed');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_resume(theazo_data.agent) IS 'resumes a locked agent';
+
+CREATE OR REPLACE FUNCTION theazo_internal.agent_terminate(p_agent theazo_data.agent)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF theazo_internal.agent_move(p_agent, 'terminate') THEN
+		PERFORM theazo_internal.agent_runs_cancel(p_agent.platform_id, p_agent.id);
+		PERFORM theazo_internal.sandbox_destroy(p_agent.platform_id, p_agent.id);
+		PERFORM theazo_internal.agent_event(p_agent, 'agent.terminated');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_terminate(theazo_data.agent) IS
+'ends a locked agent: its runs are cancelled, its sandbox is destroyed';
+
+CREATE OR REPLACE FUNCTION theazo.agent_pause(agent text, api_key text DEFAULT NULL)
+RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	PERFORM theazo_internal.agent_pause(theazo_internal.agent_lock(agent), 'user');
+	RETURN theazo_internal.agent_shown(agent);
+END $$;
+COMMENT ON FUNCTION theazo.agent_pause(text, text) IS
+'pauses an agent: no work, no compute charge, until it is resumed';
+
+CREATE OR REPLACE FUNCTION theazo.agent_resume(agent text, api_key text DEFAULT NULL)
+RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	a theazo_data.agent;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	-- the session before its agents, as everywhere
+	PERFORM theazo_internal.session_open((theazo_internal.agent_shown(agent)).session_id);
+	a := theazo_internal.agent_lock(agent);
+	IF a.status NOT IN ('ready', 'running') THEN
+		PERFORM theazo_internal.agent_resume(a);
+	END IF;
+	RETURN theazo_internal.agent_shown(agent);
+END $$;
+COMMENT ON FUNCTION theazo.agent_resume(text, text) IS 'ends an agent''s pause';
+
+CREATE OR REPLACE FUNCTION theazo.agent_terminate(agent text, api_key text DEFAULT NULL)
+RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	PERFORM theazo_internal.agent_terminate(theazo_internal.agent_lock(agent));
+	RETURN theazo_internal.agent_shown(agent);
+END $$;
+COMMENT ON FUNCTION theazo.agent_terminate(text, text) IS
+'ends an agent for good and destroys its sandbox';
