@@ -115,18 +115,17 @@ COMMENT ON FUNCTION theazo_internal.agent_options(jsonb) IS
 'the options of a new agent: definition, then overrides, then what stands beside them';
 
 -- Every provider named must exist, whether or not it can be used right now.
-CREATE OR REPLACE FUNCTION theazo_internal.agent_provider(p_session theazo_data.session, p_options jsonb)
-RETURNS record LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION theazo_internal.agent_provider(p_session theazo_data.session, p_options jsonb, OUT managed boolean, OUT shown text)
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	n text;
-	best record;
 BEGIN
 	FOREACH n IN ARRAY pg_catalog.array_remove(ARRAY[p_options ->> 'provider', p_options ->> 'providerFallback'], NULL) LOOP
 		IF n <> 'theazo' THEN
 			PERFORM theazo_internal.provider_shown('compute', n);
 		END IF;
 	END LOOP;
-	SELECT c.* INTO best FROM theazo_internal.provider_candidates(p_session.platform_id, p_session.id,
+	SELECT c.managed, c.shown INTO managed, shown FROM theazo_internal.provider_candidates(p_session.platform_id, p_session.id,
 		p_options ->> 'provider', p_options ->> 'providerFallback') c ORDER BY c.ord LIMIT 1;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING
@@ -136,7 +135,6 @@ BEGIN
 				(SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_session.platform_id)),
 			HINT = 'Configure one with theazo.provider_set(); with compute mode byoi the operator''s compute is never used.';
 	END IF;
-	RETURN best;
 END $$;
 COMMENT ON FUNCTION theazo_internal.agent_provider(theazo_data.session, jsonb) IS
 'the compute provider to begin with, or TZ407';

@@ -87,6 +87,11 @@ COMMENT ON FUNCTION theazo_internal.raise_ceiling(text, bigint, text) IS
 -- ---------------------------------------------------------------------------------------
 -- entering
 
+CREATE OR REPLACE FUNCTION theazo_internal.library_version()
+RETURNS text LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_library_version';
+COMMENT ON FUNCTION theazo_internal.library_version() IS
+'the version of the loaded library';
+
 CREATE OR REPLACE FUNCTION theazo_internal.sql_version()
 RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '0.1.0';
