@@ -175,6 +175,7 @@ unit() {
 	done
 	rm -f "$log.one"
 	p=$(lines '^\[       OK \]' "$log")
+	[ $((p + f)) -gt 0 ] || f=1
 	count unit "$p" "$f" "$(lines '^\[  SKIPPED \]' "$log")"
 }
 

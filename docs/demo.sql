@@ -1,0 +1,49 @@
+-- theazo in one sitting. Type these lines into psql yourself: connected as a superuser or a
+-- member of theazo_operator, in the top folder of a checkout (one line reads docs/demo-data.csv).
+
+-- As the operator: a platform, and its first API key. A key is shown once; here psql keeps it.
+SELECT id AS platform FROM theazo.platform_create('Acme Analytics') \gset
+SELECT key FROM theazo.api_key_create('backend', platform => :'platform') \gset
+
+-- From here on as the platform. A session for one of its end users, and an agent in it.
+SELECT id AS session FROM theazo.session_create('user-42', api_key => :'key') \gset
+SELECT id AS agent, status, provider, compute FROM theazo.agent_create(:'session', '{"compute": "python"}', api_key => :'key') \gset
+\echo agent :agent is :status, compute by :provider
+
+-- A real data file goes into the agent's sandbox: carbon dioxide at Mauna Loa by year.
+\set csv `base64 -w0 docs/demo-data.csv`
+CALL theazo.file_write(:'agent', 'co2.csv', decode(:'csv', 'base64'), api_key => :'key');
+
+-- Python over it. The call commits, waits without holding anything, and returns what came out.
+CALL theazo.exec(:'agent', 'python', $py$
+import csv, json
+rows = [(int(r["year"]), float(r["co2_ppm"])) for r in csv.DictReader(open("co2.csv"))]
+decades = {}
+for year, ppm in rows:
+    decades.setdefault(year // 10 * 10, []).append(ppm)
+growth = {d: round((v[-1] - v[0]) / (len(v) - 1), 2) for d, v in decades.items() if len(v) > 1}
+for d, g in growth.items():
+    print(f"{d}s  {g:5.2f} ppm a year  {'#' * round(g * 20)}")
+json.dump({"years": len(rows), "growth": growth}, open("result.json", "w"))
+$py$, api_key => :'key') \gx
+
+-- Shell in the same sandbox: the files are still there.
+CALL theazo.exec(:'agent', 'bash', 'echo "lines: $(wc -l < co2.csv)"; sort -t, -k2 -n co2.csv | tail -n 3; ls -l', api_key => :'key') \gx
+
+-- The result file comes back as bytea.
+CALL theazo.file_read(:'agent', 'result.json', api_key => :'key') \gset
+SELECT jsonb_pretty(convert_from(:'content'::bytea, 'UTF8')::jsonb) AS "result.json";
+
+-- A command that fails is a result like any other.
+CALL theazo.exec(:'agent', 'bash', 'cat /etc/shadow; exit 3', api_key => :'key') \gx
+
+-- Everything that happened is an event; what it cost is a charge. Views ask who looks: say so for one transaction.
+BEGIN;
+SELECT prefix AS "looking with key" FROM theazo.api_keys WHERE id = (SELECT key_id FROM theazo.authenticate(:'key'));
+SELECT kind, status, language, exit_code, duration_ms, cents FROM theazo.runs WHERE agent_id = :'agent' ORDER BY id;
+SELECT occurred_at::time(3) AS at, action, actor_kind, decision FROM theazo.events WHERE agent_id = :'agent' ORDER BY id;
+SELECT item, quantity, cents, payer FROM theazo.charges WHERE agent_id = :'agent' ORDER BY id;
+COMMIT;
+
+-- Done: the sandbox goes away with everything in it.
+SELECT id, status FROM theazo.agent_terminate(:'agent', api_key => :'key');
