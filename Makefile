@@ -135,7 +135,7 @@ UNIT_OBJS = $(patsubst %.c,.build/unit/obj/%.o,$(PLAIN_SRCS) $(wildcard test/uni
 	@rm -f $@
 	ar rcs $@ $^
 .build/unit/test_%: test/unit/test_%.c .build/unit/libplain.a
-	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $< .build/unit/libplain.a -lcmocka $(PLAIN_LIBS)
+	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $< .build/unit/libplain.a -lcmocka -lssl $(PLAIN_LIBS)
 .PHONY: unit-build
 unit-build: $(UNIT_TESTS) $(INIT)
 

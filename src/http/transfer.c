@@ -402,10 +402,10 @@ explain(TzHttpCall *call, CURLcode code)
 			tz_err_set(err, TZ_TOO_LARGE, "answer is larger than %zu bytes", call->req.max_response);
 			break;
 		case CURLE_OPERATION_TIMEDOUT:
-			tz_err_set(err, TZ_TIMEOUT,
-			           call->departures > 0 ? "no complete answer within %d ms"
-			                                : "no connection within %d ms",
-			           call->departures > 0 ? call->req.timeout_ms : call->req.timeout_ms);
+			if (call->departures > 0)
+				tz_err_set(err, TZ_TIMEOUT, "no complete answer within %d ms", call->req.timeout_ms);
+			else
+				tz_err_set(err, TZ_TIMEOUT, "no connection in time");
 			break;
 		case CURLE_GOT_NOTHING:
 			tz_err_set(err, TZ_UNAVAILABLE, "connection was closed without an answer");
@@ -415,7 +415,11 @@ explain(TzHttpCall *call, CURLcode code)
 			break;
 		case CURLE_SEND_ERROR:
 		case CURLE_RECV_ERROR:
-			tz_err_set(err, TZ_UNAVAILABLE, "connection broke");
+			/* with a status line the peer did carry it out, so this is half an answer */
+			if (call->res.status != 0)
+				tz_err_set(err, TZ_BAD_ANSWER, "answer broke off");
+			else
+				tz_err_set(err, TZ_UNAVAILABLE, "connection broke");
 			break;
 		case CURLE_UNSUPPORTED_PROTOCOL:
 			/* with PROTOCOLS set: also what a bad first line gives */

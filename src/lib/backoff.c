@@ -23,6 +23,7 @@ typedef enum Trouble
 	TROUBLE_NOT_SENT = 1, /* nothing reached the peer */
 	TROUBLE_NO_ANSWER, /* it may have, and the connection broke before an answer */
 	TROUBLE_LATE, /* it may have, and the time was up before an answer */
+	TROUBLE_GARBLED, /* it did, and the answer is damaged */
 	TROUBLE_COME_BACK, /* 429, 503 with Retry-After: not carried out */
 	TROUBLE_BUSY, /* 429, 502, 503, 504 otherwise */
 	TROUBLE_BROKEN, /* any other 5xx */
@@ -41,17 +42,20 @@ typedef struct Verdict
 static const Verdict verdicts[] = {
 	{TZ_REPEAT_READ, TROUBLE_NOT_SENT, 2, TZ_RETRY_NO},
 	{TZ_REPEAT_READ, TROUBLE_NO_ANSWER, 2, TZ_RETRY_NO},
+	{TZ_REPEAT_READ, TROUBLE_GARBLED, 2, TZ_RETRY_NO},
 	{TZ_REPEAT_READ, TROUBLE_COME_BACK, 5, TZ_RETRY_NO},
 	{TZ_REPEAT_READ, TROUBLE_BUSY, 2, TZ_RETRY_NO},
 
 	{TZ_REPEAT_SAME, TROUBLE_NOT_SENT, 5, TZ_RETRY_NO},
 	{TZ_REPEAT_SAME, TROUBLE_NO_ANSWER, 2, TZ_RETRY_UNKNOWN},
+	{TZ_REPEAT_SAME, TROUBLE_GARBLED, 2, TZ_RETRY_NO},
 	{TZ_REPEAT_SAME, TROUBLE_LATE, 0, TZ_RETRY_UNKNOWN},
 	{TZ_REPEAT_SAME, TROUBLE_COME_BACK, 5, TZ_RETRY_NO},
 	{TZ_REPEAT_SAME, TROUBLE_BUSY, 2, TZ_RETRY_NO},
 
 	{TZ_REPEAT_REMOVE, TROUBLE_NOT_SENT, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_NO_ANSWER, 6, TZ_RETRY_NO},
+	{TZ_REPEAT_REMOVE, TROUBLE_GARBLED, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_LATE, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_COME_BACK, 6, TZ_RETRY_NO},
 	{TZ_REPEAT_REMOVE, TROUBLE_BUSY, 6, TZ_RETRY_NO},
@@ -99,9 +103,10 @@ trouble_of(const TzFailure *failure)
 			/* our own policy or request: the same again */
 			return failure->maybe_sent ? TROUBLE_NO_ANSWER : TROUBLE_FINAL;
 		case TZ_TOO_LARGE:
-		case TZ_BAD_ANSWER:
-			/* an answer came, so it was carried out; the same would come again */
+			/* it was carried out, and the same would come again */
 			return failure->maybe_sent ? TROUBLE_FINAL : TROUBLE_NOT_SENT;
+		case TZ_BAD_ANSWER:
+			return failure->maybe_sent ? TROUBLE_GARBLED : TROUBLE_NOT_SENT;
 		case TZ_TIMEOUT:
 			return failure->maybe_sent ? TROUBLE_LATE : TROUBLE_NOT_SENT;
 		default:
