@@ -139,15 +139,18 @@ check_links() {
 }
 
 start_server() {
-	tmp_server_start "$bindir" "$work" "$conf" || return 1
-	# Partitions are the keeper's to make; what it makes is checked as well.
+	tmp_server_start "$bindir" "$work" "$conf"
+}
+
+# Partitions are the keeper's to make; what it makes is checked as well.
+await_keeper() {
 	for _ in $(seq 1 100); do
 		[ "$("$bindir/psql" -X -q -A -t -c "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'
 			AND relnamespace = 'theazo_data'::regnamespace AND pg_get_expr(relpartbound, oid) <> 'DEFAULT'")" -gt 0 ] && return 0
 		sleep 0.1
 	done
-	echo "    the keeper made no partition in ten seconds"
-	return 1
+	echo 'no partition after ten seconds'
+	tail -n 10 "$work/server.log"
 }
 
 # One query after the other; a line "-- check: NAME" begins each.
@@ -213,6 +216,8 @@ if [ -n "$bindir" ]; then
 	check_symbols
 	if start_server; then
 		echo "ok - the extension installs"
+		await_keeper > "$work/o"
+		report "the keeper makes partitions" "$work/o"
 		check_catalog
 		check_docs
 	else
