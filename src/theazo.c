@@ -16,6 +16,7 @@
 #include "pg/quiesce.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
+#include "vault/keyring.h"
 #include "worker/launcher.h"
 
 TZ_MODULE_MAGIC;
@@ -37,5 +38,6 @@ _PG_init(void)
 	tz_wake_init();
 	tz_quiesce_init();
 	tz_identity_init();
+	tz_keyring_load();
 	tz_launcher_register();
 }

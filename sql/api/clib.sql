@@ -187,6 +187,34 @@ CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger
 COMMENT ON FUNCTION theazo_internal.event_guard() IS
 	'trigger that refuses to change, delete or truncate events';
 
+-- ---- core: vault ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.random_bytes(n integer) RETURNS bytea
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'theazo_random_bytes';
+COMMENT ON FUNCTION theazo_internal.random_bytes(integer) IS
+	'1 to 1024 cryptographically strong random bytes';
+
+CREATE OR REPLACE FUNCTION theazo_internal.secret_seal(platform text, session text, name text, version integer,
+		platform_salt bytea, value text, OUT master_key_id text, OUT salt bytea, OUT sealed bytea)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_secret_seal';
+COMMENT ON FUNCTION theazo_internal.secret_seal(text, text, text, integer, bytea, text) IS
+	'seals a value under the current master key, bound to platform, session, name and version';
+
+CREATE OR REPLACE FUNCTION theazo_internal.secret_opens(platform text, session text, name text, version integer,
+		platform_salt bytea, master_key_id text, salt bytea, sealed bytea) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_secret_opens';
+COMMENT ON FUNCTION theazo_internal.secret_opens(text, text, text, integer, bytea, text, bytea, bytea) IS
+	'whether a sealed value opens here; raises TZ303 when its master key is missing; never tells the value';
+
+CREATE OR REPLACE FUNCTION theazo_internal.master_keys(OUT id text, OUT current boolean, OUT source text) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_master_keys';
+COMMENT ON FUNCTION theazo_internal.master_keys() IS
+	'fingerprints of the master keys this server holds, and where they came from';
+
 -- ---- procedures that wait (src/worker/procedure.c). They commit, so they are SECURITY INVOKER without SET ----
 
 CREATE OR REPLACE PROCEDURE theazo.exec(

@@ -49,6 +49,7 @@ static IdentityFrame *identity_frames = NULL; /* in TopTransactionContext */
 static TzIdentity identity_role; /* by binding of identity_role_oid */
 static Oid identity_role_oid = InvalidOid;
 
+static void identity_register(void);
 static void identity_xact(XactEvent event, void *arg);
 static void identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId parent, void *arg);
 static void identity_about_to_change(void);
@@ -60,8 +61,7 @@ static Datum identity_text(PG_FUNCTION_ARGS, const char *value);
 void
 tz_identity_init(void)
 {
-	RegisterXactCallback(identity_xact, NULL);
-	RegisterSubXactCallback(identity_subxact, NULL);
+	identity_register();
 	tz_apikey_init();
 }
 
@@ -88,6 +88,7 @@ tz_identity_current(void)
 	if (!IsTransactionState())
 		return NULL;
 
+	identity_register();
 	role = GetOuterUserId();
 	if (identity_role.set && identity_role_oid == role)
 		return &identity_role;
@@ -250,6 +251,19 @@ THEAZO_FUNCTION(theazo_current_actor)
 	return identity_text(fcinfo, GetUserNameFromId(GetOuterUserId(), false));
 }
 
+/* Also for sessions that load the library themselves: an identity must never outlive its transaction. */
+static void
+identity_register(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(identity_xact, NULL);
+	RegisterSubXactCallback(identity_subxact, NULL);
+	registered = true;
+}
+
 /* Ends with the transaction, however it ends; frames go with their context. */
 static void
 identity_xact(XactEvent event, void *arg)
@@ -315,6 +329,7 @@ identity_about_to_change(void)
 	int level = GetCurrentTransactionNestLevel();
 	IdentityFrame *frame;
 
+	identity_register();
 	if (level <= 1 || (identity_frames != NULL && identity_frames->level == level))
 		return;
 	frame = MemoryContextAlloc(TopTransactionContext, sizeof(*frame));

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * vault.h
+ *	  Opening secrets, for workers.
+ *
+ * Include after postgres.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_VAULT_H
+#define TZ_VAULT_H
+
+#include "lib/envelope.h"
+
+/*
+ * Opens a secret into out (tz_buf_init_secret; the caller wipes it). Never
+ * throws. TZ_REFUSED outside background workers, TZ_UNAVAILABLE without a
+ * master key, TZ_NOT_FOUND when this one is missing, TZ_CRYPTO when it does not
+ * authenticate.
+ */
+extern TzStatus tz_vault_open(TzSlice platform, TzSlice session, TzSlice name, uint32_t version,
+                              TzSlice platform_salt, TzSlice master_key_id, TzSlice salt, TzSlice sealed,
+                              TzBuf *out, TzErr *err);
+
+/* SQLSTATE of such a status: TZ301, TZ302, TZ303. */
+extern int tz_vault_sqlstate(TzStatus status);
+
+#endif /* TZ_VAULT_H */
