@@ -226,6 +226,10 @@ BEGIN
 	IF s.paused_at IS NOT NULL THEN
 		v_until := greatest(s.billed_until, least(v_until, s.paused_at));
 	END IF;
+	-- Being destroyed: what it does after that moment is nobody's.
+	IF s.ended_at IS NOT NULL THEN
+		v_until := greatest(s.billed_until, least(v_until, s.ended_at));
+	END IF;
 	v_uptime := greatest(0, extract(epoch FROM v_until - s.started_at) - s.paused_seconds);
 	v_target := CASE WHEN p_before_work THEN floor(v_uptime) ELSE ceil(v_uptime) END;
 	v_seconds := greatest(0, v_target - s.billed_seconds);

@@ -71,7 +71,7 @@ DECLARE
 	v_all	bigint;
 	v_bad	bigint;
 BEGIN
-	PERFORM theazo_internal.enter(api_key, 'logs:read');
+	PERFORM theazo_internal.enter(api_key, 'log:read');
 	v_today := theazo_internal.period_start('today');
 	SELECT count(*), count(*) FILTER (WHERE r.status = 'failed') INTO v_all, v_bad
 	  FROM theazo.runs r
@@ -98,7 +98,7 @@ DECLARE
 	v_bucket	interval;
 	v_out		jsonb;
 BEGIN
-	PERFORM theazo_internal.enter(api_key, 'logs:read');
+	PERFORM theazo_internal.enter(api_key, 'log:read');
 	IF metrics_query.metric IS NULL OR metrics_query.metric NOT IN
 		('latency', 'run.duration', 'model.latency', 'exec.duration', 'cost', 'tokens') THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',

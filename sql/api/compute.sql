@@ -1,0 +1,774 @@
+-- compute.sql: sandboxes: choosing a provider, the life of a sandbox, what each answer means, metering.
+--
+--	creating -> ready -> paused -> ready ... -> destroying -> destroyed
+--	creating -> failed | unknown;  ready, paused -> lost (it died by itself, or its dispatcher did)
+--
+-- Order of locks: agent, sandbox, effect, run. What is called here by other areas expects the agent's row locked.
+
+-- The compute provider for an agent, leaving out the ones that failed before: the agent's own; else the
+-- session's; else the platform's entries by priority; else the operator's (managed). No row: nothing to try.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_choose(p_agent theazo_data.agent, p_tried text[] DEFAULT '{}')
+RETURNS TABLE (shown text, provider_name text, adapter text, managed boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	v_mode		text;
+	v_session	jsonb;
+	v_wanted	text := coalesce(p_agent.options ->> 'provider', p_agent.options #>> '{compute,provider}');
+	v_fallback	text := coalesce(p_agent.options ->> 'provider_fallback', p_agent.options ->> 'providerFallback');
+	v_names		text[];
+	v_name		text;
+	v_managed	boolean;
+	r			record;
+BEGIN
+	SELECT p.compute_mode INTO v_mode FROM theazo_data.platform p WHERE p.platform_id = p_agent.platform_id;
+	SELECT s.compute INTO v_session FROM theazo_data.session s
+	 WHERE s.platform_id = p_agent.platform_id AND s.id = p_agent.session_id;
+	IF v_wanted IS NOT NULL THEN
+		v_names := ARRAY[v_wanted] || CASE WHEN v_fallback IS NULL THEN '{}'::text[] ELSE ARRAY[v_fallback] END;
+	ELSIF v_session ->> 'endpoint' IS NOT NULL THEN
+		v_names := ARRAY['@session'] || CASE WHEN v_fallback IS NULL THEN '{}'::text[] ELSE ARRAY[v_fallback] END;
+	ELSIF v_session ->> 'provider' IS NOT NULL THEN
+		v_names := ARRAY[v_session ->> 'provider'] || CASE WHEN v_fallback IS NULL THEN '{}'::text[] ELSE ARRAY[v_fallback] END;
+	ELSE
+		v_names := ARRAY(SELECT v.name FROM theazo_data.provider v
+						  WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute'
+						  ORDER BY v.priority, v.name);
+		-- A platform with entries of its own has said where its agents run; without any, ours serves.
+		IF cardinality(v_names) = 0 OR NOT EXISTS (SELECT FROM theazo_data.provider v
+				WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute' AND v.mode = 'byoi') THEN
+			v_names := v_names || 'theazo'::text;
+		END IF;
+		IF v_fallback IS NOT NULL THEN
+			v_names := v_names[1:1] || v_fallback;
+		END IF;
+	END IF;
+
+	FOREACH v_name IN ARRAY v_names
+	LOOP
+		CONTINUE WHEN v_name = ANY (p_tried);
+		IF v_name = '@session' THEN
+			shown := coalesce(v_session ->> 'provider', 'webhook');
+			provider_name := '@session'; adapter := 'webhook'; managed := false;
+			RETURN NEXT;
+			RETURN;
+		END IF;
+		SELECT v.name, v.type, v.mode, v.limits INTO r FROM theazo_data.provider v
+		 WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute' AND v.name = v_name;
+		IF FOUND THEN
+			v_managed := r.mode = 'managed';
+			CONTINUE WHEN v_managed AND v_mode = 'byoi';
+			-- An entry at its limit counts as failed.
+			CONTINUE WHEN coalesce((r.limits ->> 'max_concurrent')::integer, (r.limits ->> 'maxConcurrent')::integer, 2147483647)
+						  <= (SELECT count(*) FROM theazo_data.sandbox s
+							   WHERE s.platform_id = p_agent.platform_id AND s.provider_name = v_name
+								 AND s.status IN ('creating', 'ready', 'paused', 'destroying'));
+			shown := r.name; provider_name := r.name; adapter := r.type; managed := v_managed;
+			RETURN NEXT;
+			RETURN;
+		ELSIF v_name IN ('theazo', 'local') AND v_mode <> 'byoi' THEN
+			-- Managed: what the operator configured, else the embedded sandbox.
+			SELECT v.type INTO r FROM theazo_data.provider v
+			 WHERE v.platform_id = theazo_internal.operator_platform() AND v.kind = 'compute'
+			 ORDER BY v.priority, v.name LIMIT 1;
+			shown := 'theazo'; provider_name := NULL; managed := true;
+			adapter := CASE WHEN FOUND AND v_name = 'theazo' THEN r.type ELSE 'local' END;
+			RETURN NEXT;
+			RETURN;
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_choose(theazo_data.agent, text[]) IS
+'compute provider for an agent, leaving out those that failed; no row when there is nothing to try';
+
+-- Starts a sandbox for an agent and returns its id. Raises TZ407 when there is no provider at all; returns null when
+-- every one has been tried. p_agent's row is locked by the caller.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_start(p_platform text, p_agent text, p_tried text[] DEFAULT '{}')
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	c		record;
+	v_id	text := theazo_internal.id_new('sbx');
+	v_env	text;
+	v_net	jsonb;
+BEGIN
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
+	SELECT * INTO c FROM theazo_internal.compute_choose(a, p_tried);
+	IF NOT FOUND THEN
+		IF cardinality(p_tried) > 0 THEN
+			RETURN NULL;
+		END IF;
+		RAISE EXCEPTION USING ERRCODE = 'TZ407',
+			MESSAGE = 'there is no compute provider for this agent',
+			DETAIL = format('Compute mode of the platform: %s.', (SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_platform)),
+			HINT = 'Configure one with theazo.provider_set(), raise its limit, or let the platform use managed compute.';
+	END IF;
+	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
+	v_net := coalesce(a.options -> 'network', '{}');
+	IF jsonb_typeof(v_net) <> 'object' THEN
+		v_net := jsonb_build_object('enabled', v_net = 'true'::jsonb);
+	END IF;
+	INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name,
+									 adapter, managed, browser, tried)
+	VALUES (p_platform, v_id, a.session_id, p_agent, a.user_id, v_env, c.shown, c.provider_name, c.adapter, c.managed,
+			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text);
+	UPDATE theazo_data.agent x SET sandbox_id = v_id, provider = c.shown WHERE x.platform_id = p_platform AND x.id = p_agent;
+	PERFORM theazo_internal.effect_enqueue(
+		p_platform, NULL, 'compute.create', c.adapter,
+		jsonb_build_object(
+			'runtime', a.compute,
+			'lifetime_s', coalesce(extract(epoch FROM (a.options ->> 'max_duration')::interval)::bigint, 3600),
+			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
+									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
+			'network', jsonb_build_object('enabled', coalesce(v_net -> 'enabled', 'false'), 'allow', coalesce(v_net -> 'allow', '[]')),
+			'limits', coalesce(a.options -> 'limits', '{}')),
+		p_session => a.session_id, p_agent => p_agent, p_sandbox => v_id, p_provider => c.provider_name,
+		p_timeout_ms => 60000);
+	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',
+		jsonb_build_object('sandbox', v_id, 'provider', c.shown), a.session_id, p_agent, NULL, v_env);
+	IF NOT c.managed THEN
+		-- The orchestration fee of an agent on its owner's machines; the key makes it count once.
+		PERFORM theazo_internal.fee_write(p_platform, 'agent.fee', p_agent, v_env, a.session_id, p_agent, NULL, a.user_id, c.shown);
+	END IF;
+	RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_start(text, text, text[]) IS
+'starts a sandbox for an agent with the first provider not tried yet; null when all have been';
+
+-- What waits for this agent's sandbox goes out now.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_release(p_platform text, p_sandbox text)
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo_data.sandbox;
+	v_n	integer;
+BEGIN
+	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+	UPDATE theazo_data.effect e
+	   SET due_at = clock_timestamp(), sandbox_id = s.id, adapter = s.adapter, provider_name = s.provider_name,
+		   affinity = CASE WHEN s.adapter = 'local' THEN s.worker_slot END
+	  FROM theazo_data.run r
+	 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued'
+	   AND e.platform_id = p_platform AND e.root_id = substr(r.id, 5) AND e.state = 'queued' AND e.due_at = 'infinity';
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	IF v_n > 0 THEN
+		UPDATE theazo_data.run r SET provider = s.provider
+		 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued' AND r.provider <> s.provider;
+		PERFORM theazo_internal.wake();
+	END IF;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_release(text, text) IS 'sends what waited for a sandbox';
+
+-- What waits for this agent's sandbox ends: it does not come.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_refuse(p_platform text, p_agent text, p_error jsonb, p_only_sandbox text DEFAULT NULL)
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	e	theazo_data.effect;
+	v_n	integer := 0;
+BEGIN
+	FOR e IN
+		SELECT x.* FROM theazo_data.run r
+		  JOIN theazo_data.effect x ON x.platform_id = p_platform AND x.root_id = substr(r.id, 5)
+		 WHERE r.platform_id = p_platform AND r.agent_id = p_agent AND r.status IN ('queued', 'running')
+		   AND x.run_id = r.id AND x.state = 'queued'
+		   AND CASE WHEN p_only_sandbox IS NULL THEN x.due_at = 'infinity' ELSE x.sandbox_id = p_only_sandbox END
+		 ORDER BY x.id FOR UPDATE OF x
+	LOOP
+		PERFORM theazo_internal.effect_close(e, 'failed', p_error, NULL, NULL, NULL);
+		v_n := v_n + 1;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_refuse(text, text, jsonb, text) IS
+'fails the runs that wait for a sandbox, or those queued for one that is gone';
+
+-- Ends everything an agent has under way: queued work at once, calls in flight are cut by their dispatcher.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_runs_cancel(p_platform text, p_agent text)
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r	theazo_data.run;
+	v_n	integer := 0;
+BEGIN
+	FOR r IN
+		SELECT x.* FROM theazo_data.run x
+		 WHERE x.platform_id = p_platform AND x.agent_id = p_agent AND x.status IN ('queued', 'running') ORDER BY x.id
+	LOOP
+		PERFORM theazo_internal.run_cut(r);
+		v_n := v_n + 1;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.agent_runs_cancel(text, text) IS 'cancels all runs of an agent';
+
+-- One run: the caller has locked the agent.
+CREATE OR REPLACE FUNCTION theazo_internal.run_cut(p_run theazo_data.run)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	e	theazo_data.effect;
+	v_cut boolean := false;
+BEGIN
+	FOR e IN
+		SELECT x.* FROM theazo_data.effect x
+		 WHERE x.platform_id = p_run.platform_id AND x.root_id = theazo_internal.id_root(p_run.id) AND x.run_id = p_run.id
+		   AND x.state IN ('queued', 'claimed', 'sent', 'held')
+		 ORDER BY x.id FOR UPDATE
+	LOOP
+		IF e.state IN ('queued', 'held') THEN
+			PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
+		ELSE
+			UPDATE theazo_data.effect x SET cancel_requested = true
+			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id;
+			v_cut := true;
+		END IF;
+	END LOOP;
+	UPDATE theazo_data.run x SET cancel_requested = true
+	 WHERE x.platform_id = p_run.platform_id AND x.id = p_run.id AND x.status IN ('queued', 'running');
+	IF v_cut THEN
+		PERFORM theazo_internal.wake_cancel();
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.run_cut(theazo_data.run) IS 'cancels one run: queued work at once, calls in flight through their dispatcher';
+
+-- Books a work interval: idle time until it began, then the work itself.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_bill_work(
+	p_platform text, p_sandbox text, p_run text, p_effect text, p_started timestamptz, p_finished timestamptz, p_estimated boolean)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM 1 FROM theazo_data.sandbox s WHERE s.platform_id = p_platform AND s.id = p_sandbox FOR UPDATE;
+	IF p_started IS NOT NULL THEN
+		PERFORM theazo_internal.sandbox_bill(p_platform, p_sandbox, p_started, true);
+	END IF;
+	RETURN theazo_internal.sandbox_bill(p_platform, p_sandbox, p_finished, false, p_run, p_effect, p_estimated);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_bill_work(text, text, text, text, timestamptz, timestamptz, boolean) IS
+'closes the idle time before a piece of work and the work itself; returns the amount of the work';
+
+-- Destroys the sandbox of an agent and cancels its runs. The agent is finished whatever the provider answers.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_destroy(p_platform text, p_agent text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a	theazo_data.agent;
+	s	theazo_data.sandbox;
+	e	theazo_data.effect;
+	r	record;
+BEGIN
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
+	PERFORM theazo_internal.agent_runs_cancel(p_platform, p_agent);
+	FOR s IN
+		SELECT x.* FROM theazo_data.sandbox x
+		 WHERE x.platform_id = p_platform AND x.agent_id = p_agent AND x.status IN ('creating', 'ready', 'paused')
+		 ORDER BY x.id FOR UPDATE
+	LOOP
+		IF s.status = 'creating' THEN
+			UPDATE theazo_data.sandbox x SET status = 'destroying', ended_at = clock_timestamp()
+			 WHERE x.platform_id = p_platform AND x.id = s.id;
+			SELECT x.* INTO e FROM theazo_data.effect x
+			 WHERE x.platform_id = p_platform AND x.state = 'queued' AND x.kind = 'compute.create' AND x.sandbox_id = s.id FOR UPDATE;
+			-- In flight: the settlement of the creation destroys what it made.
+			IF FOUND THEN
+				PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
+			END IF;
+			CONTINUE;
+		END IF;
+		-- Work in flight is booked now, while the sandbox still counts.
+		FOR r IN
+			SELECT x.id, x.run_id, x.claimed_at FROM theazo_data.run y
+			  JOIN theazo_data.effect x ON x.platform_id = p_platform AND x.root_id = substr(y.id, 5) AND x.run_id = y.id
+			 WHERE y.platform_id = p_platform AND y.agent_id = p_agent AND y.status = 'running'
+			   AND x.state IN ('claimed', 'sent') AND x.kind = 'compute.exec'
+		LOOP
+			PERFORM theazo_internal.sandbox_bill_work(p_platform, s.id, r.run_id, r.id, r.claimed_at, clock_timestamp(), false);
+		END LOOP;
+		PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
+		UPDATE theazo_data.sandbox x SET status = 'destroying', ended_at = clock_timestamp()
+		 WHERE x.platform_id = p_platform AND x.id = s.id;
+		PERFORM theazo_internal.effect_enqueue(
+			p_platform, NULL, 'compute.destroy', s.adapter, NULL, p_session => s.session_id, p_agent => p_agent,
+			p_sandbox => s.id, p_provider => s.provider_name, p_max_attempts => 5,
+			p_affinity => CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
+	END LOOP;
+	UPDATE theazo_data.agent x SET sandbox_id = NULL, run_id = NULL WHERE x.platform_id = p_platform AND x.id = p_agent;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_destroy(text, text) IS 'cancels the runs of an agent and destroys its sandbox';
+
+-- Can this provider pause? Learnt from a 501, never asked again until the entry is replaced.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_capable(p_platform text, p_provider_name text, p_op text)
+RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT NOT EXISTS (SELECT FROM theazo_data.provider v
+						WHERE v.kind = 'compute' AND v.capabilities -> p_op = 'false'::jsonb
+						  AND (v.platform_id = p_platform AND v.name = p_provider_name
+							   OR p_provider_name IS NULL AND v.platform_id = theazo_internal.operator_platform()))
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_capable(text, text, text) IS 'false when the provider has answered 501 to this operation';
+
+CREATE OR REPLACE FUNCTION theazo_internal.compute_learn(p_platform text, p_provider_name text, p_op text)
+RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE theazo_data.provider v
+	   SET capabilities = v.capabilities || jsonb_build_object(p_op, false)
+	 WHERE v.kind = 'compute' AND (v.platform_id = p_platform AND v.name = p_provider_name
+								   OR p_provider_name IS NULL AND v.platform_id = theazo_internal.operator_platform())
+	   AND v.capabilities -> p_op IS DISTINCT FROM 'false'::jsonb
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_learn(text, text, text) IS 'remembers that a provider lacks an operation';
+
+-- Pauses the sandbox of an agent: metering stops now. Work in flight finishes first; its settlement calls this again.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_pause(p_platform text, p_agent text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo_data.sandbox;
+BEGIN
+	SELECT x.* INTO s FROM theazo_data.sandbox x JOIN theazo_data.agent a ON a.platform_id = x.platform_id AND a.sandbox_id = x.id
+	 WHERE a.platform_id = p_platform AND a.id = p_agent AND x.status = 'ready' FOR UPDATE OF x;
+	IF NOT FOUND OR EXISTS (SELECT FROM theazo_data.run r
+							 WHERE r.platform_id = p_platform AND r.agent_id = p_agent AND r.status IN ('queued', 'running')) THEN
+		RETURN;
+	END IF;
+	PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
+	UPDATE theazo_data.sandbox x SET status = 'paused', paused_at = clock_timestamp()
+	 WHERE x.platform_id = p_platform AND x.id = s.id;
+	-- A box of ours is kept as it is: pausing it is a matter of rows.
+	IF s.adapter <> 'local' AND theazo_internal.compute_capable(p_platform, s.provider_name, 'pause') THEN
+		PERFORM theazo_internal.effect_enqueue(
+			p_platform, NULL, 'compute.pause', s.adapter, NULL, p_session => s.session_id, p_agent => p_agent,
+			p_sandbox => s.id, p_provider => s.provider_name);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_pause(text, text) IS
+'pauses the sandbox of an agent at the provider where it can, else in the control plane only';
+
+-- The other way. False when the provider must be asked first: work waits until it has answered.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_resume(p_platform text, p_agent text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo_data.sandbox;
+BEGIN
+	SELECT x.* INTO s FROM theazo_data.sandbox x JOIN theazo_data.agent a ON a.platform_id = x.platform_id AND a.sandbox_id = x.id
+	 WHERE a.platform_id = p_platform AND a.id = p_agent AND x.status = 'paused' FOR UPDATE OF x;
+	IF NOT FOUND THEN
+		RETURN true;
+	END IF;
+	IF s.snapshot IS NOT NULL THEN
+		IF NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.platform_id = p_platform AND e.sandbox_id = s.id AND e.kind = 'compute.resume'
+						  AND e.state IN ('queued', 'claimed', 'sent', 'held')
+						  AND e.root_id >= theazo_internal.id_floor(s.paused_at - '1 hour'::interval)) THEN
+			PERFORM theazo_internal.effect_enqueue(
+				p_platform, NULL, 'compute.resume', s.adapter, jsonb_build_object('snapshot', s.snapshot),
+				p_session => s.session_id, p_agent => p_agent, p_sandbox => s.id, p_provider => s.provider_name);
+		END IF;
+		RETURN false;
+	END IF;
+	-- A pause that has not been sent need not be; one in flight is answered while nobody waits for it.
+	PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL)
+	   FROM (SELECT x AS e FROM theazo_data.effect x
+			  WHERE x.platform_id = p_platform AND x.sandbox_id = s.id AND x.kind = 'compute.pause' AND x.state = 'queued'
+				FOR UPDATE) AS q;
+	IF EXISTS (SELECT FROM theazo_data.effect e
+				WHERE e.platform_id = p_platform AND e.sandbox_id = s.id AND e.kind = 'compute.pause' AND e.state IN ('claimed', 'sent')
+				  AND e.root_id >= theazo_internal.id_floor(s.paused_at - '1 hour'::interval)) THEN
+		-- Its settlement resumes again when the agent is not paused any more.
+		RETURN false;
+	END IF;
+	PERFORM theazo_internal.sandbox_awake(p_platform, s.id, clock_timestamp());
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_resume(text, text) IS
+'resumes the sandbox of an agent; false when the provider has to answer first';
+
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_awake(p_platform text, p_sandbox text, p_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE theazo_data.sandbox x
+	   SET status = 'ready', snapshot = NULL, paused_at = NULL,
+		   paused_seconds = x.paused_seconds + greatest(0, extract(epoch FROM p_at - x.paused_at)),
+		   billed_until = greatest(p_at, x.billed_until)
+	 WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.status = 'paused';
+	PERFORM theazo_internal.sandbox_release(p_platform, p_sandbox);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_awake(text, text, timestamptz) IS 'a paused sandbox runs again: metering goes on from here';
+
+-- A sandbox is gone without anyone asking. p_at null: nobody knows when, so nothing is booked beyond the last closing.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_lost(p_platform text, p_sandbox text, p_reason text, p_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo_data.sandbox;
+BEGIN
+	PERFORM 1 FROM theazo_data.agent a
+	 WHERE a.platform_id = p_platform
+	   AND a.id = (SELECT x.agent_id FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox) FOR UPDATE;
+	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox FOR UPDATE;
+	IF NOT FOUND OR s.status NOT IN ('ready', 'paused', 'destroying') THEN
+		RETURN;
+	END IF;
+	IF s.status = 'destroying' THEN
+		UPDATE theazo_data.sandbox x SET status = 'destroyed', ended_at = coalesce(x.ended_at, clock_timestamp())
+		 WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+		RETURN;
+	END IF;
+	IF p_at IS NOT NULL THEN
+		PERFORM theazo_internal.sandbox_bill(p_platform, p_sandbox, p_at, false);
+	END IF;
+	UPDATE theazo_data.sandbox x SET status = 'lost', ended_at = coalesce(p_at, x.billed_until, clock_timestamp())
+	 WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+	UPDATE theazo_data.agent a SET sandbox_id = NULL
+	 WHERE a.platform_id = p_platform AND a.id = s.agent_id AND a.sandbox_id = p_sandbox;
+	PERFORM theazo_internal.log_write(p_platform, NULL, 'warn', 'provider', format('sandbox %s is gone: %s', p_sandbox, left(p_reason, 200)),
+		s.environment, s.session_id, s.agent_id, NULL, s.user_id, s.provider);
+	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_lost',
+		jsonb_build_object('sandbox', p_sandbox, 'reason', left(p_reason, 200)), s.session_id, s.agent_id, NULL, s.environment);
+	PERFORM theazo_internal.sandbox_refuse(p_platform, s.agent_id, jsonb_build_object(
+		'code', 'provider_error', 'sqlstate', 'TZ410', 'message', 'the sandbox is gone', 'detail', left(p_reason, 200),
+		'hint', 'Its files are lost. The next exec makes a new sandbox.'), p_sandbox);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_lost(text, text, text, timestamptz) IS
+'marks a sandbox as gone; the agent stays usable and its next exec makes a new one';
+
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_gone(p_platform_id text, p_sandbox_id text, p_reason text)
+RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.sandbox_lost(p_platform_id, p_sandbox_id, p_reason, clock_timestamp()) $$;
+COMMENT ON FUNCTION theazo_internal.sandbox_gone(text, text, text) IS 'a dispatcher reports that a box ended by itself';
+
+-- ----------------------------------------------------------------------------
+-- Answers
+-- ----------------------------------------------------------------------------
+CREATE OR REPLACE FUNCTION theazo_internal.compute_settle(
+	e theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s		theazo_data.sandbox;
+	v_op	text := split_part(e.kind, '.', 2);
+BEGIN
+	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id FOR UPDATE;
+	-- 501: switched off for this provider, never asked again.
+	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ406' THEN
+		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, v_op);
+	END IF;
+	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 THEN
+		PERFORM theazo_internal.log_write(e.platform_id, CASE WHEN e.run_id IS NULL THEN NULL ELSE e.root_id END,
+			'warn', 'provider', format('%s failed: %s', e.kind, coalesce(p_result ->> 'message', p_state)),
+			s.environment, e.session_id, e.agent_id, e.run_id, s.user_id, s.provider,
+			CASE WHEN e.run_id IS NULL THEN NULL ELSE 'tr_' || e.root_id END,
+			jsonb_strip_nulls(jsonb_build_object('status', p_result -> 'http_status', 'attempt', e.attempt, 'detail', p_result -> 'detail')));
+	END IF;
+	CASE v_op
+		WHEN 'create' THEN
+			PERFORM theazo_internal.compute_created(e, s, p_state, p_result, p_started, p_finished);
+		WHEN 'exec', 'write', 'read', 'list', 'metrics' THEN
+			PERFORM theazo_internal.compute_worked(e, s, p_state, p_result, p_content, p_started, p_finished);
+		WHEN 'pause' THEN
+			PERFORM theazo_internal.compute_paused(e, s, p_state, p_result);
+		WHEN 'resume' THEN
+			PERFORM theazo_internal.compute_resumed(e, s, p_state, p_result, p_finished);
+		WHEN 'destroy' THEN
+			UPDATE theazo_data.sandbox x
+			   SET status = CASE WHEN p_state = 'done' THEN 'destroyed' ELSE 'unknown' END,
+				   destroy_attempts = e.attempt, ended_at = coalesce(x.ended_at, p_finished)
+			 WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id AND x.status = 'destroying';
+			IF p_state = 'done' THEN
+				PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_destroyed',
+					jsonb_build_object('sandbox', e.sandbox_id), e.session_id, e.agent_id, NULL, s.environment);
+			ELSE
+				PERFORM theazo_internal.log_write(e.platform_id, NULL, 'error', 'provider',
+					format('sandbox %s could not be destroyed after %s attempts; it may still exist at %s', e.sandbox_id, e.attempt, s.provider),
+					s.environment, e.session_id, e.agent_id, NULL, s.user_id, s.provider);
+			END IF;
+		ELSE
+			NULL;
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_settle(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS
+'what the end of a compute effect means for sandbox, agent and run';
+
+CREATE OR REPLACE FUNCTION theazo_internal.compute_created(
+	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_started timestamptz, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	v_next	text;
+	v_error	jsonb;
+BEGIN
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
+	IF s.status = 'destroying' THEN
+		-- The agent ended meanwhile.
+		IF p_state = 'done' THEN
+			UPDATE theazo_data.sandbox x
+			   SET external_id = p_result ->> 'sandbox', worker_slot = e.affinity,
+				   incarnation = CASE WHEN e.adapter = 'local' THEN e.incarnation END
+			 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+			PERFORM theazo_internal.effect_enqueue(
+				e.platform_id, NULL, 'compute.destroy', e.adapter, NULL, p_session => s.session_id, p_agent => s.agent_id,
+				p_sandbox => s.id, p_provider => s.provider_name, p_max_attempts => 5,
+				p_affinity => CASE WHEN e.adapter = 'local' THEN e.affinity END);
+		ELSE
+			UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'destroyed' END, ended_at = p_finished
+			 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+		END IF;
+		RETURN;
+	END IF;
+	IF s.status IS DISTINCT FROM 'creating' THEN
+		RETURN;
+	END IF;
+	IF p_state = 'done' THEN
+		UPDATE theazo_data.sandbox x
+		   SET status = 'ready', external_id = p_result ->> 'sandbox', isolation = p_result ->> 'isolation',
+			   metadata = CASE WHEN octet_length((p_result -> 'metadata')::text) <= 16384 THEN p_result -> 'metadata' END,
+			   started_at = p_finished, billed_until = p_finished, worker_slot = CASE WHEN e.adapter = 'local' THEN e.affinity END,
+			   incarnation = CASE WHEN e.adapter = 'local' THEN e.incarnation END
+		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+		UPDATE theazo_data.agent x
+		   SET status = CASE x.status WHEN 'booting' THEN CASE WHEN x.run_id IS NULL THEN 'ready' ELSE 'running' END ELSE x.status END,
+			   error = CASE x.status WHEN 'booting' THEN NULL ELSE x.error END
+		 WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
+		IF a.run_id IS NOT NULL THEN
+			PERFORM theazo_internal.span_write(e.platform_id, theazo_internal.id_root(a.run_id), theazo_internal.id_new('spn'),
+				'tr_' || theazo_internal.id_root(a.run_id), 'tr_' || theazo_internal.id_root(a.run_id), s.environment,
+				e.session_id, e.agent_id, a.run_id, 'sandbox.create', 'completed', coalesce(p_started, p_finished), p_finished,
+				jsonb_build_object('provider', s.provider));
+		END IF;
+		PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_ready',
+			jsonb_strip_nulls(jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'isolation', p_result ->> 'isolation')),
+			e.session_id, e.agent_id, NULL, s.environment);
+		PERFORM theazo_internal.sandbox_release(e.platform_id, s.id);
+		IF a.status = 'paused' THEN
+			PERFORM theazo_internal.sandbox_pause(e.platform_id, e.agent_id);
+		END IF;
+		RETURN;
+	END IF;
+
+	UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'failed' END, ended_at = p_finished
+	 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+	-- Does another provider come after this one?
+	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') THEN
+		v_next := theazo_internal.sandbox_start(e.platform_id, e.agent_id, s.tried);
+	END IF;
+	IF v_next IS NOT NULL THEN
+		RETURN;
+	END IF;
+	v_error := jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ402') || p_result;
+	UPDATE theazo_data.agent x
+	   SET sandbox_id = NULL, status = CASE x.status WHEN 'booting' THEN 'failed' ELSE x.status END,
+		   error = CASE x.status WHEN 'booting' THEN left(coalesce(v_error ->> 'message', 'the sandbox could not be made'), 1000) ELSE x.error END
+	 WHERE x.platform_id = e.platform_id AND x.id = e.agent_id AND x.sandbox_id = s.id;
+	PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
+		jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', left(coalesce(v_error ->> 'message', ''), 200)),
+		e.session_id, e.agent_id, NULL, s.environment);
+	PERFORM theazo_internal.sandbox_refuse(e.platform_id, e.agent_id, v_error);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_created(theazo_data.effect, theazo_data.sandbox, text, jsonb, timestamptz, timestamptz) IS
+'the end of a creation: ready, the next provider, or failed';
+
+-- exec and file work: the run ends.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_worked(
+	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_amount	bigint := 0;
+	v_status	text;
+	v_result	jsonb := p_result;
+	v_error		jsonb;
+	v_started	timestamptz := coalesce(p_started, e.claimed_at);
+BEGIN
+	-- What was used is booked whatever came of it; what was never sent used nothing.
+	IF e.kind = 'compute.exec' AND e.attempt > 0 AND e.state IN ('claimed', 'sent') AND s.started_at IS NOT NULL THEN
+		v_amount := theazo_internal.sandbox_bill_work(e.platform_id, s.id, e.run_id, e.id, v_started, p_finished, p_state = 'unknown');
+	END IF;
+	v_status := CASE p_state WHEN 'done' THEN 'completed' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END;
+	IF p_state = 'done' AND (p_result ->> 'timed_out')::boolean THEN
+		v_status := 'failed';
+		v_error := jsonb_build_object('code', 'timeout', 'sqlstate', 'TZ403',
+			'message', format('the command ran longer than %s ms', (SELECT r.timeout_ms FROM theazo_data.run r
+																	 WHERE r.platform_id = e.platform_id AND r.id = e.run_id)),
+			'hint', 'Give a larger timeout, or do less in one call.');
+	ELSIF p_state = 'cancelled' THEN
+		v_error := '{"code": "cancelled", "message": "cancelled"}';
+		v_result := NULL;
+	ELSIF p_state <> 'done' THEN
+		v_error := p_result;
+		v_result := NULL;
+	END IF;
+	PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, v_status, v_result, p_content, v_error, v_amount,
+									   v_started, p_finished, p_state = 'unknown');
+	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ410' AND s.status = 'ready' THEN
+		PERFORM theazo_internal.sandbox_lost(e.platform_id, s.id, coalesce(p_result ->> 'message', 'the provider does not know it'), p_finished);
+	END IF;
+	-- A pause that came while this ran takes effect now.
+	IF s.status = 'ready' AND EXISTS (SELECT FROM theazo_data.agent a
+									   WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'paused') THEN
+		PERFORM theazo_internal.sandbox_pause(e.platform_id, e.agent_id);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_worked(theazo_data.effect, theazo_data.sandbox, text, jsonb, bytea, timestamptz, timestamptz) IS
+'the end of an exec or of file work: metering, then the run ends';
+
+CREATE OR REPLACE FUNCTION theazo_internal.compute_paused(e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF p_state = 'done' AND p_result -> 'supported' = 'false'::jsonb THEN
+		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, 'pause');
+	ELSIF p_state = 'done' AND s.status = 'paused' THEN
+		UPDATE theazo_data.sandbox x SET snapshot = coalesce(p_result ->> 'snapshot', '')
+		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+	END IF;
+	-- Resumed while the pause was under way.
+	IF p_state <> 'cancelled' AND s.status = 'paused'
+		AND EXISTS (SELECT FROM theazo_data.agent a
+					 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status IN ('ready', 'running')) THEN
+		PERFORM theazo_internal.sandbox_resume(e.platform_id, e.agent_id);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_paused(theazo_data.effect, theazo_data.sandbox, text, jsonb) IS
+'the end of a pause; where the provider cannot, the pause stays a matter of the control plane';
+
+CREATE OR REPLACE FUNCTION theazo_internal.compute_resumed(
+	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF s.status IS DISTINCT FROM 'paused' THEN
+		RETURN;
+	END IF;
+	IF p_state = 'done' THEN
+		-- The provider may have moved it: later calls use the new name.
+		UPDATE theazo_data.sandbox x SET external_id = coalesce(p_result ->> 'sandbox', x.external_id)
+		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+		PERFORM theazo_internal.sandbox_awake(e.platform_id, s.id, p_finished);
+		IF EXISTS (SELECT FROM theazo_data.agent a
+					WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'paused') THEN
+			PERFORM theazo_internal.sandbox_pause(e.platform_id, e.agent_id);
+		END IF;
+	ELSIF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ406', 'TZ410') THEN
+		-- It cannot be brought back: the next exec makes a new one.
+		PERFORM theazo_internal.sandbox_refuse(e.platform_id, e.agent_id, p_result);
+		PERFORM theazo_internal.sandbox_lost(e.platform_id, s.id, coalesce(p_result ->> 'message', 'it cannot be resumed'), NULL);
+	ELSIF p_state <> 'cancelled' THEN
+		PERFORM theazo_internal.sandbox_refuse(e.platform_id, e.agent_id, p_result);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_resumed(theazo_data.effect, theazo_data.sandbox, text, jsonb, timestamptz) IS
+'the end of a resume: work that waited goes out, or fails';
+
+-- ----------------------------------------------------------------------------
+-- Idle minutes
+-- ----------------------------------------------------------------------------
+-- Closes whole minutes of idle time, at most ten a turn for each sandbox. A sandbox at work is left to its exec.
+CREATE OR REPLACE FUNCTION theazo_internal.sandboxes_meter()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo_data.sandbox;
+	v_n	integer := 0;
+	v_i	integer;
+BEGIN
+	FOR s IN
+		SELECT x.* FROM theazo_data.sandbox x
+		 WHERE x.status = 'ready' AND x.billed_until < clock_timestamp() - '1 minute'::interval
+		 ORDER BY x.agent_id LIMIT 2000
+	LOOP
+		CONTINUE WHEN EXISTS (SELECT FROM theazo_data.run r
+							   WHERE r.platform_id = s.platform_id AND r.agent_id = s.agent_id
+								 AND r.status IN ('queued', 'running') AND r.kind = 'exec');
+		SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = s.platform_id AND x.id = s.id FOR UPDATE SKIP LOCKED;
+		CONTINUE WHEN NOT FOUND OR s.status <> 'ready';
+		-- A long gap (the keeper was away) is closed in one.
+		IF s.billed_until < clock_timestamp() - '1 hour'::interval THEN
+			PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, s.billed_until
+				+ floor(extract(epoch FROM clock_timestamp() - s.billed_until) / 60) * '1 minute'::interval, false);
+			v_n := v_n + 1;
+			CONTINUE;
+		END IF;
+		v_i := 0;
+		WHILE s.billed_until < clock_timestamp() - '1 minute'::interval AND v_i < 10
+		LOOP
+			s.billed_until := s.billed_until + '1 minute'::interval;
+			PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, s.billed_until, false);
+			v_i := v_i + 1;
+		END LOOP;
+		v_n := v_n + v_i;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandboxes_meter() IS 'keeper: books whole minutes of idle uptime';
+
+CREATE OR REPLACE VIEW theazo.sandboxes WITH (security_barrier) AS
+	SELECT s.id, s.session_id, s.agent_id, s.user_id, s.environment, s.provider, s.status, s.isolation, s.managed,
+		   s.external_id, s.created_at, s.started_at, s.paused_at, s.ended_at, s.billed_seconds AS uptime_seconds,
+		   round(s.billed_seconds::numeric / 60, 2) AS uptime_minutes
+	  FROM theazo_data.sandbox s;
+COMMENT ON VIEW theazo.sandboxes IS 'sandboxes of the platform with their metered uptime';

@@ -1,0 +1,828 @@
+-- effect.sql: the engine of the one path. What must happen outside is a row; workers claim rows,
+-- carry them out and settle them. Nothing here knows what a kind means: each area has a handler.
+--
+-- Order of locks, everywhere: agent, sandbox, effect, run. Settling several agents goes by agent id.
+
+-- ----------------------------------------------------------------------------
+-- Kinds and what may be done when the outcome of one is unknown: data, not code.
+-- ----------------------------------------------------------------------------
+-- repeat: harmless, goes out again with the same idempotency key and a higher attempt number.
+-- reconcile: asked again with step_state {"reconcile": true}, so that the adapter asks what happened.
+-- neither: it ends with "outcome unknown".
+CREATE OR REPLACE FUNCTION theazo_internal.effect_kinds()
+RETURNS TABLE (adapter text, kind text, contract smallint, recovery text)
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	VALUES ('noop', 'probe.noop', 1::smallint, 'repeat'),
+		   -- Creating again could leave a machine behind that nobody knows and somebody pays.
+		   ('webhook', 'compute.create', 1, 'neither'),
+		   ('webhook', 'compute.exec', 1, 'neither'),
+		   ('webhook', 'compute.write', 1, 'repeat'),
+		   ('webhook', 'compute.read', 1, 'repeat'),
+		   ('webhook', 'compute.list', 1, 'repeat'),
+		   ('webhook', 'compute.metrics', 1, 'repeat'),
+		   ('webhook', 'compute.pause', 1, 'neither'),
+		   ('webhook', 'compute.resume', 1, 'neither'),
+		   ('webhook', 'compute.destroy', 1, 'repeat'),
+		   -- Boxes die with the dispatcher that holds them, so a creation leaves nothing behind.
+		   ('local', 'compute.create', 1, 'repeat'),
+		   ('local', 'compute.exec', 1, 'neither'),
+		   ('local', 'compute.write', 1, 'repeat'),
+		   ('local', 'compute.read', 1, 'repeat'),
+		   ('local', 'compute.list', 1, 'repeat'),
+		   ('local', 'compute.metrics', 1, 'repeat'),
+		   ('local', 'compute.pause', 1, 'repeat'),
+		   ('local', 'compute.resume', 1, 'repeat'),
+		   ('local', 'compute.destroy', 1, 'repeat')
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
+'kinds of effects by adapter, the contract version understood and what may be done when an outcome is unknown';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_recovery(p_adapter text, p_kind text)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT k.recovery FROM theazo_internal.effect_kinds() k
+					  WHERE k.adapter = p_adapter AND k.kind = p_kind), 'neither')
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_recovery(text, text) IS
+'repeat, reconcile or neither: what may be done when the outcome of such an effect is unknown';
+
+-- ----------------------------------------------------------------------------
+-- Enqueue
+-- ----------------------------------------------------------------------------
+-- One row, a payload row only when there is something to carry, a latch at commit.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_enqueue(
+	p_platform text, p_root text, p_kind text, p_adapter text, p_request jsonb DEFAULT NULL,
+	p_run text DEFAULT NULL, p_session text DEFAULT NULL, p_agent text DEFAULT NULL, p_sandbox text DEFAULT NULL,
+	p_provider text DEFAULT NULL, p_timeout_ms integer DEFAULT 30000, p_max_attempts integer DEFAULT 1,
+	p_affinity integer DEFAULT NULL, p_due timestamptz DEFAULT now(), p_deadline timestamptz DEFAULT NULL,
+	p_content bytea DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_id	text := theazo_internal.id_new('eff');
+	v_root	text := coalesce(p_root, substr(v_id, 5));
+BEGIN
+	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, max_attempts, due_at, deadline, timeout_ms,
+									affinity, instance, run_id, session_id, agent_id, sandbox_id, provider_name)
+	VALUES (p_platform, v_root, v_id, p_kind, p_adapter, p_max_attempts, p_due, p_deadline, p_timeout_ms,
+			p_affinity, theazo_internal.instance(), p_run, p_session, p_agent, p_sandbox, p_provider);
+	IF p_request IS NOT NULL OR p_content IS NOT NULL THEN
+		INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request, content)
+		VALUES (p_platform, v_root, v_id, coalesce(p_request, '{}'), p_content);
+	END IF;
+	PERFORM theazo_internal.wake();
+	RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_enqueue(text, text, text, text, jsonb, text, text, text, text, text,
+	integer, integer, integer, timestamptz, timestamptz, bytea) IS
+'queues an effect in the current transaction and wakes a dispatcher at commit; returns its id';
+
+-- ----------------------------------------------------------------------------
+-- Claim
+-- ----------------------------------------------------------------------------
+-- Where a call goes: url and flags of the provider entry, null for what needs no address.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_endpoint(p_platform text, p_session text, p_provider text, p_adapter text)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_out jsonb;
+BEGIN
+	IF p_adapter IN ('local', 'noop') THEN
+		RETURN NULL;
+	END IF;
+	IF p_provider = '@session' THEN
+		-- The session brought its own endpoint.
+		SELECT jsonb_build_object(
+				'url', s.compute ->> 'endpoint', 'allow_http', p.allow_http, 'allow_private', p.allow_private,
+				'config', coalesce(s.compute -> 'config', '{}'), 'provider', coalesce(s.compute ->> 'provider', 'webhook'),
+				'credential_ref', coalesce(s.compute ->> 'credential_ref', s.compute ->> 'credentialRef'),
+				'signing_ref', coalesce(s.compute ->> 'signing_ref', s.compute ->> 'signingSecretRef',
+										s.compute #>> '{config,signingSecretRef}', s.compute #>> '{config,signing_secret_ref}'))
+		  INTO v_out
+		  FROM theazo_data.session s JOIN theazo_data.platform p ON p.platform_id = s.platform_id
+		 WHERE s.platform_id = p_platform AND s.id = p_session;
+	ELSE
+		-- No name: the operator's own entry, the first by priority.
+		SELECT jsonb_build_object(
+				'url', v.endpoint, 'allow_http', p.allow_http OR v.platform_id = theazo_internal.operator_platform(),
+				'allow_private', p.allow_private OR v.platform_id = theazo_internal.operator_platform(),
+				'config', v.config, 'provider', v.name, 'credential_ref', v.credential_ref,
+				'signing_ref', coalesce(v.signing_ref, v.config ->> 'signingSecretRef', v.config ->> 'signing_secret_ref'),
+				'owner', v.platform_id)
+		  INTO v_out
+		  FROM theazo_data.provider v, theazo_data.platform p
+		 WHERE p.platform_id = p_platform AND v.kind = 'compute'
+		   AND v.platform_id = CASE WHEN p_provider IS NULL THEN theazo_internal.operator_platform() ELSE p_platform END
+		   AND (p_provider IS NULL AND v.type = p_adapter OR v.name = p_provider)
+		 ORDER BY v.priority, v.name LIMIT 1;
+	END IF;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_endpoint(text, text, text, text) IS
+'address, flags and references of the provider an effect goes to';
+
+-- Fair: every platform with due work gets an equal share of the batch, what is left over goes round again.
+-- The planner must not be clever here: without statistics it would read whole partitions.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_claim(p_slot integer, p_incarnation bigint, p_max integer, p_lease interval)
+RETURNS TABLE (
+	platform_id text, root_id text, id text, kind text, adapter text, contract smallint, step smallint, attempt integer,
+	timeout_ms integer, deadline timestamptz, run_id text, session_id text, agent_id text, sandbox_id text,
+	request jsonb, content bytea, step_state jsonb, endpoint jsonb, needs_secrets boolean, trace text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	v_now		timestamptz := clock_timestamp();
+	v_instance	text := theazo_internal.instance();
+	v_kinds		text[] := ARRAY(SELECT k.adapter || ' ' || k.kind || ' ' || k.contract FROM theazo_internal.effect_kinds() k);
+	v_platforms	text[];
+	v_left		integer := least(greatest(p_max, 0), 10000);
+	v_share		integer;
+	v_rows		theazo_data.effect[];
+	v_all		theazo_data.effect[] := '{}';
+BEGIN
+	-- Platforms with due work: one index probe each, however many rows they have queued.
+	WITH RECURSIVE p (platform_id) AS (
+		(SELECT e.platform_id FROM theazo_data.effect e WHERE e.state = 'queued' ORDER BY e.platform_id LIMIT 1)
+		UNION ALL
+		SELECT (SELECT e.platform_id FROM theazo_data.effect e
+				 WHERE e.state = 'queued' AND e.platform_id > p.platform_id ORDER BY e.platform_id LIMIT 1)
+		  FROM p WHERE p.platform_id IS NOT NULL)
+	SELECT array_agg(p.platform_id::text) INTO v_platforms FROM p WHERE p.platform_id IS NOT NULL;
+	-- More platforms than places in the batch: chance decides, so that nobody is always last.
+	IF cardinality(v_platforms) > v_left THEN
+		v_platforms := ARRAY(SELECT u.x FROM unnest(v_platforms) AS u(x)
+							  WHERE EXISTS (SELECT FROM theazo_data.effect e
+											 WHERE e.platform_id = u.x AND e.state = 'queued' AND e.due_at <= v_now)
+							  ORDER BY random() LIMIT v_left);
+	END IF;
+
+	FOR v_pass IN 1..3
+	LOOP
+		EXIT WHEN v_left <= 0 OR coalesce(cardinality(v_platforms), 0) = 0;
+		v_share := CASE WHEN v_pass = 1 THEN greatest(1, v_left / cardinality(v_platforms)) ELSE v_left END;
+		WITH picked AS MATERIALIZED (
+			SELECT x.platform_id, x.root_id, x.id
+			  FROM unnest(v_platforms) AS pl (platform_id)
+			 CROSS JOIN LATERAL (
+				SELECT e.platform_id, e.root_id, e.id
+				  FROM theazo_data.effect e
+				 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
+				   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
+				   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > v_now)
+				 ORDER BY e.due_at
+				 LIMIT v_share
+				   FOR UPDATE SKIP LOCKED) x
+			 LIMIT v_left),
+		taken AS (
+			UPDATE theazo_data.effect e
+			   SET state = CASE WHEN e.adapter || ' ' || e.kind || ' ' || e.contract = ANY (v_kinds) THEN 'claimed' ELSE 'held' END,
+				   held_reason = CASE WHEN e.adapter || ' ' || e.kind || ' ' || e.contract = ANY (v_kinds) THEN NULL ELSE 'unknown kind' END,
+				   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_now + p_lease,
+				   affinity = CASE WHEN e.adapter = 'local' THEN p_slot ELSE e.affinity END, sent_at = NULL
+			  FROM picked p
+			 WHERE e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
+			RETURNING e AS effect)
+		SELECT array_agg(t.effect) INTO v_rows FROM taken t;
+		EXIT WHEN v_rows IS NULL;
+		v_all := v_all || v_rows;
+		v_left := v_left - cardinality(v_rows);
+		EXIT WHEN cardinality(v_platforms) = 1;
+	END LOOP;
+
+	-- No-ops carry nothing: no look at other tables.
+	RETURN QUERY
+		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+			   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text
+		  FROM unnest(v_all) c
+		 WHERE c.adapter = 'noop' AND c.state = 'claimed';
+	IF NOT EXISTS (SELECT FROM unnest(v_all) c WHERE c.adapter <> 'noop' AND c.state = 'claimed') THEN
+		RETURN;
+	END IF;
+	UPDATE theazo_data.run r
+	   SET status = 'running', started_at = coalesce(r.started_at, v_now)
+	  FROM unnest(v_all) c
+	 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued' AND c.state = 'claimed';
+	RETURN QUERY
+		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
+			   coalesce(CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END, '{}')
+				|| CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
+						THEN jsonb_build_object('sandbox', s.external_id) ELSE '{}' END,
+			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
+			   ep.step_state, n.endpoint,
+			   n.endpoint ->> 'credential_ref' IS NOT NULL OR n.endpoint ->> 'signing_ref' IS NOT NULL
+				OR c.kind IN ('compute.create', 'compute.exec')
+				   AND EXISTS (SELECT FROM theazo_data.secret x
+								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, '')),
+			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
+		  FROM unnest(v_all) c
+		  LEFT JOIN theazo_data.effect_payload ep
+				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
+		  LEFT JOIN theazo_data.run_payload rp
+				 ON rp.platform_id = c.platform_id AND rp.root_id = c.root_id AND c.run_id IS NOT NULL
+		  LEFT JOIN theazo_data.sandbox s ON s.platform_id = c.platform_id AND s.id = c.sandbox_id
+		 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(c.platform_id, c.session_id, c.provider_name, c.adapter)
+							 OFFSET 0) AS n (endpoint)
+		 WHERE c.adapter <> 'noop' AND c.state = 'claimed';
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_claim(integer, bigint, integer, interval) IS
+'takes due effects for a dispatcher, an equal share of each platform; its commit is the intent to send';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_next_due(p_slot integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	v_instance	text := theazo_internal.instance();
+	v_due		timestamptz;
+BEGIN
+	WITH RECURSIVE p (platform_id) AS (
+		(SELECT e.platform_id FROM theazo_data.effect e WHERE e.state = 'queued' ORDER BY e.platform_id LIMIT 1)
+		UNION ALL
+		SELECT (SELECT e.platform_id FROM theazo_data.effect e
+				 WHERE e.state = 'queued' AND e.platform_id > p.platform_id ORDER BY e.platform_id LIMIT 1)
+		  FROM p WHERE p.platform_id IS NOT NULL)
+	SELECT min((SELECT e.due_at FROM theazo_data.effect e
+				 WHERE e.platform_id = p.platform_id AND e.state = 'queued' AND e.due_at < 'infinity'
+				   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
+				   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > clock_timestamp())
+				 ORDER BY e.due_at LIMIT 1)) INTO v_due
+	  FROM p WHERE p.platform_id IS NOT NULL;
+	RETURN v_due;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_next_due(integer) IS 'when the next queued effect of this dispatcher is due, or null';
+
+-- Which of these calls are still this worker's to send: a worker that was stopped past its lease asks first.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_verify(p_incarnation bigint, p_root_ids text[], p_ids text[], p_attempts integer[])
+RETURNS TABLE (ord integer)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+BEGIN
+	RETURN QUERY
+		SELECT d.ord::integer
+		  FROM unnest(p_root_ids, p_ids, p_attempts) WITH ORDINALITY AS d (root_id, id, attempt, ord)
+		 WHERE EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.incarnation = p_incarnation AND e.state IN ('claimed', 'sent')
+						  AND e.root_id = d.root_id AND e.id = d.id AND e.attempt = d.attempt
+						  AND NOT e.cancel_requested);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_verify(bigint, text[], text[], integer[]) IS
+'positions of the calls that are still this attempt''s to send';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_sent(p_root_ids text[], p_ids text[], p_attempts integer[])
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+BEGIN
+	UPDATE theazo_data.effect e
+	   SET state = 'sent', sent_at = clock_timestamp()
+	  FROM unnest(p_root_ids, p_ids, p_attempts) AS d (root_id, id, attempt)
+	 WHERE e.root_id = d.root_id AND e.id = d.id AND e.attempt = d.attempt AND e.state = 'claimed'
+	   AND e.incarnation IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_sent(text[], text[], integer[]) IS 'marks calls that are still in flight after a turn';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_cancels(p_incarnation bigint)
+RETURNS TABLE (root_id text, id text, attempt integer)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+	SELECT e.root_id::text, e.id::text, e.attempt FROM theazo_data.effect e
+	 WHERE e.incarnation = p_incarnation AND e.state IN ('claimed', 'sent') AND e.cancel_requested
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_cancels(bigint) IS 'calls in flight of this dispatcher that must be cut';
+
+-- ----------------------------------------------------------------------------
+-- Secrets for one call
+-- ----------------------------------------------------------------------------
+-- What to open: credential and signing key of the provider, and environment variables of the sandbox. Session vault
+-- first, then the platform's. Every one is an event.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_secrets(p_platform_id text, p_root_id text, p_id text)
+RETURNS TABLE (use text, env_name text, name text, session_id text, version integer, master_key_id text,
+			   salt bytea, sealed bytea, platform_salt bytea)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	e			theazo_data.effect;
+	v_endpoint	jsonb;
+	v_owner		text;
+	v_ref		text;
+	v_use		text;
+	v_wanted	jsonb;
+	v_env		text;
+	r			record;
+BEGIN
+	SELECT * INTO e FROM theazo_data.effect x WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	v_env := coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = e.platform_id AND s.id = e.session_id), 'live');
+	v_endpoint := theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter);
+	v_owner := coalesce(v_endpoint ->> 'owner', e.platform_id);
+	FOREACH v_use IN ARRAY ARRAY['credential', 'signing']
+	LOOP
+		v_ref := v_endpoint ->> (v_use || '_ref');
+		-- Without a signing secret the credential is both.
+		IF v_ref IS NULL AND v_use = 'signing' THEN
+			v_ref := v_endpoint ->> 'credential_ref';
+		END IF;
+		CONTINUE WHEN v_ref IS NULL;
+		SELECT x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt INTO r
+		  FROM theazo_data.secret x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
+		 WHERE x.platform_id = v_owner AND x.name = v_ref
+		   AND x.session_id IN ('', CASE WHEN v_owner = e.platform_id THEN coalesce(e.session_id, '') ELSE '' END)
+		 ORDER BY x.session_id DESC LIMIT 1;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION USING ERRCODE = '42704',
+				MESSAGE = format('secret "%s" does not exist', v_ref),
+				DETAIL = format('Provider "%s" names it as its %s.', v_endpoint ->> 'provider', v_use),
+				HINT = 'Store it with theazo.secret_set() or change the provider.';
+		END IF;
+		use := v_use; env_name := NULL; name := r.name; session_id := r.session_id; version := r.version;
+		master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed; platform_salt := r.vault_salt;
+		RETURN NEXT;
+		PERFORM theazo_internal.secret_opened(v_owner, r.session_id, r.name, v_use, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+	END LOOP;
+	IF e.kind NOT IN ('compute.create', 'compute.exec') THEN
+		RETURN;
+	END IF;
+	SELECT a.options -> 'secrets' INTO v_wanted FROM theazo_data.agent a WHERE a.platform_id = e.platform_id AND a.id = e.agent_id;
+	FOR r IN
+		-- A list on the agent restricts and opens the platform's vault; without one only the session's secrets are given.
+		SELECT DISTINCT ON (v.env_name) v.env_name, x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt
+		  FROM theazo_data.secret x
+		  JOIN theazo_data.platform p ON p.platform_id = x.platform_id
+		 CROSS JOIN LATERAL (SELECT regexp_replace(regexp_replace(upper(x.name), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')) AS v (env_name)
+		 WHERE x.platform_id = e.platform_id AND x.delivery = 'env'
+		   AND CASE WHEN jsonb_typeof(v_wanted) = 'array' THEN x.session_id IN ('', e.session_id) AND v_wanted ? x.name
+					ELSE x.session_id = e.session_id END
+		   AND v.env_name NOT LIKE 'THEAZO\_%'
+		 ORDER BY v.env_name, x.session_id DESC, x.name
+		 LIMIT 200
+	LOOP
+		use := 'env'; env_name := r.env_name; name := r.name; session_id := r.session_id; version := r.version;
+		master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed; platform_salt := r.vault_salt;
+		RETURN NEXT;
+		PERFORM theazo_internal.secret_opened(e.platform_id, r.session_id, r.name, 'env', e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_secrets(text, text, text) IS
+'sealed secrets to open for one call; writes an event for each';
+
+CREATE OR REPLACE FUNCTION theazo_internal.secret_opened(
+	p_owner text, p_vault text, p_name text, p_use text, p_platform text, p_session text, p_agent text, p_run text, p_environment text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- One row a minute is enough for "last used"; a write per call would make the row hot.
+	UPDATE theazo_data.secret x SET last_used_at = now()
+	 WHERE x.platform_id = p_owner AND x.session_id = p_vault AND x.name = p_name
+	   AND (x.last_used_at IS NULL OR x.last_used_at < now() - '1 minute'::interval);
+	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_opened',
+		jsonb_build_object('name', p_name, 'use', p_use, 'vault', CASE p_vault WHEN '' THEN 'platform' ELSE 'session' END),
+		p_session, p_agent, p_run, p_environment);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.secret_opened(text, text, text, text, text, text, text, text, text) IS
+'records that a worker opens a secret';
+
+-- ----------------------------------------------------------------------------
+-- Settle
+-- ----------------------------------------------------------------------------
+-- Milliseconds before attempt n + 1: doubling from half a second to 30 s, half of it by chance.
+CREATE OR REPLACE FUNCTION theazo_internal.backoff_ms(p_attempt integer, p_chance double precision)
+RETURNS integer
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT (least(30000, 500 * 2 ^ least(greatest(p_attempt, 1) - 1, 10)) * (0.5 + 0.5 * p_chance))::integer
+$$;
+COMMENT ON FUNCTION theazo_internal.backoff_ms(integer, double precision) IS
+'wait before the next attempt in milliseconds; chance is a number from 0 to 1';
+
+-- The effect has ended: state, then what it means for its area. The caller has locked agent and effect.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_close(
+	p_effect theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE theazo_data.effect x
+	   SET state = p_state, finished_at = coalesce(p_finished, clock_timestamp()), held_reason = NULL,
+		   error_code = CASE WHEN p_state <> 'done' THEN coalesce(p_result ->> 'code', 'provider_error') END,
+		   error_message = CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(coalesce(p_result ->> 'message', p_state)), 1000) END
+	 WHERE x.platform_id = p_effect.platform_id AND x.root_id = p_effect.root_id AND x.id = p_effect.id;
+	CASE split_part(p_effect.kind, '.', 1)
+		WHEN 'compute' THEN
+			PERFORM theazo_internal.compute_settle(p_effect, p_state, coalesce(p_result, '{}'), p_content,
+												   p_started, coalesce(p_finished, clock_timestamp()));
+		ELSE
+			NULL;
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_close(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS
+'ends an effect and lets its area draw the consequences';
+
+-- One verdict about one attempt. False when it is about another attempt or the effect is settled already.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_settle(
+	p_platform text, p_root text, p_id text, p_attempt integer, p_verdict text, p_result jsonb, p_content bytea,
+	p_started timestamptz, p_finished timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	e			theazo_data.effect;
+	v_agent		text;
+	v_verdict	text := p_verdict;
+	v_max		integer;
+	v_delay		integer;
+	v_recovery	text;
+BEGIN
+	SELECT x.agent_id INTO v_agent FROM theazo_data.effect x
+	 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+	IF v_agent IS NOT NULL THEN
+		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = p_platform AND a.id = v_agent FOR UPDATE;
+	END IF;
+	SELECT * INTO e FROM theazo_data.effect x
+	 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id FOR UPDATE;
+	IF NOT FOUND OR e.state NOT IN ('claimed', 'sent') OR e.attempt <> p_attempt THEN
+		RETURN false;
+	END IF;
+	v_max := e.max_attempts;
+
+	IF v_verdict = 'released' THEN
+		-- Claimed, not sent: back to the queue as if nothing had been.
+		IF e.cancel_requested THEN
+			v_verdict := 'cancelled';
+		ELSE
+			UPDATE theazo_data.effect x
+			   SET state = 'queued', incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
+				   due_at = clock_timestamp(), max_attempts = x.max_attempts + 1
+			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+			PERFORM theazo_internal.wake();
+			RETURN true;
+		END IF;
+	ELSIF v_verdict = 'next' THEN
+		IF e.cancel_requested THEN
+			v_verdict := 'cancelled';
+		ELSE
+			UPDATE theazo_data.effect x
+			   SET state = 'queued', step = x.step + 1, incarnation = NULL, claimed_at = NULL, lease_until = NULL,
+				   sent_at = NULL, due_at = clock_timestamp(), max_attempts = x.max_attempts + 1
+			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+			UPDATE theazo_data.effect_payload x SET step_state = p_result -> 'state'
+			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+			IF NOT FOUND THEN
+				INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request, step_state)
+				VALUES (p_platform, p_root, p_id, '{}', p_result -> 'state');
+			END IF;
+			PERFORM theazo_internal.wake();
+			RETURN true;
+		END IF;
+	ELSIF v_verdict = 'unknown' THEN
+		v_recovery := theazo_internal.effect_recovery(e.adapter, e.kind);
+		IF v_recovery IN ('repeat', 'reconcile') THEN
+			v_verdict := 'retry';
+			v_max := greatest(v_max, 5);
+			IF v_recovery = 'reconcile' THEN
+				UPDATE theazo_data.effect_payload x SET step_state = coalesce(x.step_state, '{}') || '{"reconcile": true}'
+				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+			END IF;
+		END IF;
+	ELSIF v_verdict = 'failed' AND e.kind = 'compute.destroy' AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ406' THEN
+		-- Whatever the reason, a machine left behind costs money: tried again.
+		v_verdict := 'retry';
+	END IF;
+
+	IF v_verdict = 'retry' THEN
+		IF e.cancel_requested THEN
+			v_verdict := 'cancelled';
+		ELSE
+			v_delay := CASE WHEN (p_result ->> 'retry_after_ms')::bigint > 0
+							THEN least((p_result ->> 'retry_after_ms')::bigint, 3600000)
+							ELSE theazo_internal.backoff_ms(e.attempt, random()) END;
+			IF e.attempt >= v_max OR e.deadline < clock_timestamp() + v_delay * '1 millisecond'::interval THEN
+				v_verdict := CASE WHEN p_verdict = 'unknown' THEN 'unknown' ELSE 'failed' END;
+			ELSE
+				UPDATE theazo_data.effect x
+				   SET state = 'queued', incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
+					   due_at = clock_timestamp() + v_delay * '1 millisecond'::interval, max_attempts = v_max,
+					   error_code = p_result ->> 'code',
+					   error_message = left(theazo_internal.text_mask(p_result ->> 'message'), 1000)
+				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+				PERFORM theazo_internal.wake();
+				RETURN true;
+			END IF;
+		END IF;
+	END IF;
+
+	IF v_verdict NOT IN ('done', 'failed', 'unknown', 'cancelled') THEN
+		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('verdict %s is not known', quote_nullable(p_verdict));
+	END IF;
+	IF v_verdict = 'unknown' THEN
+		p_result := coalesce(p_result, '{}') || jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ408', 'message',
+			'the outcome is unknown', 'detail', coalesce(p_result ->> 'message', 'The request may have left and no answer came.'),
+			'hint', 'It may have happened or not; look at its effects before doing it again.');
+	ELSIF v_verdict = 'cancelled' THEN
+		p_result := coalesce(p_result, '{}') || '{"code": "cancelled", "message": "cancelled"}';
+	END IF;
+	PERFORM theazo_internal.effect_close(e, v_verdict, p_result, p_content, p_started, p_finished);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_settle(text, text, text, integer, text, jsonb, bytea, timestamptz, timestamptz) IS
+'applies a verdict about one attempt; false when it comes too late';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_done(
+	p_platform_ids text[], p_root_ids text[], p_ids text[], p_attempts integer[], p_verdicts text[], p_results jsonb[],
+	p_contents bytea[], p_started timestamptz[], p_finished timestamptz[])
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+AS $$
+DECLARE
+	v_n		integer;
+	v_all	integer := coalesce(cardinality(p_ids), 0);
+	r		record;
+BEGIN
+	-- What has no consequences is settled as a set.
+	UPDATE theazo_data.effect e
+	   SET state = 'done', finished_at = coalesce(d.finished, clock_timestamp())
+	  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_finished)
+			AS d (platform_id, root_id, id, attempt, verdict, finished)
+	 WHERE d.verdict = 'done' AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
+	   AND e.kind = 'probe.noop' AND e.attempt = d.attempt AND e.state IN ('claimed', 'sent');
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	IF v_n = v_all THEN
+		RETURN v_n;
+	END IF;
+	FOR r IN
+		SELECT d.*
+		  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_results, p_contents, p_started, p_finished)
+				WITH ORDINALITY AS d (platform_id, root_id, id, attempt, verdict, result, content, started, finished, ord)
+		  JOIN theazo_data.effect e
+			ON e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id AND e.state IN ('claimed', 'sent')
+		 ORDER BY e.agent_id NULLS FIRST, d.ord
+	LOOP
+		IF theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, r.verdict, r.result, r.content,
+										 r.started, r.finished) THEN
+			v_n := v_n + 1;
+		END IF;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_done(text[], text[], text[], integer[], text[], jsonb[], bytea[], timestamptz[], timestamptz[]) IS
+'settles a batch of calls in one transaction; returns how many verdicts counted';
+
+-- The handler of this effect throws: it ends as failed, and its run, without running code of its area.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_broken(p_platform_id text, p_root_id text, p_id text, p_attempt integer, p_message text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	e	theazo_data.effect;
+BEGIN
+	SELECT * INTO e FROM theazo_data.effect x
+	 WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = e.platform_id AND a.id = e.agent_id FOR UPDATE;
+	UPDATE theazo_data.effect x
+	   SET state = 'failed', finished_at = clock_timestamp(), error_code = 'internal_error', error_message = left(p_message, 1000)
+	 WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id
+	   AND x.attempt = p_attempt AND x.state IN ('claimed', 'sent');
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	UPDATE theazo_data.run r
+	   SET status = 'failed', ended_at = clock_timestamp(), error_sqlstate = 'XX000', error_code = 'internal_error',
+		   error_message = 'the result could not be stored', error_hint = left(p_message, 1000)
+	 WHERE r.platform_id = e.platform_id AND r.id = e.run_id AND r.status IN ('queued', 'running');
+	UPDATE theazo_data.agent a
+	   SET run_id = NULL, status = CASE a.status WHEN 'running' THEN 'ready' ELSE a.status END
+	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = e.run_id;
+	UPDATE theazo_data.agent a SET status = 'failed', error = left(p_message, 1000)
+	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'booting' AND e.kind = 'compute.create';
+	IF e.run_id IS NOT NULL THEN
+		PERFORM theazo_internal.run_notify(e.run_id);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_broken(text, text, text, integer, text) IS
+'ends an effect whose settlement throws, so that one bad row never stops the queue';
+
+-- ----------------------------------------------------------------------------
+-- Leases, restored rows, the dead
+-- ----------------------------------------------------------------------------
+-- Leases of incarnations that are gone. A lease that merely ran out is not taken: the worker may only be stopped.
+CREATE OR REPLACE FUNCTION theazo_internal.leases_reclaim(p_alive bigint[])
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r	record;
+	v_n	integer := 0;
+BEGIN
+	FOR r IN
+		SELECT e.platform_id, e.root_id, e.id, e.attempt, e.state, e.claimed_at, e.timeout_ms, e.incarnation
+		  FROM theazo_data.effect e
+		 WHERE e.state IN ('claimed', 'sent') AND e.instance = theazo_internal.instance()
+		   AND (e.incarnation IS NULL OR NOT e.incarnation = ANY (coalesce(p_alive, '{}')))
+		 ORDER BY e.agent_id NULLS FIRST, e.id
+	LOOP
+		-- It may have been born after the caller counted.
+		CONTINUE WHEN r.incarnation = ANY (theazo_internal.workers_alive());
+		-- How long it ran nobody knows: until now, at most its own limit.
+		IF theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, 'unknown',
+				jsonb_build_object('code', 'provider_error', 'message', 'The worker that carried it is gone.', 'maybe_sent', true),
+				NULL, r.claimed_at,
+				least(clock_timestamp(), r.claimed_at + r.timeout_ms * '1 millisecond'::interval)) THEN
+			v_n := v_n + 1;
+		END IF;
+	END LOOP;
+	-- Boxes died with their dispatcher. After the effects, so that what was repeated onto them ends too.
+	FOR r IN
+		SELECT s.platform_id, s.id, s.incarnation
+		  FROM theazo_data.sandbox s
+		 WHERE s.adapter = 'local' AND s.status IN ('ready', 'paused', 'destroying') AND s.incarnation IS NOT NULL
+		   AND NOT s.incarnation = ANY (coalesce(p_alive, '{}'))
+		 ORDER BY s.agent_id
+	LOOP
+		CONTINUE WHEN r.incarnation = ANY (theazo_internal.workers_alive());
+		PERFORM theazo_internal.sandbox_lost(r.platform_id, r.id, 'its dispatcher is gone', NULL);
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.leases_reclaim(bigint[]) IS
+'settles what incarnations that are not alive had claimed, by the table of recovery, and marks their sandboxes lost';
+
+-- Rows of another instance came by restore or clone: the world outside is ahead of them.
+CREATE OR REPLACE FUNCTION theazo_internal.effects_hold()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_n integer;
+BEGIN
+	UPDATE theazo_data.effect e
+	   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
+	 WHERE e.state IN ('queued', 'claimed', 'sent') AND e.instance <> theazo_internal.instance();
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effects_hold() IS 'holds effects that were queued by another instance';
+
+-- Deadlines, and cancellations that met a retry.
+CREATE OR REPLACE FUNCTION theazo_internal.effects_expire()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r	record;
+	e	theazo_data.effect;
+	v_n	integer := 0;
+BEGIN
+	FOR r IN
+		SELECT x.platform_id, x.root_id, x.id, x.agent_id FROM theazo_data.effect x
+		 WHERE x.state = 'queued' AND (x.deadline <= clock_timestamp() OR x.cancel_requested)
+		   AND x.instance = theazo_internal.instance()
+		 ORDER BY x.agent_id NULLS FIRST, x.id LIMIT 1000
+	LOOP
+		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id FOR UPDATE;
+		SELECT * INTO e FROM theazo_data.effect x
+		 WHERE x.platform_id = r.platform_id AND x.root_id = r.root_id AND x.id = r.id AND x.state = 'queued' FOR UPDATE;
+		CONTINUE WHEN NOT FOUND;
+		IF e.cancel_requested THEN
+			PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
+		ELSE
+			PERFORM theazo_internal.effect_close(e, 'failed',
+				'{"code": "timeout", "sqlstate": "TZ403", "message": "timed out before it could be sent", "hint": "theazo.workers shows what runs and what waits."}',
+				NULL, NULL, NULL);
+		END IF;
+		v_n := v_n + 1;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effects_expire() IS 'ends queued effects whose deadline is over or that were cancelled';
+
+CREATE OR REPLACE FUNCTION theazo_internal.worker_started(p_kind text, p_slot integer, p_incarnation bigint)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM theazo_internal.log_write(theazo_internal.operator_platform(), NULL, 'info', 'system',
+		format('%s %s started', p_kind, p_slot), 'live', p_metadata => jsonb_build_object('incarnation', p_incarnation));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.worker_started(text, integer, bigint) IS 'a worker began; one log line of the operator';
+
+CREATE OR REPLACE FUNCTION theazo_internal.worker_stopped(p_slot integer, p_incarnation bigint)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM theazo_internal.log_write(theazo_internal.operator_platform(), NULL, 'info', 'system',
+		format('dispatcher %s stopped', p_slot), 'live', p_metadata => jsonb_build_object('incarnation', p_incarnation));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.worker_stopped(integer, bigint) IS 'a dispatcher left in order; one log line of the operator';
+
+CREATE OR REPLACE FUNCTION theazo_internal.preflight_store(p_mode text, p_checks jsonb)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO theazo_data.preflight AS p (platform_id, instance, mode, checks, checked_at)
+	VALUES (theazo_internal.operator_platform(), theazo_internal.instance(), p_mode, p_checks, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT preflight_pkey
+	DO UPDATE SET mode = excluded.mode, checks = excluded.checks, checked_at = excluded.checked_at;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.preflight_store(text, jsonb) IS 'keeps what this machine offers for local sandboxes';
+
+-- A connection that a sandbox asked for: a log line for its people, an event for the audit.
+CREATE OR REPLACE FUNCTION theazo_internal.connection_record(
+	p_platform_id text, p_root_id text, p_sandbox_id text, p_agent_id text, p_run_id text, p_host text, p_port integer,
+	p_address text, p_allowed boolean, p_reason text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s		theazo_data.sandbox;
+	v_host	text := left(regexp_replace(coalesce(p_host, ''), '[^\x21-\x7e]', '?', 'g'), 255);
+	v_run	text := nullif(p_run_id, '');
+BEGIN
+	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform_id AND x.id = p_sandbox_id;
+	PERFORM theazo_internal.log_write(p_platform_id, CASE WHEN v_run IS NULL THEN NULL ELSE p_root_id END,
+		CASE WHEN p_allowed THEN 'info' ELSE 'warn' END, 'agent',
+		format('connection to %s:%s %s', v_host, p_port, CASE WHEN p_allowed THEN 'allowed' ELSE 'refused' END),
+		s.environment, s.session_id, p_agent_id, v_run, s.user_id, s.provider,
+		CASE WHEN v_run IS NULL THEN NULL ELSE 'tr_' || theazo_internal.id_root(v_run) END,
+		jsonb_strip_nulls(jsonb_build_object('host', v_host, 'port', p_port, 'address', nullif(p_address, ''), 'reason', nullif(p_reason, ''))));
+	PERFORM theazo_internal.event_write(p_platform_id, 'network', 'connection',
+		jsonb_strip_nulls(jsonb_build_object('host', v_host, 'port', p_port, 'address', nullif(p_address, ''), 'reason', nullif(p_reason, ''))),
+		s.session_id, p_agent_id, v_run, s.environment, CASE WHEN p_allowed THEN 'allow' ELSE 'deny' END, NULL, NOT p_allowed);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.connection_record(text, text, text, text, text, text, integer, text, boolean, text) IS
+'records a connection that a sandbox asked for';

@@ -1,0 +1,613 @@
+-- run.sql: exec and file work as runs: one row path from a call to its result.
+--
+-- A *_start function writes run, payload, effect, event and trace in the caller's transaction and
+-- returns the run; the commit wakes a dispatcher. Nothing here waits except run_wait.
+
+CREATE OR REPLACE VIEW theazo.runs WITH (security_barrier) AS
+	SELECT r.id, r.session_id, r.agent_id, r.user_id, r.environment, r.kind, r.status, r.language, r.provider,
+		   r.timeout_ms, r.created_at, r.started_at, r.ended_at, r.exit_code,
+		   round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000)::bigint AS duration_ms,
+		   (r.cost::numeric / 1000000)::numeric(30,6) AS cost,
+		   r.trace_id, r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown, r.cancel_requested
+	  FROM theazo_data.run r;
+COMMENT ON VIEW theazo.runs IS 'runs of the platform; cost is in cents';
+
+-- With what came out. Lists should use theazo.runs, which never touches payloads.
+CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
+	SELECT r.id, r.agent_id, r.kind, r.status, p.result ->> 'stdout' AS stdout, p.result ->> 'stderr' AS stderr, r.exit_code,
+		   round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000)::bigint AS duration_ms,
+		   (r.cost::numeric / 1000000)::numeric(30,6) AS cost,
+		   coalesce((p.result ->> 'truncated')::boolean, false) AS truncated,
+		   p.result -> 'entries' AS entries, p.result_content AS content,
+		   CASE WHEN r.kind = 'metrics' THEN p.result END AS metrics,
+		   r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown
+	  FROM theazo_data.run r
+	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5);
+COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries';
+
+-- ----------------------------------------------------------------------------
+-- Checks
+-- ----------------------------------------------------------------------------
+CREATE OR REPLACE FUNCTION theazo_internal.language_check(p_language text)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CASE lower(p_language)
+		WHEN 'python', 'node', 'go', 'sh', 'bash' THEN RETURN lower(p_language);
+		WHEN 'javascript', 'js' THEN RETURN 'node';
+		WHEN 'shell' THEN RETURN 'sh';
+		ELSE
+			PERFORM theazo_internal.raise_value('language', format('%s is not known', theazo_internal.quoted(p_language)),
+				'Use python, node, go, sh or bash.');
+	END CASE;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.language_check(text) IS 'canonical name of a language';
+
+-- The leading slash of a path is the sandbox's working directory. Returns the path without dots and double slashes.
+CREATE OR REPLACE FUNCTION theazo_internal.path_check(p_path text, p_is_directory boolean)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_field	text := CASE WHEN p_is_directory THEN 'dir' ELSE 'path' END;
+	v_part	text;
+	v_out	text[] := '{}';
+BEGIN
+	IF p_path IS NULL OR p_path = '' THEN
+		PERFORM theazo_internal.raise_value(v_field, 'is empty', 'Name a file below the working directory, such as /data/input.csv.');
+	ELSIF octet_length(p_path) > 4096 THEN
+		PERFORM theazo_internal.raise_value(v_field, format('is %s bytes long', octet_length(p_path)), 'At most 4096 bytes are allowed.');
+	ELSIF p_path ~ '[\x01-\x1f\x7f]' THEN
+		PERFORM theazo_internal.raise_value(v_field, 'contains control characters', 'Use printable characters only.');
+	END IF;
+	FOREACH v_part IN ARRAY string_to_array(p_path, '/')
+	LOOP
+		CONTINUE WHEN v_part IN ('', '.');
+		IF v_part = '..' THEN
+			IF cardinality(v_out) = 0 THEN
+				PERFORM theazo_internal.raise_value(v_field, format('%s climbs out of the sandbox''s working directory', theazo_internal.quoted(p_path)),
+					'Paths begin at the working directory.');
+			END IF;
+			v_out := v_out[1:cardinality(v_out) - 1];
+		ELSIF octet_length(v_part) > 255 THEN
+			PERFORM theazo_internal.raise_value(v_field, 'has a name longer than 255 bytes');
+		ELSE
+			v_out := v_out || v_part;
+		END IF;
+	END LOOP;
+	IF NOT p_is_directory AND (cardinality(v_out) = 0 OR right(p_path, 1) = '/') THEN
+		PERFORM theazo_internal.raise_value(v_field, format('%s names a directory', theazo_internal.quoted(p_path)), 'Name a file.');
+	END IF;
+	RETURN '/' || array_to_string(v_out, '/');
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.path_check(text, boolean) IS
+'a path in a sandbox, cleaned; 22023 when it climbs out';
+
+CREATE OR REPLACE FUNCTION theazo_internal.env_check(p_env jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_key	text;
+	v_value	jsonb;
+	v_bytes	integer := 0;
+	v_n		integer := 0;
+BEGIN
+	IF p_env IS NULL OR jsonb_typeof(p_env) = 'null' THEN
+		RETURN '{}';
+	ELSIF jsonb_typeof(p_env) <> 'object' THEN
+		PERFORM theazo_internal.raise_value('env', 'must be an object of strings');
+	END IF;
+	FOR v_key, v_value IN SELECT e.key, e.value FROM jsonb_each(p_env) e
+	LOOP
+		IF v_key !~ '^[A-Za-z_][A-Za-z0-9_]{0,127}$' THEN
+			PERFORM theazo_internal.raise_value('env', format('has a name that is no variable: %s', theazo_internal.quoted(v_key)),
+				'Names are letters, digits and underscores, not beginning with a digit.');
+		ELSIF upper(v_key) LIKE 'THEAZO\_%' THEN
+			PERFORM theazo_internal.raise_value('env', format('may not set %s', theazo_internal.quoted(v_key)), 'Names beginning with THEAZO_ are reserved.');
+		ELSIF jsonb_typeof(v_value) <> 'string' THEN
+			PERFORM theazo_internal.raise_value('env', format('has a value for %s that is no string', theazo_internal.quoted(v_key)));
+		END IF;
+		v_n := v_n + 1;
+		v_bytes := v_bytes + octet_length(v_key) + octet_length(v_value #>> '{}');
+	END LOOP;
+	IF v_n > 64 THEN
+		PERFORM theazo_internal.raise_value('env', format('has %s entries', v_n), 'At most 64 are allowed.');
+	ELSIF v_bytes > 32768 THEN
+		PERFORM theazo_internal.raise_value('env', format('is %s bytes large', v_bytes), 'At most 32 KiB are allowed.');
+	END IF;
+	RETURN p_env;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.env_check(jsonb) IS 'environment of one exec: an object of at most 64 strings, 32 KiB';
+
+-- An interval as milliseconds; null takes the setting.
+CREATE OR REPLACE FUNCTION theazo_internal.timeout_check(p_timeout interval)
+RETURNS integer
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_seconds numeric := extract(epoch FROM coalesce(p_timeout, current_setting('theazo.run_timeout', true)::interval, '60 s'));
+BEGIN
+	IF v_seconds <= 0 THEN
+		PERFORM theazo_internal.raise_value('timeout', 'must be above zero');
+	ELSIF v_seconds > 86400 THEN
+		PERFORM theazo_internal.raise_value('timeout', 'is longer than a day', 'At most 24 hours are allowed.');
+	END IF;
+	RETURN greatest(1, ceil(v_seconds * 1000))::integer;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.timeout_check(interval) IS 'a time limit in milliseconds; null takes theazo.run_timeout';
+
+-- ----------------------------------------------------------------------------
+-- Start
+-- ----------------------------------------------------------------------------
+-- The agent, locked, in a state that takes work. p_exclusive: exec, one at a time. Runs under the caller's policies.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_take(p_agent text, p_exclusive boolean)
+RETURNS theazo_data.agent
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a			theazo_data.agent;
+	v_status	text;
+	v_reason	text;
+BEGIN
+	SELECT * INTO a FROM theazo_data.agent x
+	 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = p_agent FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('agent', p_agent);
+	END IF;
+	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s
+	 WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
+	IF v_status IS DISTINCT FROM 'active' THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ101',
+			MESSAGE = format('session "%s" is %s', a.session_id, v_status),
+			DETAIL = CASE WHEN v_reason IS NOT NULL THEN format('Reason: %s.', v_reason) ELSE '' END,
+			HINT = CASE v_status WHEN 'paused' THEN 'Resume it with theazo.session_resume().' ELSE 'A terminated session stays so; create a new one.' END;
+	END IF;
+	IF a.status = 'completed' THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id),
+			HINT = 'Create a new agent.';
+	ELSIF a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options ->> 'auto_resume' = 'false') THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id),
+			HINT = 'Resume it with theazo.agent_resume().';
+	ELSIF p_exclusive AND (a.run_id IS NOT NULL OR a.status = 'running') THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is at work', a.id),
+			DETAIL = format('Run "%s" has not ended.', a.run_id),
+			HINT = 'Wait for it with theazo.run_wait(), or cancel it with theazo.run_cancel().';
+	END IF;
+	RETURN a;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.agent_take(text, boolean) IS 'locks the agent and refuses when it takes no work now';
+
+-- A sandbox to work in, now or soon: true when it is ready. p_agent is locked. Wakes what sleeps, replaces what was lost.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_ensure(p_platform text, p_agent text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_sandbox	text;
+	v_status	text;
+BEGIN
+	SELECT a.sandbox_id, s.status INTO v_sandbox, v_status
+	  FROM theazo_data.agent a
+	  LEFT JOIN theazo_data.sandbox s ON s.platform_id = a.platform_id AND s.id = a.sandbox_id
+	 WHERE a.platform_id = p_platform AND a.id = p_agent;
+	CASE
+		WHEN v_status = 'ready' THEN
+			RETURN true;
+		WHEN v_status = 'creating' THEN
+			RETURN false;
+		WHEN v_status = 'paused' THEN
+			RETURN theazo_internal.sandbox_resume(p_platform, p_agent);
+		ELSE
+			PERFORM theazo_internal.sandbox_start(p_platform, p_agent);
+			RETURN false;
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_ensure(text, text) IS
+'makes sure a sandbox is there or on its way; false when work has to wait for it';
+
+-- Everything one piece of work needs, in one transaction. p_input is the request of the effect without the sandbox.
+CREATE OR REPLACE FUNCTION theazo_internal.run_make(
+	p_platform text, p_agent text, p_kind text, p_op text, p_input jsonb, p_content bytea, p_language text, p_timeout_ms integer,
+	p_call_ms integer, p_summary jsonb)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a			theazo_data.agent;
+	s			theazo_data.sandbox;
+	v_run		text := theazo_internal.id_new('run');
+	v_root		text := substr(v_run, 5);
+	v_env		text;
+	v_ready		boolean;
+	v_exec		boolean := p_kind = 'exec';
+BEGIN
+	v_ready := theazo_internal.sandbox_ensure(p_platform, p_agent);
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
+	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = a.sandbox_id;
+	v_env := s.environment;
+	IF NOT theazo_internal.compute_capable(p_platform, s.provider_name, p_op) THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ406',
+			MESSAGE = format('provider "%s" does not support "%s"', s.provider, p_op),
+			DETAIL = 'It has answered 501 before.',
+			HINT = 'Use exec instead; replacing the provider entry asks it again.';
+	END IF;
+	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, language, provider, timeout_ms, trace_id)
+	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, p_kind, p_language, s.provider, p_timeout_ms, 'tr_' || v_root);
+	INSERT INTO theazo_data.run_payload (platform_id, root_id, input, content)
+	VALUES (p_platform, v_root, p_input, p_content);
+	PERFORM theazo_internal.effect_enqueue(
+		p_platform, v_root, 'compute.' || p_op, s.adapter, NULL, v_run, a.session_id, p_agent, s.id, s.provider_name,
+		p_call_ms,
+		-- A GET may be repeated once when the connection failed; what changes something is sent once.
+		CASE WHEN p_op IN ('read', 'list', 'metrics') THEN 2 ELSE 1 END,
+		CASE WHEN s.adapter = 'local' THEN s.worker_slot END,
+		CASE WHEN v_ready THEN now() ELSE 'infinity'::timestamptz END);
+	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, environment, session_id, agent_id, run_id, name, status, started_at)
+	VALUES (p_platform, v_root, 'tr_' || v_root, 'tr_' || v_root, v_env, a.session_id, p_agent, v_run, p_kind, 'running', clock_timestamp());
+	PERFORM theazo_internal.event_write(p_platform, CASE WHEN v_exec THEN 'execution' ELSE 'data' END, p_kind, p_summary,
+										a.session_id, p_agent, v_run, v_env);
+	IF v_exec OR a.status = 'paused' THEN
+		UPDATE theazo_data.agent x
+		   SET run_id = CASE WHEN v_exec THEN v_run ELSE x.run_id END,
+			   status = CASE WHEN x.status = 'booting' THEN x.status WHEN v_exec THEN 'running' ELSE 'ready' END,
+			   paused_at = NULL, paused_by = NULL, error = CASE WHEN x.status = 'failed' THEN NULL ELSE x.error END
+		 WHERE x.platform_id = p_platform AND x.id = p_agent;
+	END IF;
+	RETURN v_run;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.run_make(text, text, text, text, jsonb, bytea, text, integer, integer, jsonb) IS
+'writes run, payload, effect, event and trace of one piece of work';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_row(p_run text)
+RETURNS theazo.runs
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_out theazo.runs;
+BEGIN
+	-- A foreign shape finds nothing, and never a partition scan.
+	IF p_run ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
+		SELECT * INTO v_out FROM theazo.runs r WHERE r.id = p_run;
+	END IF;
+	IF v_out.id IS NULL THEN
+		PERFORM theazo_internal.raise_not_found('run', p_run);
+	END IF;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.run_row(text) IS 'a run as the caller may see it, or 42704';
+
+CREATE OR REPLACE FUNCTION theazo.exec_start(
+	agent text, language text, code text, timeout interval DEFAULT NULL, env jsonb DEFAULT NULL,
+	idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a			theazo_data.agent;
+	v_language	text;
+	v_ms		integer;
+	v_env		jsonb;
+	v_hash		bytea;
+	v_old		theazo_data.idempotency_key;
+	v_run		text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:write');
+	v_language := theazo_internal.language_check(exec_start.language);
+	IF code IS NULL THEN
+		PERFORM theazo_internal.raise_value('code', 'is missing');
+	ELSIF octet_length(code) > 1048576 THEN
+		PERFORM theazo_internal.raise_value('code', format('is %s bytes large', octet_length(code)),
+			'At most 1 MiB is allowed; write larger programs with theazo.file_write() and run them from there.');
+	END IF;
+	v_ms := theazo_internal.timeout_check(exec_start.timeout);
+	v_env := theazo_internal.env_check(exec_start.env);
+	IF exec_start.idempotency_key IS NOT NULL THEN
+		IF length(exec_start.idempotency_key) NOT BETWEEN 1 AND 255 OR theazo_internal.has_control(exec_start.idempotency_key) THEN
+			PERFORM theazo_internal.raise_value('idempotency_key', 'must have 1 to 255 printable characters');
+		END IF;
+	END IF;
+	IF exec_start.idempotency_key IS NOT NULL THEN
+		-- Locks the agent first, so that the same key sent twice at once meets itself here.
+		SELECT * INTO a FROM theazo_data.agent x
+		 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = exec_start.agent FOR UPDATE;
+		IF NOT FOUND THEN
+			PERFORM theazo_internal.raise_not_found('agent', exec_start.agent);
+		END IF;
+		v_hash := sha256(convert_to(jsonb_build_array(v_language, code, v_ms, v_env)::text, 'UTF8'));
+		SELECT * INTO v_old FROM theazo_data.idempotency_key k
+		 WHERE k.platform_id = a.platform_id AND k.scope = 'exec:' || a.id AND k.key = exec_start.idempotency_key;
+		IF FOUND THEN
+			IF v_old.request_hash <> v_hash THEN
+				RAISE EXCEPTION USING ERRCODE = 'TZ103',
+					MESSAGE = format('idempotency key %s was used for another request', theazo_internal.quoted(exec_start.idempotency_key)),
+					DETAIL = format('It belongs to run "%s".', v_old.object_id),
+					HINT = 'Use a new key for a new request.';
+			END IF;
+			RETURN theazo_internal.run_row(v_old.object_id);
+		END IF;
+	END IF;
+	a := theazo_internal.agent_take(exec_start.agent, true);
+	v_run := theazo_internal.run_make(
+		a.platform_id, a.id, 'exec', 'exec',
+		jsonb_build_object('language', v_language, 'code', code, 'timeout_ms', v_ms, 'env', v_env, 'max_output', 1048576),
+		NULL, v_language, v_ms, v_ms + 5000,
+		jsonb_build_object('language', v_language, 'bytes', octet_length(code)));
+	IF v_hash IS NOT NULL THEN
+		INSERT INTO theazo_data.idempotency_key (platform_id, scope, key, request_hash, object_id)
+		VALUES (a.platform_id, 'exec:' || a.id, exec_start.idempotency_key, v_hash, v_run);
+	END IF;
+	RETURN theazo_internal.run_row(v_run);
+END
+$$;
+COMMENT ON FUNCTION theazo.exec_start(text, text, text, interval, jsonb, text, text) IS
+'starts code in an agent''s sandbox and returns the run at once';
+
+CREATE OR REPLACE FUNCTION theazo.file_write_start(agent text, path text, content bytea, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	v_path	text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'file:write');
+	v_path := theazo_internal.path_check(file_write_start.path, false);
+	IF content IS NULL THEN
+		PERFORM theazo_internal.raise_value('content', 'is missing');
+	ELSIF octet_length(content) > 16777216 THEN
+		PERFORM theazo_internal.raise_value('content', format('is %s bytes large', octet_length(content)), 'At most 16 MiB are allowed.');
+	END IF;
+	a := theazo_internal.agent_take(file_write_start.agent, false);
+	RETURN theazo_internal.run_row(theazo_internal.run_make(
+		a.platform_id, a.id, 'file_write', 'write', jsonb_build_object('path', v_path), content, NULL, 30000, 30000,
+		jsonb_build_object('path', v_path, 'bytes', octet_length(content))));
+END
+$$;
+COMMENT ON FUNCTION theazo.file_write_start(text, text, bytea, text) IS 'starts writing a file into an agent''s sandbox';
+
+CREATE OR REPLACE FUNCTION theazo.file_read_start(agent text, path text, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	v_path	text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'file:read');
+	v_path := theazo_internal.path_check(file_read_start.path, false);
+	a := theazo_internal.agent_take(file_read_start.agent, false);
+	RETURN theazo_internal.run_row(theazo_internal.run_make(
+		a.platform_id, a.id, 'file_read', 'read', jsonb_build_object('path', v_path, 'max_bytes', 16777216), NULL, NULL, 30000, 30000,
+		jsonb_build_object('path', v_path)));
+END
+$$;
+COMMENT ON FUNCTION theazo.file_read_start(text, text, text) IS 'starts reading a file of an agent''s sandbox';
+
+CREATE OR REPLACE FUNCTION theazo.file_list_start(agent text, dir text DEFAULT '/', api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	v_dir	text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'file:read');
+	v_dir := theazo_internal.path_check(coalesce(file_list_start.dir, '/'), true);
+	a := theazo_internal.agent_take(file_list_start.agent, false);
+	RETURN theazo_internal.run_row(theazo_internal.run_make(
+		a.platform_id, a.id, 'file_list', 'list', jsonb_build_object('dir', v_dir), NULL, NULL, 30000, 30000,
+		jsonb_build_object('dir', v_dir)));
+END
+$$;
+COMMENT ON FUNCTION theazo.file_list_start(text, text, text) IS 'starts listing a directory of an agent''s sandbox';
+
+CREATE OR REPLACE FUNCTION theazo.metrics_start(agent text, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a	theazo_data.agent;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:read');
+	a := theazo_internal.agent_take(metrics_start.agent, false);
+	RETURN theazo_internal.run_row(theazo_internal.run_make(
+		a.platform_id, a.id, 'metrics', 'metrics', '{}', NULL, NULL, 30000, 30000, NULL));
+END
+$$;
+COMMENT ON FUNCTION theazo.metrics_start(text, text) IS 'starts reading processor, memory and disk use of an agent''s sandbox';
+
+-- ----------------------------------------------------------------------------
+-- Look, wait, cancel
+-- ----------------------------------------------------------------------------
+CREATE OR REPLACE FUNCTION theazo.run_get(run text, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	RETURN theazo_internal.run_row(run_get.run);
+END
+$$;
+COMMENT ON FUNCTION theazo.run_get(text, text) IS 'a run as it stands';
+
+CREATE OR REPLACE FUNCTION theazo.run_result(run text, api_key text DEFAULT NULL)
+RETURNS theazo.run_results
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_out theazo.run_results;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	PERFORM theazo_internal.run_row(run_result.run);
+	SELECT * INTO v_out FROM theazo.run_results r WHERE r.id = run_result.run;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo.run_result(text, text) IS 'a run with its output';
+
+-- Waits at most 25 s without holding anything: refused when this transaction has written, because the run
+-- could be waiting for exactly those rows.
+CREATE OR REPLACE FUNCTION theazo.run_wait(run text, timeout interval DEFAULT '25 s', api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_out	theazo.runs;
+	v_until	timestamptz;
+	v_left	integer;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ104',
+			MESSAGE = 'this transaction has uncommitted work of its own',
+			DETAIL = 'The run may be waiting for rows that are not committed yet.',
+			HINT = 'Commit first and wait in a transaction of its own, or use CALL theazo.exec().';
+	END IF;
+	IF run_wait.timeout IS NULL OR extract(epoch FROM run_wait.timeout) < 0 THEN
+		PERFORM theazo_internal.raise_value('timeout', 'must not be negative');
+	END IF;
+	v_until := clock_timestamp() + least(run_wait.timeout, '25 s'::interval);
+	LOOP
+		v_out := theazo_internal.run_row(run_wait.run);
+		v_left := ceil(extract(epoch FROM v_until - clock_timestamp()) * 1000);
+		EXIT WHEN v_out.status NOT IN ('queued', 'running') OR v_left <= 0;
+		-- In slices: a wake-up between the look and the wait is lost, not the answer.
+		PERFORM theazo_internal.run_block(run_wait.run, least(v_left, 1000));
+	END LOOP;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo.run_wait(text, interval, text) IS
+'waits until a run has ended, at most 25 s; refused in a transaction with uncommitted work';
+
+-- Queued work ends at once; what is in flight is cut by its dispatcher. A run that has ended stays as it is.
+CREATE OR REPLACE FUNCTION theazo.run_cancel(run text, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_run theazo.runs;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:write');
+	v_run := theazo_internal.run_row(run_cancel.run);
+	IF v_run.status IN ('queued', 'running') THEN
+		PERFORM theazo_internal.run_cancel_now(theazo_internal.current_platform(), run_cancel.run);
+	ELSIF v_run.status <> 'cancelled' THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103',
+			MESSAGE = format('run "%s" has %s already', v_run.id, v_run.status),
+			HINT = 'Only queued and running runs can be cancelled.';
+	END IF;
+	RETURN theazo_internal.run_row(run_cancel.run);
+END
+$$;
+COMMENT ON FUNCTION theazo.run_cancel(text, text) IS 'cancels a run';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_cancel_now(p_platform text, p_run text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r theazo_data.run;
+BEGIN
+	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = p_platform AND x.id = p_run;
+	PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = p_platform AND a.id = r.agent_id FOR UPDATE;
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'run_cancelled', NULL, r.session_id, r.agent_id, r.id, r.environment);
+	PERFORM theazo_internal.run_cut(r);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.run_cancel_now(text, text) IS 'cancels a run that the caller may see';
+
+-- ----------------------------------------------------------------------------
+-- End
+-- ----------------------------------------------------------------------------
+-- A run ends, once. Agent and effect are locked by the caller.
+CREATE OR REPLACE FUNCTION theazo_internal.run_finish(
+	p_platform text, p_run text, p_status text, p_result jsonb, p_content bytea, p_error jsonb, p_cost bigint,
+	p_started timestamptz, p_finished timestamptz, p_unknown boolean)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r		theazo_data.run;
+	v_root	text := substr(p_run, 5);
+	v_ms	bigint;
+BEGIN
+	UPDATE theazo_data.run x
+	   SET status = p_status, started_at = coalesce(p_started, x.started_at), ended_at = p_finished,
+		   exit_code = (p_result ->> 'exit_code')::integer, cost = p_cost, outcome_unknown = p_unknown,
+		   error_sqlstate = coalesce(p_error ->> 'sqlstate', CASE WHEN p_status = 'failed' THEN 'TZ401' END),
+		   error_code = p_error ->> 'code',
+		   error_message = left(theazo_internal.text_mask(p_error ->> 'message'), 1000),
+		   error_hint = left(theazo_internal.text_mask(coalesce(p_error ->> 'hint', p_error ->> 'detail')), 1000)
+	 WHERE x.platform_id = p_platform AND x.id = p_run AND x.status IN ('queued', 'running')
+	RETURNING x.* INTO r;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	IF p_result IS NOT NULL OR p_content IS NOT NULL THEN
+		UPDATE theazo_data.run_payload x SET result = p_result, result_content = p_content
+		 WHERE x.platform_id = p_platform AND x.root_id = v_root;
+	END IF;
+	v_ms := round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000);
+	UPDATE theazo_data.span x
+	   SET status = CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, ended_at = r.ended_at
+	 WHERE x.platform_id = p_platform AND x.root_id = v_root AND x.id = r.trace_id;
+	IF p_started IS NOT NULL THEN
+		INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, parent_id, environment, session_id, agent_id, run_id,
+									  name, status, started_at, ended_at, attributes)
+		VALUES (p_platform, v_root, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment, r.session_id, r.agent_id, r.id,
+				r.kind, CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, p_started, r.ended_at,
+				jsonb_strip_nulls(jsonb_build_object('provider', r.provider, 'language', r.language, 'exitCode', r.exit_code,
+					'cpuMs', p_result -> 'cpu_ms', 'peakRssKb', p_result -> 'peak_rss_kb', 'error', p_error ->> 'code')));
+	END IF;
+	IF r.kind = 'exec' THEN
+		PERFORM theazo_internal.log_write(p_platform, v_root, 'info', 'agent',
+			CASE WHEN p_status = 'completed' THEN format('exec %s ended with exit code %s after %s ms', r.language, r.exit_code, v_ms)
+				 ELSE format('exec %s %s after %s ms', r.language, p_status, v_ms) END,
+			r.environment, r.session_id, r.agent_id, r.id, r.user_id, r.provider, r.trace_id,
+			jsonb_strip_nulls(jsonb_build_object('language', r.language, 'exitCode', r.exit_code, 'durationMs', v_ms)));
+	END IF;
+	PERFORM theazo_internal.event_write(p_platform, 'execution',
+		CASE p_status WHEN 'completed' THEN 'execution_completed' WHEN 'cancelled' THEN 'execution_terminated' ELSE 'execution_failed' END,
+		jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'exitCode', r.exit_code, 'durationMs', v_ms, 'error', r.error_code)),
+		r.session_id, r.agent_id, r.id, r.environment);
+	UPDATE theazo_data.agent x
+	   SET run_id = NULL,
+		   status = CASE WHEN x.status = 'running' THEN CASE WHEN x.one_shot THEN 'completed' ELSE 'ready' END ELSE x.status END,
+		   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END
+	 WHERE x.platform_id = p_platform AND x.id = r.agent_id AND x.run_id = r.id;
+	PERFORM theazo_internal.run_notify(r.id);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.run_finish(text, text, text, jsonb, bytea, jsonb, bigint, timestamptz, timestamptz, boolean) IS
+'ends a run: result, cost, trace, log, event, agent, and whoever waits';
