@@ -16,8 +16,8 @@ AS $$
 DECLARE
 	v_mode		text;
 	v_session	jsonb;
-	v_wanted	text := coalesce(p_agent.options ->> 'provider', p_agent.options #>> '{compute,provider}');
-	v_fallback	text := coalesce(p_agent.options ->> 'provider_fallback', p_agent.options ->> 'providerFallback');
+	v_wanted	text := p_agent.options ->> 'provider';
+	v_fallback	text := p_agent.options ->> 'providerFallback';
 	v_names		text[];
 	v_name		text;
 	v_managed	boolean;
@@ -61,7 +61,7 @@ BEGIN
 			v_managed := r.mode = 'managed';
 			CONTINUE WHEN v_managed AND v_mode = 'byoi';
 			-- An entry at its limit counts as failed.
-			CONTINUE WHEN coalesce((r.limits ->> 'max_concurrent')::integer, (r.limits ->> 'maxConcurrent')::integer, 2147483647)
+			CONTINUE WHEN coalesce((r.limits ->> 'maxConcurrent')::numeric, 2147483647)
 						  <= (SELECT count(*) FROM theazo_data.sandbox s
 							   WHERE s.platform_id = p_agent.platform_id AND s.provider_name = v_name
 								 AND s.status IN ('creating', 'ready', 'paused', 'destroying'));
@@ -123,7 +123,7 @@ BEGIN
 		p_platform, NULL, 'compute.create', c.adapter,
 		jsonb_build_object(
 			'runtime', a.compute,
-			'lifetime_s', coalesce(extract(epoch FROM (a.options ->> 'max_duration')::interval)::bigint, 3600),
+			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
 			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
 									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
 			'network', jsonb_build_object('enabled', coalesce(v_net -> 'enabled', 'false'), 'allow', coalesce(v_net -> 'allow', '[]')),

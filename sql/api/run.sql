@@ -177,7 +177,7 @@ BEGIN
 	IF a.status = 'completed' THEN
 		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id),
 			HINT = 'Create a new agent.';
-	ELSIF a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options ->> 'auto_resume' = 'false') THEN
+	ELSIF a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options ->> 'autoResume' = 'false') THEN
 		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id),
 			HINT = 'Resume it with theazo.agent_resume().';
 	ELSIF p_exclusive AND (a.run_id IS NOT NULL OR a.status = 'running') THEN

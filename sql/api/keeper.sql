@@ -1,0 +1,258 @@
+-- keeper.sql: upkeep. The keeper calls each job in a transaction of its own, so that one that fails
+-- harms no other; keeper_turn() says when to come again.
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_jobs()
+RETURNS SETOF text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	VALUES ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_partitions'), ('keeper_meter'),
+		   ('keeper_agents'), ('keeper_keys'), ('keeper_prune'), ('keeper_retention')
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
+
+-- When to call again: sooner when a minute of idle uptime or a deadline is about to be due. At most a minute.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_turn()
+RETURNS interval
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_next	timestamptz;
+BEGIN
+	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status = 'ready';
+	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_turn() IS 'when upkeep is due again, at most a minute from now';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_hold()
+RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.effects_hold() $$;
+COMMENT ON FUNCTION theazo_internal.keeper_hold() IS 'keeper: holds effects that came by restore or clone';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_leases()
+RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.leases_reclaim(theazo_internal.workers_alive()) $$;
+COMMENT ON FUNCTION theazo_internal.keeper_leases() IS 'keeper: takes back what dead workers had claimed';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_expire()
+RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.effects_expire() $$;
+COMMENT ON FUNCTION theazo_internal.keeper_expire() IS 'keeper: ends queued effects past their deadline';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_meter()
+RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.sandboxes_meter() $$;
+COMMENT ON FUNCTION theazo_internal.keeper_meter() IS 'keeper: books whole minutes of idle uptime';
+
+-- Makes the partitions of this month and three more; rows in a default partition come first. Each step that
+-- cannot get its lock in time is left for the next turn.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_partitions()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p		record;
+	v_low	text;
+	v_high	text;
+	v_from	timestamptz;
+	v_to	timestamptz;
+	v_month	timestamptz;
+	v_n		integer := 0;
+	v_error	text;
+BEGIN
+	FOR p IN SELECT * FROM theazo_internal.partition_parents()
+	LOOP
+		BEGIN
+			EXECUTE format('SELECT min(%1$I), max(%1$I) FROM theazo_data.%2$I', p.key_column, p.parent || '_default')
+				INTO v_low, v_high;
+			IF v_low IS NOT NULL THEN
+				v_from := theazo_internal.month_floor(theazo_internal.id_time(v_low));
+				v_to := theazo_internal.month_next(theazo_internal.id_time(v_high));
+				-- A dated partition between the first and the last month: then the rows stay where they are.
+				IF NOT EXISTS (SELECT FROM theazo_internal.partition_list(p.parent) l
+								WHERE NOT l.is_default
+								  AND l.from_key COLLATE "C" < p.prefix || theazo_internal.id_floor(v_to)
+								  AND l.to_key COLLATE "C" > p.prefix || theazo_internal.id_floor(v_from)) THEN
+					PERFORM theazo_internal.partition_adopt(p.parent, v_from, v_to);
+					v_n := v_n + 1;
+				END IF;
+			END IF;
+			v_month := theazo_internal.month_floor(now());
+			FOR i IN 0..3
+			LOOP
+				-- Months that rows in the default still belong to cannot be cut out of it.
+				IF v_low IS NULL OR v_from > v_month OR v_to <= v_month
+					OR NOT EXISTS (SELECT FROM theazo_internal.partition_list(p.parent) l
+									WHERE NOT l.is_default
+									  AND l.from_key COLLATE "C" <= p.prefix || theazo_internal.id_floor(v_month)
+									  AND l.to_key COLLATE "C" > p.prefix || theazo_internal.id_floor(v_month)) THEN
+					IF theazo_internal.partition_make(p.parent, v_month) THEN
+						v_n := v_n + 1;
+					END IF;
+				END IF;
+				v_month := theazo_internal.month_next(v_month);
+			END LOOP;
+		EXCEPTION
+			-- Somebody holds the table, or a row of another month came between: next turn.
+			WHEN lock_not_available OR check_violation OR deadlock_detected THEN
+				GET STACKED DIAGNOSTICS v_error = MESSAGE_TEXT;
+				RAISE LOG 'theazo keeper: partitions of % left for the next turn: %', p.parent, v_error;
+		END;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_partitions() IS
+'keeper: makes partitions three months ahead and turns a default partition that holds rows into a dated one';
+
+-- Agents with a time limit end, agents that sleep when idle go to sleep.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_agents()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	v_idle	numeric;
+	v_last	timestamptz;
+	v_n		integer := 0;
+BEGIN
+	FOR a IN
+		SELECT x.* FROM theazo_data.agent x
+		 WHERE x.status IN ('ready', 'running', 'paused')
+		   AND (x.options ? 'maxDuration' OR x.status = 'ready' AND (x.options ? 'hibernateAfterIdle'
+				OR x.options #> '{lifecycle,autoPause,afterIdle}' IS NOT NULL))
+		 ORDER BY x.id LIMIT 10000
+	LOOP
+		IF a.created_at + ((a.options ->> 'maxDuration')::numeric * '1 second'::interval) < now() THEN
+			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE;
+			IF a.status <> 'completed' THEN
+				PERFORM theazo_internal.agent_terminate(a);
+				v_n := v_n + 1;
+			END IF;
+			CONTINUE;
+		END IF;
+		v_idle := coalesce(a.options ->> 'hibernateAfterIdle', a.options #>> '{lifecycle,autoPause,afterIdle}')::numeric;
+		CONTINUE WHEN v_idle IS NULL OR a.status <> 'ready';
+		SELECT max(coalesce(r.ended_at, now())) INTO v_last FROM (
+			SELECT r.ended_at FROM theazo_data.run r WHERE r.platform_id = a.platform_id AND r.agent_id = a.id
+			 ORDER BY r.id DESC LIMIT 1) r;
+		IF coalesce(v_last, a.created_at) + v_idle * '1 second'::interval < now() THEN
+			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE;
+			IF a.status = 'ready' AND a.run_id IS NULL THEN
+				PERFORM theazo_internal.agent_pause(a, 'idle');
+				v_n := v_n + 1;
+			END IF;
+		END IF;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_agents() IS 'keeper: ends agents past their maxDuration, pauses those idle for too long';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_keys()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_n integer;
+BEGIN
+	UPDATE theazo_data.api_key k SET last_used_at = t.used_at
+	  FROM (SELECT x.platform_id, x.key_id, max(x.used_at) AS used_at
+			  FROM theazo_internal.keys_touched() x GROUP BY 1, 2) t
+	 WHERE k.platform_id = t.platform_id AND k.id = t.key_id
+	   AND (k.last_used_at IS NULL OR k.last_used_at < t.used_at);
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_keys() IS 'keeper: stores when API keys were last used';
+
+-- Idempotency keys count for 24 hours. A small table; bounded batches.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_prune()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_n integer;
+BEGIN
+	DELETE FROM theazo_data.idempotency_key k
+	 USING (SELECT x.platform_id, x.scope, x.key FROM theazo_data.idempotency_key x
+			 WHERE x.created_at < now() - '24 hours'::interval ORDER BY x.created_at LIMIT 10000) o
+	 WHERE k.platform_id = o.platform_id AND k.scope = o.scope AND k.key = o.key;
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_prune() IS 'keeper: drops idempotency keys older than a day';
+
+-- Does a span still hold something unfinished? Then it stays, however old.
+CREATE OR REPLACE FUNCTION theazo_internal.partition_is_over(p_group text, p_from text, p_to text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF p_group <> 'runs' THEN
+		RETURN true;
+	END IF;
+	RETURN NOT EXISTS (SELECT FROM theazo_data.run r
+						WHERE r.id >= 'run_' || p_from AND r.id < 'run_' || p_to AND r.status IN ('queued', 'running'))
+	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.root_id >= p_from AND e.root_id < p_to
+						  AND (e.state = 'queued' OR e.state IN ('claimed', 'sent') OR e.state = 'held'));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.partition_is_over(text, text, text) IS
+'true when no run and no effect of that span is unfinished';
+
+-- Whole partitions, never rows. A span of runs goes with its payloads and effects, or not at all.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_retention()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r		record;
+	v_days	integer;
+	v_n		integer := 0;
+	v_error	text;
+BEGIN
+	FOR r IN
+		SELECT l.parent, l.partition, p.keep_setting, p.keep_group,
+			   substr(l.from_key, length(p.prefix) + 1) AS from_root, substr(l.to_key, length(p.prefix) + 1) AS to_root
+		  FROM theazo_internal.partition_list() l JOIN theazo_internal.partition_parents() p ON p.parent = l.parent
+		 WHERE NOT l.is_default AND p.keep_setting IS NOT NULL AND l.to_key IS NOT NULL
+		 ORDER BY l.from_key, l.parent
+	LOOP
+		v_days := nullif(regexp_replace(coalesce(current_setting(r.keep_setting, true), ''), '\D', '', 'g'), '')::integer;
+		-- 0 keeps for ever.
+		CONTINUE WHEN v_days IS NULL OR v_days = 0
+				   OR theazo_internal.id_time('x_' || r.to_root) > now() - v_days * '1 day'::interval;
+		CONTINUE WHEN NOT theazo_internal.partition_is_over(r.keep_group, r.from_root, r.to_root);
+		BEGIN
+			PERFORM theazo_internal.partition_drop(r.parent, r.partition);
+			v_n := v_n + 1;
+		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+			GET STACKED DIAGNOSTICS v_error = MESSAGE_TEXT;
+			RAISE LOG 'theazo keeper: partition % left for the next turn: %', r.partition, v_error;
+		END;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_retention() IS
+'keeper: drops partitions whose time is over and that hold nothing unfinished';

@@ -1,0 +1,249 @@
+-- operator.sql: what runs, what waits and why, over all platforms; the checker of integrity.
+
+-- Why an effect stands where it stands, in words.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_waiting(
+	p_state text, p_due timestamptz, p_affinity integer, p_held text, p_incarnation bigint, p_instance text)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CASE
+		WHEN p_state = 'held' THEN RETURN 'held: ' || coalesce(p_held, '');
+		WHEN p_state IN ('claimed', 'sent') THEN
+			RETURN CASE WHEN p_incarnation = ANY (theazo_internal.workers_alive()) THEN 'in flight' ELSE 'waiting: its worker is gone' END;
+		WHEN p_state <> 'queued' THEN RETURN NULL;
+		WHEN p_due = 'infinity' THEN RETURN 'waiting: sandbox';
+		WHEN p_instance <> theazo_internal.instance() THEN RETURN 'waiting: came from another instance';
+		WHEN NOT coalesce(current_setting('theazo.enabled', true), 'on')::boolean THEN RETURN 'waiting: theazo.enabled is off';
+		WHEN NOT EXISTS (SELECT FROM theazo_internal.worker_status() w
+						  WHERE w.kind = 'dispatcher' AND w.pid IS NOT NULL AND w.pid <> 0) THEN RETURN 'waiting: no dispatcher';
+		WHEN p_affinity IS NOT NULL AND NOT EXISTS (SELECT FROM theazo_internal.worker_status() w
+													 WHERE w.kind = 'dispatcher' AND w.slot = p_affinity AND w.pid <> 0)
+			THEN RETURN format('waiting: no dispatcher %s', p_affinity);
+		WHEN p_due > now() THEN RETURN 'waiting: due later';
+		ELSE RETURN 'waiting: its turn';
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_waiting(text, timestamptz, integer, text, bigint, text) IS 'why an effect stands where it stands';
+
+CREATE OR REPLACE VIEW theazo.effects WITH (security_barrier) AS
+	SELECT e.platform_id, e.id, e.root_id, e.kind, e.adapter, e.state, e.step, e.attempt, e.max_attempts, e.due_at, e.deadline,
+		   e.affinity, e.incarnation, e.claimed_at, e.lease_until, e.sent_at, e.finished_at, e.instance,
+		   e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.provider_name, e.cancel_requested, e.error_code, e.error_message,
+		   e.held_reason,
+		   theazo_internal.effect_waiting(e.state, e.due_at, e.affinity, e.held_reason, e.incarnation, e.instance) AS waiting
+	  FROM theazo_data.effect e;
+COMMENT ON VIEW theazo.effects IS 'operator: effects of all platforms and what they wait for';
+
+CREATE OR REPLACE VIEW theazo.held_effects WITH (security_barrier) AS
+	SELECT e.platform_id, e.id, e.root_id, e.kind, e.adapter, e.attempt, e.instance, e.held_reason,
+		   CASE WHEN e.incarnation IS NULL THEN 'is sent'
+				WHEN e.held_reason LIKE 'unknown kind%' THEN 'is sent once its kind is known'
+				WHEN theazo_internal.effect_recovery(e.adapter, e.kind) = 'neither' THEN 'ends with outcome unknown'
+				ELSE 'is sent again' END AS on_release,
+		   e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.provider_name, e.due_at
+	  FROM theazo_data.effect e
+	 WHERE e.state = 'held';
+COMMENT ON VIEW theazo.held_effects IS 'operator: what a restored or cloned database would send, and what release would do with each';
+
+-- Lets held effects go: what had not been sent is queued here; what may have been sent goes by the table of recovery.
+CREATE OR REPLACE FUNCTION theazo.effects_release(effect text DEFAULT NULL)
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r	record;
+	v_n	integer := 0;
+BEGIN
+	FOR r IN
+		SELECT e.platform_id, e.root_id, e.id, e.agent_id, e.attempt, e.incarnation, e.held_reason FROM theazo_data.effect e
+		 WHERE e.state = 'held' AND (effects_release.effect IS NULL OR e.id = effects_release.effect)
+		 ORDER BY e.agent_id NULLS FIRST, e.id
+	LOOP
+		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id FOR UPDATE;
+		UPDATE theazo_data.effect e
+		   SET state = CASE WHEN r.incarnation IS NULL OR r.held_reason LIKE 'unknown kind%' THEN 'queued' ELSE 'claimed' END,
+			   instance = theazo_internal.instance(), held_reason = NULL,
+			   incarnation = CASE WHEN r.held_reason LIKE 'unknown kind%' THEN NULL ELSE e.incarnation END
+		 WHERE e.platform_id = r.platform_id AND e.root_id = r.root_id AND e.id = r.id AND e.state = 'held';
+		CONTINUE WHEN NOT FOUND;
+		v_n := v_n + 1;
+		IF r.incarnation IS NOT NULL AND r.held_reason NOT LIKE 'unknown kind%' THEN
+			PERFORM theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, 'unknown',
+				'{"code": "provider_error", "message": "It was under way when this copy of the database was made.", "maybe_sent": true}',
+				NULL, NULL, NULL);
+		END IF;
+	END LOOP;
+	IF effects_release.effect IS NOT NULL AND v_n = 0 THEN
+		RAISE EXCEPTION USING ERRCODE = '42704',
+			MESSAGE = format('held effect %s does not exist', theazo_internal.quoted(effects_release.effect)),
+			HINT = 'theazo.held_effects lists what is held.';
+	END IF;
+	IF v_n > 0 THEN
+		PERFORM theazo_internal.event_write(theazo_internal.operator_platform(), 'control', 'effects_released',
+			jsonb_build_object('count', v_n), NULL, NULL, NULL, 'live');
+		PERFORM theazo_internal.wake();
+	END IF;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo.effects_release(text) IS 'operator: lets held effects go, all or one; returns how many';
+
+-- What runs, and what waits and why. Places without a worker say which setting to raise (in note).
+CREATE OR REPLACE VIEW theazo.workers WITH (security_barrier) AS
+	SELECT w.kind, w.slot, nullif(w.pid, 0) AS pid, w.incarnation, w.started_at, w.state, w.inflight,
+		   nullif(w.note, '') AS note
+	  FROM theazo_internal.worker_status() w
+	UNION ALL
+	SELECT 'queue', NULL, NULL, NULL, q.oldest, 'waiting', q.n::integer,
+		   CASE WHEN NOT coalesce(current_setting('theazo.enabled', true), 'on')::boolean THEN 'waiting: theazo.enabled is off'
+				ELSE 'waiting: no dispatcher' END
+	  FROM (SELECT count(*) AS n, min(e.due_at) AS oldest FROM theazo_data.effect e
+			 WHERE e.state = 'queued' AND e.due_at <= now()) q
+	 WHERE q.n > 0
+	   AND NOT EXISTS (SELECT FROM theazo_internal.worker_status() w WHERE w.kind = 'dispatcher' AND w.pid IS NOT NULL AND w.pid <> 0);
+COMMENT ON VIEW theazo.workers IS 'operator: workers of this database, what they do, and what waits for a worker that is not there';
+
+CREATE OR REPLACE VIEW theazo.sandbox_preflight WITH (security_barrier) AS
+	SELECT p.mode, c.check_name AS name, c.ok, c.found, nullif(c.hint, '') AS hint, p.checked_at,
+		   p.instance = theazo_internal.instance() AS is_current
+	  FROM theazo_data.preflight p
+	 CROSS JOIN LATERAL jsonb_to_recordset(p.checks) AS x (name text, ok boolean, found text, hint text)
+	 CROSS JOIN LATERAL (SELECT x.name, x.ok, x.found, x.hint) AS c (check_name, ok, found, hint);
+COMMENT ON VIEW theazo.sandbox_preflight IS 'operator: what this machine offers for local sandboxes and what to change';
+
+CREATE OR REPLACE VIEW theazo.operator_partitions WITH (security_barrier) AS
+	SELECT l.parent, l.partition, l.is_default,
+		   CASE WHEN l.from_key IS NOT NULL THEN theazo_internal.id_time('x_' || right(l.from_key, 26)) END AS from_time,
+		   CASE WHEN l.to_key IS NOT NULL THEN theazo_internal.id_time('x_' || right(l.to_key, 26)) END AS to_time,
+		   pg_table_size(l.part_oid) AS bytes
+	  FROM theazo_internal.partition_list() l;
+COMMENT ON VIEW theazo.operator_partitions IS 'operator: partitions with their spans and sizes';
+
+-- ----------------------------------------------------------------------------
+-- Integrity across partitions: what no constraint can hold. Nothing means all is well.
+-- ----------------------------------------------------------------------------
+CREATE OR REPLACE VIEW theazo.operator_integrity WITH (security_barrier) AS
+	SELECT NULL::text AS rule, NULL::text AS platform_id, NULL::text AS object, NULL::text AS detail WHERE false;
+COMMENT ON VIEW theazo.operator_integrity IS 'row type of theazo.integrity_check()';
+
+CREATE OR REPLACE FUNCTION theazo.integrity_check()
+RETURNS SETOF theazo.operator_integrity
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY
+	-- Keys are unique within a partition only.
+	SELECT 'duplicate run', x.platform_id::text, x.id::text, format('%s rows', count(*)) FROM theazo_data.run x
+	 GROUP BY 1, 2, 3 HAVING count(*) > 1
+	UNION ALL
+	SELECT 'duplicate effect', x.platform_id::text, x.id::text, format('%s rows', count(*)) FROM theazo_data.effect x
+	 GROUP BY 1, 2, 3 HAVING count(*) > 1
+	UNION ALL
+	SELECT 'duplicate charge', x.platform_id::text, x.id::text, format('%s rows', count(*)) FROM theazo_data.charge x
+	 GROUP BY 1, 2, 3 HAVING count(*) > 1
+	UNION ALL
+	SELECT 'duplicate event', x.platform_id::text, x.id::text, format('%s rows', count(*)) FROM theazo_data.event x
+	 GROUP BY 1, 2, 3 HAVING count(*) > 1
+	UNION ALL
+	-- What belongs together.
+	SELECT 'run without agent', r.platform_id::text, r.id::text, r.agent_id::text FROM theazo_data.run r
+	 WHERE NOT EXISTS (SELECT FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id)
+	UNION ALL
+	SELECT 'run without payload', r.platform_id::text, r.id::text, NULL FROM theazo_data.run r
+	 WHERE NOT EXISTS (SELECT FROM theazo_data.run_payload p WHERE p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5))
+	UNION ALL
+	SELECT 'run without trace', r.platform_id::text, r.id::text, r.trace_id::text FROM theazo_data.run r
+	 WHERE r.ended_at > now() - '7 days'::interval
+	   AND NOT EXISTS (SELECT FROM theazo_data.span s
+						WHERE s.platform_id = r.platform_id AND s.root_id = substr(r.id, 5) AND s.id = r.trace_id)
+	UNION ALL
+	SELECT 'open run without open effect', r.platform_id::text, r.id::text, r.status FROM theazo_data.run r
+	 WHERE r.status IN ('queued', 'running')
+	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.platform_id = r.platform_id AND e.root_id = substr(r.id, 5) AND e.run_id = r.id
+						  AND e.state IN ('queued', 'claimed', 'sent', 'held'))
+	UNION ALL
+	SELECT 'open effect of an ended run', e.platform_id::text, e.id::text, format('%s of %s', e.state, r.id) FROM theazo_data.effect e
+	  JOIN theazo_data.run r ON r.platform_id = e.platform_id AND r.id = e.run_id
+	 WHERE e.state IN ('queued', 'claimed', 'sent', 'held') AND r.status NOT IN ('queued', 'running')
+	UNION ALL
+	SELECT 'effect of a missing run', e.platform_id::text, e.id::text, e.run_id::text FROM theazo_data.effect e
+	 WHERE e.run_id IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM theazo_data.run r WHERE r.platform_id = e.platform_id AND r.id = e.run_id)
+	UNION ALL
+	SELECT 'payload without effect', p.platform_id::text, p.id::text, NULL FROM theazo_data.effect_payload p
+	 WHERE NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id)
+	UNION ALL
+	SELECT 'agent at work on a run that has ended', a.platform_id::text, a.id::text, a.run_id::text FROM theazo_data.agent a
+	 WHERE a.run_id IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM theazo_data.run r
+						WHERE r.platform_id = a.platform_id AND r.id = a.run_id AND r.status IN ('queued', 'running'))
+	UNION ALL
+	SELECT 'agent at work without a run', a.platform_id::text, a.id::text, NULL FROM theazo_data.agent a
+	 WHERE a.status = 'running' AND a.run_id IS NULL
+	UNION ALL
+	SELECT 'two live sandboxes of an agent', s.platform_id::text, s.agent_id::text, string_agg(s.id, ' ' ORDER BY s.id) FROM theazo_data.sandbox s
+	 WHERE s.status IN ('creating', 'ready', 'paused') GROUP BY 2, 3 HAVING count(*) > 1
+	UNION ALL
+	SELECT 'sandbox outlives its agent', s.platform_id::text, s.id::text, s.status FROM theazo_data.sandbox s
+	  JOIN theazo_data.agent a ON a.platform_id = s.platform_id AND a.id = s.agent_id
+	 WHERE a.status = 'completed' AND s.status IN ('creating', 'ready', 'paused')
+	UNION ALL
+	-- Money.
+	SELECT 'uptime and charges differ', s.platform_id::text, s.id::text,
+		   format('%s s of uptime, %s s charged', s.billed_seconds, coalesce(sum(c.quantity), 0))
+	  FROM theazo_data.sandbox s
+	  LEFT JOIN theazo_data.charge c ON c.platform_id = s.platform_id AND c.sandbox_id = s.id AND c.item = 'compute.second'
+	 GROUP BY s.platform_id, s.id, s.billed_seconds
+	HAVING s.billed_seconds <> coalesce(sum(c.quantity), 0)
+	UNION ALL
+	SELECT 'cost of a run and its charges differ', r.platform_id::text, r.id::text,
+		   format('%s, charges %s', r.cost, coalesce((SELECT sum(c.amount) FROM theazo_data.charge c
+			  WHERE c.platform_id = r.platform_id AND c.root_id = substr(r.id, 5) AND c.run_id = r.id), 0))
+	  FROM theazo_data.run r
+	 WHERE r.status NOT IN ('queued', 'running')
+	   AND r.cost <> coalesce((SELECT sum(c.amount) FROM theazo_data.charge c
+								WHERE c.platform_id = r.platform_id AND c.root_id = substr(r.id, 5) AND c.run_id = r.id), 0)
+	UNION ALL
+	SELECT 'exec without its one charge', r.platform_id::text, r.id::text, r.status FROM theazo_data.run r
+	 WHERE r.kind = 'exec' AND r.status = 'completed'
+	   AND 1 <> (SELECT count(*) FROM theazo_data.charge c
+				  WHERE c.platform_id = r.platform_id AND c.root_id = substr(r.id, 5) AND c.run_id = r.id AND c.item = 'compute.second')
+	UNION ALL
+	SELECT 'run without event', r.platform_id::text, r.id::text, r.status FROM theazo_data.run r
+	 WHERE NOT EXISTS (SELECT FROM theazo_data.event e
+						WHERE e.platform_id = r.platform_id AND e.run_id = r.id AND e.id >= 'evt_' || theazo_internal.id_floor(r.created_at - '1 hour'::interval))
+	UNION ALL
+	-- Partitions.
+	SELECT 'partition lacks an index', NULL, l.partition, i.suffix
+	  FROM theazo_internal.partition_list() l JOIN theazo_internal.partition_indexes() i ON i.parent = l.parent
+	 WHERE NOT EXISTS (SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+						WHERE x.indrelid = l.part_oid AND x.indisvalid AND c.relname = l.partition || '_' || i.suffix)
+	UNION ALL
+	SELECT 'partition lacks row-level security', NULL, l.partition, NULL
+	  FROM theazo_internal.partition_list() l JOIN pg_class c ON c.oid = l.part_oid
+	 WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)
+	UNION ALL
+	SELECT 'partition lacks a guard', NULL, l.partition, t.name
+	  FROM theazo_internal.partition_list('event') l CROSS JOIN (VALUES ('event_guard_row'), ('event_guard_truncate')) AS t (name)
+	 WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = l.part_oid AND g.tgname = t.name::name AND g.tgenabled = 'A')
+	UNION ALL
+	SELECT 'dated partition is a member of the extension', NULL, l.partition, NULL
+	  FROM theazo_internal.partition_list() l
+	 WHERE NOT l.is_default
+	   AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = l.part_oid
+					AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e')
+	UNION ALL
+	SELECT 'default partition is not registered for dumps', NULL, l.partition, NULL
+	  FROM theazo_internal.partition_list() l
+	 WHERE l.is_default AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'theazo')
+	   AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'theazo' AND l.part_oid = ANY (e.extconfig));
+END
+$$;
+COMMENT ON FUNCTION theazo.integrity_check() IS 'operator: what no constraint can hold across partitions; no row means all is well';
