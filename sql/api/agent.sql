@@ -114,59 +114,34 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.agent_options(jsonb) IS
 'the options of a new agent: definition, then overrides, then what stands beside them';
 
--- Every provider named must exist, whether or not it can be used right now.
-CREATE OR REPLACE FUNCTION theazo_internal.agent_provider(p_session theazo_data.session, p_options jsonb, OUT managed boolean, OUT shown text)
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-	n text;
-BEGIN
-	FOREACH n IN ARRAY pg_catalog.array_remove(ARRAY[p_options ->> 'provider', p_options ->> 'providerFallback'], NULL) LOOP
-		IF n <> 'theazo' THEN
-			PERFORM theazo_internal.provider_shown('compute', n);
-		END IF;
-	END LOOP;
-	SELECT c.managed, c.shown INTO managed, shown FROM theazo_internal.provider_candidates(p_session.platform_id, p_session.id,
-		p_options ->> 'provider', p_options ->> 'providerFallback') c ORDER BY c.ord LIMIT 1;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'TZ407',
-			MESSAGE = 'no compute provider is available',
-			DETAIL = pg_catalog.format('Compute mode of the platform is "%s".',
-				(SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_session.platform_id)),
-			HINT = 'Configure one with theazo.provider_set(); with compute mode byoi the operator''s compute is never used.';
-	END IF;
-END $$;
-COMMENT ON FUNCTION theazo_internal.agent_provider(theazo_data.session, jsonb) IS
-'the compute provider to begin with, or TZ407';
-
 CREATE OR REPLACE FUNCTION theazo.agent_create(session text, options jsonb DEFAULT '{}', api_key text DEFAULT NULL)
 RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	s theazo_data.session;
 	a theazo_data.agent;
 	o record;
-	best record;
+	n text;
 	primitives boolean;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'agent:write');
 	s := theazo_internal.session_open(session);
 	o := theazo_internal.agent_options(options);
 	SELECT p.primitives_enabled INTO STRICT primitives FROM theazo_data.platform p WHERE p.platform_id = s.platform_id;
-	best := theazo_internal.agent_provider(s, o.options);
+	FOREACH n IN ARRAY pg_catalog.array_remove(ARRAY[o.options ->> 'provider', o.options ->> 'providerFallback'], NULL) LOOP
+		PERFORM theazo_internal.compute_named(n);
+	END LOOP;
+	-- the provider is chosen by sandbox_start
 	INSERT INTO theazo_data.agent AS t (platform_id, id, session_id, user_id, key_environment, definition_id, definition_version,
 		compute, provider, model, managed_loop, options)
 	VALUES (s.platform_id, theazo_internal.id_new('agt'), s.id, s.user_id, s.key_environment, o.definition_id, o.definition_version,
-		coalesce(o.options ->> 'compute', 'python'), best.shown, theazo_internal.model_choose(o.options, s.models, NULL),
+		coalesce(o.options ->> 'compute', 'python'), 'theazo', theazo_internal.model_choose(o.options, s.models, NULL),
 		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), o.options - 'compute' - 'managedLoop')
 	RETURNING t.* INTO a;
+	PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
+	SELECT t.* INTO STRICT a FROM theazo_data.agent t WHERE t.platform_id = a.platform_id AND t.id = a.id;
 	PERFORM theazo_internal.agent_event(a, 'agent.created', pg_catalog.jsonb_build_object(
 		'provider', a.provider, 'compute', a.compute, 'model', a.model, 'managedLoop', a.managed_loop,
 		'definition', a.definition_id, 'definitionVersion', a.definition_version));
-	IF NOT best.managed THEN
-		PERFORM theazo_internal.fee_write(a.platform_id, 'agent.fee', a.id, a.key_environment, a.session_id, a.id, NULL,
-			a.user_id, a.provider);
-	END IF;
-	PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
 	RETURN theazo_internal.agent_shown(a.id);
 END $$;
 COMMENT ON FUNCTION theazo.agent_create(text, jsonb, text) IS

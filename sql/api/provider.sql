@@ -1,5 +1,5 @@
--- provider.sql: the compute and model providers a platform configured, and the choice
--- among them.
+-- provider.sql: the compute and model providers a platform configured. The choice among
+-- them for an agent is in compute.sql.
 --
 -- Compute that runs on the operator's own machine or account is managed; whoever pays
 -- follows from that, so a platform cannot declare the local sandbox its own.
@@ -8,7 +8,7 @@ CREATE OR REPLACE VIEW theazo.providers WITH (security_barrier) AS
 SELECT p.platform_id, p.kind, p.name, p.type, p.mode, p.endpoint, p.credential_ref, p.signing_ref, p.config,
 	   p.priority, p.limits, p.capabilities, p.created_at, p.updated_at
   FROM theazo_data.provider p
- WHERE theazo_internal.current_session() IS NULL AND p.name NOT LIKE 'ses\_%';
+ WHERE theazo_internal.current_session() IS NULL;
 COMMENT ON VIEW theazo.providers IS 'the platform''s compute and model providers';
 
 CREATE OR REPLACE FUNCTION theazo_internal.provider_shown(p_kind text, p_name text)
@@ -17,14 +17,23 @@ DECLARE
 	result theazo_data.provider;
 BEGIN
 	SELECT * INTO result FROM theazo_data.provider p
-	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = p_kind AND p.name = p_name
-	   AND p.name NOT LIKE 'ses\_%';
+	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = p_kind AND p.name = p_name;
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found(p_kind || ' provider', p_name);
 	END IF;
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION theazo_internal.provider_shown(text, text) IS 'a provider of the caller, or 42704';
+
+-- What an agent or a session may name: an entry of the platform's, or the operator's compute.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_named(p_name text)
+RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF p_name NOT IN ('theazo', 'local') THEN
+		PERFORM theazo_internal.provider_shown('compute', p_name);
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.compute_named(text) IS '42704 unless compute of that name exists for the caller';
 
 CREATE OR REPLACE FUNCTION theazo_internal.provider_type(p_kind text, p_name text, p_type text, p_endpoint text)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -62,7 +71,7 @@ BEGIN
 	PERFORM theazo_internal.refuse_narrowed('a provider');
 	here := theazo_internal.current_platform();
 	PERFORM theazo_internal.name_check('name', name, 128);
-	IF name = 'theazo' OR name LIKE 'ses\_%' THEN
+	IF name = 'theazo' OR name LIKE '@%' THEN
 		PERFORM theazo_internal.raise_value('name', pg_catalog.format('%s is reserved', theazo_internal.quoted(name)), 'Choose another name.');
 	END IF;
 	PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
@@ -99,7 +108,7 @@ BEGIN
 				'Store it first with theazo.secret_set().');
 		END IF;
 	END LOOP;
-	IF (SELECT pg_catalog.count(*) FROM theazo_data.provider p WHERE p.platform_id = here AND p.name NOT LIKE 'ses\_%') >= 200 THEN
+	IF (SELECT pg_catalog.count(*) FROM theazo_data.provider p WHERE p.platform_id = here) >= 200 THEN
 		PERFORM 1 FROM theazo_data.provider p WHERE p.platform_id = here AND p.kind = provider_set.kind AND p.name = provider_set.name;
 		IF NOT FOUND THEN
 			PERFORM theazo_internal.raise_ceiling('providers', 200, 'Delete those that are not used.');
@@ -166,51 +175,3 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo.provider_delete(text, text, boolean, text) IS
 'deletes a provider; refused while it holds sandboxes, unless forced';
-
--- ---------------------------------------------------------------------------------------
--- the choice
-
--- Which compute to try, best first. Named by the agent, else by the session, else the
--- platform's entries by priority, else the operator's. Left out: what has no adapter, what
--- is at its ceiling, and with compute mode byoi everything managed. provider_name is null
--- for the operator's own; shown is what the agent says.
-CREATE OR REPLACE FUNCTION theazo_internal.provider_candidates(p_platform text, p_session text, p_provider text, p_fallback text)
-RETURNS TABLE (ord integer, provider_name text, type text, managed boolean, shown text)
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-	compute jsonb;
-	names text[];
-	byoi boolean;
-BEGIN
-	SELECT s.compute INTO compute FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = p_session;
-	SELECT p.compute_mode = 'byoi' INTO byoi FROM theazo_data.platform p WHERE p.platform_id = p_platform;
-	IF p_provider IS NOT NULL THEN
-		names := ARRAY[p_provider];
-	ELSIF compute ? 'endpoint' THEN
-		names := ARRAY[p_session];
-	ELSIF compute ? 'provider' THEN
-		names := ARRAY[compute ->> 'provider'];
-	ELSE
-		SELECT pg_catalog.array_agg(p.name ORDER BY p.priority, p.name COLLATE "C") INTO names
-		  FROM theazo_data.provider p
-		 WHERE p.platform_id = p_platform AND p.kind = 'compute' AND p.name NOT LIKE 'ses\_%';
-		names := coalesce(names, '{}') || 'theazo'::text;
-	END IF;
-	IF p_fallback IS NOT NULL THEN
-		names := names[1:1] || p_fallback;
-	END IF;
-	RETURN QUERY
-	SELECT n.ord::integer, p.name, coalesce(p.type, 'local'), coalesce(p.mode = 'managed', true),
-		   CASE WHEN p.name IS NULL THEN 'theazo' WHEN p.name = p_session THEN coalesce(compute ->> 'provider', 'custom') ELSE p.name END
-	  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
-	  LEFT JOIN theazo_data.provider p ON p.platform_id = p_platform AND p.kind = 'compute' AND p.name = n.name
-	 WHERE (p.name IS NOT NULL OR n.name = 'theazo')
-	   AND coalesce(p.type, 'local') IN ('local', 'webhook')
-	   AND NOT (byoi AND coalesce(p.mode = 'managed', true))
-	   AND (NOT coalesce(p.limits, '{}') ? 'maxConcurrent' OR (p.limits ->> 'maxConcurrent')::bigint > (
-			SELECT pg_catalog.count(*) FROM theazo_data.sandbox b
-			 WHERE b.platform_id = p_platform AND b.provider_name = p.name AND b.status IN ('creating', 'ready', 'paused')))
-	 ORDER BY n.ord;
-END $$;
-COMMENT ON FUNCTION theazo_internal.provider_candidates(text, text, text, text) IS
-'compute providers to try for an agent, best first';
