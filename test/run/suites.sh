@@ -124,8 +124,8 @@ tap_suite() {
 		f=1
 	fi
 	if [ "$f" != 0 ]; then
-		grep -E -A 12 '^(not ok|#   Failed|# Looks like|Bailout|.*Dubious|.*died)' "$log" | head -n 120
-		tail -n 25 "$log"
+		grep -E -A 12 '^(#   Failed|# Looks like|Bailout|.*Dubious|.*died)' "$log" | head -n 150 ||
+			tail -n 25 "$log"
 		mkdir -p "$out/$suite-log"
 		cp "$top/.build/$suite"/log/* "$out/$suite-log/" 2> /dev/null
 		cp "$top/.build/$suite"/tmp_check/log/* "$out/$suite-log/" 2> /dev/null
