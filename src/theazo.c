@@ -17,6 +17,7 @@
 #include "pg/shmem.h"
 #include "pg/wake.h"
 #include "vault/keyring.h"
+#include "vault/redact.h"
 #include "worker/launcher.h"
 
 TZ_MODULE_MAGIC;
@@ -39,5 +40,6 @@ _PG_init(void)
 	tz_quiesce_init();
 	tz_identity_init();
 	tz_keyring_load();
+	tz_redact_init();
 	tz_launcher_register();
 }

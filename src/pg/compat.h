@@ -77,4 +77,13 @@
 #define TZ_NORETURN __attribute__((noreturn))
 #endif
 
-#endif							/* TZ_COMPAT_H */
+/* 18: ExecutorRun lost execute_once. */
+#if PG_VERSION_NUM >= 180000
+#define TZ_EXECUTOR_RUN_PARAMS QueryDesc *query, ScanDirection direction, uint64 count
+#define TZ_EXECUTOR_RUN_ARGS query, direction, count
+#else
+#define TZ_EXECUTOR_RUN_PARAMS QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define TZ_EXECUTOR_RUN_ARGS query, direction, count, execute_once
+#endif
+
+#endif /* TZ_COMPAT_H */

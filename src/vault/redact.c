@@ -1,0 +1,413 @@
+/*-------------------------------------------------------------------------
+ *
+ * redact.c
+ *	  Keeps secrets out of the server log, activity and statement statistics.
+ *
+ * A statement that names a function which takes a secret is hidden as a whole
+ * wherever the server would show its text; API keys are overwritten wherever
+ * they stand. Errors of such statements keep what our own functions say (they
+ * never repeat a value); of other messages only the part before the first
+ * quoted value is kept. The hook changes what the client sees as well: the
+ * server has one copy of a message for both.
+ *
+ * Limit: between the arrival of a statement and its parse analysis its text
+ * stands in pg_stat_activity. Only parameters close that.
+ *
+ * The log hook must not throw, must not look into catalogs and may be entered
+ * at any point of an error, so it works on the strings alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/prepare.h"
+#include "executor/executor.h"
+#include "lib/stringinfo.h"
+#include "parser/analyze.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "lib/sensitive.h"
+#include "pg/compat.h"
+#include "vault/redact.h"
+
+#define HIDDEN "<hidden>"
+#define HIDDEN_STATEMENT "<statement hidden: it takes a secret>"
+
+/* Either makes the text of a statement unfit to be shown. */
+#define HIDE_TEXT (TZ_SENSITIVE_NAME | TZ_SENSITIVE_KEY)
+
+static emit_log_hook_type previous_log = NULL;
+static post_parse_analyze_hook_type previous_analyze = NULL;
+static ExecutorStart_hook_type previous_start = NULL;
+static ExecutorRun_hook_type previous_run = NULL;
+static ProcessUtility_hook_type previous_utility = NULL;
+
+static void redact_log(ErrorData *edata);
+static void redact_analyze(ParseState *pstate, Query *query, JumbleState *jstate);
+static void redact_start(QueryDesc *query, int eflags);
+static void redact_run(TZ_EXECUTOR_RUN_PARAMS);
+static void redact_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree,
+                           ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *env,
+                           DestReceiver *dest, QueryCompletion *qc);
+
+static unsigned int redact_class(const char *text);
+static unsigned int redact_class_current(void);
+static bool redact_activity(const char *text);
+static void redact_report(ErrorData *edata, unsigned int statement);
+static void redact_lower(ErrorData *edata, unsigned int statement);
+static bool redact_is_ours(const ErrorData *edata);
+static void redact_message(ErrorData *edata);
+static void redact_statement_in_message(ErrorData *edata);
+static void redact_context(ErrorData *edata);
+static void redact_replace(char **field, const char *head, size_t head_len, const char *tail);
+static void redact_keys(char *field);
+
+void
+tz_redact_init(void)
+{
+	previous_log = emit_log_hook;
+	emit_log_hook = redact_log;
+	previous_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = redact_analyze;
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = redact_start;
+	previous_run = ExecutorRun_hook;
+	ExecutorRun_hook = redact_run;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = redact_utility;
+}
+
+static void
+redact_log(ErrorData *edata)
+{
+	static bool busy = false;
+
+	if (!busy)
+	{
+		unsigned int statement;
+
+		busy = true;
+		statement = redact_class_current();
+		if (statement & HIDE_TEXT)
+			edata->hide_stmt = true;
+		if (edata->elevel >= ERROR)
+			redact_report(edata, statement);
+		else
+			redact_lower(edata, statement);
+		redact_keys(edata->message);
+		redact_keys(edata->detail);
+		redact_keys(edata->detail_log);
+		redact_keys(edata->hint);
+		redact_keys(edata->context);
+		redact_keys(edata->internalquery);
+		busy = false;
+	}
+	if (previous_log)
+		previous_log(edata);
+}
+
+/* pg_stat_statements runs after us: without a query id it keeps nothing. */
+static void
+redact_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
+{
+	if (redact_activity(pstate->p_sourcetext))
+		query->queryId = 0;
+	if (previous_analyze)
+		previous_analyze(pstate, query, jstate);
+}
+
+static void
+redact_start(QueryDesc *query, int eflags)
+{
+	if (redact_activity(query->sourceText))
+		query->plannedstmt->queryId = 0;
+	if (previous_start)
+		previous_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
+/* The extended protocol reports the text once more before each execution. */
+static void
+redact_run(TZ_EXECUTOR_RUN_PARAMS)
+{
+	(void) redact_activity(NULL);
+	if (previous_run)
+		previous_run(TZ_EXECUTOR_RUN_ARGS);
+	else
+		standard_ExecutorRun(TZ_EXECUTOR_RUN_ARGS);
+}
+
+static void
+redact_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree, ProcessUtilityContext context,
+               ParamListInfo params, QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (redact_activity(text))
+		pstmt->queryId = 0;
+	if (previous_utility)
+		previous_utility(pstmt, text, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, text, read_only_tree, context, params, env, dest, qc);
+}
+
+/* Bits of TZ_SENSITIVE_NAME and _KEY, prepared statements that the text executes included. */
+static unsigned int
+redact_class(const char *text)
+{
+	TzSlice slice = tz_slice_cstr(text);
+	unsigned int found = tz_sensitive_scan(slice);
+	char name[NAMEDATALEN];
+	size_t pos = 0;
+
+	if (!(found & TZ_SENSITIVE_EXECUTE) || (found & TZ_SENSITIVE_NAME))
+		return found;
+	while (tz_sensitive_next_execute(slice, &pos, name, sizeof(name)))
+	{
+		/* a look into a hash table of this session, no catalog */
+		PreparedStatement *prepared = FetchPreparedStatement(name, false);
+
+		if (prepared != NULL && prepared->plansource->query_string != NULL)
+			found |= tz_sensitive_scan(tz_slice_cstr(prepared->plansource->query_string));
+	}
+	return found;
+}
+
+/*
+ * Of the client's statement. Asked many times for one statement, whose text may
+ * be long, so the answer is kept; a new message of the client has a new time.
+ */
+static unsigned int
+redact_class_current(void)
+{
+	static const char *text = NULL;
+	static TimestampTz at = 0;
+	static unsigned int found = 0;
+
+	if (debug_query_string == NULL)
+		return 0;
+	if (debug_query_string != text || GetCurrentStatementStartTimestamp() != at)
+	{
+		found = redact_class(debug_query_string);
+		text = debug_query_string;
+		at = GetCurrentStatementStartTimestamp();
+	}
+	return found;
+}
+
+/* Hides the client's statement in pg_stat_activity if need be; true if text (may be NULL) or that is sensitive. */
+static bool
+redact_activity(const char *text)
+{
+	bool hide = (redact_class_current() & HIDE_TEXT) != 0;
+
+	if (hide)
+		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+	if (hide || text == NULL || text == debug_query_string)
+		return hide;
+	return (redact_class(text) & HIDE_TEXT) != 0;
+}
+
+/* ERROR and above. */
+static void
+redact_report(ErrorData *edata, unsigned int statement)
+{
+	unsigned int found = statement;
+
+	/* inside functions the client's statement may be harmless */
+	found |= tz_sensitive_scan(tz_slice_cstr(edata->message));
+	found |= tz_sensitive_scan(tz_slice_cstr(edata->context));
+	found |= tz_sensitive_scan(tz_slice_cstr(edata->internalquery));
+	if (!(found & TZ_SENSITIVE_NAME))
+		return;
+
+	edata->hide_stmt = true;
+	if (!redact_is_ours(edata))
+	{
+		redact_message(edata);
+		if (edata->detail)
+			redact_replace(&edata->detail, "", 0, HIDDEN);
+		if (edata->detail_log)
+			redact_replace(&edata->detail_log, "", 0, HIDDEN);
+		if (edata->hint)
+			redact_replace(&edata->hint, "", 0, HIDDEN);
+	}
+	if (edata->internalquery)
+		redact_replace(&edata->internalquery, "", 0, HIDDEN);
+	redact_context(edata);
+}
+
+/* LOG, NOTICE, WARNING and the like: the statement itself, its parameters, its plan. */
+static void
+redact_lower(ErrorData *edata, unsigned int statement)
+{
+	bool in_message = (tz_sensitive_scan(tz_slice_cstr(edata->message)) & TZ_SENSITIVE_NAME) != 0;
+	bool in_detail = (tz_sensitive_scan(tz_slice_cstr(edata->detail)) & TZ_SENSITIVE_NAME) != 0 ||
+	                 (tz_sensitive_scan(tz_slice_cstr(edata->detail_log)) & TZ_SENSITIVE_NAME) != 0;
+	bool named = in_message || in_detail || (statement & TZ_SENSITIVE_NAME);
+
+	if (!named || redact_is_ours(edata))
+		return;
+	edata->hide_stmt = true;
+
+	/* a plan may be of another statement within this one, and shows its parameters */
+	if (in_message || (edata->message != NULL && strncmp(edata->message, "duration: ", 10) == 0) ||
+	    (debug_query_string != NULL && edata->message != NULL &&
+	     strstr(edata->message, debug_query_string) != NULL))
+		redact_statement_in_message(edata);
+	else if (edata->elevel != LOG)
+		redact_message(edata); /* a notice may say anything */
+	if (edata->detail)
+		redact_replace(&edata->detail, "", 0, HIDDEN);
+	if (edata->detail_log)
+		redact_replace(&edata->detail_log, "", 0, HIDDEN);
+	if (edata->internalquery)
+		redact_replace(&edata->internalquery, "", 0, HIDDEN);
+	redact_context(edata);
+}
+
+/*
+ * Raised by our own code: C functions by name, SQLSTATEs of class TZ, RAISE in
+ * a function of our schemas (their search_path is pinned, so that the context
+ * shows the schema).
+ */
+static bool
+redact_is_ours(const ErrorData *edata)
+{
+	const char *end;
+	const char *schema;
+
+	if (edata->funcname != NULL &&
+	    (strncmp(edata->funcname, "theazo_", 7) == 0 || strncmp(edata->funcname, "tz_", 3) == 0))
+		return true;
+	if (edata->funcname == NULL || strcmp(edata->funcname, "exec_stmt_raise") != 0 || edata->context == NULL)
+		return false;
+	end = strchr(edata->context, '\n');
+	schema = strstr(edata->context, " theazo");
+	return schema != NULL && (end == NULL || schema < end) &&
+	       (strncmp(schema, " theazo.", 8) == 0 || strncmp(schema, " theazo_internal.", 17) == 0 ||
+	        strncmp(schema, " theazo_api.", 12) == 0);
+}
+
+/* Keeps what stands before the first quoted part, if nothing before it can be a value. */
+static void
+redact_message(ErrorData *edata)
+{
+	const char *m = edata->message;
+	const char *p;
+
+	if (m == NULL)
+		return;
+	/* the untranslated format tells whether all of it came from elsewhere */
+	if (edata->message_id == NULL || strncmp(edata->message_id, "%s", 2) == 0)
+	{
+		/* "%s at or near \"%s\"" is the one format of the server that begins so and is wanted */
+		if (edata->message_id == NULL || strncmp(edata->message_id, "%s at ", 6) != 0)
+		{
+			redact_replace(&edata->message, "", 0, HIDDEN);
+			return;
+		}
+	}
+	for (p = m; *p != '\0'; p++)
+	{
+		/* translations have quotation marks of their own */
+		if (*p == '"' || *p == '\'' || IS_HIGHBIT_SET(*p))
+		{
+			redact_replace(&edata->message, m, (size_t) (p - m), HIDDEN);
+			return;
+		}
+	}
+	if (strcmp(m, edata->message_id) != 0 && strstr(edata->message_id, "%s") != NULL)
+		redact_replace(&edata->message, "", 0, HIDDEN);
+}
+
+/* Keeps what the server wrote in front of the statement: "statement: ", "duration: ... ms". */
+static void
+redact_statement_in_message(ErrorData *edata)
+{
+	const char *m = edata->message;
+	const char *found =
+		debug_query_string == NULL || debug_query_string[0] == '\0' ? NULL : strstr(m, debug_query_string);
+	size_t head = 0;
+
+	if (found != NULL && tz_sensitive_scan(tz_slice(m, (size_t) (found - m))) == 0)
+		head = (size_t) (found - m);
+	else if (strncmp(m, "duration: ", 10) == 0)
+	{
+		while (m[head] != '\0' && strncmp(m + head, " ms", 3) != 0)
+			head++;
+		head = m[head] == '\0' ? 0 : head + 3;
+	}
+	/* a plan in the head would be more than the server wrote */
+	if (memchr(m, '\n', head) != NULL || memchr(m, '\'', head) != NULL)
+		head = 0;
+	redact_replace(&edata->message, m, head,
+	               head > 0 && m[head - 1] != ' ' ? " " HIDDEN_STATEMENT : HIDDEN_STATEMENT);
+}
+
+/* Keeps the lines that name functions; others hold statements, parameters or rows. */
+static void
+redact_context(ErrorData *edata)
+{
+	static const char keep[] = "PL/pgSQL function ";
+	char *in = edata->context;
+	char *out;
+
+	if (in == NULL)
+		return;
+	out = in;
+	while (*in != '\0')
+	{
+		size_t len = strcspn(in, "\n");
+		bool good = strncmp(in, keep, sizeof(keep) - 1) == 0 && memchr(in, '\'', len) == NULL &&
+		            memchr(in, '"', len) == NULL;
+		bool more = in[len] == '\n';
+
+		if (good)
+		{
+			if (out != edata->context)
+				*out++ = '\n';
+			memmove(out, in, len);
+			out += len;
+		}
+		in += len + (more ? 1 : 0);
+	}
+	explicit_bzero(out, (size_t) (in - out));
+	*out = '\0';
+	if (edata->context[0] == '\0')
+	{
+		pfree(edata->context);
+		edata->context = NULL;
+	}
+}
+
+/* head_len bytes of head, then tail, in a chunk of its own: errfinish() will free it. Out of memory: nothing. */
+static void
+redact_replace(char **field, const char *head, size_t head_len, const char *tail)
+{
+	size_t tail_len = strlen(tail);
+	char *fresh = MemoryContextAllocExtended(ErrorContext, head_len + tail_len + 1, MCXT_ALLOC_NO_OOM);
+
+	if (fresh != NULL)
+	{
+		memcpy(fresh, head, head_len);
+		memcpy(fresh + head_len, tail, tail_len + 1);
+	}
+	if (*field != NULL)
+	{
+		explicit_bzero(*field, strlen(*field));
+		pfree(*field);
+	}
+	*field = fresh;
+}
+
+static void
+redact_keys(char *field)
+{
+	if (field != NULL && (tz_sensitive_scan(tz_slice_cstr(field)) & TZ_SENSITIVE_KEY))
+		tz_sensitive_scrub_keys(field, strlen(field));
+}

@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * redact.h
+ *	  Keeps secrets out of the server log, activity and statement statistics.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_REDACT_H
+#define TZ_REDACT_H
+
+/* Installs the hooks; called once by _PG_init. */
+extern void tz_redact_init(void);
+
+#endif /* TZ_REDACT_H */
