@@ -25,9 +25,9 @@ typedef struct SensitiveName
 
 /* Every function that takes a secret carries one of these names. */
 static const SensitiveName names[] = {
-	{"secret_set", false},      {"secret_seal", false},
-	{"request.headers", false}, /* PostgREST puts the X-API-Key header there */
-	{"x-api-key", false},       {"authenticate", true},
+	{"secret_set", false},  {"secrets_set", false},
+	{"secret_seal", false}, {"request.headers", false}, /* PostgREST puts the X-API-Key header there */
+	{"x-api-key", false},   {"authenticate", true},
 };
 
 static const char *const key_prefixes[] = {"th_live_", "th_test_", "tzk_"};
