@@ -28,11 +28,10 @@ tz_throw(const TzErr *err)
 void
 tz_throw_as(int sqlstate, const TzErr *err)
 {
-	ereport(ERROR,
-			(errcode(sqlstate),
-			 errmsg_internal("%s", err->message[0] ? err->message : tz_status_name(err->status)),
-			 err->detail[0] ? errdetail_internal("%s", err->detail) : 0,
-			 err->hint[0] ? errhint("%s", err->hint) : 0));
+	ereport(ERROR, (errcode(sqlstate),
+	                errmsg_internal("%s", err->message[0] ? err->message : tz_status_name(err->status)),
+	                err->detail[0] ? errdetail_internal("%s", err->detail) : 0,
+	                err->hint[0] ? errhint("%s", err->hint) : 0));
 	pg_unreachable();
 }
 
@@ -52,7 +51,7 @@ TzSlice
 tz_datum_slice(Datum varlena)
 {
 	struct varlena *v = PG_DETOAST_DATUM_PACKED(varlena);
-	TzSlice		slice = {VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v)};
+	TzSlice slice = {VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v)};
 
 	return slice;
 }
@@ -60,8 +59,8 @@ tz_datum_slice(Datum varlena)
 Datum
 tz_jsonb_datum(TzSlice json)
 {
-	char	   *text = pnstrdup(json.data ? json.data : "", json.len);
-	Datum		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	char *text = pnstrdup(json.data ? json.data : "", json.len);
+	Datum result = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
 
 	pfree(text);
 	return result;
@@ -85,9 +84,8 @@ varlena_datum(TzSlice bytes)
 	struct varlena *v;
 
 	if (bytes.len > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("value of %zu bytes is too large", bytes.len)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		                errmsg("value of %zu bytes is too large", bytes.len)));
 	v = palloc(VARHDRSZ + bytes.len);
 	SET_VARSIZE(v, VARHDRSZ + bytes.len);
 	if (bytes.len > 0)
@@ -98,10 +96,10 @@ varlena_datum(TzSlice bytes)
 static Datum
 varlena_array(const TzSlice *items, int n, Oid type)
 {
-	Datum	   *values = palloc0(sizeof(Datum) * Max(n, 1));
-	bool	   *nulls = palloc0(sizeof(bool) * Max(n, 1));
-	int			dims[1] = {n};
-	int			lower[1] = {1};
+	Datum *values = palloc0(sizeof(Datum) * Max(n, 1));
+	bool *nulls = palloc0(sizeof(bool) * Max(n, 1));
+	int dims[1] = {n};
+	int lower[1] = {1};
 
 	if (n == 0)
 		return PointerGetDatum(construct_empty_array(type));
@@ -111,6 +109,5 @@ varlena_array(const TzSlice *items, int n, Oid type)
 		if (!nulls[i])
 			values[i] = varlena_datum(items[i]);
 	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower,
-											  type, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower, type, -1, false, TYPALIGN_INT));
 }

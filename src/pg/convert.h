@@ -37,4 +37,4 @@ extern Datum tz_jsonb_datum(TzSlice json);
 extern Datum tz_text_array(const TzSlice *items, int n);
 extern Datum tz_bytea_array(const TzSlice *items, int n);
 
-#endif							/* TZ_CONVERT_H */
+#endif /* TZ_CONVERT_H */

@@ -15,16 +15,15 @@
 
 typedef struct ErrorEntry
 {
-	int			sqlstate;
+	int sqlstate;
 	const char *name;
 	const char *rest_code;
-	int			http_status;
+	int http_status;
 	const char *meaning;
 } ErrorEntry;
 
 static const ErrorEntry ours[] = {
-#define TZ_ENTRY(name, a, b, c, d, e, rest, http, meaning) \
-	{ERRCODE_TZ_##name, #name, rest, http, meaning},
+#define TZ_ENTRY(name, a, b, c, d, e, rest, http, meaning) {ERRCODE_TZ_##name, #name, rest, http, meaning},
 	TZ_ERRORS(TZ_ENTRY)
 #undef TZ_ENTRY
 };
@@ -115,8 +114,8 @@ THEAZO_FUNCTION(theazo_error_codes)
 	InitMaterializedSRF(fcinfo, 0);
 	for (size_t i = 0; i < lengthof(ours); i++)
 	{
-		Datum		values[5];
-		bool		nulls[5] = {false};
+		Datum values[5];
+		bool nulls[5] = {false};
 
 		values[0] = CStringGetTextDatum(unpack_sql_state(ours[i].sqlstate));
 		values[1] = CStringGetTextDatum(ours[i].name);

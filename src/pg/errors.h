@@ -17,7 +17,8 @@
 #include "lib/status.h"
 #include "utils/elog.h"
 
-/* X(name, five characters, REST code, HTTP status, meaning) */
+/* A table: X(name, five characters, REST code, HTTP status, meaning) */
+/* clang-format off */
 #define TZ_ERRORS(X) \
 	/* state */ \
 	X(SESSION_CLOSED,		'T','Z','1','0','1', "conflict", 409, "the session is paused or closed") \
@@ -55,21 +56,21 @@
 	X(NOT_AUTHENTICATED,	'T','Z','6','0','1', "unauthorized", 401, "not authenticated") \
 	X(OUT_OF_SCOPE,			'T','Z','6','0','2', "forbidden", 403, "out of scope, or the mode excludes it") \
 	X(NO_ROUTE,				'T','Z','6','0','3', "not_found", 404, "no such route")
+/* clang-format on */
 
 /* ERRCODE_TZ_ILLEGAL_MOVE and so on, for ereport(). */
 enum
 {
-#define TZ_ERRCODE(name, a, b, c, d, e, rest, http, meaning) \
-	ERRCODE_TZ_##name = MAKE_SQLSTATE(a, b, c, d, e),
+#define TZ_ERRCODE(name, a, b, c, d, e, rest, http, meaning) ERRCODE_TZ_##name = MAKE_SQLSTATE(a, b, c, d, e),
 	TZ_ERRORS(TZ_ERRCODE)
 #undef TZ_ERRCODE
 };
 
 /* REST code and HTTP status of any SQLSTATE, ours or the server's ("internal_error", 500 when unknown). */
 extern const char *tz_error_rest_code(int sqlstate);
-extern int	tz_error_http_status(int sqlstate);
+extern int tz_error_http_status(int sqlstate);
 
 /* The SQLSTATE that speaks for a status of the layers below. */
-extern int	tz_error_of_status(TzStatus status);
+extern int tz_error_of_status(TzStatus status);
 
-#endif							/* TZ_ERRORS_H */
+#endif /* TZ_ERRORS_H */

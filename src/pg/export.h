@@ -25,9 +25,9 @@
  *			PG_RETURN_VOID();
  *		}
  */
-#define THEAZO_FUNCTION(name) \
+#define THEAZO_FUNCTION(name)                        \
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
-	PG_FUNCTION_INFO_V1(name); \
+	PG_FUNCTION_INFO_V1(name);                       \
 	Datum name(PG_FUNCTION_ARGS)
 
-#endif							/* TZ_EXPORT_H */
+#endif /* TZ_EXPORT_H */

@@ -20,41 +20,41 @@
 #include "pg/compat.h"
 #include "pg/guc.h"
 
-char	   *tz_guc_ca_file = NULL;
-int			tz_guc_claim_batch = 100;
-int			tz_guc_claim_interval_ms = 1000;
-char	   *tz_guc_databases = NULL;
-int			tz_guc_dispatchers = 2;
-char	   *tz_guc_egress_allow = NULL;
-bool		tz_guc_egress_allow_http = false;
-bool		tz_guc_egress_allow_private = false;
-char	   *tz_guc_egress_deny = NULL;
-bool		tz_guc_enabled = true;
-int			tz_guc_http_connect_timeout_ms = 5000;
-int			tz_guc_http_max_body_kb = 40 * 1024;
-int			tz_guc_http_max_calls = 1000;
-int			tz_guc_keeper_interval_ms = 10000;
-int			tz_guc_lease_ms = 60000;
-char	   *tz_guc_master_key_command = NULL;
-char	   *tz_guc_master_key_file = NULL;
-int			tz_guc_max_waiters = 100;
-int			tz_guc_retention_logs_days = 30;
-int			tz_guc_retention_runs_days = 30;
-int			tz_guc_retention_traces_days = 30;
-int			tz_guc_run_timeout_ms = 60000;
-char	   *tz_guc_sandbox_bwrap = NULL;
-int			tz_guc_sandbox_disk_mb = 256;
-int			tz_guc_sandbox_file_size_mb = 64;
-char	   *tz_guc_sandbox_init = NULL;
-int			tz_guc_sandbox_max = 64;
-int			tz_guc_sandbox_memory_mb = 512;
-int			tz_guc_sandbox_minimum = TZ_SANDBOX_MINIMUM_NAMESPACES;
-int			tz_guc_sandbox_processes = 64;
+char *tz_guc_ca_file = NULL;
+int tz_guc_claim_batch = 100;
+int tz_guc_claim_interval_ms = 1000;
+char *tz_guc_databases = NULL;
+int tz_guc_dispatchers = 2;
+char *tz_guc_egress_allow = NULL;
+bool tz_guc_egress_allow_http = false;
+bool tz_guc_egress_allow_private = false;
+char *tz_guc_egress_deny = NULL;
+bool tz_guc_enabled = true;
+int tz_guc_http_connect_timeout_ms = 5000;
+int tz_guc_http_max_body_kb = 40 * 1024;
+int tz_guc_http_max_calls = 1000;
+int tz_guc_keeper_interval_ms = 10000;
+int tz_guc_lease_ms = 60000;
+char *tz_guc_master_key_command = NULL;
+char *tz_guc_master_key_file = NULL;
+int tz_guc_max_waiters = 100;
+int tz_guc_retention_logs_days = 30;
+int tz_guc_retention_runs_days = 30;
+int tz_guc_retention_traces_days = 30;
+int tz_guc_run_timeout_ms = 60000;
+char *tz_guc_sandbox_bwrap = NULL;
+int tz_guc_sandbox_disk_mb = 256;
+int tz_guc_sandbox_file_size_mb = 64;
+char *tz_guc_sandbox_init = NULL;
+int tz_guc_sandbox_max = 64;
+int tz_guc_sandbox_memory_mb = 512;
+int tz_guc_sandbox_minimum = TZ_SANDBOX_MINIMUM_NAMESPACES;
+int tz_guc_sandbox_processes = 64;
 
 static const struct config_enum_entry sandbox_minimum_options[] = {
 	{"namespaces", TZ_SANDBOX_MINIMUM_NAMESPACES, false},
 	{"full", TZ_SANDBOX_MINIMUM_FULL, false},
-	{NULL, 0, false}
+	{NULL, 0, false},
 };
 
 static bool check_databases(char **newval, void **extra, GucSource source);
@@ -66,26 +66,23 @@ static void define_sandbox(void);
 
 /* The commonest shapes, so that the lists below read as lists. */
 static void
-define_string(const char *name, const char *what, char **var, const char *boot,
-			  GucContext context, int flags, GucStringCheckHook check)
+define_string(const char *name, const char *what, char **var, const char *boot, GucContext context, int flags,
+              GucStringCheckHook check)
 {
-	DefineCustomStringVariable(name, what, NULL, var, boot, context, flags,
-							   check, NULL, NULL);
+	DefineCustomStringVariable(name, what, NULL, var, boot, context, flags, check, NULL, NULL);
 }
 
 static void
-define_int(const char *name, const char *what, int *var, int boot, int min, int max,
-		   GucContext context, int unit)
+define_int(const char *name, const char *what, int *var, int boot, int min, int max, GucContext context,
+           int unit)
 {
-	DefineCustomIntVariable(name, what, NULL, var, boot, min, max, context, unit,
-							NULL, NULL, NULL);
+	DefineCustomIntVariable(name, what, NULL, var, boot, min, max, context, unit, NULL, NULL, NULL);
 }
 
 static void
 define_bool(const char *name, const char *what, bool *var, bool boot)
 {
-	DefineCustomBoolVariable(name, what, NULL, var, boot, PGC_SIGHUP, 0,
-							 NULL, NULL, NULL);
+	DefineCustomBoolVariable(name, what, NULL, var, boot, PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
 void
@@ -111,14 +108,14 @@ tz_guc_sandbox_init_path(void)
 bool
 tz_guc_database_listed(const char *dbname, bool is_template)
 {
-	char	   *copy = pstrdup(tz_guc_databases ? tz_guc_databases : "");
-	List	   *names = NIL;
-	ListCell   *lc;
-	bool		listed = false;
+	char *copy = pstrdup(tz_guc_databases ? tz_guc_databases : "");
+	List *names = NIL;
+	ListCell *lc;
+	bool listed = false;
 
 	if (!SplitGUCList(copy, ',', &names))
-		names = NIL;			/* cannot happen: the check hook read it */
-	foreach(lc, names)
+		names = NIL; /* cannot happen: the check hook read it */
+	foreach (lc, names)
 	{
 		const char *name = lfirst(lc);
 
@@ -134,95 +131,93 @@ tz_guc_database_listed(const char *dbname, bool is_template)
 static void
 define_engine(void)
 {
-	define_int("theazo.claim_batch", "Most effects a dispatcher claims in one turn.",
-			   &tz_guc_claim_batch, 100, 1, 10000, PGC_SIGHUP, 0);
+	define_int("theazo.claim_batch", "Most effects a dispatcher claims in one turn.", &tz_guc_claim_batch,
+	           100, 1, 10000, PGC_SIGHUP, 0);
 	define_int("theazo.claim_interval",
-			   "Longest time until a dispatcher looks for due work that no commit announced.",
-			   &tz_guc_claim_interval_ms, 1000, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS);
-	define_string("theazo.databases",
-				  "Databases whose workers are started: a list of names, or * for all.",
-				  &tz_guc_databases, "*", PGC_SIGHUP, GUC_LIST_INPUT, check_databases);
+	           "Longest time until a dispatcher looks for due work that no commit announced.",
+	           &tz_guc_claim_interval_ms, 1000, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_string("theazo.databases", "Databases whose workers are started: a list of names, or * for all.",
+	              &tz_guc_databases, "*", PGC_SIGHUP, GUC_LIST_INPUT, check_databases);
 	define_int("theazo.dispatchers", "Dispatchers for each database that has the extension.",
-			   &tz_guc_dispatchers, 2, 1, TZ_DISPATCHERS_MAX, PGC_POSTMASTER, 0);
-	define_bool("theazo.enabled", "Off: nothing new is begun and every call is refused.",
-				&tz_guc_enabled, true);
+	           &tz_guc_dispatchers, 2, 1, TZ_DISPATCHERS_MAX, PGC_POSTMASTER, 0);
+	define_bool("theazo.enabled", "Off: nothing new is begun and every call is refused.", &tz_guc_enabled,
+	            true);
 	define_int("theazo.keeper_interval", "Longest time between two turns of the keeper.",
-			   &tz_guc_keeper_interval_ms, 10000, 100, 60000, PGC_SIGHUP, GUC_UNIT_MS);
+	           &tz_guc_keeper_interval_ms, 10000, 100, 60000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("theazo.lease", "How long a claim is valid before the claimer is checked for life.",
-			   &tz_guc_lease_ms, 60000, 1000, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+	           &tz_guc_lease_ms, 60000, 1000, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_string("theazo.master_key_command",
-				  "Program that prints the master keys; run once by the postmaster.",
-				  &tz_guc_master_key_command, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
-	define_string("theazo.master_key_file", "File that holds the master keys.",
-				  &tz_guc_master_key_file, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
+	              "Program that prints the master keys; run once by the postmaster.",
+	              &tz_guc_master_key_command, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
+	define_string("theazo.master_key_file", "File that holds the master keys.", &tz_guc_master_key_file, "",
+	              PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
 	define_int("theazo.max_waiters", "Most callers that may wait for a run at the same time.",
-			   &tz_guc_max_waiters, 100, 0, 100000, PGC_POSTMASTER, 0);
-	define_int("theazo.retention_logs", "Days that logs are kept, 0 for ever.",
-			   &tz_guc_retention_logs_days, 30, 0, 36500, PGC_SIGHUP, 0);
+	           &tz_guc_max_waiters, 100, 0, 100000, PGC_POSTMASTER, 0);
+	define_int("theazo.retention_logs", "Days that logs are kept, 0 for ever.", &tz_guc_retention_logs_days,
+	           30, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.retention_runs", "Days that ended runs are kept, 0 for ever.",
-			   &tz_guc_retention_runs_days, 30, 0, 36500, PGC_SIGHUP, 0);
+	           &tz_guc_retention_runs_days, 30, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.retention_traces", "Days that traces are kept, 0 for ever.",
-			   &tz_guc_retention_traces_days, 30, 0, 36500, PGC_SIGHUP, 0);
-	define_int("theazo.run_timeout", "Time limit of a run that names none.",
-			   &tz_guc_run_timeout_ms, 60000, 100, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
+	           &tz_guc_retention_traces_days, 30, 0, 36500, PGC_SIGHUP, 0);
+	define_int("theazo.run_timeout", "Time limit of a run that names none.", &tz_guc_run_timeout_ms, 60000,
+	           100, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
 }
 
 /* Calls to the outside. */
 static void
 define_outside(void)
 {
-	define_string("theazo.ca_file", "Bundle of certificate authorities to trust as well.",
-				  &tz_guc_ca_file, "", PGC_SIGHUP, 0, check_path);
+	define_string("theazo.ca_file", "Bundle of certificate authorities to trust as well.", &tz_guc_ca_file,
+	              "", PGC_SIGHUP, 0, check_path);
 	define_string("theazo.egress_allow", "Address blocks that may always be connected to.",
-				  &tz_guc_egress_allow, "", PGC_SIGHUP, GUC_LIST_INPUT, NULL);
-	define_bool("theazo.egress_allow_http", "Allows endpoints without TLS.",
-				&tz_guc_egress_allow_http, false);
+	              &tz_guc_egress_allow, "", PGC_SIGHUP, GUC_LIST_INPUT, NULL);
+	define_bool("theazo.egress_allow_http", "Allows endpoints without TLS.", &tz_guc_egress_allow_http,
+	            false);
 	define_bool("theazo.egress_allow_private", "Allows private and loopback addresses.",
-				&tz_guc_egress_allow_private, false);
-	define_string("theazo.egress_deny", "Address blocks that are never connected to.",
-				  &tz_guc_egress_deny, "", PGC_SIGHUP, GUC_LIST_INPUT, NULL);
+	            &tz_guc_egress_allow_private, false);
+	define_string("theazo.egress_deny", "Address blocks that are never connected to.", &tz_guc_egress_deny,
+	              "", PGC_SIGHUP, GUC_LIST_INPUT, NULL);
 	define_int("theazo.http_connect_timeout", "Time limit for connecting to an endpoint.",
-			   &tz_guc_http_connect_timeout_ms, 5000, 100, 300000, PGC_SIGHUP, GUC_UNIT_MS);
-	define_int("theazo.http_max_body", "Largest answer that is read.",
-			   &tz_guc_http_max_body_kb, 40 * 1024, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
-	define_int("theazo.http_max_calls", "Most calls a dispatcher has in flight.",
-			   &tz_guc_http_max_calls, 1000, 1, 100000, PGC_SIGHUP, 0);
+	           &tz_guc_http_connect_timeout_ms, 5000, 100, 300000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("theazo.http_max_body", "Largest answer that is read.", &tz_guc_http_max_body_kb, 40 * 1024, 1,
+	           1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_int("theazo.http_max_calls", "Most calls a dispatcher has in flight.", &tz_guc_http_max_calls,
+	           1000, 1, 100000, PGC_SIGHUP, 0);
 }
 
 /* The embedded sandbox. */
 static void
 define_sandbox(void)
 {
-	define_string("theazo.sandbox_bwrap", "Path of bubblewrap.",
-				  &tz_guc_sandbox_bwrap, "/usr/bin/bwrap", PGC_SIGHUP, 0, check_path);
-	define_int("theazo.sandbox_disk", "Size of a sandbox's workspace.",
-			   &tz_guc_sandbox_disk_mb, 256, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
-	define_int("theazo.sandbox_file_size", "Largest file a sandbox may write.",
-			   &tz_guc_sandbox_file_size_mb, 64, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
+	define_string("theazo.sandbox_bwrap", "Path of bubblewrap.", &tz_guc_sandbox_bwrap, "/usr/bin/bwrap",
+	              PGC_SIGHUP, 0, check_path);
+	define_int("theazo.sandbox_disk", "Size of a sandbox's workspace.", &tz_guc_sandbox_disk_mb, 256, 1,
+	           1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
+	define_int("theazo.sandbox_file_size", "Largest file a sandbox may write.", &tz_guc_sandbox_file_size_mb,
+	           64, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
 	define_string("theazo.sandbox_init",
-				  "Path of the program that is process 1 in a sandbox; empty for the installed one.",
-				  &tz_guc_sandbox_init, "", PGC_SIGHUP, 0, check_path);
-	define_int("theazo.sandbox_max", "Most sandboxes a dispatcher holds.",
-			   &tz_guc_sandbox_max, 64, 0, 10000, PGC_SIGHUP, 0);
-	define_int("theazo.sandbox_memory", "Memory of a sandbox.",
-			   &tz_guc_sandbox_memory_mb, 512, 16, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
+	              "Path of the program that is process 1 in a sandbox; empty for the installed one.",
+	              &tz_guc_sandbox_init, "", PGC_SIGHUP, 0, check_path);
+	define_int("theazo.sandbox_max", "Most sandboxes a dispatcher holds.", &tz_guc_sandbox_max, 64, 0, 10000,
+	           PGC_SIGHUP, 0);
+	define_int("theazo.sandbox_memory", "Memory of a sandbox.", &tz_guc_sandbox_memory_mb, 512, 16,
+	           1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
 	DefineCustomEnumVariable("theazo.sandbox_minimum",
-							 "Weakest isolation a local sandbox may be started with.",
-							 NULL, &tz_guc_sandbox_minimum,
-							 TZ_SANDBOX_MINIMUM_NAMESPACES, sandbox_minimum_options,
-							 PGC_SIGHUP, 0, NULL, NULL, NULL);
-	define_int("theazo.sandbox_processes", "Most processes in a sandbox.",
-			   &tz_guc_sandbox_processes, 64, 4, 100000, PGC_SIGHUP, 0);
+	                         "Weakest isolation a local sandbox may be started with.", NULL,
+	                         &tz_guc_sandbox_minimum, TZ_SANDBOX_MINIMUM_NAMESPACES, sandbox_minimum_options,
+	                         PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_int("theazo.sandbox_processes", "Most processes in a sandbox.", &tz_guc_sandbox_processes, 64, 4,
+	           100000, PGC_SIGHUP, 0);
 }
 
 /* A list of identifiers; names longer than a database's can be are refused. */
 static bool
 check_databases(char **newval, void **extra, GucSource source)
 {
-	char	   *copy = pstrdup(*newval);
-	List	   *names = NIL;
-	ListCell   *lc;
-	bool		ok = true;
+	char *copy = pstrdup(*newval);
+	List *names = NIL;
+	ListCell *lc;
+	bool ok = true;
 
 	(void) extra;
 	(void) source;
@@ -233,7 +228,7 @@ check_databases(char **newval, void **extra, GucSource source)
 	}
 	else
 	{
-		foreach(lc, names)
+		foreach (lc, names)
 		{
 			if (strlen(lfirst(lc)) >= NAMEDATALEN)
 			{

@@ -14,35 +14,35 @@
 #define TZ_DISPATCHERS_MAX 16
 
 extern char *tz_guc_ca_file;
-extern int	tz_guc_claim_batch;
-extern int	tz_guc_claim_interval_ms;
+extern int tz_guc_claim_batch;
+extern int tz_guc_claim_interval_ms;
 extern char *tz_guc_databases;
-extern int	tz_guc_dispatchers;
+extern int tz_guc_dispatchers;
 extern char *tz_guc_egress_allow;
 extern bool tz_guc_egress_allow_http;
 extern bool tz_guc_egress_allow_private;
 extern char *tz_guc_egress_deny;
 extern bool tz_guc_enabled;
-extern int	tz_guc_http_connect_timeout_ms;
-extern int	tz_guc_http_max_body_kb;
-extern int	tz_guc_http_max_calls;
-extern int	tz_guc_keeper_interval_ms;
-extern int	tz_guc_lease_ms;
+extern int tz_guc_http_connect_timeout_ms;
+extern int tz_guc_http_max_body_kb;
+extern int tz_guc_http_max_calls;
+extern int tz_guc_keeper_interval_ms;
+extern int tz_guc_lease_ms;
 extern char *tz_guc_master_key_command;
 extern char *tz_guc_master_key_file;
-extern int	tz_guc_max_waiters;
-extern int	tz_guc_retention_logs_days;
-extern int	tz_guc_retention_runs_days;
-extern int	tz_guc_retention_traces_days;
-extern int	tz_guc_run_timeout_ms;
+extern int tz_guc_max_waiters;
+extern int tz_guc_retention_logs_days;
+extern int tz_guc_retention_runs_days;
+extern int tz_guc_retention_traces_days;
+extern int tz_guc_run_timeout_ms;
 extern char *tz_guc_sandbox_bwrap;
-extern int	tz_guc_sandbox_disk_mb;
-extern int	tz_guc_sandbox_file_size_mb;
+extern int tz_guc_sandbox_disk_mb;
+extern int tz_guc_sandbox_file_size_mb;
 extern char *tz_guc_sandbox_init;
-extern int	tz_guc_sandbox_max;
-extern int	tz_guc_sandbox_memory_mb;
-extern int	tz_guc_sandbox_minimum;	/* TzSandboxMinimum */
-extern int	tz_guc_sandbox_processes;
+extern int tz_guc_sandbox_max;
+extern int tz_guc_sandbox_memory_mb;
+extern int tz_guc_sandbox_minimum; /* TzSandboxMinimum */
+extern int tz_guc_sandbox_processes;
 
 /* Numbers equal those of TzBoxMode in sandbox/box.h. */
 typedef enum TzSandboxMinimum
@@ -60,4 +60,4 @@ extern const char *tz_guc_sandbox_init_path(void);
 /* Does theazo.databases name this database? A template only when listed by name. */
 extern bool tz_guc_database_listed(const char *dbname, bool is_template);
 
-#endif							/* TZ_GUC_H */
+#endif /* TZ_GUC_H */

@@ -63,31 +63,28 @@ pause_find(const char *name, bool make)
 	return found;
 }
 
-#endif							/* THEAZO_PAUSE_POINTS */
+#endif /* THEAZO_PAUSE_POINTS */
 
 THEAZO_FUNCTION(theazo_pause_point)
 {
 #ifdef THEAZO_PAUSE_POINTS
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TzPausePoint *point;
 
 	tz_shmem_require();
 	if (strlen(name) >= sizeof(point->name) || name[0] == '\0')
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" cannot name a pause point", name)));
+		        (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" cannot name a pause point", name)));
 	point = pause_find(name, true);
 	if (point == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("there are at most %d pause points", TZ_PAUSE_POINTS_MAX)));
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("there are at most %d pause points", TZ_PAUSE_POINTS_MAX)));
 	pg_atomic_write_u32(&point->on, PG_GETARG_BOOL(1) ? 1 : 0);
 	PG_RETURN_VOID();
 #else
 	(void) fcinfo;
 	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("this library was built without pause points")));
+	        (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("this library was built without pause points")));
 	PG_RETURN_VOID();
 #endif
 }
@@ -102,8 +99,8 @@ THEAZO_FUNCTION(theazo_pause_points)
 	for (int i = 0; i < TZ_PAUSE_POINTS_MAX; i++)
 	{
 		TzPausePoint *point = &tz_shared->pause[i];
-		Datum		values[4];
-		bool		nulls[4] = {false};
+		Datum values[4];
+		bool nulls[4] = {false};
 
 		if (point->name[0] == '\0')
 			break;

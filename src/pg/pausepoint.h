@@ -20,4 +20,4 @@ extern void tz_pause_point(const char *name);
 #define TZ_PAUSE_POINT(name) ((void) 0)
 #endif
 
-#endif							/* TZ_PAUSEPOINT_H */
+#endif /* TZ_PAUSEPOINT_H */

@@ -41,22 +41,22 @@
 #include "pg/wake.h"
 
 #define PATIENCE_MS 5000
-#define HELD_MAX 8				/* statements of one transaction; more share the fate of waiting */
+#define HELD_MAX 8 /* statements of one transaction; more share the fate of waiting */
 
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
 
 /* Databases this transaction keeps free of workers. */
-static Oid	held[HELD_MAX];
-static int	nheld = 0;
+static Oid held[HELD_MAX];
+static int nheld = 0;
 
 static void quiesce_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-							ProcessUtilityContext context, ParamListInfo params,
-							QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc);
+                            ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
+                            DestReceiver *dest, QueryCompletion *qc);
 static void quiesce_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg);
 static void quiesce_xact_callback(XactEvent event, void *arg);
-static Oid	quiesce_target(Node *stmt);
-static Oid	quiesce_template(CreatedbStmt *stmt);
+static Oid quiesce_target(Node *stmt);
+static Oid quiesce_template(CreatedbStmt *stmt);
 static bool quiesce_owns(const char *dbname, Oid *dboid);
 static bool quiesce_names_us(DropStmt *stmt);
 static void quiesce_database(Oid dboid);
@@ -73,24 +73,23 @@ tz_quiesce_init(void)
 }
 
 static void
-quiesce_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+quiesce_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree, ProcessUtilityContext context,
+                ParamListInfo params, QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	Node	   *stmt = pstmt->utilityStmt;
+	Node *stmt = pstmt->utilityStmt;
 
 	if (tz_shared != NULL)
 	{
-		Oid			target = quiesce_target(stmt);
+		Oid target = quiesce_target(stmt);
 
 		if (OidIsValid(target))
 			quiesce_database(target);
-		if (IsA(stmt, CreatedbStmt) || IsA(stmt, DropdbStmt) ||
-			IsA(stmt, AlterDatabaseStmt) || IsA(stmt, RenameStmt))
+		if (IsA(stmt, CreatedbStmt) || IsA(stmt, DropdbStmt) || IsA(stmt, AlterDatabaseStmt) ||
+		    IsA(stmt, RenameStmt))
 			tz_wake_at_commit(TZ_WAKE_RESCAN);
 	}
-	(previous_utility ? previous_utility : standard_ProcessUtility)
-		(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	(previous_utility ? previous_utility : standard_ProcessUtility)(pstmt, queryString, readOnlyTree, context,
+	                                                                params, queryEnv, dest, qc);
 }
 
 /* CREATE, ALTER and DROP EXTENSION theazo, by whatever way they came about. */
@@ -111,7 +110,7 @@ quiesce_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, vo
 static Oid
 quiesce_target(Node *stmt)
 {
-	Oid			dboid = InvalidOid;
+	Oid dboid = InvalidOid;
 
 	switch (nodeTag(stmt))
 	{
@@ -122,15 +121,15 @@ quiesce_target(Node *stmt)
 				return InvalidOid;
 			return quiesce_owns(((RenameStmt *) stmt)->subname, &dboid) ? dboid : InvalidOid;
 		case T_AlterDatabaseStmt:
-			{
-				AlterDatabaseStmt *alter = (AlterDatabaseStmt *) stmt;
-				ListCell   *lc;
+		{
+			AlterDatabaseStmt *alter = (AlterDatabaseStmt *) stmt;
+			ListCell *lc;
 
-				foreach(lc, alter->options)
-					if (strcmp(((DefElem *) lfirst(lc))->defname, "tablespace") == 0)
-						return quiesce_owns(alter->dbname, &dboid) ? dboid : InvalidOid;
-				return InvalidOid;
-			}
+			foreach (lc, alter->options)
+				if (strcmp(((DefElem *) lfirst(lc))->defname, "tablespace") == 0)
+					return quiesce_owns(alter->dbname, &dboid) ? dboid : InvalidOid;
+			return InvalidOid;
+		}
 		case T_CreatedbStmt:
 			return quiesce_template((CreatedbStmt *) stmt);
 		case T_DropStmt:
@@ -139,8 +138,7 @@ quiesce_target(Node *stmt)
 			if (strcmp(((AlterExtensionStmt *) stmt)->extname, "theazo") != 0)
 				return InvalidOid;
 			dboid = get_extension_oid("theazo", true);
-			return OidIsValid(dboid) && tz_owns_extension(dboid, GetUserId())
-				? MyDatabaseId : InvalidOid;
+			return OidIsValid(dboid) && tz_owns_extension(dboid, GetUserId()) ? MyDatabaseId : InvalidOid;
 		default:
 			return InvalidOid;
 	}
@@ -151,15 +149,15 @@ static Oid
 quiesce_template(CreatedbStmt *stmt)
 {
 	const char *name = "template1";
-	ListCell   *lc;
-	Oid			dboid = InvalidOid;
-	HeapTuple	tuple;
-	bool		may_create;
-	bool		is_template;
+	ListCell *lc;
+	Oid dboid = InvalidOid;
+	HeapTuple tuple;
+	bool may_create;
+	bool is_template;
 
-	foreach(lc, stmt->options)
+	foreach (lc, stmt->options)
 	{
-		DefElem    *option = lfirst(lc);
+		DefElem *option = lfirst(lc);
 
 		if (strcmp(option->defname, "template") == 0 && option->arg != NULL)
 			name = defGetString(option);
@@ -191,15 +189,15 @@ quiesce_owns(const char *dbname, Oid *dboid)
 static bool
 quiesce_names_us(DropStmt *stmt)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (stmt->removeType != OBJECT_EXTENSION)
 		return false;
-	foreach(lc, stmt->objects)
+	foreach (lc, stmt->objects)
 	{
 		if (strcmp(strVal(lfirst(lc)), "theazo") == 0)
 		{
-			Oid			extension = get_extension_oid("theazo", true);
+			Oid extension = get_extension_oid("theazo", true);
 
 			return OidIsValid(extension) && tz_owns_extension(extension, GetUserId());
 		}
@@ -214,7 +212,7 @@ quiesce_names_us(DropStmt *stmt)
 static void
 quiesce_database(Oid dboid)
 {
-	int			dbindex = tz_database_find(dboid);
+	int dbindex = tz_database_find(dboid);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PATIENCE_MS);
 
 	if (dbindex < 0)
@@ -236,8 +234,7 @@ quiesce_database(Oid dboid)
 	{
 		if (GetCurrentTimestamp() >= until)
 			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -247,7 +244,7 @@ quiesce_database(Oid dboid)
 static bool
 quiesce_signal(int dbindex, bool cancel)
 {
-	bool		left = false;
+	bool left = false;
 
 	LWLockAcquire(tz_shared->lock, LW_SHARED);
 	for (int i = 0; i < tz_slots_per_database(); i++)
@@ -271,16 +268,15 @@ quiesce_signal(int dbindex, bool cancel)
 static void
 quiesce_xact_callback(XactEvent event, void *arg)
 {
-	int			n = nheld;
+	int n = nheld;
 
 	(void) arg;
-	if (n == 0 || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
-				   event != XACT_EVENT_PREPARE))
+	if (n == 0 || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
 		return;
 	nheld = 0;
 	for (int i = 0; i < n; i++)
 	{
-		int			dbindex = tz_database_find(held[i]);
+		int dbindex = tz_database_find(held[i]);
 
 		if (dbindex >= 0)
 			pg_atomic_fetch_sub_u32(&tz_shared->database[dbindex].quiesce, 1);

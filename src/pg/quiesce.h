@@ -13,4 +13,4 @@
 /* Installs the utility and object access hooks; once, while libraries are loaded. */
 extern void tz_quiesce_init(void);
 
-#endif							/* TZ_QUIESCE_H */
+#endif /* TZ_QUIESCE_H */

@@ -21,7 +21,7 @@
 #include "pg/shmem.h"
 #include "pg/wake.h"
 
-#define BLOCK_MAX_MS 25000		/* longest wait inside a transaction */
+#define BLOCK_MAX_MS 25000 /* longest wait inside a transaction */
 
 static bool counted = false;
 
@@ -45,15 +45,14 @@ tz_run_wait_begin(void)
 		registered = true;
 	}
 	if (counted)
-		return;					/* a procedure called by one that waits already */
+		return; /* a procedure called by one that waits already */
 	if (pg_atomic_fetch_add_u32(&tz_shared->waiters, 1) >= (uint32) tz_guc_max_waiters)
 	{
 		pg_atomic_fetch_sub_u32(&tz_shared->waiters, 1);
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many callers are waiting for runs"),
-				 errdetail("theazo.max_waiters is %d.", tz_guc_max_waiters),
-				 errhint("Ask for the run again later, or raise theazo.max_waiters.")));
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many callers are waiting for runs"),
+		                errdetail("theazo.max_waiters is %d.", tz_guc_max_waiters),
+		                errhint("Ask for the run again later, or raise theazo.max_waiters.")));
 	}
 	counted = true;
 }
@@ -73,7 +72,7 @@ tz_run_wait(int bucket, uint32 seen, long timeout_ms)
 {
 	TzRunBucket *run = &tz_shared->run[bucket];
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-	bool		moved;
+	bool moved;
 	static uint32 wait_event = 0;
 
 	if (wait_event == 0)
@@ -81,7 +80,7 @@ tz_run_wait(int bucket, uint32 seen, long timeout_ms)
 	ConditionVariablePrepareToSleep(&run->cv);
 	for (;;)
 	{
-		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
 		moved = pg_atomic_read_u32(&run->generation) != seen;
 		if (moved || left <= 0)
@@ -112,36 +111,34 @@ THEAZO_FUNCTION(theazo_run_block)
 {
 	static char armed[64] = "";
 	static uint32 armed_generation = 0;
-	text	   *arg = PG_GETARG_TEXT_PP(0);
-	int32		timeout_ms = PG_GETARG_INT32(1);
-	char		id[sizeof(armed)] = "";
-	int			bucket;
+	text *arg = PG_GETARG_TEXT_PP(0);
+	int32 timeout_ms = PG_GETARG_INT32(1);
+	char id[sizeof(armed)] = "";
+	int bucket;
 	volatile bool moved = true;
 
 	tz_shmem_require();
 	if (VARSIZE_ANY_EXHDR(arg) >= sizeof(id))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("run id is too long")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("run id is too long")));
 	if (timeout_ms < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timeout must not be negative")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("timeout must not be negative")));
 	memcpy(id, VARDATA_ANY(arg), VARSIZE_ANY_EXHDR(arg));
 	bucket = tz_wake_run_bucket(id, strlen(id));
 
 	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_TZ_WOULD_WAIT),
-				 errmsg("cannot wait for run \"%s\" in a transaction above READ COMMITTED", id),
-				 errdetail("Its snapshot would never show the run's end."),
-				 errhint("Use READ COMMITTED, CALL theazo.exec(), or ask theazo.run_get() in later transactions.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_TZ_WOULD_WAIT),
+		     errmsg("cannot wait for run \"%s\" in a transaction above READ COMMITTED", id),
+		     errdetail("Its snapshot would never show the run's end."),
+		     errhint(
+				 "Use READ COMMITTED, CALL theazo.exec(), or ask theazo.run_get() in later transactions.")));
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		ereport(ERROR,
-				(errcode(ERRCODE_TZ_WOULD_WAIT),
-				 errmsg("cannot wait for run \"%s\" in a transaction that has written something", id),
-				 errdetail("What this transaction has not committed yet may be what the run waits for."),
-				 errhint("Commit first, then wait; or use CALL theazo.exec(), which commits by itself.")));
+		        (errcode(ERRCODE_TZ_WOULD_WAIT),
+		         errmsg("cannot wait for run \"%s\" in a transaction that has written something", id),
+		         errdetail("What this transaction has not committed yet may be what the run waits for."),
+		         errhint("Commit first, then wait; or use CALL theazo.exec(), which commits by itself.")));
 
 	if (strcmp(armed, id) == 0)
 	{

@@ -31,4 +31,4 @@ extern void tz_run_wait_end(void);
  */
 extern bool tz_run_wait(int bucket, uint32 seen, long timeout_ms);
 
-#endif							/* TZ_RUNWAIT_H */
+#endif /* TZ_RUNWAIT_H */

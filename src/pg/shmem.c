@@ -14,7 +14,7 @@
 #include "pg/guc.h"
 #include "pg/shmem.h"
 
-TzShared   *tz_shared = NULL;
+TzShared *tz_shared = NULL;
 
 static shmem_request_hook_type previous_request = NULL;
 static shmem_startup_hook_type previous_startup = NULL;
@@ -38,16 +38,15 @@ tz_shmem_require(void)
 {
 	if (tz_shared != NULL)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("theazo was not loaded when the server started"),
-			 errhint("Add theazo to shared_preload_libraries and restart the server.")));
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+	                errmsg("theazo was not loaded when the server started"),
+	                errhint("Add theazo to shared_preload_libraries and restart the server.")));
 }
 
 int
 tz_database_find(Oid dboid)
 {
-	static int	last = 0;		/* a backend asks for the same one again and again */
+	static int last = 0; /* a backend asks for the same one again and again */
 
 	if (tz_shared == NULL || !OidIsValid(dboid))
 		return -1;
@@ -82,8 +81,7 @@ static Size
 shmem_size(void)
 {
 	return add_size(offsetof(TzShared, slot),
-					mul_size(sizeof(TzWorkerSlot),
-							 mul_size(TZ_DATABASES_MAX, 1 + tz_guc_dispatchers)));
+	                mul_size(sizeof(TzWorkerSlot), mul_size(TZ_DATABASES_MAX, 1 + tz_guc_dispatchers)));
 }
 
 static void
@@ -98,7 +96,7 @@ shmem_request(void)
 static void
 shmem_startup(void)
 {
-	bool		found;
+	bool found;
 
 	if (previous_startup)
 		previous_startup();

@@ -21,14 +21,14 @@
 #include "utils/timestamp.h"
 
 #define TZ_DATABASES_MAX 64
-#define TZ_RUN_BUCKETS 64		/* run ids are hashed to so many condition variables */
+#define TZ_RUN_BUCKETS 64 /* run ids are hashed to so many condition variables */
 #define TZ_PAUSE_POINTS_MAX 16
 #define TZ_NOTE_MAX 128
 
 typedef enum TzSlotPhase
 {
 	TZ_SLOT_FREE = 0,
-	TZ_SLOT_STARTING,			/* registered with the postmaster, not attached yet */
+	TZ_SLOT_STARTING, /* registered with the postmaster, not attached yet */
 	TZ_SLOT_RUNNING
 } TzSlotPhase;
 
@@ -37,16 +37,16 @@ typedef struct TzWorkerSlot
 {
 	TzSlotPhase phase;
 	TzWorkerKind kind;
-	int			number;			/* of a dispatcher within its database */
-	Oid			dboid;
-	int			pid;			/* 0 unless running */
-	int			procno;			/* for its latch */
-	int64		incarnation;
-	TimestampTz started_at;		/* starting: when it was registered */
-	int			inflight;
-	bool		planned;		/* free: the last one left by itself, nothing failed */
-	char		state[16];
-	char		note[TZ_NOTE_MAX];	/* also says why nothing runs here */
+	int number; /* of a dispatcher within its database */
+	Oid dboid;
+	int pid; /* 0 unless running */
+	int procno; /* for its latch */
+	int64 incarnation;
+	TimestampTz started_at; /* starting: when it was registered */
+	int inflight;
+	bool planned; /* free: the last one left by itself, nothing failed */
+	char state[16];
+	char note[TZ_NOTE_MAX]; /* also says why nothing runs here */
 } TzWorkerSlot;
 
 /* What the keeper found in a database. */
@@ -55,24 +55,24 @@ typedef enum TzExtensionState
 	TZ_EXTENSION_UNKNOWN = 0,
 	TZ_EXTENSION_ABSENT,
 	TZ_EXTENSION_PRESENT,
-	TZ_EXTENSION_MISMATCH		/* library and extension differ in version */
+	TZ_EXTENSION_MISMATCH /* library and extension differ in version */
 } TzExtensionState;
 
 /* One database the launcher knows of. dboid is 0 when the entry is free; the rest is under the lock unless atomic. */
 typedef struct TzDatabase
 {
 	pg_atomic_uint32 dboid;
-	pg_atomic_uint32 cancel_epoch;	/* moves with every committed wake_cancel() */
-	pg_atomic_uint32 extension_epoch;	/* moves when CREATE, ALTER or DROP EXTENSION committed */
-	pg_atomic_uint32 unwanted;	/* workers must leave: not listed any more, or gone */
-	pg_atomic_uint32 quiesce;	/* statements that need the workers away right now */
+	pg_atomic_uint32 cancel_epoch; /* moves with every committed wake_cancel() */
+	pg_atomic_uint32 extension_epoch; /* moves when CREATE, ALTER or DROP EXTENSION committed */
+	pg_atomic_uint32 unwanted; /* workers must leave: not listed any more, or gone */
+	pg_atomic_uint32 quiesce; /* statements that need the workers away right now */
 	TzExtensionState extension;
 } TzDatabase;
 
 /* Named places where a test can hold a process; see pausepoint.h. */
 typedef struct TzPausePoint
 {
-	char		name[48];
+	char name[48];
 	pg_atomic_uint32 on;
 	pg_atomic_uint32 waiting;
 	pg_atomic_uint32 hits;
@@ -81,20 +81,20 @@ typedef struct TzPausePoint
 typedef struct TzRunBucket
 {
 	ConditionVariable cv;
-	pg_atomic_uint32 generation;	/* moves with every committed run_notify() of the bucket */
+	pg_atomic_uint32 generation; /* moves with every committed run_notify() of the bucket */
 } TzRunBucket;
 
 typedef struct TzShared
 {
-	LWLock	   *lock;
-	int			dispatchers;	/* theazo.dispatchers when the server started */
-	pg_atomic_uint32 waiters;	/* callers inside run_block or a waiting procedure */
-	pg_atomic_uint32 rescan;	/* the launcher shall read pg_database again */
+	LWLock *lock;
+	int dispatchers; /* theazo.dispatchers when the server started */
+	pg_atomic_uint32 waiters; /* callers inside run_block or a waiting procedure */
+	pg_atomic_uint32 rescan; /* the launcher shall read pg_database again */
 	TzRunBucket run[TZ_RUN_BUCKETS];
 	TzPausePoint pause[TZ_PAUSE_POINTS_MAX];
 	TzWorkerSlot launcher;
-	TzDatabase	database[TZ_DATABASES_MAX];
-	TzWorkerSlot slot[FLEXIBLE_ARRAY_MEMBER];	/* (1 + dispatchers) for each database, the keeper first */
+	TzDatabase database[TZ_DATABASES_MAX];
+	TzWorkerSlot slot[FLEXIBLE_ARRAY_MEMBER]; /* (1 + dispatchers) for each database, the keeper first */
 } TzShared;
 
 /* NULL when the library is not in shared_preload_libraries. */
@@ -107,10 +107,10 @@ extern void tz_shmem_init(void);
 extern void tz_shmem_require(void);
 
 /* Entry of a database, or -1. Without the lock the answer may be out of date at once. */
-extern int	tz_database_find(Oid dboid);
+extern int tz_database_find(Oid dboid);
 
 /* Slots of entry dbindex: 0 is the keeper, 1 + n dispatcher n. */
-extern int	tz_slots_per_database(void);
+extern int tz_slots_per_database(void);
 extern TzWorkerSlot *tz_slot_at(int dbindex, int position);
 
-#endif							/* TZ_SHMEM_H */
+#endif /* TZ_SHMEM_H */

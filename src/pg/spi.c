@@ -21,16 +21,15 @@ static Datum spi_typed(uint64 row, int col, Oid type, bool *isnull);
 uint64
 tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
 {
-	char		markers[TZ_STMT_ARGS_MAX + 1];
-	int			rc;
+	char markers[TZ_STMT_ARGS_MAX + 1];
+	int rc;
 
 	if (stmt->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(stmt->sql, stmt->nargs, stmt->types);
+		SPIPlanPtr plan = SPI_prepare(stmt->sql, stmt->nargs, stmt->types);
 
 		if (plan == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", stmt->sql,
-				 SPI_result_code_string(SPI_result));
+			elog(ERROR, "could not prepare \"%s\": %s", stmt->sql, SPI_result_code_string(SPI_result));
 		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not keep the plan of \"%s\"", stmt->sql);
 		stmt->plan = plan;
@@ -47,7 +46,7 @@ tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
 int
 tz_spi_column(const char *name)
 {
-	int			col = SPI_tuptable ? SPI_fnumber(SPI_tuptable->tupdesc, name) : SPI_ERROR_NOATTRIBUTE;
+	int col = SPI_tuptable ? SPI_fnumber(SPI_tuptable->tupdesc, name) : SPI_ERROR_NOATTRIBUTE;
 
 	if (col <= 0)
 		elog(ERROR, "result has no column \"%s\"", name);
@@ -57,7 +56,7 @@ tz_spi_column(const char *name)
 bool
 tz_spi_isnull(uint64 row, int col)
 {
-	bool		isnull;
+	bool isnull;
 
 	(void) spi_value(row, col, &isnull);
 	return isnull;
@@ -66,9 +65,9 @@ tz_spi_isnull(uint64 row, int col)
 char *
 tz_spi_text(uint64 row, int col)
 {
-	Oid			type = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col));
-	bool		isnull;
-	Datum		value = spi_value(row, col, &isnull);
+	Oid type = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col));
+	bool isnull;
+	Datum value = spi_value(row, col, &isnull);
 
 	if (isnull)
 		return NULL;
@@ -91,9 +90,9 @@ tz_spi_text(uint64 row, int col)
 TzSlice
 tz_spi_bytea(uint64 row, int col)
 {
-	bool		isnull;
-	Datum		value = spi_typed(row, col, BYTEAOID, &isnull);
-	TzSlice		none = {NULL, 0};
+	bool isnull;
+	Datum value = spi_typed(row, col, BYTEAOID, &isnull);
+	TzSlice none = {NULL, 0};
 
 	return isnull ? none : tz_datum_slice(value);
 }
@@ -101,8 +100,8 @@ tz_spi_bytea(uint64 row, int col)
 int16
 tz_spi_int16(uint64 row, int col, int16 dflt)
 {
-	bool		isnull;
-	Datum		value = spi_typed(row, col, INT2OID, &isnull);
+	bool isnull;
+	Datum value = spi_typed(row, col, INT2OID, &isnull);
 
 	return isnull ? dflt : DatumGetInt16(value);
 }
@@ -110,8 +109,8 @@ tz_spi_int16(uint64 row, int col, int16 dflt)
 int32
 tz_spi_int32(uint64 row, int col, int32 dflt)
 {
-	bool		isnull;
-	Datum		value = spi_typed(row, col, INT4OID, &isnull);
+	bool isnull;
+	Datum value = spi_typed(row, col, INT4OID, &isnull);
 
 	return isnull ? dflt : DatumGetInt32(value);
 }
@@ -119,8 +118,8 @@ tz_spi_int32(uint64 row, int col, int32 dflt)
 int64
 tz_spi_int64(uint64 row, int col, int64 dflt)
 {
-	bool		isnull;
-	Datum		value = spi_typed(row, col, INT8OID, &isnull);
+	bool isnull;
+	Datum value = spi_typed(row, col, INT8OID, &isnull);
 
 	return isnull ? dflt : DatumGetInt64(value);
 }
@@ -128,8 +127,8 @@ tz_spi_int64(uint64 row, int col, int64 dflt)
 bool
 tz_spi_bool(uint64 row, int col, bool dflt)
 {
-	bool		isnull;
-	Datum		value = spi_typed(row, col, BOOLOID, &isnull);
+	bool isnull;
+	Datum value = spi_typed(row, col, BOOLOID, &isnull);
 
 	return isnull ? dflt : DatumGetBool(value);
 }
@@ -137,8 +136,8 @@ tz_spi_bool(uint64 row, int col, bool dflt)
 TimestampTz
 tz_spi_timestamptz(uint64 row, int col, TimestampTz dflt)
 {
-	bool		isnull;
-	Datum		value = spi_typed(row, col, TIMESTAMPTZOID, &isnull);
+	bool isnull;
+	Datum value = spi_typed(row, col, TIMESTAMPTZOID, &isnull);
 
 	return isnull ? dflt : DatumGetTimestampTz(value);
 }
@@ -146,8 +145,7 @@ tz_spi_timestamptz(uint64 row, int col, TimestampTz dflt)
 static Datum
 spi_value(uint64 row, int col, bool *isnull)
 {
-	if (SPI_tuptable == NULL || row >= SPI_tuptable->numvals ||
-		col < 1 || col > SPI_tuptable->tupdesc->natts)
+	if (SPI_tuptable == NULL || row >= SPI_tuptable->numvals || col < 1 || col > SPI_tuptable->tupdesc->natts)
 		elog(ERROR, "result has no row " UINT64_FORMAT ", column %d", row, col);
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col, isnull);
 }
@@ -156,8 +154,8 @@ spi_value(uint64 row, int col, bool *isnull)
 static Datum
 spi_typed(uint64 row, int col, Oid type, bool *isnull)
 {
-	Datum		value = spi_value(row, col, isnull);
-	Oid			found = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col));
+	Datum value = spi_value(row, col, isnull);
+	Oid found = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col));
 
 	if (found != type)
 		elog(ERROR, "column %d is of type %u, expected %u", col, found, type);

@@ -23,9 +23,9 @@
 typedef struct TzStmt
 {
 	const char *sql;
-	int			nargs;
-	Oid			types[TZ_STMT_ARGS_MAX];
-	SPIPlanPtr	plan;			/* filled at first use, kept for life */
+	int nargs;
+	Oid types[TZ_STMT_ARGS_MAX];
+	SPIPlanPtr plan; /* filled at first use, kept for life */
 } TzStmt;
 
 /*
@@ -35,7 +35,7 @@ typedef struct TzStmt
 extern uint64 tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows);
 
 /* Column number of a name in the last result; throws when there is none. */
-extern int	tz_spi_column(const char *name);
+extern int tz_spi_column(const char *name);
 
 /*
  * Getters: row and column (from tz_spi_column) of the last result. The type is
@@ -43,12 +43,12 @@ extern int	tz_spi_column(const char *name);
  * a slice points into the row (detoasted in the current context).
  */
 extern bool tz_spi_isnull(uint64 row, int col);
-extern char *tz_spi_text(uint64 row, int col);	/* text, name, varchar, jsonb and json as text; or NULL */
-extern TzSlice tz_spi_bytea(uint64 row, int col);	/* data NULL when NULL */
+extern char *tz_spi_text(uint64 row, int col); /* text, name, varchar, jsonb and json as text; or NULL */
+extern TzSlice tz_spi_bytea(uint64 row, int col); /* data NULL when NULL */
 extern int16 tz_spi_int16(uint64 row, int col, int16 dflt);
 extern int32 tz_spi_int32(uint64 row, int col, int32 dflt);
 extern int64 tz_spi_int64(uint64 row, int col, int64 dflt);
 extern bool tz_spi_bool(uint64 row, int col, bool dflt);
 extern TimestampTz tz_spi_timestamptz(uint64 row, int col, TimestampTz dflt);
 
-#endif							/* TZ_SPI_H */
+#endif /* TZ_SPI_H */

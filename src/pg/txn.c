@@ -21,11 +21,11 @@
 #include "pg/worker.h"
 
 #define ROLE_OF_WORKERS "theazo_worker"
-#define LEAVING_TIMEOUT_MS 400	/* longest statement of a worker that was told to stop */
+#define LEAVING_TIMEOUT_MS 400 /* longest statement of a worker that was told to stop */
 
-static volatile bool txn_is_open = false;	/* read by the SIGTERM handler */
-static Oid	saved_user;
-static int	saved_sec_context;
+static volatile bool txn_is_open = false; /* read by the SIGTERM handler */
+static Oid saved_user;
+static int saved_sec_context;
 
 static void txn_close(void);
 
@@ -41,7 +41,7 @@ tz_txn_begin(const char *activity, int timeout_ms)
 	pgstat_report_activity(STATE_RUNNING, activity);
 	GetUserIdAndSecContext(&saved_user, &saved_sec_context);
 	SetUserIdAndSecContext(get_role_oid(ROLE_OF_WORKERS, false),
-						   saved_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	                       saved_sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	if (tz_worker_stopping() && (timeout_ms == 0 || timeout_ms > LEAVING_TIMEOUT_MS))
 		timeout_ms = LEAVING_TIMEOUT_MS;
 	if (timeout_ms > 0)
@@ -58,8 +58,8 @@ void
 tz_txn_commit_lazy(void)
 {
 	/* local to the transaction: undone at its end */
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
+	                         0, false);
 	txn_close();
 }
 

@@ -27,4 +27,4 @@ extern void tz_txn_abort(void);
 /* Is one open? */
 extern bool tz_txn_open(void);
 
-#endif							/* TZ_TXN_H */
+#endif /* TZ_TXN_H */

@@ -23,7 +23,7 @@
 #include "pg/shmem.h"
 #include "pg/wake.h"
 
-static int	pending = 0;		/* TZ_WAKE_ bits of this transaction */
+static int pending = 0; /* TZ_WAKE_ bits of this transaction */
 static uint64 pending_runs = 0; /* a bit for each bucket */
 
 StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket");
@@ -59,7 +59,7 @@ tz_wake_run_bucket(const char *run_id, size_t len)
 void
 tz_wake_now(Oid dboid, int what)
 {
-	int			dbindex = tz_database_find(dboid);
+	int dbindex = tz_database_find(dboid);
 
 	if (dbindex >= 0)
 	{
@@ -67,8 +67,7 @@ tz_wake_now(Oid dboid, int what)
 
 		if (what & TZ_WAKE_CANCEL)
 			pg_atomic_fetch_add_u32(&db->cancel_epoch, 1);
-		LWLockAcquire(tz_shared->lock,
-					  what & TZ_WAKE_EXTENSION ? LW_EXCLUSIVE : LW_SHARED);
+		LWLockAcquire(tz_shared->lock, what & TZ_WAKE_EXTENSION ? LW_EXCLUSIVE : LW_SHARED);
 		if (what & TZ_WAKE_EXTENSION)
 		{
 			/* a database without workers is probed again */
@@ -78,8 +77,8 @@ tz_wake_now(Oid dboid, int what)
 		}
 		for (int i = 0; i < tz_slots_per_database(); i++)
 		{
-			int			wanted = i == 0 ? TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION
-				: TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
+			int wanted = i == 0 ? TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION
+			                    : TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
 
 			if (what & wanted)
 				wake_slot(tz_slot_at(dbindex, i));
@@ -129,12 +128,11 @@ wake_runs(uint64 buckets)
 static void
 wake_xact_callback(XactEvent event, void *arg)
 {
-	int			what = pending;
-	uint64		runs = pending_runs;
+	int what = pending;
+	uint64 runs = pending_runs;
 
 	(void) arg;
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
-		event != XACT_EVENT_PREPARE)
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	pending = 0;
 	pending_runs = 0;
@@ -180,7 +178,7 @@ THEAZO_FUNCTION(theazo_launcher_notice)
 
 THEAZO_FUNCTION(theazo_run_notify)
 {
-	text	   *run_id = PG_GETARG_TEXT_PP(0);
+	text *run_id = PG_GETARG_TEXT_PP(0);
 
 	tz_shmem_require();
 	tz_wake_run_at_commit(VARDATA_ANY(run_id), VARSIZE_ANY_EXHDR(run_id));

@@ -12,10 +12,10 @@
 
 /* Bits, collected until the end of the transaction. */
 #define TZ_WAKE_DISPATCHERS 1
-#define TZ_WAKE_CANCEL		2	/* and move the cancel epoch */
-#define TZ_WAKE_KEEPER		4
-#define TZ_WAKE_EXTENSION	8	/* extension appeared, changed or went: all workers and the launcher look */
-#define TZ_WAKE_RESCAN		16	/* databases were made or dropped: the launcher looks */
+#define TZ_WAKE_CANCEL 2 /* and move the cancel epoch */
+#define TZ_WAKE_KEEPER 4
+#define TZ_WAKE_EXTENSION 8 /* extension appeared, changed or went: all workers and the launcher look */
+#define TZ_WAKE_RESCAN 16 /* databases were made or dropped: the launcher looks */
 
 /* Registers the transaction callback; once, while libraries are loaded. */
 extern void tz_wake_init(void);
@@ -27,10 +27,10 @@ extern void tz_wake_at_commit(int what);
 extern void tz_wake_run_at_commit(const char *run_id, size_t len);
 
 /* Which of the shared buckets stands for a run id. */
-extern int	tz_wake_run_bucket(const char *run_id, size_t len);
+extern int tz_wake_run_bucket(const char *run_id, size_t len);
 
 /* At once: of one database, or the launcher. */
 extern void tz_wake_now(Oid dboid, int what);
 extern void tz_wake_launcher(void);
 
-#endif							/* TZ_WAKE_H */
+#endif /* TZ_WAKE_H */

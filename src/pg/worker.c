@@ -46,7 +46,7 @@
 
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_LAST_MS 30000
-#define IDLE_MS 60000			/* nothing to do until the latch says otherwise */
+#define IDLE_MS 60000 /* nothing to do until the latch says otherwise */
 
 static volatile sig_atomic_t stop_requested = false;
 static bool leaving = false;
@@ -55,17 +55,17 @@ static MemoryContext worker_context = NULL;
 static MemoryContext cycle_context = NULL;
 static WaitEventSet *wait_set = NULL;
 static uint32 wait_event = 0;
-static int	watched_fd = -1;
+static int watched_fd = -1;
 
 static TzWorkerSlot *my_slot = NULL;
 static TzDatabase *my_database = NULL;
 static int64 my_incarnation = 0;
-static int	my_number = 0;
+static int my_number = 0;
 
 /* State of the loop. */
 static uint32 seen_extension_epoch = 0;
 static TzExtensionState extension = TZ_EXTENSION_UNKNOWN;
-static int	backoff_ms = 0;
+static int backoff_ms = 0;
 static TimestampTz sql_not_before = 0;
 
 static void worker_sigterm(SIGNAL_ARGS);
@@ -77,8 +77,8 @@ static bool worker_must_leave(void);
 static void worker_look_for_extension(void);
 static TzExtensionState worker_extension_state(char *version, size_t size);
 static TZ_NORETURN void worker_leave(const TzWorkerOps *ops, bool initialized);
-static int	worker_timeout(const TzWorkerOps *ops, TimestampTz turn_at);
-static int	worker_turn(const TzWorkerOps *ops, int why, bool *initialized);
+static int worker_timeout(const TzWorkerOps *ops, TimestampTz turn_at);
+static int worker_turn(const TzWorkerOps *ops, int why, bool *initialized);
 static void worker_failed(void);
 
 /* ---- the loop ---------------------------------------------------------- */
@@ -86,27 +86,27 @@ static void worker_failed(void);
 void
 tz_worker_main(TzWorkerKind kind, const TzWorkerOps *ops)
 {
-	bool		initialized = false;
-	TimestampTz turn_at = 0;	/* when turn wants to be called */
-	int			why = TZ_TURN_TIMEOUT;
+	bool initialized = false;
+	TimestampTz turn_at = 0; /* when turn wants to be called */
+	int why = TZ_TURN_TIMEOUT;
 
 	tz_worker_signals();
 	worker_contexts();
 	worker_attach(kind);
 	for (;;)
 	{
-		bool		due;
+		bool due;
 
 		if (worker_must_leave())
 			worker_leave(ops, initialized);
 		if (initialized && ops->pump != NULL)
 			ops->pump(ops->arg, why);
 		due = GetCurrentTimestamp() >= sql_not_before &&
-			(why & ~TZ_TURN_TIMEOUT || GetCurrentTimestamp() >= turn_at || !initialized ||
-			 (ops->deadline != NULL && ops->deadline(ops->arg) == 0));
+		      (why & ~TZ_TURN_TIMEOUT || GetCurrentTimestamp() >= turn_at || !initialized ||
+		       (ops->deadline != NULL && ops->deadline(ops->arg) == 0));
 		if (due)
 		{
-			int			next_ms = worker_turn(ops, why, &initialized);
+			int next_ms = worker_turn(ops, why, &initialized);
 
 			turn_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), next_ms);
 		}
@@ -126,7 +126,7 @@ worker_turn(const TzWorkerOps *ops, int why, bool *initialized)
 	PG_TRY();
 	{
 		if (seen_extension_epoch != pg_atomic_read_u32(&my_database->extension_epoch) ||
-			extension == TZ_EXTENSION_UNKNOWN)
+		    extension == TZ_EXTENSION_UNKNOWN)
 			worker_look_for_extension();
 		if (extension == TZ_EXTENSION_PRESENT)
 		{
@@ -167,8 +167,8 @@ worker_turn(const TzWorkerOps *ops, int why, bool *initialized)
 static void
 worker_failed(void)
 {
-	ErrorData  *error = CopyErrorData();
-	bool		expected = worker_must_leave() && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	ErrorData *error = CopyErrorData();
+	bool expected = worker_must_leave() && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
 	if (expected)
 		FlushErrorState();
@@ -186,8 +186,8 @@ worker_timeout(const TzWorkerOps *ops, TimestampTz turn_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz until = Max(turn_at, sql_not_before);
-	long		ms = TimestampDifferenceMilliseconds(now, until);
-	int			pump_ms = ops != NULL && ops->deadline != NULL ? ops->deadline(ops->arg) : -1;
+	long ms = TimestampDifferenceMilliseconds(now, until);
+	int pump_ms = ops != NULL && ops->deadline != NULL ? ops->deadline(ops->arg) : -1;
 
 	if (pump_ms >= 0 && pump_ms < ms)
 		ms = pump_ms;
@@ -197,18 +197,16 @@ worker_timeout(const TzWorkerOps *ops, TimestampTz turn_at)
 static bool
 worker_must_leave(void)
 {
-	return stop_requested ||
-		extension == TZ_EXTENSION_ABSENT ||
-		pg_atomic_read_u32(&my_database->unwanted) != 0 ||
-		pg_atomic_read_u32(&my_database->quiesce) != 0;
+	return stop_requested || extension == TZ_EXTENSION_ABSENT ||
+	       pg_atomic_read_u32(&my_database->unwanted) != 0 || pg_atomic_read_u32(&my_database->quiesce) != 0;
 }
 
 /* Exit code 1 is for those who were told by a signal; the launcher brings back whoever is wanted. */
 static void
 worker_leave(const TzWorkerOps *ops, bool initialized)
 {
-	bool		sql = extension == TZ_EXTENSION_PRESENT;
-	int			code = stop_requested ? 1 : 0;
+	bool sql = extension == TZ_EXTENSION_PRESENT;
+	int code = stop_requested ? 1 : 0;
 
 	leaving = true;
 	tz_worker_state("stopping");
@@ -236,8 +234,8 @@ static void
 worker_look_for_extension(void)
 {
 	TzExtensionState before = extension;
-	char		version[32] = "";
-	uint32		epoch = pg_atomic_read_u32(&my_database->extension_epoch);
+	char version[32] = "";
+	uint32 epoch = pg_atomic_read_u32(&my_database->extension_epoch);
 
 	extension = worker_extension_state(version, sizeof(version));
 	seen_extension_epoch = epoch;
@@ -255,10 +253,12 @@ worker_look_for_extension(void)
 	{
 		tz_worker_note("library %s, extension %s", THEAZO_VERSION, version);
 		if (my_slot->kind == TZ_WORKER_KEEPER)
-			ereport(LOG,
-					(errmsg("theazo workers idle: the library is version %s, the extension version %s",
-							THEAZO_VERSION, version),
-					 errhint("Run ALTER EXTENSION theazo UPDATE, or restart the server with the matching library.")));
+			ereport(
+				LOG,
+				(errmsg("theazo workers idle: the library is version %s, the extension version %s",
+			            THEAZO_VERSION, version),
+			     errhint(
+					 "Run ALTER EXTENSION theazo UPDATE, or restart the server with the matching library.")));
 	}
 	else if (before == TZ_EXTENSION_MISMATCH)
 		tz_worker_note("%s", "");
@@ -274,8 +274,8 @@ worker_extension_state(char *version, size_t size)
 	StartTransactionCommand();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'theazo'",
-					true, 1) != SPI_OK_SELECT)
+	if (SPI_execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'theazo'", true, 1) !=
+	    SPI_OK_SELECT)
 		elog(ERROR, "could not read pg_extension");
 	if (SPI_processed == 1)
 	{
@@ -297,7 +297,7 @@ worker_attach(TzWorkerKind kind)
 {
 	TzWorkerStart start;
 	TzWorkerSlot *slot;
-	int			dbindex;
+	int dbindex;
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 	Assert(start.kind == kind);
@@ -312,10 +312,10 @@ worker_attach(TzWorkerKind kind)
 	dbindex = start.dbindex;
 	slot = tz_slot_at(dbindex, start.position);
 	if (pg_atomic_read_u32(&tz_shared->database[dbindex].dboid) != start.dboid ||
-		slot->phase == TZ_SLOT_RUNNING)
+	    slot->phase == TZ_SLOT_RUNNING)
 	{
 		LWLockRelease(tz_shared->lock);
-		proc_exit(0);			/* a late start: the place was given away */
+		proc_exit(0); /* a late start: the place was given away */
 	}
 	slot->phase = TZ_SLOT_RUNNING;
 	slot->pid = MyProcPid;
@@ -398,10 +398,8 @@ worker_settings(void)
 static void
 worker_contexts(void)
 {
-	worker_context = AllocSetContextCreate(TopMemoryContext, "theazo worker",
-										   ALLOCSET_DEFAULT_SIZES);
-	cycle_context = AllocSetContextCreate(worker_context, "theazo cycle",
-										  ALLOCSET_DEFAULT_SIZES);
+	worker_context = AllocSetContextCreate(TopMemoryContext, "theazo worker", ALLOCSET_DEFAULT_SIZES);
+	cycle_context = AllocSetContextCreate(worker_context, "theazo cycle", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cycle_context);
 }
 
@@ -418,7 +416,7 @@ tz_worker_signals(void)
 static void
 worker_sigterm(SIGNAL_ARGS)
 {
-	int			save_errno = errno;
+	int save_errno = errno;
 
 	(void) postgres_signal_arg;
 	if (leaving)
@@ -441,9 +439,9 @@ worker_sigterm(SIGNAL_ARGS)
 int
 tz_worker_wait(long timeout_ms)
 {
-	WaitEvent	events[3];
-	int			why = 0;
-	int			n;
+	WaitEvent events[3];
+	int why = 0;
+	int n;
 
 	if (wait_set == NULL)
 	{
@@ -454,7 +452,7 @@ tz_worker_wait(long timeout_ms)
 			AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, watched_fd, NULL, NULL);
 	}
 	n = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events),
-						 wait_event != 0 ? wait_event : PG_WAIT_EXTENSION);
+	                     wait_event != 0 ? wait_event : PG_WAIT_EXTENSION);
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
@@ -522,7 +520,7 @@ void
 tz_worker_reserve_fds(int n)
 {
 	struct rlimit limit;
-	int			spare = 0;
+	int spare = 0;
 
 	/* max_safe_fds was computed for max_files_per_process; what the limit allows beyond is ours */
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
@@ -541,8 +539,7 @@ tz_worker_reserve_fds(int n)
 bool
 tz_worker_stopping(void)
 {
-	return stop_requested || leaving ||
-		(my_database != NULL && worker_must_leave());
+	return stop_requested || leaving || (my_database != NULL && worker_must_leave());
 }
 
 int
@@ -578,14 +575,14 @@ void
 tz_worker_inflight(int n)
 {
 	if (my_slot != NULL)
-		my_slot->inflight = n;	/* an int is written at once */
+		my_slot->inflight = n; /* an int is written at once */
 }
 
 void
-tz_worker_note(const char *fmt,...)
+tz_worker_note(const char *fmt, ...)
 {
-	char		note[TZ_NOTE_MAX];
-	va_list		args;
+	char note[TZ_NOTE_MAX];
+	va_list args;
 
 	if (my_slot == NULL)
 		return;

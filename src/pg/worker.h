@@ -26,11 +26,11 @@ typedef enum TzWorkerKind
 } TzWorkerKind;
 
 /* Why a turn happens; bits. */
-#define TZ_TURN_WOKEN		1	/* latch: work was committed, or a cancel */
-#define TZ_TURN_FD			2	/* the watched descriptor is readable */
-#define TZ_TURN_TIMEOUT		4	/* the time asked for has passed */
-#define TZ_TURN_RELOADED	8	/* settings were read again */
-#define TZ_TURN_DRAIN		16	/* theazo.enabled is off: begin nothing, settle what comes back */
+#define TZ_TURN_WOKEN 1 /* latch: work was committed, or a cancel */
+#define TZ_TURN_FD 2 /* the watched descriptor is readable */
+#define TZ_TURN_TIMEOUT 4 /* the time asked for has passed */
+#define TZ_TURN_RELOADED 8 /* settings were read again */
+#define TZ_TURN_DRAIN 16 /* theazo.enabled is off: begin nothing, settle what comes back */
 
 typedef struct TzWorkerOps
 {
@@ -39,13 +39,13 @@ typedef struct TzWorkerOps
 	 * transaction open. May throw: the worker ends and comes back with
 	 * backoff. May be NULL.
 	 */
-	void		(*init) (void *arg);
+	void (*init)(void *arg);
 
 	/*
 	 * Every wake-up, before turn, also while SQL is backing off after an
 	 * error. No SQL, must not throw. May be NULL.
 	 */
-	void		(*pump) (void *arg, int why);
+	void (*pump)(void *arg, int why);
 
 	/*
 	 * The SQL work of a turn, in transactions of its own (tz_txn_begin). May
@@ -54,13 +54,13 @@ typedef struct TzWorkerOps
 	 * milliseconds until it wants to be called again (0 = at once, after
 	 * interrupts). Called with the cycle context current.
 	 */
-	int			(*turn) (void *arg, int why);
+	int (*turn)(void *arg, int why);
 
 	/*
 	 * Milliseconds until pump must run, -1 for whenever. Also makes turn run,
 	 * so that what the pump finished gets settled. May be NULL.
 	 */
-	int			(*deadline) (void *arg);
+	int (*deadline)(void *arg);
 
 	/*
 	 * Leaving, for whatever reason but a crash. Settle what has arrived,
@@ -68,9 +68,9 @@ typedef struct TzWorkerOps
 	 * whether transactions still make sense (false when the extension is
 	 * gone). May throw. May be NULL.
 	 */
-	void		(*leave) (void *arg, bool sql);
+	void (*leave)(void *arg, bool sql);
 
-	void	   *arg;
+	void *arg;
 } TzWorkerOps;
 
 /* Runs the whole life of a dynamic worker (keeper, dispatcher). */
@@ -83,16 +83,16 @@ extern void tz_worker_watch(int fd);
 extern bool tz_worker_stopping(void);
 
 /* Slot number of a dispatcher within its database (0 .. theazo.dispatchers - 1). */
-extern int	tz_worker_slot(void);
+extern int tz_worker_slot(void);
 /* Random, never 0; new for each process. */
 extern int64 tz_worker_incarnation(void);
 /* Moves whenever wake_cancel() committed in this database: compare with what you saw before. */
 extern uint32 tz_worker_cancel_epoch(void);
 
 /* What worker_status() shows. */
-extern void tz_worker_state(const char *state);	/* a literal: "idle", "claiming", ... at most 15 bytes */
+extern void tz_worker_state(const char *state); /* a literal: "idle", "claiming", ... at most 15 bytes */
 extern void tz_worker_inflight(int n);
-extern void tz_worker_note(const char *fmt,...) pg_attribute_printf(1, 2);	/* "" clears */
+extern void tz_worker_note(const char *fmt, ...) pg_attribute_printf(1, 2); /* "" clears */
 
 /* Lives as long as the process. */
 extern MemoryContext tz_worker_context(void);
@@ -103,11 +103,12 @@ extern MemoryContext tz_worker_cycle(void);
  * Pieces, used by tz_worker_main and by the launcher, which has no database.
  */
 extern void tz_worker_signals(void);
-extern int	tz_worker_wait(long timeout_ms);	/* TZ_TURN_ bits; latch reset, interrupts checked, settings reloaded */
-extern void tz_worker_fds(void);	/* raises RLIMIT_NOFILE to the hard limit */
+extern int tz_worker_wait(
+	long timeout_ms); /* TZ_TURN_ bits; latch reset, interrupts checked, settings reloaded */
+extern void tz_worker_fds(void); /* raises RLIMIT_NOFILE to the hard limit */
 /* Reserves n descriptors with the server's fd.c, so that its own cache shrinks. */
 extern void tz_worker_reserve_fds(int n);
 /* Aborts what is open, reports the error in progress, leaves the process ready for the next turn. */
 extern void tz_worker_recover(void);
 
-#endif							/* TZ_WORKER_H */
+#endif /* TZ_WORKER_H */

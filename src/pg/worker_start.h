@@ -14,11 +14,11 @@
 
 typedef struct TzWorkerStart
 {
-	Oid			dboid;
-	int			dbindex;		/* entry in tz_shared->database */
-	int			position;		/* of the slot within the entry */
-	int			number;			/* of the dispatcher */
+	Oid dboid;
+	int dbindex; /* entry in tz_shared->database */
+	int position; /* of the slot within the entry */
+	int number; /* of the dispatcher */
 	TzWorkerKind kind;
 } TzWorkerStart;
 
-#endif							/* TZ_WORKER_START_H */
+#endif /* TZ_WORKER_START_H */

@@ -38,8 +38,8 @@ static const char *const kind_names[] = {
 THEAZO_FUNCTION(theazo_worker_status)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			dbindex;
-	int			n;
+	int dbindex;
+	int n;
 	TzWorkerSlot *slots;
 	const char *why;
 
@@ -66,7 +66,7 @@ THEAZO_FUNCTION(theazo_worker_status)
 
 	why = status_why(dbindex, slots[0].phase == TZ_SLOT_RUNNING);
 	status_row(rsinfo, &slots[0], InvalidOid,
-			   RecoveryInProgress() ? "the server is a standby" : "restarts within a second");
+	           RecoveryInProgress() ? "the server is a standby" : "restarts within a second");
 	for (int i = 0; i < n; i++)
 		status_row(rsinfo, &slots[i + 1], MyDatabaseId, why);
 	return (Datum) 0;
@@ -92,9 +92,9 @@ status_why(int dbindex, bool launcher)
 static void
 status_row(ReturnSetInfo *rsinfo, const TzWorkerSlot *slot, Oid dboid, const char *why)
 {
-	bool		running = slot->phase == TZ_SLOT_RUNNING;
-	Datum		values[STATUS_COLUMNS] = {0};
-	bool		nulls[STATUS_COLUMNS] = {false};
+	bool running = slot->phase == TZ_SLOT_RUNNING;
+	Datum values[STATUS_COLUMNS] = {0};
+	bool nulls[STATUS_COLUMNS] = {false};
 	const char *note = slot->note;
 
 	if (!running && note[0] == '\0')
@@ -117,9 +117,9 @@ status_row(ReturnSetInfo *rsinfo, const TzWorkerSlot *slot, Oid dboid, const cha
 /* workers_alive(): incarnations of the workers of this database. */
 THEAZO_FUNCTION(theazo_workers_alive)
 {
-	Datum		values[1 + TZ_DISPATCHERS_MAX];
-	int			n = 0;
-	int			dbindex;
+	Datum values[1 + TZ_DISPATCHERS_MAX];
+	int n = 0;
+	int dbindex;
 
 	(void) fcinfo;
 	tz_shmem_require();

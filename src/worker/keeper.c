@@ -29,11 +29,11 @@
 extern PGDLLEXPORT void theazo_keeper_main(Datum main_arg);
 
 static void keeper_init(void *arg);
-static int	keeper_turn(void *arg, int why);
+static int keeper_turn(void *arg, int why);
 static void keeper_leave(void *arg, bool sql);
-static int	keeper_job_names(char **names);
+static int keeper_job_names(char **names);
 static bool keeper_job(const char *name);
-static int	keeper_next(void);
+static int keeper_next(void);
 
 void
 theazo_keeper_main(Datum main_arg)
@@ -51,10 +51,8 @@ theazo_keeper_main(Datum main_arg)
 static void
 keeper_init(void *arg)
 {
-	static TzStmt started = {
-		"SELECT theazo_internal.worker_started('keeper', 0, $1)", 1, {INT8OID}
-	};
-	Datum		values[1] = {Int64GetDatum(tz_worker_incarnation())};
+	static TzStmt started = {"SELECT theazo_internal.worker_started('keeper', 0, $1)", 1, {INT8OID}};
+	Datum values[1] = {Int64GetDatum(tz_worker_incarnation())};
 
 	(void) arg;
 	tz_txn_begin("theazo keeper: start", JOB_TIMEOUT_MS);
@@ -65,10 +63,10 @@ keeper_init(void *arg)
 static int
 keeper_turn(void *arg, int why)
 {
-	char	   *names[JOBS_MAX];
-	int			n;
-	int			failed = 0;
-	int			next_ms;
+	char *names[JOBS_MAX];
+	int n;
+	int failed = 0;
+	int next_ms;
 
 	(void) arg;
 	if (why & TZ_TURN_DRAIN)
@@ -88,10 +86,8 @@ keeper_turn(void *arg, int why)
 static void
 keeper_leave(void *arg, bool sql)
 {
-	static TzStmt stopped = {
-		"SELECT theazo_internal.worker_stopped(0, $1)", 1, {INT8OID}
-	};
-	Datum		values[1] = {Int64GetDatum(tz_worker_incarnation())};
+	static TzStmt stopped = {"SELECT theazo_internal.worker_stopped(0, $1)", 1, {INT8OID}};
+	Datum values[1] = {Int64GetDatum(tz_worker_incarnation())};
 
 	(void) arg;
 	if (!sql)
@@ -106,13 +102,13 @@ static int
 keeper_job_names(char **names)
 {
 	static TzStmt jobs = {"SELECT * FROM theazo_internal.keeper_jobs()", 0, {0}};
-	uint64		rows;
+	uint64 rows;
 
 	tz_txn_begin("theazo keeper: jobs", JOB_TIMEOUT_MS);
 	rows = tz_spi_exec(&jobs, NULL, NULL, JOBS_MAX);
 	for (uint64 i = 0; i < rows; i++)
 	{
-		char	   *name = tz_spi_text(i, 1);
+		char *name = tz_spi_text(i, 1);
 
 		names[i] = MemoryContextStrdup(tz_worker_cycle(), name);
 	}
@@ -129,7 +125,7 @@ keeper_job(const char *name)
 
 	PG_TRY();
 	{
-		char	   *sql = psprintf("SELECT theazo_internal.%s()", quote_identifier(name));
+		char *sql = psprintf("SELECT theazo_internal.%s()", quote_identifier(name));
 
 		tz_txn_begin("theazo keeper: job", JOB_TIMEOUT_MS);
 		if (SPI_execute(sql, false, 0) < 0)
@@ -138,7 +134,7 @@ keeper_job(const char *name)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -157,9 +153,8 @@ static int
 keeper_next(void)
 {
 	static TzStmt turn = {
-		"SELECT pg_catalog.ceil(1000 * extract(epoch FROM theazo_internal.keeper_turn()))::int", 0, {0}
-	};
-	int			next_ms;
+		"SELECT pg_catalog.ceil(1000 * extract(epoch FROM theazo_internal.keeper_turn()))::int", 0, {0}};
+	int next_ms;
 
 	tz_txn_begin("theazo keeper: turn", JOB_TIMEOUT_MS);
 	(void) tz_spi_exec(&turn, NULL, NULL, 1);

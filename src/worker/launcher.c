@@ -43,11 +43,11 @@
 #include "pg/worker_start.h"
 #include "worker/launcher.h"
 
-#define SCAN_INTERVAL_MS 60000	/* pg_database is read this often even if nobody says anything */
+#define SCAN_INTERVAL_MS 60000 /* pg_database is read this often even if nobody says anything */
 #define TURN_INTERVAL_MS 5000
-#define PROBES_MAX 4			/* databases looked into at the same time */
+#define PROBES_MAX 4 /* databases looked into at the same time */
 #define START_PATIENCE_MS 15000 /* a registered worker of a former launcher has so long to appear */
-#define GOOD_LIFE_MS 10000		/* a worker that lived so long did not fail at start */
+#define GOOD_LIFE_MS 10000 /* a worker that lived so long did not fail at start */
 #define RETRY_FIRST_MS 500
 #define RETRY_LAST_MS 60000
 #define STARVED_RETRY_MS 2000
@@ -58,27 +58,27 @@ typedef struct Place
 	BackgroundWorkerHandle *handle;
 	TimestampTz began_at;
 	TimestampTz retry_at;
-	int			failures;
-	bool		starved;		/* wanted, but the server has no slot */
+	int failures;
+	bool starved; /* wanted, but the server has no slot */
 } Place;
 
 static Place places[TZ_DATABASES_MAX][1 + TZ_DISPATCHERS_MAX];
 static NameData names[TZ_DATABASES_MAX];
 static MemoryContext turn_context;
 static TimestampTz scan_at = 0;
-static bool starved = false;	/* said that background worker slots are missing */
-static bool crowded = false;	/* said that there are too many databases */
+static bool starved = false; /* said that background worker slots are missing */
+static bool crowded = false; /* said that there are too many databases */
 
 extern PGDLLEXPORT void theazo_launcher_main(Datum main_arg);
 
 static void launcher_attach(void);
 static void launcher_detach(int code, Datum arg);
-static int	launcher_turn(void);
+static int launcher_turn(void);
 static void launcher_scan(void);
 static void launcher_entry(Oid dboid, const char *dbname, bool *seen);
 static void launcher_drop_unseen(const bool *seen);
 static void launcher_free_empty(void);
-static int	launcher_probes(void);
+static int launcher_probes(void);
 static void launcher_say_fed(void);
 static bool place_wanted(int dbindex, int position, int *probes);
 static void place_tend(int dbindex, int position, int *probes, TimestampTz *next);
@@ -108,8 +108,7 @@ theazo_launcher_main(Datum main_arg)
 	tz_worker_signals();
 	launcher_attach();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	turn_context = AllocSetContextCreate(TopMemoryContext, "theazo launcher turn",
-										 ALLOCSET_DEFAULT_SIZES);
+	turn_context = AllocSetContextCreate(TopMemoryContext, "theazo launcher turn", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
 		volatile int next_ms = TURN_INTERVAL_MS;
@@ -141,7 +140,7 @@ theazo_launcher_main(Datum main_arg)
 static void
 launcher_attach(void)
 {
-	int64		incarnation = 0;
+	int64 incarnation = 0;
 
 	while (incarnation == 0)
 		if (!pg_strong_random(&incarnation, sizeof(incarnation)))
@@ -178,7 +177,7 @@ launcher_turn(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = TimestampTzPlusMilliseconds(now, TURN_INTERVAL_MS);
-	int			probes;
+	int probes;
 
 	if (pg_atomic_exchange_u32(&tz_shared->rescan, 0) != 0 || now >= scan_at)
 	{
@@ -201,10 +200,10 @@ launcher_turn(void)
 static void
 launcher_scan(void)
 {
-	bool		seen[TZ_DATABASES_MAX] = {false};
-	Relation	rel;
+	bool seen[TZ_DATABASES_MAX] = {false};
+	Relation rel;
 	TableScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
@@ -216,7 +215,7 @@ launcher_scan(void)
 
 		/* -2 marks a database whose DROP was interrupted */
 		if (form->datallowconn && form->datconnlimit != -2 &&
-			tz_guc_database_listed(NameStr(form->datname), form->datistemplate))
+		    tz_guc_database_listed(NameStr(form->datname), form->datistemplate))
 			launcher_entry(form->oid, NameStr(form->datname), seen);
 	}
 	table_endscan(scan);
@@ -230,7 +229,7 @@ launcher_scan(void)
 static void
 launcher_entry(Oid dboid, const char *dbname, bool *seen)
 {
-	int			dbindex = tz_database_find(dboid);
+	int dbindex = tz_database_find(dboid);
 	TzDatabase *db;
 
 	if (dbindex < 0)
@@ -241,10 +240,9 @@ launcher_entry(Oid dboid, const char *dbname, bool *seen)
 		if (dbindex == TZ_DATABASES_MAX)
 		{
 			if (!crowded)
-				ereport(LOG,
-						(errmsg("theazo serves at most %d databases of a server", TZ_DATABASES_MAX),
-						 errdetail("Database \"%s\" gets no workers.", dbname),
-						 errhint("List the databases that use theazo in theazo.databases.")));
+				ereport(LOG, (errmsg("theazo serves at most %d databases of a server", TZ_DATABASES_MAX),
+				              errdetail("Database \"%s\" gets no workers.", dbname),
+				              errhint("List the databases that use theazo in theazo.databases.")));
 			crowded = true;
 			return;
 		}
@@ -276,7 +274,7 @@ launcher_drop_unseen(const bool *seen)
 	for (int i = 0; i < TZ_DATABASES_MAX; i++)
 	{
 		TzDatabase *db = &tz_shared->database[i];
-		Oid			dboid = pg_atomic_read_u32(&db->dboid);
+		Oid dboid = pg_atomic_read_u32(&db->dboid);
 
 		if (seen[i] || dboid == InvalidOid)
 			continue;
@@ -292,10 +290,9 @@ launcher_free_empty(void)
 	for (int i = 0; i < TZ_DATABASES_MAX; i++)
 	{
 		TzDatabase *db = &tz_shared->database[i];
-		bool		empty = true;
+		bool empty = true;
 
-		if (pg_atomic_read_u32(&db->dboid) == InvalidOid ||
-			pg_atomic_read_u32(&db->unwanted) == 0)
+		if (pg_atomic_read_u32(&db->dboid) == InvalidOid || pg_atomic_read_u32(&db->unwanted) == 0)
 			continue;
 		LWLockAcquire(tz_shared->lock, LW_EXCLUSIVE);
 		for (int j = 0; j < tz_slots_per_database(); j++)
@@ -319,13 +316,13 @@ launcher_free_empty(void)
 static int
 launcher_probes(void)
 {
-	int			probes = 0;
+	int probes = 0;
 
 	LWLockAcquire(tz_shared->lock, LW_SHARED);
 	for (int i = 0; i < TZ_DATABASES_MAX; i++)
 		if (pg_atomic_read_u32(&tz_shared->database[i].dboid) != InvalidOid &&
-			tz_shared->database[i].extension == TZ_EXTENSION_UNKNOWN &&
-			tz_slot_at(i, 0)->phase != TZ_SLOT_FREE)
+		    tz_shared->database[i].extension == TZ_EXTENSION_UNKNOWN &&
+		    tz_slot_at(i, 0)->phase != TZ_SLOT_FREE)
 			probes++;
 	LWLockRelease(tz_shared->lock);
 	return probes;
@@ -339,8 +336,7 @@ launcher_say_fed(void)
 		return;
 	for (int i = 0; i < TZ_DATABASES_MAX; i++)
 		for (int j = 0; j < tz_slots_per_database(); j++)
-			if (places[i][j].starved &&
-				pg_atomic_read_u32(&tz_shared->database[i].dboid) != InvalidOid)
+			if (places[i][j].starved && pg_atomic_read_u32(&tz_shared->database[i].dboid) != InvalidOid)
 				return;
 	starved = false;
 	ereport(LOG, (errmsg("theazo found the background worker slots it was missing")));
@@ -352,8 +348,7 @@ place_wanted(int dbindex, int position, int *probes)
 {
 	TzDatabase *db = &tz_shared->database[dbindex];
 
-	if (!tz_guc_enabled || pg_atomic_read_u32(&db->unwanted) != 0 ||
-		pg_atomic_read_u32(&db->quiesce) != 0)
+	if (!tz_guc_enabled || pg_atomic_read_u32(&db->unwanted) != 0 || pg_atomic_read_u32(&db->quiesce) != 0)
 		return false;
 	switch (db->extension)
 	{
@@ -376,10 +371,10 @@ place_wanted(int dbindex, int position, int *probes)
 static void
 place_tend(int dbindex, int position, int *probes, TimestampTz *next)
 {
-	Place	   *place = &places[dbindex][position];
+	Place *place = &places[dbindex][position];
 	TzWorkerSlot *slot = tz_slot_at(dbindex, position);
 	TimestampTz now = GetCurrentTimestamp();
-	bool		start = false;
+	bool start = false;
 
 	LWLockAcquire(tz_shared->lock, LW_EXCLUSIVE);
 	if (!place_reap(dbindex, position, slot) || !place_wanted(dbindex, position, probes))
@@ -418,9 +413,9 @@ place_tend(int dbindex, int position, int *probes, TimestampTz *next)
 static bool
 place_reap(int dbindex, int position, TzWorkerSlot *slot)
 {
-	Place	   *place = &places[dbindex][position];
+	Place *place = &places[dbindex][position];
 	TimestampTz now = GetCurrentTimestamp();
-	pid_t		pid;
+	pid_t pid;
 
 	if (slot->phase == TZ_SLOT_RUNNING)
 		return false;
@@ -428,13 +423,13 @@ place_reap(int dbindex, int position, TzWorkerSlot *slot)
 	{
 		/* registered by a former launcher: it appears, or it never will */
 		if (slot->phase == TZ_SLOT_STARTING &&
-			!TimestampDifferenceExceeds(slot->started_at, now, START_PATIENCE_MS))
+		    !TimestampDifferenceExceeds(slot->started_at, now, START_PATIENCE_MS))
 			return false;
 		slot->phase = TZ_SLOT_FREE;
 		return true;
 	}
 	if (GetBackgroundWorkerPid(place->handle, &pid) != BGWH_STOPPED)
-		return false;			/* starting, or past its slot but not reaped yet */
+		return false; /* starting, or past its slot but not reaped yet */
 	if (slot->phase == TZ_SLOT_STARTING)
 	{
 		/* ended before it took the slot */
@@ -447,8 +442,10 @@ place_reap(int dbindex, int position, TzWorkerSlot *slot)
 		place->failures = 0;
 	else
 		place->failures = Min(place->failures + 1, 10);
-	place->retry_at = place->failures == 0 ? now
-		: TimestampTzPlusMilliseconds(now, Min(RETRY_FIRST_MS << (place->failures - 1), RETRY_LAST_MS));
+	place->retry_at =
+		place->failures == 0
+			? now
+			: TimestampTzPlusMilliseconds(now, Min(RETRY_FIRST_MS << (place->failures - 1), RETRY_LAST_MS));
 	return true;
 }
 
@@ -460,7 +457,7 @@ place_start(int dbindex, int position)
 	BackgroundWorker worker = {0};
 	TzWorkerStart start = {0};
 	MemoryContext old;
-	bool		ok;
+	bool ok;
 
 	start.dboid = pg_atomic_read_u32(&tz_shared->database[dbindex].dboid);
 	start.dbindex = dbindex;
@@ -476,8 +473,8 @@ place_start(int dbindex, int position)
 	if (position == 0)
 		snprintf(worker.bgw_name, BGW_MAXLEN, "theazo keeper of %s", NameStr(names[dbindex]));
 	else
-		snprintf(worker.bgw_name, BGW_MAXLEN, "theazo dispatcher %d of %s",
-				 start.number, NameStr(names[dbindex]));
+		snprintf(worker.bgw_name, BGW_MAXLEN, "theazo dispatcher %d of %s", start.number,
+		         NameStr(names[dbindex]));
 	snprintf(worker.bgw_type, BGW_MAXLEN, "theazo %s", what);
 	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "theazo");
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "theazo_%s_main", what);
@@ -493,7 +490,7 @@ static void
 place_starved(int dbindex, int position)
 {
 	TzWorkerSlot *slot = tz_slot_at(dbindex, position);
-	Place	   *place = &places[dbindex][position];
+	Place *place = &places[dbindex][position];
 
 	place->handle = NULL;
 	place->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STARVED_RETRY_MS);
@@ -501,16 +498,17 @@ place_starved(int dbindex, int position)
 	LWLockAcquire(tz_shared->lock, LW_EXCLUSIVE);
 	slot->phase = TZ_SLOT_FREE;
 	snprintf(slot->note, sizeof(slot->note),
-			 "no background worker slot is free: raise max_worker_processes (now %d)",
-			 max_worker_processes);
+	         "no background worker slot is free: raise max_worker_processes (now %d)", max_worker_processes);
 	LWLockRelease(tz_shared->lock);
 	if (starved)
 		return;
 	starved = true;
-	ereport(LOG,
-			(errmsg("theazo cannot start a worker for database \"%s\": no background worker slot is free",
-					NameStr(names[dbindex])),
-			 errdetail("max_worker_processes is %d; theazo needs 1 and, for each database, 1 plus theazo.dispatchers (%d).",
-					   max_worker_processes, tz_shared->dispatchers),
-			 errhint("Raise max_worker_processes and restart the server.")));
+	ereport(
+		LOG,
+		(errmsg("theazo cannot start a worker for database \"%s\": no background worker slot is free",
+	            NameStr(names[dbindex])),
+	     errdetail(
+			 "max_worker_processes is %d; theazo needs 1 and, for each database, 1 plus theazo.dispatchers (%d).",
+			 max_worker_processes, tz_shared->dispatchers),
+	     errhint("Raise max_worker_processes and restart the server.")));
 }

@@ -11,4 +11,4 @@
 /* Called while the postmaster loads libraries. */
 extern void tz_launcher_register(void);
 
-#endif							/* TZ_LAUNCHER_H */
+#endif /* TZ_LAUNCHER_H */

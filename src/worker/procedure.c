@@ -35,15 +35,15 @@
 #include "pg/shmem.h"
 #include "pg/wake.h"
 
-#define SLICE_MS 2000			/* the run is looked at this often even if nobody says anything */
+#define SLICE_MS 2000 /* the run is looked at this often even if nobody says anything */
 #define START_ARGS_MAX 8
 
 /* How a run begins; input parameters are numbered as the procedure's. */
 typedef struct StartCall
 {
-	const char *sql;			/* one row, one column: the run's id */
-	int			nargs;
-	Oid			types[START_ARGS_MAX];
+	const char *sql; /* one row, one column: the run's id */
+	int nargs;
+	Oid types[START_ARGS_MAX];
 } StartCall;
 
 static Datum procedure_body(FunctionCallInfo fcinfo, const StartCall *start);
@@ -59,38 +59,35 @@ THEAZO_FUNCTION(theazo_exec)
 {
 	static const StartCall start = {
 		"SELECT r.id::text FROM theazo.exec_start($1, $2, $3, $4, $5, $6, $7) AS r",
-		7, {TEXTOID, TEXTOID, TEXTOID, INTERVALOID, JSONBOID, TEXTOID, TEXTOID}
-	};
+		7,
+		{TEXTOID, TEXTOID, TEXTOID, INTERVALOID, JSONBOID, TEXTOID, TEXTOID}};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_file_write)
 {
-	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.file_write_start($1, $2, $3, $4) AS r",
-		4, {TEXTOID, TEXTOID, BYTEAOID, TEXTOID}
-	};
+	static const StartCall start = {"SELECT r.id::text FROM theazo.file_write_start($1, $2, $3, $4) AS r",
+	                                4,
+	                                {TEXTOID, TEXTOID, BYTEAOID, TEXTOID}};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_file_read)
 {
-	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.file_read_start($1, $2, $3) AS r",
-		3, {TEXTOID, TEXTOID, TEXTOID}
-	};
+	static const StartCall start = {"SELECT r.id::text FROM theazo.file_read_start($1, $2, $3) AS r",
+	                                3,
+	                                {TEXTOID, TEXTOID, TEXTOID}};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_file_list)
 {
-	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.file_list_start($1, $2, $3) AS r",
-		3, {TEXTOID, TEXTOID, TEXTOID}
-	};
+	static const StartCall start = {"SELECT r.id::text FROM theazo.file_list_start($1, $2, $3) AS r",
+	                                3,
+	                                {TEXTOID, TEXTOID, TEXTOID}};
 
 	return procedure_body(fcinfo, &start);
 }
@@ -99,9 +96,9 @@ static Datum
 procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 {
 	MemoryContext outer = CurrentMemoryContext;
-	TupleDesc	desc;
-	char	   *run_id;
-	HeapTuple	volatile answer = NULL;
+	TupleDesc desc;
+	char *run_id;
+	HeapTuple volatile answer = NULL;
 
 	tz_shmem_require();
 	procedure_refuse_atomic(fcinfo);
@@ -113,7 +110,7 @@ procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 	tz_run_wait_begin();
 	PG_TRY();
 	{
-		TzIdentity	identity;
+		TzIdentity identity;
 
 		if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 			elog(ERROR, "could not connect to SPI");
@@ -137,23 +134,24 @@ static void
 procedure_refuse_atomic(FunctionCallInfo fcinfo)
 {
 	if (fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-		!castNode(CallContext, fcinfo->context)->atomic)
+	    !castNode(CallContext, fcinfo->context)->atomic)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_TZ_WOULD_WAIT),
-			 errmsg("cannot wait for a run inside a transaction"),
-			 errdetail("The run is carried out once the transaction that starts it has committed."),
-			 errhint("CALL it outside of a transaction block and of functions, or start the run with the function of the same name plus _start, commit, and ask theazo.run_wait().")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TZ_WOULD_WAIT), errmsg("cannot wait for a run inside a transaction"),
+	     errdetail("The run is carried out once the transaction that starts it has committed."),
+	     errhint(
+			 "CALL it outside of a transaction block and of functions, or start the run with the function of the same name plus _start, commit, and ask theazo.run_wait().")));
 }
 
 /* Starts the run; its id lives in outer. */
 static char *
 procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer)
 {
-	Datum		values[START_ARGS_MAX];
-	char		nulls[START_ARGS_MAX + 1];
-	char	   *run_id;
-	int			rc;
+	Datum values[START_ARGS_MAX];
+	char nulls[START_ARGS_MAX + 1];
+	char *run_id;
+	int rc;
 
 	for (int i = 0; i < start->nargs; i++)
 	{
@@ -161,8 +159,7 @@ procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext o
 		nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
 	}
 	nulls[start->nargs] = '\0';
-	rc = SPI_execute_with_args(start->sql, start->nargs, (Oid *) start->types,
-							   values, nulls, false, 1);
+	rc = SPI_execute_with_args(start->sql, start->nargs, (Oid *) start->types, values, nulls, false, 1);
 	if (rc != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not start a run: %s", SPI_result_code_string(rc));
 	run_id = column_text("id");
@@ -175,11 +172,11 @@ procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext o
 static void
 procedure_wait(const char *run_id, const TzIdentity *identity)
 {
-	int			bucket = tz_wake_run_bucket(run_id, strlen(run_id));
+	int bucket = tz_wake_run_bucket(run_id, strlen(run_id));
 
 	for (;;)
 	{
-		uint32		seen = tz_run_generation(bucket);
+		uint32 seen = tz_run_generation(bucket);
 
 		CHECK_FOR_INTERRUPTS();
 		tz_identity_restore(identity);
@@ -194,20 +191,19 @@ procedure_wait(const char *run_id, const TzIdentity *identity)
 static bool
 procedure_ended(const char *run_id)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(run_id)};
-	char	   *status;
+	Oid types[1] = {TEXTOID};
+	Datum values[1] = {CStringGetTextDatum(run_id)};
+	char *status;
 
 	if (SPI_execute_with_args("SELECT r.status::text, r.error_sqlstate::text, r.error_message::text,"
-							  " r.error_hint::text FROM theazo.run_get($1) AS r",
-							  1, types, values, NULL, false, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
+	                          " r.error_hint::text FROM theazo.run_get($1) AS r",
+	                          1, types, values, NULL, false, 1) != SPI_OK_SELECT ||
+	    SPI_processed != 1)
 		elog(ERROR, "could not read run \"%s\"", run_id);
 	status = column_text("status");
 	if (status != NULL && strcmp(status, "completed") == 0)
 		return true;
-	if (status != NULL &&
-		(strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
+	if (status != NULL && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
 		procedure_failed(run_id);
 	return false;
 }
@@ -215,18 +211,16 @@ procedure_ended(const char *run_id)
 static void
 procedure_failed(const char *run_id)
 {
-	char	   *sqlstate = column_text("error_sqlstate");
-	char	   *message = column_text("error_message");
-	char	   *hint = column_text("error_hint");
-	int			code = ERRCODE_TZ_ILLEGAL_MOVE; /* cancelled by somebody */
+	char *sqlstate = column_text("error_sqlstate");
+	char *message = column_text("error_message");
+	char *hint = column_text("error_hint");
+	int code = ERRCODE_TZ_ILLEGAL_MOVE; /* cancelled by somebody */
 
 	if (sqlstate != NULL && strlen(sqlstate) == 5)
 		code = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
-	ereport(ERROR,
-			(errcode(code),
-			 message ? errmsg_internal("%s", message) : errmsg("run \"%s\" was cancelled", run_id),
-			 errdetail("Run \"%s\".", run_id),
-			 hint ? errhint("%s", hint) : 0));
+	ereport(ERROR, (errcode(code),
+	                message ? errmsg_internal("%s", message) : errmsg("run \"%s\" was cancelled", run_id),
+	                errdetail("Run \"%s\".", run_id), hint ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }
 
@@ -234,22 +228,23 @@ procedure_failed(const char *run_id)
 static HeapTuple
 procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		args[1] = {CStringGetTextDatum(run_id)};
-	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	HeapTuple	tuple;
+	Oid types[1] = {TEXTOID};
+	Datum args[1] = {CStringGetTextDatum(run_id)};
+	Datum *values = palloc0(sizeof(Datum) * desc->natts);
+	bool *nulls = palloc(sizeof(bool) * desc->natts);
+	HeapTuple tuple;
 	MemoryContext old;
 
 	/* large values are fetched below, which needs a snapshot */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args("SELECT r.* FROM theazo.run_result($1) AS r", 1, types,
-							  args, NULL, false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+	if (SPI_execute_with_args("SELECT r.* FROM theazo.run_result($1) AS r", 1, types, args, NULL, false, 1) !=
+	        SPI_OK_SELECT ||
+	    SPI_processed != 1)
 		elog(ERROR, "could not read the result of run \"%s\"", run_id);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int			col = SPI_fnumber(SPI_tuptable->tupdesc, NameStr(att->attname));
+		int col = SPI_fnumber(SPI_tuptable->tupdesc, NameStr(att->attname));
 
 		nulls[i] = true;
 		if (strcmp(NameStr(att->attname), "run_id") == 0)
@@ -257,16 +252,14 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 			values[i] = CStringGetTextDatum(run_id);
 			nulls[i] = false;
 		}
-		else if (col > 0 &&
-				 getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col)) == att->atttypid)
+		else if (col > 0 && getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col)) == att->atttypid)
 		{
 			values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, col, &nulls[i]);
 			if (!nulls[i] && att->attlen == -1)
 				values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
 		}
 		else
-			elog(ERROR, "result of a run has no column \"%s\" of the right type",
-				 NameStr(att->attname));
+			elog(ERROR, "result of a run has no column \"%s\" of the right type", NameStr(att->attname));
 	}
 	old = MemoryContextSwitchTo(outer);
 	tuple = heap_form_tuple(desc, values, nulls);
@@ -279,7 +272,7 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 static char *
 column_text(const char *name)
 {
-	int			col = SPI_fnumber(SPI_tuptable->tupdesc, name);
+	int col = SPI_fnumber(SPI_tuptable->tupdesc, name);
 
 	if (col <= 0)
 		elog(ERROR, "result has no column \"%s\"", name);
