@@ -55,6 +55,7 @@ static void quiesce_utility(PlannedStmt *pstmt, const char *queryString, bool re
                             DestReceiver *dest, QueryCompletion *qc);
 static void quiesce_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg);
 static void quiesce_xact_callback(XactEvent event, void *arg);
+static void quiesce_announce(Node *stmt);
 static Oid quiesce_target(Node *stmt);
 static Oid quiesce_template(CreatedbStmt *stmt);
 static bool quiesce_owns(const char *dbname, Oid *dboid);
@@ -84,12 +85,29 @@ quiesce_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree, 
 
 		if (OidIsValid(target))
 			quiesce_database(target);
-		if (IsA(stmt, CreatedbStmt) || IsA(stmt, DropdbStmt) || IsA(stmt, AlterDatabaseStmt) ||
-		    IsA(stmt, RenameStmt))
-			tz_wake_at_commit(TZ_WAKE_RESCAN);
+		quiesce_announce(stmt);
 	}
 	(previous_utility ? previous_utility : standard_ProcessUtility)(pstmt, queryString, readOnlyTree, context,
 	                                                                params, queryEnv, dest, qc);
+}
+
+/* What the launcher, or the workers, shall hear of when this statement has committed. */
+static void
+quiesce_announce(Node *stmt)
+{
+	int dbindex;
+
+	if (IsA(stmt, CreatedbStmt) || IsA(stmt, DropdbStmt) || IsA(stmt, AlterDatabaseStmt) ||
+	    (IsA(stmt, RenameStmt) && castNode(RenameStmt, stmt)->renameType == OBJECT_DATABASE))
+		tz_wake_at_commit(TZ_WAKE_RESCAN);
+	if (!IsA(stmt, TransactionStmt) || castNode(TransactionStmt, stmt)->kind != TRANS_STMT_COMMIT_PREPARED)
+		return;
+
+	/* who prepared it is gone with its wake-ups; what it did is unknown here */
+	tz_wake_at_commit(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_KEEPER);
+	dbindex = tz_database_find(MyDatabaseId);
+	if (dbindex >= 0 && tz_shared->database[dbindex].extension == TZ_EXTENSION_ABSENT)
+		tz_wake_at_commit(TZ_WAKE_EXTENSION);
 }
 
 /* CREATE, ALTER and DROP EXTENSION theazo, by whatever way they came about. */

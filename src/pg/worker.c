@@ -67,6 +67,7 @@ static uint32 seen_extension_epoch = 0;
 static TzExtensionState extension = TZ_EXTENSION_UNKNOWN;
 static int backoff_ms = 0;
 static TimestampTz sql_not_before = 0;
+static bool pump_is_next = false; /* what the wait will end for: the pump's deadline */
 
 static void worker_sigterm(SIGNAL_ARGS);
 static void worker_attach(TzWorkerKind kind);
@@ -101,9 +102,8 @@ tz_worker_main(TzWorkerKind kind, const TzWorkerOps *ops)
 			worker_leave(ops, initialized);
 		if (initialized && ops->pump != NULL)
 			ops->pump(ops->arg, why);
-		due = GetCurrentTimestamp() >= sql_not_before &&
-		      (why & ~TZ_TURN_TIMEOUT || GetCurrentTimestamp() >= turn_at || !initialized ||
-		       (ops->deadline != NULL && ops->deadline(ops->arg) == 0));
+		due = GetCurrentTimestamp() >= sql_not_before && (!initialized || (why & ~TZ_TURN_TIMEOUT) != 0 ||
+		                                                  pump_is_next || GetCurrentTimestamp() >= turn_at);
 		if (due)
 		{
 			int next_ms = worker_turn(ops, why, &initialized);
@@ -189,7 +189,8 @@ worker_timeout(const TzWorkerOps *ops, TimestampTz turn_at)
 	long ms = TimestampDifferenceMilliseconds(now, until);
 	int pump_ms = ops != NULL && ops->deadline != NULL ? ops->deadline(ops->arg) : -1;
 
-	if (pump_ms >= 0 && pump_ms < ms)
+	pump_is_next = pump_ms >= 0 && pump_ms < ms;
+	if (pump_is_next)
 		ms = pump_ms;
 	return (int) Min(ms, IDLE_MS);
 }
@@ -358,6 +359,8 @@ worker_detach(int code, Datum arg)
 		my_slot->phase = TZ_SLOT_FREE;
 		my_slot->pid = 0;
 		my_slot->planned = leaving && !stop_requested;
+		if (my_slot->planned)
+			my_slot->note[0] = '\0';
 		my_slot->incarnation = 0;
 		my_slot->inflight = 0;
 		my_slot->state[0] = '\0';

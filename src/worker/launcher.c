@@ -442,6 +442,9 @@ place_reap(int dbindex, int position, TzWorkerSlot *slot)
 		place->failures = 0;
 	else
 		place->failures = Min(place->failures + 1, 10);
+	if (place->failures > 0 && slot->note[0] == '\0')
+		strlcpy(slot->note, "ended soon after its start, see the server log; will be tried again",
+		        sizeof(slot->note));
 	place->retry_at =
 		place->failures == 0
 			? now

@@ -79,6 +79,12 @@ wait_workers('one', 'workers start again after DROP and CREATE EXTENSION');
 	wait_workers('one', 'workers are back after the drop was undone');
 }
 
+$node->safe_psql('one', 'DROP EXTENSION theazo CASCADE');
+wait_alone('one', 'gone again');
+$node->safe_psql('one', "BEGIN; CREATE EXTENSION theazo; PREPARE TRANSACTION 'create'");
+$node->safe_psql('one', "COMMIT PREPARED 'create'");
+wait_workers('one', 'workers start at COMMIT PREPARED');
+
 # ---- killed, and back --------------------------------------------------------
 foreach my $row (split /\n/, $node->safe_psql('one', 'SELECT kind, slot, pid FROM theazo_internal.worker_status() ORDER BY 1, 2'))
 {
