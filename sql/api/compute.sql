@@ -36,11 +36,8 @@ BEGIN
 		v_names := ARRAY(SELECT v.name FROM theazo_data.provider v
 						  WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute'
 						  ORDER BY v.priority, v.name);
-		-- A platform with entries of its own has said where its agents run; without any, ours serves.
-		IF cardinality(v_names) = 0 OR NOT EXISTS (SELECT FROM theazo_data.provider v
-				WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute' AND v.mode = 'byoi') THEN
-			v_names := v_names || 'theazo'::text;
-		END IF;
+		-- The platform's compute mode decides whether ours may serve when its own entries do not; see below.
+		v_names := v_names || 'theazo'::text;
 		IF v_fallback IS NOT NULL THEN
 			v_names := v_names[1:1] || v_fallback;
 		END IF;
@@ -60,6 +57,8 @@ BEGIN
 		IF FOUND THEN
 			v_managed := r.mode = 'managed';
 			CONTINUE WHEN v_managed AND v_mode = 'byoi';
+			-- An entry can be stored before its adapter exists.
+			CONTINUE WHEN r.type NOT IN ('local', 'webhook');
 			-- An entry at its limit counts as failed.
 			CONTINUE WHEN coalesce((r.limits ->> 'maxConcurrent')::numeric, 2147483647)
 						  <= (SELECT count(*) FROM theazo_data.sandbox s

@@ -76,6 +76,8 @@ SELECT id = :'f1' AS same, limits, metadata FROM theazo.session_for_user('fu');
 SELECT tst.try($$SELECT theazo.session_for_user('fu', environment => 'x')$$);
 SELECT tst.try($$SELECT theazo.session_for_user('fu', '{"maxAgents":-3}')$$);
 SELECT tst.try($$SELECT theazo.session_for_user('fu', metadata => (SELECT jsonb_object_agg('k' || i, 1) FROM generate_series(1, 49) i))$$);
+-- ids are in the order of milliseconds
+SELECT pg_sleep(0.002) IS NULL AS slept \gset
 SELECT id AS f2 FROM theazo.session_create('fu') \gset
 SELECT id = :'f2' AS newest FROM theazo.session_for_user('fu');
 SELECT status FROM theazo.session_terminate(:'f2');
