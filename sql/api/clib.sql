@@ -245,3 +245,10 @@ CREATE OR REPLACE PROCEDURE theazo.file_list(
 	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_file_list';
 COMMENT ON PROCEDURE theazo.file_list(text, text, text, text, jsonb) IS
 	'Lists a directory of the agent''s sandbox: commits, waits and returns the entries.';
+
+-- ---- partitions: membership in the extension (src/pg/member.c) ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.partition_member_swap(old_table regclass, new_table regclass) RETURNS void
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_partition_member_swap';
+COMMENT ON FUNCTION theazo_internal.partition_member_swap(regclass, regclass) IS
+	'moves membership in the extension and registration for dumps from an adopted default partition to the new one';

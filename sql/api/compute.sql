@@ -5,79 +5,66 @@
 --
 -- Order of locks: agent, sandbox, effect, run. What is called here by other areas expects the agent's row locked.
 
--- The compute provider for an agent, leaving out the ones that failed before: the agent's own; else the
--- session's; else the platform's entries by priority; else the operator's (managed). No row: nothing to try.
+-- Which compute to try, best first. Named by the agent, else by the session, else the
+-- platform's entries by priority, else the operator's. Left out: what has no adapter, what
+-- is at its ceiling, and with compute mode byoi everything managed. provider_name is null
+-- for the operator's own; shown is what the agent says.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_candidates(p_platform text, p_session text, p_provider text, p_fallback text)
+RETURNS TABLE (ord integer, provider_name text, type text, managed boolean, shown text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	compute jsonb;
+	names text[];
+	byoi boolean;
+BEGIN
+	SELECT s.compute INTO compute FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = p_session;
+	SELECT p.compute_mode = 'byoi' INTO byoi FROM theazo_data.platform p WHERE p.platform_id = p_platform;
+	IF p_provider IS NOT NULL THEN
+		names := ARRAY[p_provider];
+	ELSIF compute ? 'endpoint' THEN
+		names := ARRAY[p_session];
+	ELSIF compute ? 'provider' THEN
+		names := ARRAY[compute ->> 'provider'];
+	ELSE
+		SELECT pg_catalog.array_agg(p.name ORDER BY p.priority, p.name COLLATE "C") INTO names
+		  FROM theazo_data.provider p
+		 WHERE p.platform_id = p_platform AND p.kind = 'compute' AND p.name NOT LIKE 'ses\_%';
+		names := coalesce(names, '{}') || 'theazo'::text;
+	END IF;
+	IF p_fallback IS NOT NULL THEN
+		names := names[1:1] || p_fallback;
+	END IF;
+	RETURN QUERY
+	SELECT n.ord::integer, p.name, coalesce(p.type, 'local'), coalesce(p.mode = 'managed', true),
+		   CASE WHEN p.name IS NULL THEN 'theazo' WHEN p.name = p_session THEN coalesce(compute ->> 'provider', 'custom') ELSE p.name END
+	  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
+	  LEFT JOIN theazo_data.provider p ON p.platform_id = p_platform AND p.kind = 'compute' AND p.name = n.name
+	 WHERE (p.name IS NOT NULL OR n.name = 'theazo')
+	   AND coalesce(p.type, 'local') IN ('local', 'webhook')
+	   AND NOT (byoi AND coalesce(p.mode = 'managed', true))
+	   AND (NOT coalesce(p.limits, '{}') ? 'maxConcurrent' OR (p.limits ->> 'maxConcurrent')::bigint > (
+			SELECT pg_catalog.count(*) FROM theazo_data.sandbox b
+			 WHERE b.platform_id = p_platform AND b.provider_name = p.name AND b.status IN ('creating', 'ready', 'paused')))
+	 ORDER BY n.ord;
+END $$;
+COMMENT ON FUNCTION theazo_internal.compute_candidates(text, text, text, text) IS
+'compute providers to try for an agent, best first';
+
+-- The first compute provider for an agent that has not been tried. No row: nothing is left.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_choose(p_agent theazo_data.agent, p_tried text[] DEFAULT '{}')
 RETURNS TABLE (shown text, provider_name text, adapter text, managed boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
-DECLARE
-	v_mode		text;
-	v_session	jsonb;
-	v_wanted	text := p_agent.options ->> 'provider';
-	v_fallback	text := p_agent.options ->> 'providerFallback';
-	v_names		text[];
-	v_name		text;
-	v_managed	boolean;
-	r			record;
 BEGIN
-	SELECT p.compute_mode INTO v_mode FROM theazo_data.platform p WHERE p.platform_id = p_agent.platform_id;
-	SELECT s.compute INTO v_session FROM theazo_data.session s
-	 WHERE s.platform_id = p_agent.platform_id AND s.id = p_agent.session_id;
-	IF v_wanted IS NOT NULL THEN
-		v_names := ARRAY[v_wanted] || CASE WHEN v_fallback IS NULL THEN '{}'::text[] ELSE ARRAY[v_fallback] END;
-	ELSIF v_session ->> 'endpoint' IS NOT NULL THEN
-		v_names := ARRAY['@session'] || CASE WHEN v_fallback IS NULL THEN '{}'::text[] ELSE ARRAY[v_fallback] END;
-	ELSIF v_session ->> 'provider' IS NOT NULL THEN
-		v_names := ARRAY[v_session ->> 'provider'] || CASE WHEN v_fallback IS NULL THEN '{}'::text[] ELSE ARRAY[v_fallback] END;
-	ELSE
-		v_names := ARRAY(SELECT v.name FROM theazo_data.provider v
-						  WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute'
-						  ORDER BY v.priority, v.name);
-		-- The platform's compute mode decides whether ours may serve when its own entries do not; see below.
-		v_names := v_names || 'theazo'::text;
-		IF v_fallback IS NOT NULL THEN
-			v_names := v_names[1:1] || v_fallback;
-		END IF;
-	END IF;
-
-	FOREACH v_name IN ARRAY v_names
-	LOOP
-		CONTINUE WHEN v_name = ANY (p_tried);
-		IF v_name = '@session' THEN
-			shown := coalesce(v_session ->> 'provider', 'webhook');
-			provider_name := '@session'; adapter := 'webhook'; managed := false;
-			RETURN NEXT;
-			RETURN;
-		END IF;
-		SELECT v.name, v.type, v.mode, v.limits INTO r FROM theazo_data.provider v
-		 WHERE v.platform_id = p_agent.platform_id AND v.kind = 'compute' AND v.name = v_name;
-		IF FOUND THEN
-			v_managed := r.mode = 'managed';
-			CONTINUE WHEN v_managed AND v_mode = 'byoi';
-			-- An entry can be stored before its adapter exists.
-			CONTINUE WHEN r.type NOT IN ('local', 'webhook');
-			-- An entry at its limit counts as failed.
-			CONTINUE WHEN coalesce((r.limits ->> 'maxConcurrent')::numeric, 2147483647)
-						  <= (SELECT count(*) FROM theazo_data.sandbox s
-							   WHERE s.platform_id = p_agent.platform_id AND s.provider_name = v_name
-								 AND s.status IN ('creating', 'ready', 'paused', 'destroying'));
-			shown := r.name; provider_name := r.name; adapter := r.type; managed := v_managed;
-			RETURN NEXT;
-			RETURN;
-		ELSIF v_name IN ('theazo', 'local') AND v_mode <> 'byoi' THEN
-			-- Managed: what the operator configured, else the embedded sandbox.
-			SELECT v.type INTO r FROM theazo_data.provider v
-			 WHERE v.platform_id = theazo_internal.operator_platform() AND v.kind = 'compute'
-			 ORDER BY v.priority, v.name LIMIT 1;
-			shown := 'theazo'; provider_name := NULL; managed := true;
-			adapter := CASE WHEN FOUND AND v_name = 'theazo' THEN r.type ELSE 'local' END;
-			RETURN NEXT;
-			RETURN;
-		END IF;
-	END LOOP;
+	RETURN QUERY
+		SELECT c.shown, c.provider_name, c.type, c.managed
+		  FROM theazo_internal.compute_candidates(p_agent.platform_id, p_agent.session_id, p_agent.options ->> 'provider',
+												   p_agent.options ->> 'providerFallback') c
+		 WHERE NOT coalesce(c.provider_name, 'theazo') = ANY (p_tried)
+		 ORDER BY c.ord LIMIT 1;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_choose(theazo_data.agent, text[]) IS

@@ -99,21 +99,9 @@ BEGIN
 	IF p_adapter IN ('local', 'noop') THEN
 		RETURN NULL;
 	END IF;
-	IF p_provider = '@session' THEN
-		-- The session brought its own endpoint.
-		SELECT jsonb_build_object(
-				'url', s.compute ->> 'endpoint', 'allow_http', p.allow_http, 'allow_private', p.allow_private,
-				'config', coalesce(s.compute -> 'config', '{}'), 'provider', coalesce(s.compute ->> 'provider', 'webhook'),
-				'credential_ref', coalesce(s.compute ->> 'credential_ref', s.compute ->> 'credentialRef'),
-				'signing_ref', coalesce(s.compute ->> 'signing_ref', s.compute ->> 'signingSecretRef',
-										s.compute #>> '{config,signingSecretRef}', s.compute #>> '{config,signing_secret_ref}'))
-		  INTO v_out
-		  FROM theazo_data.session s JOIN theazo_data.platform p ON p.platform_id = s.platform_id
-		 WHERE s.platform_id = p_platform AND s.id = p_session;
-	ELSE
-		-- No name: the operator's own entry, the first by priority.
-		SELECT jsonb_build_object(
-				'url', v.endpoint, 'allow_http', p.allow_http OR v.platform_id = theazo_internal.operator_platform(),
+	-- No name: the operator's own entry, the first by priority.
+	SELECT jsonb_build_object(
+			'url', v.endpoint, 'allow_http', p.allow_http OR v.platform_id = theazo_internal.operator_platform(),
 				'allow_private', p.allow_private OR v.platform_id = theazo_internal.operator_platform(),
 				'config', v.config, 'provider', v.name, 'credential_ref', v.credential_ref,
 				'signing_ref', coalesce(v.signing_ref, v.config ->> 'signingSecretRef', v.config ->> 'signing_secret_ref'),
@@ -124,7 +112,6 @@ BEGIN
 		   AND v.platform_id = CASE WHEN p_provider IS NULL THEN theazo_internal.operator_platform() ELSE p_platform END
 		   AND (p_provider IS NULL AND v.type = p_adapter OR v.name = p_provider)
 		 ORDER BY v.priority, v.name LIMIT 1;
-	END IF;
 	RETURN v_out;
 END
 $$;

@@ -277,7 +277,7 @@ COMMENT ON FUNCTION theazo_internal.run_make(text, text, text, text, jsonb, byte
 
 CREATE OR REPLACE FUNCTION theazo_internal.run_row(p_run text)
 RETURNS theazo.runs
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
