@@ -86,7 +86,7 @@ tz_retry_judge(TzRepeat repeat, const TzFailure *failure, int attempt)
 		const Verdict *v = &verdicts[i];
 
 		if (v->repeat == repeat && v->trouble == trouble)
-			return attempt < v->attempts ? TZ_RETRY_YES : v->then;
+			return v->attempts > 0 && attempt < v->attempts ? TZ_RETRY_YES : v->then;
 	}
 	return TZ_RETRY_NO;
 }
