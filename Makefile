@@ -193,7 +193,7 @@ reference:
 	@test/run/check.sh reference
 
 bench:
-	@test/run/bench.sh
+	@PAUSE_POINTS=0 test/run/check.sh bench
 
 demo: deps
 	@test/run/demo.sh

@@ -37,7 +37,8 @@ need_test_user() {
 as_test_user() {
 	local keep=() v
 	for v in TESTS FUZZ_SECONDS THEAZO_CHAOS THEAZO_CHAOS_SEED THEAZO_VERSIONS_FULL \
-		THEAZO_CACHE PROVE_FLAGS TZ_VERBOSE; do
+		THEAZO_CACHE PROVE_FLAGS PAUSE_POINTS BENCH_ROWS BENCH_SECONDS BENCH_ROUNDS \
+		BENCH_CALLS BENCH_CARRY BENCH_EXECS; do
 		if [ -n "${!v+set}" ]; then
 			keep+=("$v=${!v}")
 		fi

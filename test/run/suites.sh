@@ -7,7 +7,7 @@
 # Each suite leaves a line "name passed failed skipped" in .build/counts and its
 # output in .build/out. TESTS="a b" limits regress, isolation and TAP to names.
 # shellcheck disable=SC2317  # suites are called by name
-set -u
+set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 . test/run/lib.sh
 
@@ -40,7 +40,7 @@ lines() {
 
 build() {
 	test/run/pgtree.sh "$major" || return 1
-	make -s PG_CONFIG="$PG_CONFIG" WERROR=1 PAUSE_POINTS=1 all install > "$out/build.log" 2>&1
+	make -s PG_CONFIG="$PG_CONFIG" WERROR=1 PAUSE_POINTS="${PAUSE_POINTS:-1}" all install > "$out/build.log" 2>&1
 }
 
 # What the servers of the suites are configured with, paths filled in.
@@ -226,6 +226,17 @@ lint() {
 	count lint "$p" "$f" 0
 }
 
+# Not a test: its rows are the output.
+bench() {
+	# shellcheck disable=SC2086
+	if test/bench/run.sh "$bindir" ${BENCH_ROWS:-} 2> "$out/bench.err" | tee "$out/bench.txt"; then
+		count bench "$(lines ' met$' "$out/bench.txt")" 0 0
+	else
+		cat "$out/bench.err"
+		count bench 0 1 0
+	fi
+}
+
 # Not a test: docs/reference.md, for check.sh to take.
 reference() {
 	if test/run/reference.sh "$bindir" "$(server_conf)" > "$out/reference.md" 2> "$out/reference.log"; then
@@ -270,7 +281,7 @@ for suite in "$@"; do
 				count chaos 0 1 0
 			fi
 			;;
-		unit | fuzz | lint | reference) "$suite" ;;
+		unit | fuzz | lint | reference | bench) "$suite" ;;
 		*) die "no suite $suite" ;;
 	esac
 done
