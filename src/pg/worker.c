@@ -168,12 +168,8 @@ static void
 worker_failed(void)
 {
 	ErrorData *error = CopyErrorData();
-	bool expected = worker_must_leave() && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
-	if (expected)
-		FlushErrorState();
-	else
-		tz_worker_note("%s", error->message);
+	tz_worker_note("%s", error->message);
 	tz_worker_recover();
 	backoff_ms = backoff_ms == 0 ? BACKOFF_FIRST_MS : Min(backoff_ms * 2, BACKOFF_LAST_MS);
 	sql_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff_ms);
@@ -495,7 +491,9 @@ tz_worker_recover(void)
 	HOLD_INTERRUPTS();
 	disable_all_timeouts(false);
 	QueryCancelPending = false;
-	EmitErrorReport();
+	/* a statement cut short because the worker must go is no news */
+	if (!(tz_worker_stopping() && geterrcode() == ERRCODE_QUERY_CANCELED))
+		EmitErrorReport();
 	LWLockReleaseAll();
 	ConditionVariableCancelSleep();
 	pgstat_report_wait_end();

@@ -98,6 +98,23 @@ is($node->safe_psql('one', $status), $all, 'each is there once');
 $node->safe_psql('one', "SELECT pg_cancel_backend(pid) FROM theazo_internal.worker_status() WHERE pid IS NOT NULL");
 is($node->safe_psql('one', $status), $all, 'pg_cancel_backend ends no idle worker');
 
+# ---- busy: in the middle of a statement that cannot go on ------------------------
+{
+	my $psql = $node->background_psql('one');
+	my $blocked = "SELECT count(*) > 0 FROM pg_locks l JOIN theazo_internal.worker_status() w USING (pid) WHERE NOT l.granted AND w.kind = 'dispatcher'";
+	$psql->query_safe('BEGIN');
+	$psql->query_safe('LOCK TABLE theazo_data.effect');
+	ok($node->poll_query_until('one', $blocked), 'a dispatcher waits for a lock');
+	$node->safe_psql('one', 'ALTER EXTENSION theazo UPDATE');
+	ok(1, 'a statement that needs the workers away gets them away');
+	ok($node->poll_query_until('one', $blocked), 'a dispatcher waits again');
+	is($node->safe_psql('one', "SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND pid IS NOT NULL"),
+		't', 'a dispatcher in the middle of a statement ends when told');
+	$psql->query_safe('ROLLBACK');
+	$psql->quit;
+	wait_workers('one', 'all are back');
+}
+
 # ---- settings ------------------------------------------------------------------
 configure('theazo.enabled', 'off');
 $node->reload;
