@@ -115,6 +115,28 @@ is($node->safe_psql('one', $status), $all, 'pg_cancel_backend ends no idle worke
 	wait_workers('one', 'all are back');
 }
 
+# ---- a job of the keeper that fails ------------------------------------------------
+my $job = $node->safe_psql('one', "SELECT pg_get_functiondef('theazo_internal.keeper_keys'::regproc)");
+$node->safe_psql('one', q{
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_keys() RETURNS integer LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$BEGIN RAISE 'broken on purpose'; END$$;
+SELECT theazo_internal.wake_keeper();
+});
+ok($node->poll_query_until('one', "SELECT note = 'keeper_keys: broken on purpose' FROM theazo_internal.worker_status() WHERE kind = 'keeper'"),
+	'a failing job is shown');
+$node->safe_psql('one', "$job; SELECT theazo_internal.wake_keeper()");
+ok($node->poll_query_until('one', "SELECT note IS NULL AND state = 'running' FROM theazo_internal.worker_status() WHERE kind = 'keeper'"),
+	'and forgotten once it works');
+
+# ---- library and extension of different versions --------------------------------------
+my $version = $node->safe_psql('one', "SELECT extversion FROM pg_extension WHERE extname = 'theazo'");
+$node->safe_psql('one', "UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'theazo'; SELECT theazo_internal.launcher_notice()");
+ok($node->poll_query_until('one', "SELECT count(*) = 3 FROM theazo_internal.worker_status() WHERE state = 'mismatch' AND note LIKE 'library $version, extension 0.0.1'"),
+	'workers idle while library and extension differ');
+is(log_count(qr/theazo workers idle: the library is version/), 1, 'and say so once');
+$node->safe_psql('one', "UPDATE pg_extension SET extversion = '$version' WHERE extname = 'theazo'; SELECT theazo_internal.launcher_notice()");
+wait_workers('one', 'they go on when the versions agree');
+
 # ---- settings ------------------------------------------------------------------
 configure('theazo.enabled', 'off');
 $node->reload;
