@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION theazo_internal.effect_waiting(
 	p_state text, p_due timestamptz, p_affinity integer, p_held text, p_incarnation bigint, p_instance text)
 RETURNS text
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

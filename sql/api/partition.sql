@@ -77,7 +77,7 @@ COMMENT ON FUNCTION theazo_internal.month_next(timestamptz) IS 'first moment of 
 -- What exists: the bounds are read from the catalog, they are the only truth.
 CREATE OR REPLACE FUNCTION theazo_internal.partition_list(p_parent text DEFAULT NULL)
 RETURNS TABLE (parent text, partition text, is_default boolean, from_key text, to_key text, part_oid oid)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT pc.relname::text, c.relname::text, b.bound = 'DEFAULT',
