@@ -522,6 +522,11 @@ BEGIN
 		v_verdict := 'retry';
 	END IF;
 
+	IF p_verdict = 'retry' THEN
+		-- The adapter's table of verdicts has counted the attempts: a request that never left, or that the other side
+		-- has not carried out, goes again also where a request is sent once.
+		v_max := greatest(v_max, 6);
+	END IF;
 	IF v_verdict = 'retry' THEN
 		IF e.cancel_requested THEN
 			v_verdict := 'cancelled';

@@ -26,7 +26,7 @@ test_sent_once(void **state)
 	(void) state;
 	/* nothing left: again, but not for ever */
 	assert_int_equal(judge(TZ_REPEAT_NEVER, TZ_UNAVAILABLE, 0, false, false, 1), TZ_RETRY_YES);
-	assert_int_equal(judge(TZ_REPEAT_NEVER, TZ_UNAVAILABLE, 0, false, false, 5), TZ_RETRY_NO);
+	assert_int_equal(judge(TZ_REPEAT_NEVER, TZ_UNAVAILABLE, 0, false, false, 3), TZ_RETRY_NO);
 	assert_int_equal(judge(TZ_REPEAT_NEVER, TZ_TIMEOUT, 0, false, false, 1), TZ_RETRY_YES);
 	/* it may have left */
 	assert_int_equal(judge(TZ_REPEAT_NEVER, TZ_UNAVAILABLE, 0, true, false, 1), TZ_RETRY_UNKNOWN);
