@@ -57,6 +57,36 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.vault_salt(text) IS 'the platform''s salt, made with its first secret';
 
+-- The first secret under a master key leaves a known value sealed under it, so that a server
+-- which holds another key of that name is found out before any secret is needed.
+CREATE OR REPLACE FUNCTION theazo_internal.master_key_record(p_id text)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	box record;
+	here text := theazo_internal.operator_platform();
+BEGIN
+	PERFORM 1 FROM theazo_data.master_key m WHERE m.platform_id = here AND m.id = p_id;
+	IF NOT FOUND THEN
+		box := theazo_internal.secret_seal(here, '', 'master key check', 1, pg_catalog.sha256('theazo'), 'theazo');
+		INSERT INTO theazo_data.master_key (platform_id, id, salt, check_value)
+		VALUES (here, box.master_key_id, box.salt, box.sealed) ON CONFLICT ON CONSTRAINT master_key_pkey DO NOTHING;
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.master_key_record(text) IS 'stores the check value of a master key seen for the first time';
+
+CREATE OR REPLACE FUNCTION theazo_internal.master_key_verify(p_id text)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m theazo_data.master_key;
+BEGIN
+	SELECT * INTO m FROM theazo_data.master_key t WHERE t.platform_id = theazo_internal.operator_platform() AND t.id = p_id;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	RETURN theazo_internal.secret_opens(m.platform_id, '', 'master key check', 1, pg_catalog.sha256('theazo'), m.id, m.salt, m.check_value);
+END $$;
+COMMENT ON FUNCTION theazo_internal.master_key_verify(text) IS 'does the check value of a loaded master key open; null when none was stored yet';
+
 CREATE OR REPLACE FUNCTION theazo_internal.secret_set_one(p_vault text, p_name text, p_value text, p_delivery text)
 RETURNS theazo.secrets LANGUAGE plpgsql AS $$
 DECLARE
@@ -92,6 +122,7 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT secret_pkey DO NOTHING;
 		EXIT WHEN FOUND;
 	END LOOP;
+	PERFORM theazo_internal.master_key_record(box.master_key_id);
 	SELECT * INTO STRICT result FROM theazo.secrets s
 	 WHERE s.platform_id = here AND s.session_id IS NOT DISTINCT FROM NULLIF(p_vault, '') AND s.name = p_name;
 	PERFORM theazo_internal.event_write(here, 'secret', 'secret.set',
@@ -226,6 +257,7 @@ BEGIN
 	END IF;
 	SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
 			'id', u.id, 'loaded', k.id IS NOT NULL, 'current', coalesce(k.current, false),
+			'verified', CASE WHEN k.id IS NOT NULL THEN theazo_internal.master_key_verify(u.id) END,
 			'secrets', coalesce((counts ->> u.id)::bigint, 0), 'source', CASE WHEN operator THEN k.source END)) ORDER BY u.id), '[]')
 	  INTO keys
 	  FROM (SELECT m.id FROM theazo_internal.master_keys() m UNION SELECT c FROM pg_catalog.jsonb_object_keys(counts) c) u (id)

@@ -88,7 +88,7 @@ SELECT name, version FROM theazo.secret_set('a', 'again');
 COMMIT;
 
 -- the vault's state: a platform sees its own secrets, the operator all, and where the key comes from
-SELECT (v -> 'ready')::boolean, jsonb_array_length(v -> 'keys'), v #> '{keys,0,loaded}', v #> '{keys,0,current}', v #> '{keys,0,secrets}', v #> '{keys,0}' ? 'source', v -> 'hint'
+SELECT (v -> 'ready')::boolean, jsonb_array_length(v -> 'keys'), v #> '{keys,0,loaded}', v #> '{keys,0,current}', v #> '{keys,0,verified}', v #> '{keys,0,secrets}', v #> '{keys,0}' ? 'source', v -> 'hint'
   FROM theazo.vault_status(:'k') v;
 SELECT (v #> '{keys,0,secrets}')::int > 0, v #> '{keys,0}' ? 'source' FROM theazo.vault_status() v;
 SELECT tst.try('SELECT theazo.vault_status() IS NULL');

@@ -1,0 +1,132 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/sql/include/try.psql'
+\i :include
+-- Row-level security seen from below: as theazo_owner, which every public function is. For each table of the
+-- catalog: are there rows, and can one be seen that is not the caller's? All in one transaction that is rolled back.
+
+-- something in every table, for one platform and environment: two sessions
+CREATE FUNCTION tst.fill(key text, OUT s1 text, OUT s2 text, OUT run text) LANGUAGE plpgsql AS $$
+DECLARE a text; s text;
+BEGIN
+	PERFORM theazo.authenticate(key);
+	PERFORM theazo.definition_create('d', '{}');
+	PERFORM theazo.secret_set('platform', 'v');
+	PERFORM theazo.provider_set('p', endpoint => 'https://p.example', credential_ref => 'platform');
+	s1 := (theazo.session_create('u1')).id;
+	s2 := (theazo.session_create('u2')).id;
+	FOREACH s IN ARRAY ARRAY[s1, s2] LOOP
+		PERFORM theazo.secret_set('own', 'v', s);
+		a := (theazo.agent_create(s)).id;
+		SELECT id INTO run FROM theazo.exec_start(a, 'python', 'print(1)', idempotency_key => 'i' || s);
+		PERFORM theazo_internal.log_write(theazo_internal.current_platform(), NULL, 'info', 'system', 'm', theazo_internal.current_environment(), s, a, run);
+		PERFORM theazo_internal.span_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'),
+			NULL, theazo_internal.current_environment(), s, a, run, 'n', 'running', now(), NULL);
+	END LOOP;
+END $$;
+
+-- per table: rows seen, rows of another platform, of another environment, of another session
+CREATE FUNCTION tst.seen(OUT tab name, OUT seen bigint, OUT foreign_platform bigint, OUT foreign_environment bigint, OUT foreign_session bigint)
+RETURNS SETOF record LANGUAGE plpgsql AS $$
+DECLARE
+	env text; ses text;
+BEGIN
+	FOR tab IN SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+				WHERE n.nspname = 'theazo_data' AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
+	LOOP
+		SELECT a.attname INTO env FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		 WHERE n.nspname = 'theazo_data' AND c.relname = tab AND a.attname IN ('environment', 'key_environment') ORDER BY a.attname DESC LIMIT 1;
+		SELECT CASE WHEN tab = 'session' THEN 'id' ELSE a.attname END INTO ses FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		 WHERE n.nspname = 'theazo_data' AND c.relname = tab AND (a.attname = 'session_id' OR tab = 'session' AND a.attname = 'id') LIMIT 1;
+		EXECUTE format('SELECT count(*), count(*) FILTER (WHERE platform_id IS DISTINCT FROM %L), count(*) FILTER (WHERE %s IS DISTINCT FROM %L), count(*) FILTER (WHERE %s IS DISTINCT FROM %L) FROM theazo_data.%I',
+			theazo_internal.current_platform(), coalesce(env, quote_nullable(theazo_internal.current_environment())), theazo_internal.current_environment(),
+			CASE WHEN theazo_internal.current_session() IS NULL THEN 'NULL' ELSE coalesce(ses, quote_literal(theazo_internal.current_session())) END, theazo_internal.current_session(), tab)
+		   INTO seen, foreign_platform, foreign_environment, foreign_session;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+-- may the caller write into another platform, environment or session?
+CREATE FUNCTION tst.writes(victim text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE t name; n bigint;
+BEGIN
+	FOR t IN SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			  WHERE n.nspname = 'theazo_data' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'event' ORDER BY 1
+	LOOP
+		EXECUTE format('UPDATE theazo_data.%I SET platform_id = platform_id WHERE platform_id = %L', t, victim);
+		GET DIAGNOSTICS n = ROW_COUNT;
+		IF n > 0 THEN RETURN NEXT t || ' updated'; END IF;
+		EXECUTE format('DELETE FROM theazo_data.%I WHERE platform_id = %L', t, victim);
+		GET DIAGNOSTICS n = ROW_COUNT;
+		IF n > 0 THEN RETURN NEXT t || ' deleted'; END IF;
+		-- moving a row of one's own there
+		BEGIN
+			EXECUTE format('UPDATE theazo_data.%I SET platform_id = %L', t, victim);
+			GET DIAGNOSTICS n = ROW_COUNT;
+			IF n > 0 THEN RETURN NEXT t || ' moved'; END IF;
+		EXCEPTION WHEN insufficient_privilege THEN NULL;
+		END;
+	END LOOP;
+END $$;
+
+BEGIN;
+SELECT platform AS pa, live AS ka, test AS ta FROM tst.platform('A') \gset
+SELECT platform AS pb, live AS kb, test AS tb FROM tst.platform('B') \gset
+SELECT theazo.price_set('agent.fee', 3) IS NOT NULL;
+SELECT s1 AS a1, s2 AS a2, run AS ar FROM tst.fill(:'ka') \gset
+SELECT s1 AS at1 FROM tst.fill(:'ta') \gset
+SELECT s1 AS b1, run AS br FROM tst.fill(:'kb') \gset
+-- seen without policies, so that nothing below is empty by accident
+SELECT string_agg(tab, ' ' ORDER BY tab) AS empty_tables FROM tst.seen() WHERE seen = 0;
+
+SET ROLE theazo_owner;
+\echo -- as platform A, live
+SELECT theazo.authenticate(:'ka') IS NULL AS x \gset
+SELECT string_agg(tab, ' ' ORDER BY tab) FROM tst.seen() WHERE seen > 0;
+SELECT (SELECT count(*) FROM theazo_data.session), (SELECT count(*) FROM theazo_data.agent), (SELECT count(*) FROM theazo_data.secret);
+SELECT tab FROM tst.seen() WHERE foreign_platform > 0 AND tab <> 'price' OR foreign_environment > 0 AND tab <> 'api_key' OR foreign_session > 0;
+\echo -- as platform A, test
+SELECT theazo.authenticate(:'ta') IS NULL AS x \gset
+SELECT string_agg(tab, ' ' ORDER BY tab) FROM tst.seen() WHERE seen > 0;
+SELECT (SELECT count(*) FROM theazo_data.session), (SELECT count(*) FROM theazo_data.agent), (SELECT count(*) FROM theazo_data.secret);
+SELECT tab FROM tst.seen() WHERE foreign_platform > 0 AND tab <> 'price' OR foreign_environment > 0 OR foreign_session > 0;
+\echo -- as one session of platform A
+SELECT theazo.authenticate(:'ka') IS NULL AS x \gset
+SELECT (theazo.act_as(:'a1')).id = :'a1';
+SELECT string_agg(tab, ' ' ORDER BY tab) FROM tst.seen() WHERE seen > 0;
+SELECT (SELECT count(*) FROM theazo_data.session), (SELECT count(*) FROM theazo_data.agent), (SELECT count(*) FROM theazo_data.secret);
+SELECT tab FROM tst.seen() WHERE foreign_platform > 0 AND tab <> 'price' OR foreign_environment > 0 OR foreign_session > 0;
+\echo -- as nobody
+SELECT theazo_internal.identity_clear() IS NULL AS x \gset
+SELECT * FROM tst.seen() WHERE seen > 0 AND tab <> 'price';
+
+-- partitions addressed directly show nothing to anybody under policies
+SELECT theazo.authenticate(:'ka') IS NULL AS x \gset
+SELECT count(*) > 0 FROM theazo_data.run;
+SELECT (SELECT count(*) FROM theazo_data.run_default), (SELECT count(*) FROM theazo_data.effect_default), (SELECT count(*) FROM theazo_data.charge_default),
+	   (SELECT count(*) FROM theazo_data.log_default), (SELECT count(*) FROM theazo_data.run_payload_default);
+
+-- writing across
+SELECT * FROM tst.writes(:'pb');
+SELECT tst.try(format($$INSERT INTO theazo_data.session (platform_id, id, user_id, environment) VALUES (%L, theazo_internal.id_new('ses'), 'u', 'production')$$, :'pb'));
+SELECT tst.try(format($$INSERT INTO theazo_data.session (platform_id, id, user_id, environment, key_environment) VALUES (%L, theazo_internal.id_new('ses'), 'u', 'production', 'test')$$, :'pa'));
+SELECT tst.try(format($$INSERT INTO theazo_data.event SELECT * FROM theazo_data.event WHERE platform_id = %L$$, :'pa'));
+SELECT tst.try($$DELETE FROM theazo_data.event$$);
+SELECT (theazo.act_as(:'a1')).id = :'a1';
+SELECT tst.try(format($$INSERT INTO theazo_data.agent (platform_id, id, session_id, user_id, key_environment, provider, model) VALUES (%L, theazo_internal.id_new('agt'), %L, 'u', 'live', 'p', 'm')$$, :'pa', :'a2'));
+SELECT tst.try(format($$INSERT INTO theazo_data.api_key (platform_id, id, name, environment, kind, prefix, key_hash) VALUES (%L, theazo_internal.id_new('key'), 'x', 'live', 'tzk', 'p', sha256(''))$$, :'pa'));
+SELECT tst.try(format($$INSERT INTO theazo_data.secret (platform_id, session_id, name, version, master_key_id, salt, sealed) VALUES (%L, %L, 'x', 1, 'k', '', '')$$, :'pa', :'a2'));
+SELECT tst.try(format($$INSERT INTO theazo_data.secret (platform_id, session_id, name, version, master_key_id, salt, sealed) VALUES (%L, '', 'x', 1, 'k', '', '')$$, :'pa'));
+-- policies cannot be switched off from here
+SET LOCAL row_security = off;
+SELECT tst.try('SELECT count(*) FROM theazo_data.session');
+SET LOCAL row_security = on;
+RESET ROLE;
+
+-- joins that would tell of foreign rows: the views are barriers
+SET ROLE theazo_app;
+CREATE FUNCTION pg_temp.peek(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE WARNING 'saw %', tst.mask($1); RETURN true; END $$;
+SELECT theazo.authenticate(:'kb') IS NULL AS x \gset
+SELECT (theazo.act_as(:'b1')).id = :'b1';
+SELECT count(*) FROM theazo.sessions WHERE pg_temp.peek(id);
+RESET ROLE;
+ROLLBACK;
+DROP FUNCTION tst.fill, tst.seen, tst.writes;
