@@ -84,6 +84,30 @@ COMMENT ON FUNCTION theazo_internal.effect_enqueue(text, text, text, text, jsonb
 	integer, integer, integer, timestamptz, timestamptz, bytea) IS
 'queues an effect in the current transaction and wakes a dispatcher at commit; returns its id';
 
+-- Many of one kind at once, as one statement; a null request carries nothing. Returns their ids in order.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_enqueue_many(
+	p_platform text, p_kind text, p_adapter text, p_requests jsonb[], p_timeout_ms integer DEFAULT 30000,
+	p_max_attempts integer DEFAULT 1)
+RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_ids text[] := ARRAY(SELECT theazo_internal.id_new('eff') FROM generate_series(1, cardinality(p_requests)));
+BEGIN
+	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, max_attempts, timeout_ms, instance)
+	SELECT p_platform, substr(u.id, 5), u.id, p_kind, p_adapter, p_max_attempts, p_timeout_ms, theazo_internal.instance()
+	  FROM unnest(v_ids) AS u (id);
+	INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request)
+	SELECT p_platform, substr(u.id, 5), u.id, u.request
+	  FROM unnest(v_ids, p_requests) AS u (id, request) WHERE u.request IS NOT NULL;
+	PERFORM theazo_internal.wake();
+	RETURN v_ids;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_enqueue_many(text, text, text, jsonb[], integer, integer) IS
+'queues many effects of one kind at once and returns their ids';
+
 -- ----------------------------------------------------------------------------
 -- Claim
 -- ----------------------------------------------------------------------------

@@ -143,7 +143,7 @@ DECLARE
 		'usage_summary', 'usage_for_user', 'metrics_summary', 'metrics_query'];
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_broken',
-		'effect_secrets', 'effect_cancels', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
+		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
 		'connection_record', 'preflight_store', 'instance', 'workers_alive', 'sql_version'];
 	-- who asks: the policies behind the views call these as the caller. Without USAGE on the
 	-- schema nobody can name them.
