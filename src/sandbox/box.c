@@ -384,3 +384,9 @@ tz_box_tick(TzBox *box)
 	else
 		box_fail(box, TZ_UNAVAILABLE, "the sandbox stopped answering");
 }
+
+bool
+tz_box_alive(const TzBox *box)
+{
+	return box->state != BOX_DEAD;
+}

@@ -173,5 +173,7 @@ extern void tz_box_destroy(TzBox *box);
 /* Deadlines: ms until tz_box_tick wants to be called, -1 never. */
 extern int tz_box_timeout(const TzBox *box);
 extern void tz_box_tick(TzBox *box);
+/* False once it is gone, also while its pending operations are being answered. */
+extern bool tz_box_alive(const TzBox *box);
 
 #endif /* TZ_BOX_H */

@@ -1,0 +1,357 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *	  Taking due effects: theazo_internal.effect_claim and its rows.
+ *
+ * The claim's commit is the intent: a row says that attempt 3 begins before
+ * anything leaves. Rows are copied into malloc'ed memory, because the calls
+ * they become live outside transactions and memory contexts. Secrets are opened
+ * in the same transaction, so that the event about the opening and the claim
+ * commit together; how to open is the caller's, because this layer does not
+ * know the vault.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "effect/claim.h"
+#include "pg/spi.h"
+
+#define SECRETS_PER_EFFECT 256
+#define SECRET_BYTES_MAX (64 * 1024)
+
+static TzStmt claim_stmt = {
+	"SELECT platform_id, root_id, id, kind, adapter, contract, step, attempt, timeout_ms, deadline,"
+	" run_id, session_id, agent_id, sandbox_id, request, content, step_state, endpoint, needs_secrets"
+	" FROM theazo_internal.effect_claim($1, $2, $3, $4 * interval '1 millisecond')",
+	4,
+	{INT4OID, INT8OID, INT4OID, FLOAT8OID}};
+
+static TzStmt secrets_stmt = {
+	"SELECT use, env_name, name, session_id, version, master_key_id, salt, sealed, platform_salt"
+	" FROM theazo_internal.effect_secrets($1, $2, $3)",
+	3,
+	{TEXTOID, TEXTOID, TEXTOID}};
+
+static TzStmt next_due_stmt = {"SELECT theazo_internal.effect_next_due($1) AS due", 1, {INT4OID}};
+
+typedef struct ClaimColumns
+{
+	int platform_id;
+	int root_id;
+	int id;
+	int kind;
+	int adapter;
+	int contract;
+	int step;
+	int attempt;
+	int timeout_ms;
+	int deadline;
+	int run_id;
+	int session_id;
+	int agent_id;
+	int sandbox_id;
+	int request;
+	int content;
+	int step_state;
+	int endpoint;
+	int needs_secrets;
+} ClaimColumns;
+
+static void
+claim_columns(ClaimColumns *col)
+{
+	col->platform_id = tz_spi_column("platform_id");
+	col->root_id = tz_spi_column("root_id");
+	col->id = tz_spi_column("id");
+	col->kind = tz_spi_column("kind");
+	col->adapter = tz_spi_column("adapter");
+	col->contract = tz_spi_column("contract");
+	col->step = tz_spi_column("step");
+	col->attempt = tz_spi_column("attempt");
+	col->timeout_ms = tz_spi_column("timeout_ms");
+	col->deadline = tz_spi_column("deadline");
+	col->run_id = tz_spi_column("run_id");
+	col->session_id = tz_spi_column("session_id");
+	col->agent_id = tz_spi_column("agent_id");
+	col->sandbox_id = tz_spi_column("sandbox_id");
+	col->request = tz_spi_column("request");
+	col->content = tz_spi_column("content");
+	col->step_state = tz_spi_column("step_state");
+	col->endpoint = tz_spi_column("endpoint");
+	col->needs_secrets = tz_spi_column("needs_secrets");
+}
+
+static void
+out_of_memory(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+}
+
+/* malloc'ed copy of a text column, NULL when NULL; its length in *len if asked. */
+static char *
+copy_text(uint64 row, int col, size_t *len)
+{
+	char *text = tz_spi_text(row, col);
+	char *copy;
+	size_t n;
+
+	if (len != NULL)
+		*len = 0;
+	if (text == NULL)
+		return NULL;
+	n = strlen(text);
+	copy = malloc(n + 1);
+	if (copy == NULL)
+		out_of_memory();
+	memcpy(copy, text, n + 1);
+	if (len != NULL)
+		*len = n;
+	pfree(text);
+	return copy;
+}
+
+static void
+decode_row(TzClaimed *c, uint64 row, const ClaimColumns *col)
+{
+	TzSlice content;
+
+	c->platform_id = copy_text(row, col->platform_id, NULL);
+	c->root_id = copy_text(row, col->root_id, NULL);
+	c->id = copy_text(row, col->id, NULL);
+	c->kind = copy_text(row, col->kind, NULL);
+	c->adapter = copy_text(row, col->adapter, NULL);
+	if (c->platform_id == NULL || c->root_id == NULL || c->id == NULL || c->kind == NULL ||
+	    c->adapter == NULL)
+		elog(ERROR, "claimed effect lacks its identity");
+	c->attempt = tz_spi_int32(row, col->attempt, 0);
+	c->deadline = tz_spi_timestamptz(row, col->deadline, DT_NOEND);
+	/* Carried by nobody, so the rest of the row is of no use. */
+	if (strcmp(c->adapter, "noop") == 0)
+		return;
+	c->contract = tz_spi_int16(row, col->contract, 1);
+	c->step = tz_spi_int16(row, col->step, 0);
+	c->timeout_ms = tz_spi_int32(row, col->timeout_ms, 30000);
+	c->run_id = copy_text(row, col->run_id, NULL);
+	c->session_id = copy_text(row, col->session_id, NULL);
+	c->agent_id = copy_text(row, col->agent_id, NULL);
+	c->sandbox_id = copy_text(row, col->sandbox_id, NULL);
+	c->request = copy_text(row, col->request, &c->request_len);
+	c->step_state = copy_text(row, col->step_state, &c->step_state_len);
+	c->endpoint = copy_text(row, col->endpoint, &c->endpoint_len);
+	content = tz_spi_bytea(row, col->content);
+	if (content.data != NULL)
+	{
+		c->content = malloc(content.len + 1);
+		if (c->content == NULL)
+			out_of_memory();
+		memcpy(c->content, content.data, content.len);
+		c->content_len = content.len;
+	}
+}
+
+static void
+secret_failed(TzClaimed *c, int sqlstate)
+{
+	c->secret_failed = true;
+	strlcpy(c->secret_sqlstate, unpack_sql_state(sqlstate), sizeof(c->secret_sqlstate));
+}
+
+/* One row of effect_secrets, opened into the claim. */
+static void
+open_secret(TzClaimed *c, uint64 row, TzSecretOpen open)
+{
+	TzClaimedSecret *s = &c->secrets[c->nsecrets];
+	int env_col = tz_spi_column("env_name");
+	int sqlstate = ERRCODE_INTERNAL_ERROR;
+	TzSealedSecret sealed = {
+		.platform_id = c->platform_id,
+		.session_id = tz_spi_text(row, tz_spi_column("session_id")),
+		.name = tz_spi_text(row, tz_spi_column("name")),
+		.version = tz_spi_int32(row, tz_spi_column("version"), 0),
+		.master_key_id = tz_spi_text(row, tz_spi_column("master_key_id")),
+		.platform_salt = tz_spi_bytea(row, tz_spi_column("platform_salt")),
+		.salt = tz_spi_bytea(row, tz_spi_column("salt")),
+		.sealed = tz_spi_bytea(row, tz_spi_column("sealed")),
+	};
+
+	if (sealed.session_id == NULL)
+		sealed.session_id = "";
+	c->nsecrets++;
+	tz_buf_init_secret(&s->value, SECRET_BYTES_MAX);
+	s->use = copy_text(row, tz_spi_column("use"), NULL);
+	s->name = copy_text(row, tz_spi_isnull(row, env_col) ? tz_spi_column("name") : env_col, NULL);
+	if (open(&sealed, &s->value, &sqlstate, &c->secret_err) != TZ_OK)
+		secret_failed(c, sqlstate);
+}
+
+static void
+open_secrets(TzClaimed *c, TzSecretOpen open)
+{
+	Datum values[3];
+	SPITupleTable *mine;
+	uint64 n;
+
+	values[0] = CStringGetTextDatum(c->platform_id);
+	values[1] = CStringGetTextDatum(c->root_id);
+	values[2] = CStringGetTextDatum(c->id);
+	n = tz_spi_exec(&secrets_stmt, values, NULL, SECRETS_PER_EFFECT);
+	mine = SPI_tuptable;
+	if (n > 0)
+	{
+		c->secrets = calloc(n, sizeof(TzClaimedSecret));
+		if (c->secrets == NULL)
+			out_of_memory();
+		for (uint64 i = 0; i < n && !c->secret_failed; i++)
+			open_secret(c, i, open);
+	}
+	SPI_freetuptable(mine);
+}
+
+/* The same, and what throws becomes the claim's failure. */
+static void
+open_secrets_careful(TzClaimed *c, TzSecretOpen open)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		open_secrets(c, open);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *e;
+
+		MemoryContextSwitchTo(context);
+		e = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		tz_err_set(&c->secret_err, TZ_INTERNAL, "%s", e->message != NULL ? e->message : "");
+		if (e->detail != NULL)
+			tz_err_detail(&c->secret_err, "%s", e->detail);
+		if (e->hint != NULL)
+			tz_err_hint(&c->secret_err, "%s", e->hint);
+		secret_failed(c, e->sqlerrcode);
+		FreeErrorData(e);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+int
+tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool careful, TzSecretOpen open,
+                TzClaimed **list)
+{
+	Datum values[4];
+	ClaimColumns col;
+	TzClaimed **tail = list;
+	TzClaimed *c;
+	TzClaimed **first;
+	uint64 n;
+	bool *needs;
+
+	values[0] = Int32GetDatum(slot);
+	values[1] = Int64GetDatum(incarnation);
+	values[2] = Int32GetDatum(max);
+	values[3] = Float8GetDatum((double) lease_ms);
+	n = tz_spi_exec(&claim_stmt, values, NULL, 0);
+	if (n == 0)
+		return 0;
+	while (*tail != NULL)
+		tail = &(*tail)->next;
+	first = tail;
+	needs = palloc(n * sizeof(bool));
+	claim_columns(&col);
+	for (uint64 i = 0; i < n; i++)
+	{
+		c = calloc(1, sizeof(TzClaimed));
+		if (c == NULL)
+			out_of_memory();
+		*tail = c;
+		tail = &c->next;
+		decode_row(c, i, &col);
+		needs[i] = tz_spi_bool(i, col.needs_secrets, false);
+	}
+	/* Only now: each call below replaces the result that the rows were read from. */
+	c = *first;
+	for (uint64 i = 0; i < n; i++, c = c->next)
+	{
+		if (!needs[i])
+			continue;
+		if (careful)
+			open_secrets_careful(c, open);
+		else
+			open_secrets(c, open);
+	}
+	return (int) n;
+}
+
+TimestampTz
+tz_effect_next_due(int slot)
+{
+	Datum values[1];
+
+	values[0] = Int32GetDatum(slot);
+	if (tz_spi_exec(&next_due_stmt, values, NULL, 1) == 0)
+		return DT_NOEND;
+	return tz_spi_timestamptz(0, tz_spi_column("due"), DT_NOEND);
+}
+
+void
+tz_claimed_wipe(TzClaimed *c)
+{
+	for (int i = 0; i < c->nsecrets; i++)
+	{
+		free(c->secrets[i].use);
+		free(c->secrets[i].name);
+		tz_buf_wipe(&c->secrets[i].value);
+	}
+	free(c->secrets);
+	c->secrets = NULL;
+	c->nsecrets = 0;
+}
+
+void
+tz_claimed_free(TzClaimed *c)
+{
+	if (c == NULL)
+		return;
+	tz_claimed_wipe(c);
+	free(c->platform_id);
+	free(c->root_id);
+	free(c->id);
+	free(c->kind);
+	free(c->adapter);
+	free(c->run_id);
+	free(c->session_id);
+	free(c->agent_id);
+	free(c->sandbox_id);
+	free(c->request);
+	free(c->step_state);
+	free(c->endpoint);
+	free(c->content);
+	free(c);
+}
+
+void
+tz_claimed_free_list(TzClaimed **list)
+{
+	while (*list != NULL)
+	{
+		TzClaimed *c = *list;
+
+		*list = c->next;
+		tz_claimed_free(c);
+	}
+}

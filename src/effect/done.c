@@ -1,0 +1,311 @@
+/*-------------------------------------------------------------------------
+ *
+ * done.c
+ *	  Settling effects: theazo_internal.effect_done and its small relatives.
+ *
+ * A whole turn is settled by one statement over arrays, so that a commit is
+ * shared by all that arrived. Settling names the attempt: a late answer to an
+ * older one changes nothing. When the statement throws, the items are settled
+ * one by one, and the one that still throws is marked broken without running
+ * the code of its area.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "effect/done.h"
+#include "pg/spi.h"
+#include "pg/txn.h"
+
+#define SETTLE_TIMEOUT_MS 30000
+
+static TzStmt done_stmt = {"SELECT theazo_internal.effect_done($1, $2, $3, $4, $5, $6, $7, $8, $9) AS n",
+                           9,
+                           {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
+                            JSONBARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID}};
+
+static TzStmt broken_stmt = {"SELECT theazo_internal.effect_broken($1, $2, $3, $4, $5)",
+                             5,
+                             {TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}};
+
+static TzStmt sent_stmt = {"SELECT theazo_internal.effect_sent($1, $2, $3)",
+                           3,
+                           {TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}};
+
+static TzStmt cancels_stmt = {"SELECT id, attempt FROM theazo_internal.effect_cancels($1)", 1, {INT8OID}};
+
+static TzStmt verify_stmt = {"SELECT ord FROM theazo_internal.effect_verify($1, $2, $3, $4)",
+                             4,
+                             {INT8OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}};
+
+static Datum
+array_of(Datum *values, bool *nulls, int n, Oid type)
+{
+	int dims[1] = {n};
+	int lbs[1] = {1};
+	int16 len;
+	bool byval;
+	char align;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lbs, type, len, byval, align));
+}
+
+static Datum
+text_array(const char *const *texts, int n)
+{
+	Datum *values = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(texts[i]);
+	return array_of(values, NULL, n, TEXTOID);
+}
+
+static Datum
+int_array(const int *ints, int n)
+{
+	Datum *values = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int32GetDatum(ints[i]);
+	return array_of(values, NULL, n, INT4OID);
+}
+
+/* A text member of every item. */
+static Datum
+text_column(const TzSettle *items, int n, size_t offset)
+{
+	Datum *values = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(*(const char *const *) ((const char *) &items[i] + offset));
+	return array_of(values, NULL, n, TEXTOID);
+}
+
+/* A time of every item. */
+static Datum
+time_column(const TzSettle *items, int n, size_t offset)
+{
+	Datum *values = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = TimestampTzGetDatum(*(const TimestampTz *) ((const char *) &items[i] + offset));
+	return array_of(values, NULL, n, TIMESTAMPTZOID);
+}
+
+static Datum
+attempts_array(const TzSettle *items, int n)
+{
+	Datum *values = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int32GetDatum(items[i].attempt);
+	return array_of(values, NULL, n, INT4OID);
+}
+
+static Datum
+bytes_datum(TzSlice s)
+{
+	bytea *b = palloc(VARHDRSZ + s.len);
+
+	SET_VARSIZE(b, VARHDRSZ + s.len);
+	memcpy(VARDATA(b), s.data, s.len);
+	return PointerGetDatum(b);
+}
+
+/* {} is by far the most frequent, so it is made once a batch. */
+static Datum
+results_array(const TzSettle *items, int n)
+{
+	Datum *values = palloc(n * sizeof(Datum));
+	Datum empty = (Datum) 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (items[i].result != NULL)
+			values[i] = DirectFunctionCall1(jsonb_in, CStringGetDatum(items[i].result));
+		else
+		{
+			if (empty == (Datum) 0)
+				empty = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+			values[i] = empty;
+		}
+	}
+	return array_of(values, NULL, n, JSONBOID);
+}
+
+static Datum
+contents_array(const TzSettle *items, int n)
+{
+	Datum *values = palloc0(n * sizeof(Datum));
+	bool *nulls = palloc(n * sizeof(bool));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = items[i].content.data == NULL;
+		if (!nulls[i])
+			values[i] = bytes_datum(items[i].content);
+	}
+	return array_of(values, nulls, n, BYTEAOID);
+}
+
+int
+tz_effect_done(const TzSettle *items, int n)
+{
+	Datum args[9];
+
+	args[0] = text_column(items, n, offsetof(TzSettle, platform_id));
+	args[1] = text_column(items, n, offsetof(TzSettle, root_id));
+	args[2] = text_column(items, n, offsetof(TzSettle, id));
+	args[3] = attempts_array(items, n);
+	args[4] = text_column(items, n, offsetof(TzSettle, verdict));
+	args[5] = results_array(items, n);
+	args[6] = contents_array(items, n);
+	args[7] = time_column(items, n, offsetof(TzSettle, started));
+	args[8] = time_column(items, n, offsetof(TzSettle, finished));
+	if (tz_spi_exec(&done_stmt, args, NULL, 1) == 0)
+		return 0;
+	return tz_spi_int32(0, tz_spi_column("n"), 0);
+}
+
+bool
+tz_error_is_passing(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* deadlock, serialization */
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* memory, disk, connections */
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* cancelled, shutdown */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* I/O */
+			return true;
+		default:
+			return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
+	}
+}
+
+static void
+settle_broken(const TzSettle *item, const char *message)
+{
+	Datum values[5];
+
+	tz_txn_begin("theazo: marking an effect as broken", SETTLE_TIMEOUT_MS);
+	values[0] = CStringGetTextDatum(item->platform_id);
+	values[1] = CStringGetTextDatum(item->root_id);
+	values[2] = CStringGetTextDatum(item->id);
+	values[3] = Int32GetDatum(item->attempt);
+	values[4] = CStringGetTextDatum(message);
+	tz_spi_exec(&broken_stmt, values, NULL, 0);
+	tz_txn_commit();
+}
+
+/* True when it was settled; else *error (in the caller's context) says why not. */
+static bool
+settle_one(const TzSettle *item, ErrorData **error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool ok = false;
+
+	PG_TRY();
+	{
+		tz_txn_begin("theazo: settling an effect", SETTLE_TIMEOUT_MS);
+		tz_effect_done(item, 1);
+		tz_txn_commit();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		*error = CopyErrorData();
+		FlushErrorState();
+		tz_txn_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return ok;
+}
+
+void
+tz_effect_done_each(const TzSettle *items, int n, int *settled)
+{
+	*settled = 0;
+	for (int i = 0; i < n; i++)
+	{
+		ErrorData *error = NULL;
+
+		if (!settle_one(&items[i], &error))
+		{
+			if (tz_error_is_passing(error->sqlerrcode))
+				ReThrowError(error);
+			ereport(WARNING, (errcode(error->sqlerrcode),
+			                  errmsg("effect \"%s\" could not be settled and is marked broken", items[i].id),
+			                  errdetail("%s", error->message != NULL ? error->message : "")));
+			settle_broken(&items[i], error->message != NULL ? error->message : "unknown error");
+			FreeErrorData(error);
+		}
+		*settled = i + 1;
+	}
+}
+
+void
+tz_effect_sent(const char *const *root_ids, const char *const *ids, const int *attempts, int n)
+{
+	Datum values[3];
+
+	values[0] = text_array(root_ids, n);
+	values[1] = text_array(ids, n);
+	values[2] = int_array(attempts, n);
+	tz_spi_exec(&sent_stmt, values, NULL, 0);
+}
+
+int
+tz_effect_cancels(int64 incarnation, TzCancelSink cb, void *arg)
+{
+	Datum values[1];
+	uint64 n;
+	int id_col;
+	int attempt_col;
+
+	values[0] = Int64GetDatum(incarnation);
+	n = tz_spi_exec(&cancels_stmt, values, NULL, 0);
+	if (n == 0)
+		return 0;
+	id_col = tz_spi_column("id");
+	attempt_col = tz_spi_column("attempt");
+	for (uint64 i = 0; i < n; i++)
+		cb(arg, tz_spi_text(i, id_col), tz_spi_int32(i, attempt_col, 0));
+	return (int) n;
+}
+
+void
+tz_effect_verify(int64 incarnation, const char *const *root_ids, const char *const *ids, const int *attempts,
+                 int n, bool *mine)
+{
+	Datum values[4];
+	uint64 rows;
+	int col;
+
+	memset(mine, 0, n * sizeof(bool));
+	values[0] = Int64GetDatum(incarnation);
+	values[1] = text_array(root_ids, n);
+	values[2] = text_array(ids, n);
+	values[3] = int_array(attempts, n);
+	rows = tz_spi_exec(&verify_stmt, values, NULL, 0);
+	if (rows == 0)
+		return;
+	col = tz_spi_column("ord");
+	for (uint64 i = 0; i < rows; i++)
+	{
+		int at = tz_spi_int32(i, col, 0);
+
+		if (at >= 1 && at <= n)
+			mine[at - 1] = true;
+	}
+}

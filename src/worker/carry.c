@@ -1,0 +1,354 @@
+/*-------------------------------------------------------------------------
+ *
+ * carry.c
+ *	  Carrying effects out: from a claimed row to an outcome.
+ *
+ * Here an adapter, the HTTP engine and the local sandboxes meet. No transaction
+ * is open and, set-up aside, nothing throws: whatever goes wrong becomes the
+ * verdict of the effect it happened to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "utils/timestamp.h"
+
+#include "pg/convert.h"
+#include "pg/errors.h"
+#include "pg/export.h"
+#include "pg/guc.h"
+#include "pg/worker.h"
+#include "vault/vault.h"
+#include "worker/carry.h"
+
+#define MUX_EVENTS 512
+#define USER_AGENT "theazo/" THEAZO_VERSION
+/* Descriptors beside those of calls: the server's own, sandboxes, the relay. */
+#define FDS_RESERVED 64
+
+static int64
+unix_ms(TimestampTz t)
+{
+	return t / 1000 + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+}
+
+static uint32
+random_bits(void)
+{
+	return pg_prng_uint32(&pg_global_prng_state);
+}
+
+/* ---- set-up ---------------------------------------------------------------- */
+
+static bool
+on_connection(void *arg, const TzLocalConnection *conn)
+{
+	TzCarrier *c = arg;
+
+	return tz_notes_connection(&c->notes, conn);
+}
+
+static void
+on_gone(void *arg, const char *platform_id, const char *sandbox_id, const char *reason)
+{
+	TzCarrier *c = arg;
+
+	tz_notes_gone(&c->notes, platform_id, sandbox_id, reason);
+}
+
+/* The lists of the settings, or what was in force when they do not parse. */
+static void
+load_policy(TzCarrier *c, TzNetPolicy **old)
+{
+	TzNetPolicy *fresh = NULL;
+	TzErr err;
+
+	*old = NULL;
+	tz_err_clear(&err);
+	if (tz_netpolicy_parse(tz_guc_egress_allow, tz_guc_egress_deny, &fresh, &err) == TZ_OK)
+	{
+		*old = c->policy;
+		c->policy = fresh;
+		return;
+	}
+	if (c->policy == NULL)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+	ereport(LOG, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+	              errmsg("new egress lists are not used: %s", err.message),
+	              errhint("Correct theazo.egress_allow or theazo.egress_deny and reload.")));
+}
+
+static TzHttpClientConfig
+client_config(const TzCarrier *c)
+{
+	TzHttpClientConfig config = {
+		.max_calls = tz_guc_http_max_calls,
+		.max_per_host = 0,
+		.connect_timeout_ms = tz_guc_http_connect_timeout_ms,
+		.allow_http = tz_guc_egress_allow_http,
+		.allow_private = tz_guc_egress_allow_private,
+		.ca_file = tz_guc_ca_file != NULL && tz_guc_ca_file[0] != '\0' ? tz_guc_ca_file : NULL,
+		.policy = c->policy,
+		.user_agent = USER_AGENT,
+	};
+
+	return config;
+}
+
+static TzLocalConfig
+local_config(const TzCarrier *c)
+{
+	const int64 mb = 1024 * 1024;
+	TzLocalConfig config = {
+		.init_path = tz_guc_sandbox_init_path(),
+		.bwrap_path = tz_guc_sandbox_bwrap,
+		.minimum = (TzBoxMode) tz_guc_sandbox_minimum,
+		.memory_bytes = tz_guc_sandbox_memory_mb * mb,
+		.disk_bytes = tz_guc_sandbox_disk_mb * mb,
+		.file_bytes = tz_guc_sandbox_file_size_mb * mb,
+		.processes = tz_guc_sandbox_processes,
+		.max_boxes = tz_guc_sandbox_max,
+		.connect_timeout_ms = tz_guc_http_connect_timeout_ms,
+		.allow_private = tz_guc_egress_allow_private,
+		.policy = c->policy,
+	};
+
+	return config;
+}
+
+void
+tz_carrier_init(TzCarrier *c, int slot, int64 incarnation)
+{
+	TzLocalCallbacks cb = {on_connection, on_gone, c};
+	TzHttpClientConfig http;
+	TzLocalConfig local;
+	TzNetPolicy *old;
+	TzErr err;
+	char prefix[48];
+
+	memset(c, 0, sizeof(*c));
+	c->slot = slot;
+	tz_err_clear(&err);
+	tz_worker_fds();
+	tz_worker_reserve_fds(Min(tz_guc_http_max_calls, 1000) + FDS_RESERVED);
+	load_policy(c, &old);
+	if (!tz_inflight_init(&c->flights, tz_guc_http_max_calls))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (tz_mux_create(&c->mux, &err) != TZ_OK)
+		tz_throw(&err);
+	http = client_config(c);
+	if (tz_http_client_create(&http, c->mux, &c->client, &err) != TZ_OK)
+		tz_throw(&err);
+	local = local_config(c);
+	tz_box_preflight(local.init_path, local.bwrap_path, &c->preflight);
+	/* Names a sandbox of this very process: what another one made is not found here. */
+	snprintf(prefix, sizeof(prefix), "box-%d-%llx", slot, (unsigned long long) incarnation);
+	if (tz_local_create(&local, &c->preflight, prefix, c->mux, &cb, &c->local, &err) != TZ_OK)
+		tz_throw(&err);
+}
+
+void
+tz_carrier_reconfigure(TzCarrier *c)
+{
+	TzHttpClientConfig http;
+	TzLocalConfig local;
+	TzNetPolicy *old;
+
+	load_policy(c, &old);
+	http = client_config(c);
+	local = local_config(c);
+	tz_http_client_reconfigure(c->client, &http);
+	tz_local_configure(c->local, &local);
+	tz_netpolicy_free(old);
+}
+
+/* ---- the loop's part -------------------------------------------------------- */
+
+void
+tz_carrier_pump(TzCarrier *c)
+{
+	tz_mux_pump(c->mux, MUX_EVENTS);
+	tz_http_client_pump(c->client);
+	tz_local_tick(c->local);
+}
+
+int
+tz_carrier_timeout(const TzCarrier *c)
+{
+	int http = tz_http_client_timeout(c->client);
+	int local = tz_local_timeout(c->local);
+
+	if (http < 0)
+		return local;
+	return local < 0 ? http : Min(http, local);
+}
+
+/* ---- one effect -------------------------------------------------------------- */
+
+static void
+fail(TzFlight *f, const TzErr *err, const char *sqlstate)
+{
+	tz_flight_fail(f, "failed", err, sqlstate, NULL, 0, false, GetCurrentTimestamp());
+}
+
+/* What is wrong with a request that was never sent is the row's fault. */
+static const char *
+build_sqlstate(TzStatus status)
+{
+	return status == TZ_BAD_INPUT ? "22023" : NULL;
+}
+
+static void
+local_done(TzLocalJob *job)
+{
+	TzFlight *f = job->arg;
+
+	if (job->cancelled)
+		f->cancel = true;
+	tz_flight_outcome(f, job->sqlstate, false, random_bits(), GetCurrentTimestamp());
+}
+
+static void
+begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
+{
+	TzLocalJob *job = &f->job;
+
+	f->local = true;
+	job->effect = &f->effect;
+	job->sandbox_id = f->claim->sandbox_id;
+	job->agent_id = f->claim->agent_id;
+	job->run_id = f->claim->run_id;
+	job->timeout_ms = timeout_ms;
+	job->out = &f->outcome;
+	job->done = local_done;
+	job->arg = f;
+	tz_flight_move(f, TZ_FLIGHT_FLYING);
+	tz_local_start(c->local, job);
+}
+
+static void
+http_done(void *arg, const TzHttpResponse *res)
+{
+	TzFlight *f = arg;
+
+	f->http = NULL;
+	f->adapter->parse(&f->effect, res, &f->outcome);
+	tz_flight_outcome(f, NULL, res->maybe_sent, random_bits(), GetCurrentTimestamp());
+}
+
+static void
+begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
+{
+	size_t max_body = (size_t) tz_guc_http_max_body_kb * 1024;
+	TzHttpRequest req;
+	TzErr err;
+
+	tz_err_clear(&err);
+	f->adapter = tz_adapter_find(f->claim->adapter);
+	if (f->adapter == NULL)
+	{
+		tz_err_set(&err, TZ_UNSUPPORTED, "adapter \"%s\" is not known", f->claim->adapter);
+		fail(f, &err, NULL);
+		return;
+	}
+	/* Base64 makes a third more of a file. */
+	tz_http_request_init(&req, max_body + max_body / 2);
+	err.status = f->adapter->build(&f->effect, &f->endpoint, &req, &err);
+	if (err.status == TZ_OK)
+	{
+		req.timeout_ms = timeout_ms;
+		if (req.max_response == 0 || req.max_response > max_body)
+			req.max_response = max_body;
+		req.allow_http = f->endpoint.allow_http;
+		req.allow_private = f->endpoint.allow_private;
+		err.status = tz_http_start(c->client, &req, http_done, f, &f->http, &err);
+	}
+	tz_http_request_free(&req);
+	if (err.status != TZ_OK)
+	{
+		fail(f, &err, build_sqlstate(err.status));
+		return;
+	}
+	tz_flight_wipe(f);
+	tz_flight_move(f, TZ_FLIGHT_FLYING);
+}
+
+/* How long the call may take; 0 when it is too late to begin. */
+static int
+time_left(const TzFlight *f, TimestampTz now)
+{
+	int timeout_ms = f->claim->timeout_ms > 0 ? f->claim->timeout_ms : 30000;
+	int64 left;
+
+	if (f->claim->deadline == DT_NOEND)
+		return timeout_ms;
+	left = (f->claim->deadline - now) / 1000;
+	if (left <= 0)
+		return 0;
+	return (int) Min((int64) timeout_ms, left);
+}
+
+void
+tz_carrier_begin(TzCarrier *c, TzFlight *f)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int timeout_ms = time_left(f, now);
+	TzErr err;
+
+	f->started = now;
+	tz_err_clear(&err);
+	if (f->cancel)
+	{
+		tz_flight_end(f, "cancelled", now);
+		return;
+	}
+	if (timeout_ms == 0)
+	{
+		tz_err_set(&err, TZ_TIMEOUT, "the deadline passed before the call began");
+		fail(f, &err, NULL);
+		return;
+	}
+	if (f->claim->secret_failed)
+	{
+		fail(f, &f->claim->secret_err,
+		     f->claim->secret_sqlstate[0] != '\0' ? f->claim->secret_sqlstate : NULL);
+		return;
+	}
+	if (strcmp(f->claim->adapter, "noop") == 0)
+	{
+		tz_flight_end(f, "done", now);
+		return;
+	}
+	if (tz_flight_prepare(f, (size_t) tz_guc_http_max_body_kb * 1024, unix_ms(now), &err) != TZ_OK)
+		fail(f, &err, NULL);
+	else if (strcmp(f->claim->adapter, "local") == 0)
+		begin_local(c, f, timeout_ms);
+	else
+		begin_http(c, f, timeout_ms);
+}
+
+void
+tz_carrier_cancel(TzCarrier *c, TzFlight *f)
+{
+	f->cancel = true;
+	if (f->state == TZ_FLIGHT_CLAIMED)
+		tz_flight_end(f, "cancelled", GetCurrentTimestamp());
+	else if (f->state == TZ_FLIGHT_FLYING && f->local)
+		tz_local_cancel(&f->job);
+	else if (f->state == TZ_FLIGHT_FLYING && f->http != NULL)
+		tz_http_cancel(f->http);
+}
+
+TzStatus
+tz_carrier_open(const TzSealedSecret *sealed, TzBuf *out, int *sqlstate, TzErr *err)
+{
+	TzStatus status =
+		tz_vault_open(tz_slice_cstr(sealed->platform_id), tz_slice_cstr(sealed->session_id),
+	                  tz_slice_cstr(sealed->name), (uint32_t) sealed->version, sealed->platform_salt,
+	                  tz_slice_cstr(sealed->master_key_id), sealed->salt, sealed->sealed, out, err);
+
+	if (status != TZ_OK)
+		*sqlstate = tz_vault_sqlstate(status);
+	return status;
+}

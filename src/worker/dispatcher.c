@@ -1,0 +1,613 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatcher.c
+ *	  The worker that claims effects and carries them out.
+ *
+ * One turn, one transaction: settle all that arrived, tell what still flies, see
+ * what is to be cut, claim as many as slots are free. Then, with no transaction
+ * open, begin what was claimed. So a commit is shared by everything of a turn,
+ * a claim is durable before its request leaves, and a slow call is nobody
+ * else's: it only occupies its slot.
+ *
+ * An error in the transaction loses nothing: what flies lives outside it, what
+ * ended stays in its list and is settled again, one by one where need be.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "lib/json.h"
+#include "pg/export.h"
+#include "pg/guc.h"
+#include "pg/pausepoint.h"
+#include "pg/spi.h"
+#include "pg/txn.h"
+#include "pg/worker.h"
+#include "worker/carry.h"
+
+#define TURN_TIMEOUT_MS 30000
+#define SETTLE_ROWS_MAX 1000
+#define SETTLE_BYTES_MAX (16 * 1024 * 1024)
+#define NOTES_PER_TURN 200
+#define SENT_ROWS_MAX 1000
+/* A call that takes longer than this is marked as sent; most end before. */
+#define SENT_AFTER_MS 100
+/* Between looks at rows that are due but were not given to us. */
+#define CONTENDED_MS 20
+/* For settling when told to leave; what is not settled then is recovered later. */
+#define LEAVE_MS 400
+/* After a claim that threw. */
+#define CLAIM_BACKOFF_FIRST_MS 250
+#define CLAIM_BACKOFF_LAST_MS 10000
+
+typedef enum Phase
+{
+	PHASE_IDLE,
+	PHASE_NOTES,
+	PHASE_SETTLE,
+	PHASE_MARKS,
+	PHASE_CLAIM,
+	PHASE_COMMIT
+} Phase;
+
+typedef struct Dispatcher
+{
+	TzCarrier carrier;
+	int slot;
+	int64 incarnation;
+	bool want_claim;
+	bool careful; /* the last claim threw: look at secrets one by one, and settle apart */
+	int claim_backoff_ms;
+	TimestampTz claim_not_before;
+	bool more; /* the last claim was as large as asked for */
+	uint32 cancel_epoch; /* that was looked at */
+	TimestampTz claim_at; /* the next one without being woken */
+	int contended; /* looks in a row that found due rows and got none */
+
+	/* of the turn under way */
+	Phase phase;
+	TzSettle *settle;
+	int nsettle;
+	bool cancels; /* some flights were marked */
+	TzClaimed *claimed;
+} Dispatcher;
+
+PGDLLEXPORT void theazo_dispatcher_main(Datum arg);
+
+static TzStmt started_stmt = {"SELECT theazo_internal.worker_started('dispatcher', $1, $2)",
+                              2,
+                              {INT4OID, INT8OID}};
+static TzStmt stopped_stmt = {"SELECT theazo_internal.worker_stopped($1, $2)", 2, {INT4OID, INT8OID}};
+static TzStmt reclaim_stmt = {"SELECT theazo_internal.leases_reclaim(theazo_internal.workers_alive())", 0};
+static TzStmt preflight_stmt = {"SELECT theazo_internal.preflight_store($1, $2)", 2, {TEXTOID, JSONBOID}};
+
+static TzFlightList *
+list_of(Dispatcher *d, TzFlightState state)
+{
+	return &d->carrier.flights.lists[state];
+}
+
+/* ---- start and end ------------------------------------------------------------ */
+
+static char *
+preflight_text(const TzBoxPreflight *pf)
+{
+	json_t *checks = json_array();
+	TzBuf buf;
+	char *text;
+
+	for (int i = 0; i < pf->nchecks; i++)
+	{
+		const TzBoxCheck *c = &pf->checks[i];
+		json_t *o = json_object();
+
+		tz_json_set_text(o, "name", tz_slice_cstr(c->name), NULL);
+		json_object_set_new(o, "ok", json_boolean(c->ok));
+		tz_json_set_text(o, "found", tz_slice_cstr(c->found), NULL);
+		tz_json_set_text(o, "hint", tz_slice_cstr(c->hint), NULL);
+		json_array_append_new(checks, o);
+	}
+	tz_buf_init(&buf, 64 * 1024);
+	text = tz_json_dump(checks, &buf, NULL) == TZ_OK && buf.len > 0 ? pstrdup(buf.data) : pstrdup("[]");
+	tz_buf_free(&buf);
+	json_decref(checks);
+	return text;
+}
+
+static void
+dispatcher_init(void *arg)
+{
+	Dispatcher *d = arg;
+	Datum values[2];
+
+	d->slot = tz_worker_slot();
+	d->incarnation = tz_worker_incarnation();
+	tz_carrier_init(&d->carrier, d->slot, d->incarnation);
+	tz_worker_watch(tz_mux_fd(d->carrier.mux));
+
+	tz_txn_begin("theazo: starting", TURN_TIMEOUT_MS);
+	values[0] = Int32GetDatum(d->slot);
+	values[1] = Int64GetDatum(d->incarnation);
+	tz_spi_exec(&started_stmt, values, NULL, 0);
+	tz_spi_exec(&reclaim_stmt, NULL, NULL, 0);
+	if (d->slot == 0)
+	{
+		values[0] = CStringGetTextDatum(tz_box_mode_name(d->carrier.preflight.mode));
+		values[1] = DirectFunctionCall1(jsonb_in, CStringGetDatum(preflight_text(&d->carrier.preflight)));
+		tz_spi_exec(&preflight_stmt, values, NULL, 0);
+	}
+	tz_txn_commit();
+	d->want_claim = true;
+}
+
+/* ---- the transaction of a turn ---------------------------------------------------- */
+
+/* The oldest ended ones, as many as one transaction should take. */
+static void
+collect_ended(Dispatcher *d)
+{
+	TzFlightList *ended = list_of(d, TZ_FLIGHT_ENDED);
+	size_t bytes = 0;
+
+	d->nsettle = 0;
+	if (ended->n == 0)
+		return;
+	d->settle = palloc(sizeof(TzSettle) * Min(ended->n, SETTLE_ROWS_MAX));
+	for (const TzFlight *f = ended->first; f != NULL && d->nsettle < SETTLE_ROWS_MAX; f = f->next)
+	{
+		bytes += tz_flight_bytes(f);
+		if (d->nsettle > 0 && bytes > SETTLE_BYTES_MAX)
+			break;
+		tz_flight_settle(f, &d->settle[d->nsettle++]);
+	}
+}
+
+/* They are the first of the list, in its order. */
+static void
+forget_settled(Dispatcher *d, int n)
+{
+	TzFlightList *ended = list_of(d, TZ_FLIGHT_ENDED);
+
+	while (n-- > 0)
+		tz_flight_free(ended->first);
+	d->nsettle = 0;
+}
+
+/* True when a flying call is old enough to be marked as sent. */
+static bool
+sent_due(Dispatcher *d, TimestampTz now)
+{
+	if (d->carrier.flights.unnoted == 0)
+		return false;
+	for (const TzFlight *f = list_of(d, TZ_FLIGHT_FLYING)->first; f != NULL; f = f->next)
+	{
+		if (!f->noted)
+			return now - f->started >= SENT_AFTER_MS * 1000;
+	}
+	return false;
+}
+
+static void
+tell_sent(Dispatcher *d)
+{
+	int max = Min(d->carrier.flights.unnoted, SENT_ROWS_MAX);
+	const char **roots = palloc(sizeof(char *) * max);
+	const char **ids = palloc(sizeof(char *) * max);
+	int *attempts = palloc(sizeof(int) * max);
+	int n = 0;
+
+	for (TzFlight *f = list_of(d, TZ_FLIGHT_FLYING)->first; f != NULL && n < max; f = f->next)
+	{
+		if (f->noted)
+			continue;
+		roots[n] = f->claim->root_id;
+		ids[n] = f->claim->id;
+		attempts[n] = f->claim->attempt;
+		n++;
+		/* Only for information, so a lost transaction need not bring it back. */
+		f->noted = true;
+		d->carrier.flights.unnoted--;
+	}
+	if (n > 0)
+		tz_effect_sent(roots, ids, attempts, n);
+}
+
+static void
+mark_cancelled(void *arg, const char *id, int attempt)
+{
+	Dispatcher *d = arg;
+	TzFlight *f = tz_inflight_find(&d->carrier.flights, id, attempt);
+
+	if (f == NULL || f->cancel)
+		return;
+	f->cancel = true;
+	d->cancels = true;
+}
+
+static void
+claim(Dispatcher *d, TimestampTz now)
+{
+	int want = Min(tz_guc_claim_batch, tz_guc_http_max_calls - d->carrier.flights.n + d->nsettle);
+	TimestampTz due;
+	int got;
+
+	if (want <= 0)
+		return;
+	if (!tz_inflight_reserve(&d->carrier.flights, want))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	got = tz_effect_claim(d->slot, d->incarnation, want, tz_guc_lease_ms, d->careful, tz_carrier_open,
+	                      &d->claimed);
+	d->more = got >= want;
+	d->want_claim = d->more;
+	d->claim_at = TimestampTzPlusMilliseconds(now, tz_guc_claim_interval_ms);
+	if (d->more)
+		return;
+	due = tz_effect_next_due(d->slot);
+	if (due <= now)
+	{
+		int wait = CONTENDED_MS << Min(d->contended, 6);
+
+		d->contended = got > 0 ? 0 : d->contended + 1;
+		due = TimestampTzPlusMilliseconds(now, wait);
+	}
+	else
+		d->contended = 0;
+	d->claim_at = Min(d->claim_at, due);
+}
+
+/* Everything of the turn that needs rows. */
+static void
+turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
+{
+	uint32 epoch = tz_worker_cancel_epoch();
+	bool only_marks = d->nsettle == 0 && !claiming && d->carrier.notes.n == 0;
+
+	tz_txn_begin("theazo: dispatching", TURN_TIMEOUT_MS);
+	d->phase = PHASE_NOTES;
+	if (d->carrier.notes.n > 0)
+		tz_notes_write(&d->carrier.notes, NOTES_PER_TURN);
+	d->phase = PHASE_SETTLE;
+	if (d->nsettle > 0)
+	{
+		TZ_PAUSE_POINT("dispatcher-before-done");
+		tz_effect_done(d->settle, d->nsettle);
+	}
+	d->phase = PHASE_MARKS;
+	if (sent_due(d, now))
+		tell_sent(d);
+	if (epoch != d->cancel_epoch)
+		tz_effect_cancels(d->incarnation, mark_cancelled, d);
+	d->phase = PHASE_CLAIM;
+	if (claiming)
+		claim(d, now);
+	d->phase = PHASE_COMMIT;
+	if (only_marks)
+		tz_txn_commit_lazy();
+	else
+		tz_txn_commit();
+	d->cancel_epoch = epoch;
+}
+
+/* What the transaction did is durable. */
+static void
+turn_committed(Dispatcher *d, bool claiming)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	d->phase = PHASE_IDLE;
+	if (claiming)
+	{
+		d->careful = false;
+		d->claim_backoff_ms = 0;
+	}
+	tz_notes_written(&d->carrier.notes, true);
+	forget_settled(d, d->nsettle);
+	while (d->claimed != NULL)
+	{
+		TzClaimed *c = d->claimed;
+
+		d->claimed = c->next;
+		c->next = NULL;
+		tz_inflight_add(&d->carrier.flights, c, now);
+	}
+}
+
+/* A claim that throws must not keep what ended from being settled: it waits on its own. */
+static void
+claim_failed(Dispatcher *d)
+{
+	d->careful = true;
+	d->claim_backoff_ms = d->claim_backoff_ms == 0 ? CLAIM_BACKOFF_FIRST_MS
+	                                               : Min(d->claim_backoff_ms * 2, CLAIM_BACKOFF_LAST_MS);
+	d->claim_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), d->claim_backoff_ms);
+	EmitErrorReport();
+	FlushErrorState();
+	tz_txn_abort();
+}
+
+/*
+ * In PG_CATCH. Puts right what the failed transaction leaves, and goes on where
+ * the fault is one row's or the claim's; throws on where it is not.
+ */
+static void
+turn_failed(Dispatcher *d)
+{
+	Phase phase = d->phase;
+	int settled = 0;
+
+	d->phase = PHASE_IDLE;
+	tz_claimed_free_list(&d->claimed);
+	tz_notes_written(&d->carrier.notes, false);
+	d->want_claim = true;
+	if (tz_worker_stopping())
+		PG_RE_THROW();
+	if (phase == PHASE_CLAIM)
+	{
+		claim_failed(d);
+		return;
+	}
+	if (tz_error_is_passing(geterrcode()) || phase == PHASE_MARKS || phase == PHASE_IDLE ||
+	    (phase == PHASE_COMMIT && d->nsettle == 0))
+		PG_RE_THROW();
+
+	FlushErrorState();
+	tz_txn_abort();
+	if (phase == PHASE_NOTES)
+	{
+		tz_notes_write_each(&d->carrier.notes, NOTES_PER_TURN);
+		return;
+	}
+	PG_TRY();
+	{
+		tz_effect_done_each(d->settle, d->nsettle, &settled);
+	}
+	PG_FINALLY();
+	{
+		forget_settled(d, settled);
+	}
+	PG_END_TRY();
+}
+
+static void
+turn_sql(Dispatcher *d, bool claiming, TimestampTz now)
+{
+	MemoryContext cycle = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		turn_transaction(d, claiming, now);
+		turn_committed(d, claiming);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cycle);
+		turn_failed(d);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cycle);
+}
+
+/* ---- beginning ----------------------------------------------------------------------- */
+
+/*
+ * A process that was stopped for long may find that its claims were taken for
+ * lost in the meantime. Those are dropped here, before anything is sent.
+ */
+static void
+verify_claims(Dispatcher *d)
+{
+	TzFlightList *list = list_of(d, TZ_FLIGHT_CLAIMED);
+	TimestampTz now = GetCurrentTimestamp();
+	int n = list->n;
+	const char **roots;
+	const char **ids;
+	int *attempts;
+	bool *mine;
+	int i = 0;
+	TzFlight *f;
+
+	if (n == 0 || now - list->first->claimed_at < (int64) tz_guc_lease_ms * 1000 / 2)
+		return;
+	roots = palloc(sizeof(char *) * n);
+	ids = palloc(sizeof(char *) * n);
+	attempts = palloc(sizeof(int) * n);
+	mine = palloc(sizeof(bool) * n);
+	for (f = list->first; f != NULL; f = f->next, i++)
+	{
+		roots[i] = f->claim->root_id;
+		ids[i] = f->claim->id;
+		attempts[i] = f->claim->attempt;
+	}
+	tz_txn_begin("theazo: verifying claims", TURN_TIMEOUT_MS);
+	tz_effect_verify(d->incarnation, roots, ids, attempts, n, mine);
+	tz_txn_commit();
+	f = list->first;
+	for (i = 0; i < n; i++)
+	{
+		TzFlight *next = f->next;
+
+		f->claimed_at = now;
+		if (!mine[i])
+			tz_flight_end(f, "released", now);
+		f = next;
+	}
+}
+
+static void
+begin_claimed(Dispatcher *d)
+{
+	TzFlightList *list = list_of(d, TZ_FLIGHT_CLAIMED);
+
+	if (list->n == 0)
+		return;
+	TZ_PAUSE_POINT("dispatcher-after-claim");
+	if (tz_worker_stopping())
+		return;
+	verify_claims(d);
+	while (list->first != NULL)
+		tz_carrier_begin(&d->carrier, list->first);
+	TZ_PAUSE_POINT("dispatcher-after-send");
+}
+
+/* Marked ones of both lists; those that end leave the list they are in. */
+static void
+cut_cancelled(Dispatcher *d)
+{
+	static const TzFlightState states[] = {TZ_FLIGHT_CLAIMED, TZ_FLIGHT_FLYING};
+
+	if (!d->cancels)
+		return;
+	d->cancels = false;
+	for (size_t i = 0; i < lengthof(states); i++)
+	{
+		TzFlight *f = list_of(d, states[i])->first;
+
+		while (f != NULL)
+		{
+			TzFlight *next = f->next;
+
+			if (f->cancel)
+				tz_carrier_cancel(&d->carrier, f);
+			f = next;
+		}
+	}
+}
+
+/* Claimed and never begun: somebody else may have them. */
+static void
+release_claimed(Dispatcher *d)
+{
+	TzFlightList *list = list_of(d, TZ_FLIGHT_CLAIMED);
+
+	while (list->first != NULL)
+		tz_flight_end(list->first, "released", GetCurrentTimestamp());
+}
+
+/* ---- the worker's callbacks -------------------------------------------------------------- */
+
+static void
+dispatcher_pump(void *arg, int why)
+{
+	Dispatcher *d = arg;
+
+	if (why & TZ_TURN_WOKEN)
+		d->want_claim = true;
+	tz_carrier_pump(&d->carrier);
+}
+
+static int
+dispatcher_deadline(void *arg)
+{
+	Dispatcher *d = arg;
+
+	if (list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0)
+		return 0;
+	return tz_carrier_timeout(&d->carrier);
+}
+
+static bool
+has_room(Dispatcher *d, TimestampTz now)
+{
+	return now >= d->claim_not_before && d->carrier.flights.n - d->nsettle < tz_guc_http_max_calls &&
+	       list_of(d, TZ_FLIGHT_CLAIMED)->n == 0;
+}
+
+static int
+until(TimestampTz then, TimestampTz now)
+{
+	return then <= now ? 0 : (int) Min((then - now) / 1000 + 1, 3600000);
+}
+
+static int
+dispatcher_turn(void *arg, int why)
+{
+	Dispatcher *d = arg;
+	TimestampTz now = GetCurrentTimestamp();
+	bool stopping = tz_worker_stopping() || (why & TZ_TURN_DRAIN) != 0;
+	bool claiming;
+	int next_ms;
+
+	if (why & TZ_TURN_RELOADED)
+		tz_carrier_reconfigure(&d->carrier);
+	if (stopping)
+		release_claimed(d);
+	if (now >= d->claim_at)
+		d->want_claim = true;
+	collect_ended(d);
+	claiming = !stopping && d->want_claim && has_room(d, now);
+	if (claiming && d->careful && (d->nsettle > 0 || d->carrier.notes.n > 0))
+		turn_sql(d, false, now);
+	if (claiming || d->nsettle > 0 || d->carrier.notes.n > 0 || d->cancel_epoch != tz_worker_cancel_epoch() ||
+	    sent_due(d, now))
+		turn_sql(d, claiming, now);
+	cut_cancelled(d);
+	begin_claimed(d);
+	tz_worker_inflight(list_of(d, TZ_FLIGHT_FLYING)->n);
+
+	now = GetCurrentTimestamp();
+	if (list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0 ||
+	    (d->want_claim && !stopping && has_room(d, now)))
+		return 0;
+	next_ms = stopping ? tz_guc_claim_interval_ms : until(Max(d->claim_at, d->claim_not_before), now);
+	if (d->carrier.flights.unnoted > 0)
+		next_ms = Min(next_ms, SENT_AFTER_MS);
+	return next_ms;
+}
+
+/* Settles what has ended, as long as there is time; one batch at least. */
+static void
+leave_settle(Dispatcher *d, TimestampTz give_up)
+{
+	do
+	{
+		collect_ended(d);
+		if (d->nsettle == 0 && d->carrier.notes.n == 0)
+			return;
+		turn_sql(d, false, GetCurrentTimestamp());
+	} while (GetCurrentTimestamp() < give_up);
+}
+
+static void
+dispatcher_leave(void *arg, bool sql)
+{
+	Dispatcher *d = arg;
+	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LEAVE_MS);
+	Datum values[2];
+
+	d->want_claim = false;
+	tz_carrier_pump(&d->carrier);
+	release_claimed(d);
+	if (sql)
+		leave_settle(d, give_up);
+	/* Commands of sandboxes end with them, and we know how: that is settled too. */
+	tz_local_free(d->carrier.local);
+	d->carrier.local = NULL;
+	if (!sql)
+		return;
+	leave_settle(d, give_up);
+	tz_txn_begin("theazo: stopping", TURN_TIMEOUT_MS);
+	values[0] = Int32GetDatum(d->slot);
+	values[1] = Int64GetDatum(d->incarnation);
+	tz_spi_exec(&stopped_stmt, values, NULL, 0);
+	tz_txn_commit();
+}
+
+void
+theazo_dispatcher_main(Datum arg)
+{
+	static Dispatcher dispatcher;
+	static const TzWorkerOps ops = {
+		.init = dispatcher_init,
+		.pump = dispatcher_pump,
+		.turn = dispatcher_turn,
+		.deadline = dispatcher_deadline,
+		.leave = dispatcher_leave,
+		.arg = &dispatcher,
+	};
+
+	tz_worker_main(TZ_WORKER_DISPATCHER, &ops);
+}

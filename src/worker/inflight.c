@@ -1,0 +1,392 @@
+/*-------------------------------------------------------------------------
+ *
+ * inflight.c
+ *	  The table of calls in flight, and their moves.
+ *
+ * A call in flight outlives transactions, turns and errors of turns, so all of
+ * it is malloc'ed and nothing here throws. What it did not manage to remember is
+ * not lost: the row says claimed, and recovery asks who claimed it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/elog.h"
+
+#include "lib/backoff.h"
+#include "lib/json.h"
+#include "pg/errors.h"
+#include "worker/inflight.h"
+
+#define REQUEST_BYTES_MAX (64 * 1024 * 1024)
+#define DOCUMENT_DEPTH_MAX 128
+#define DOCUMENT_VALUES_MAX 1000000
+#define CONTENT_BYTES_MAX (64 * 1024 * 1024)
+#define RESULT_BYTES_MAX (128 * 1024 * 1024)
+#define BACKOFF_BASE_MS 500
+#define BACKOFF_MAX_MS 60000
+#define SPARE_MAX 256
+
+/* moves[from][to] */
+static const bool moves[TZ_FLIGHT_LISTS][TZ_FLIGHT_GONE + 1] = {
+	[TZ_FLIGHT_CLAIMED] = {[TZ_FLIGHT_FLYING] = true, [TZ_FLIGHT_ENDED] = true},
+	[TZ_FLIGHT_FLYING] = {[TZ_FLIGHT_ENDED] = true},
+	[TZ_FLIGHT_ENDED] = {[TZ_FLIGHT_GONE] = true},
+};
+
+static void
+list_remove(TzFlightList *list, TzFlight *f)
+{
+	if (f->prev != NULL)
+		f->prev->next = f->next;
+	else
+		list->first = f->next;
+	if (f->next != NULL)
+		f->next->prev = f->prev;
+	else
+		list->last = f->prev;
+	f->next = f->prev = NULL;
+	list->n--;
+}
+
+static void
+list_push(TzFlightList *list, TzFlight *f)
+{
+	f->next = NULL;
+	f->prev = list->last;
+	if (list->last != NULL)
+		list->last->next = f;
+	else
+		list->first = f;
+	list->last = f;
+	list->n++;
+}
+
+static TzFlight **
+bucket_of(const TzInflight *table, const char *id)
+{
+	uint32 h = hash_bytes((const unsigned char *) id, (int) strlen(id));
+
+	return &table->buckets[h & (uint32) (table->nbuckets - 1)];
+}
+
+bool
+tz_inflight_init(TzInflight *table, int expected)
+{
+	memset(table, 0, sizeof(*table));
+	table->nbuckets = 256;
+	while (table->nbuckets < expected && table->nbuckets < 65536)
+		table->nbuckets *= 2;
+	table->buckets = calloc((size_t) table->nbuckets, sizeof(TzFlight *));
+	return table->buckets != NULL;
+}
+
+bool
+tz_inflight_reserve(TzInflight *table, int n)
+{
+	while (table->nspare < n)
+	{
+		TzFlight *f = calloc(1, sizeof(TzFlight));
+
+		if (f == NULL)
+			return false;
+		f->next = table->spare;
+		table->spare = f;
+		table->nspare++;
+	}
+	return true;
+}
+
+TzFlight *
+tz_inflight_add(TzInflight *table, TzClaimed *claim, TimestampTz now)
+{
+	TzFlight *f = table->spare;
+	TzFlight **bucket;
+
+	Assert(f != NULL);
+	table->spare = f->next;
+	table->nspare--;
+	f->next = NULL;
+	f->table = table;
+	f->claim = claim;
+	f->claimed_at = f->started = f->finished = now;
+	bucket = bucket_of(table, claim->id);
+	f->chain = *bucket;
+	*bucket = f;
+	list_push(&table->lists[TZ_FLIGHT_CLAIMED], f);
+	table->n++;
+	return f;
+}
+
+TzFlight *
+tz_inflight_find(const TzInflight *table, const char *id, int attempt)
+{
+	for (TzFlight *f = *bucket_of(table, id); f != NULL; f = f->chain)
+	{
+		if (f->claim->attempt == attempt && strcmp(f->claim->id, id) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+bool
+tz_flight_move(TzFlight *f, TzFlightState to)
+{
+	TzInflight *table = f->table;
+
+	if (f->state >= TZ_FLIGHT_LISTS || !moves[f->state][to])
+		return false;
+	if (f->state == TZ_FLIGHT_FLYING && !f->noted)
+		table->unnoted--;
+	list_remove(&table->lists[f->state], f);
+	f->state = to;
+	if (to < TZ_FLIGHT_LISTS)
+		list_push(&table->lists[to], f);
+	if (to == TZ_FLIGHT_FLYING)
+		table->unnoted++;
+	return true;
+}
+
+void
+tz_flight_free(TzFlight *f)
+{
+	TzInflight *table = f->table;
+	TzFlight **at;
+
+	if (!tz_flight_move(f, TZ_FLIGHT_GONE))
+		return;
+	at = bucket_of(table, f->claim->id);
+	while (*at != f)
+		at = &(*at)->chain;
+	*at = f->chain;
+	table->n--;
+	tz_flight_wipe(f);
+	json_decref(f->request);
+	json_decref(f->step_state);
+	json_decref(f->endpoint_doc);
+	tz_outcome_free(&f->outcome);
+	free(f->result);
+	tz_claimed_free(f->claim);
+	if (table->nspare >= SPARE_MAX)
+	{
+		free(f);
+		return;
+	}
+	memset(f, 0, sizeof(*f));
+	f->next = table->spare;
+	table->spare = f;
+	table->nspare++;
+}
+
+static TzStatus
+parse_document(const char *text, size_t len, bool needed, json_t **out, TzErr *err)
+{
+	static const TzJsonLimits limits = {
+		.max_bytes = REQUEST_BYTES_MAX,
+		.max_depth = DOCUMENT_DEPTH_MAX,
+		.max_values = DOCUMENT_VALUES_MAX,
+	};
+	TzStatus st;
+
+	*out = NULL;
+	if (text == NULL && !needed)
+		return TZ_OK;
+	st = tz_json_parse(text != NULL ? tz_slice(text, len) : tz_slice_cstr("{}"), &limits, out, err);
+	if (st == TZ_OK && !json_is_object(*out))
+		return tz_err_set(err, TZ_INTERNAL, "document of the effect is not an object");
+	return st;
+}
+
+TzStatus
+tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *err)
+{
+	TzClaimed *c = f->claim;
+	const char *dot = strchr(c->kind, '.');
+	TzStatus st;
+
+	tz_outcome_init(&f->outcome, CONTENT_BYTES_MAX);
+	st = parse_document(c->request, c->request_len, true, &f->request, err);
+	if (st == TZ_OK)
+		st = parse_document(c->step_state, c->step_state_len, false, &f->step_state, err);
+	if (st == TZ_OK)
+		st = parse_document(c->endpoint, c->endpoint_len, false, &f->endpoint_doc, err);
+	if (st != TZ_OK)
+		return st;
+	free(c->request);
+	c->request = NULL;
+	if (c->nsecrets > 0)
+	{
+		f->secrets = calloc((size_t) c->nsecrets, sizeof(TzSecretValue));
+		if (f->secrets == NULL)
+			return tz_err_set(err, TZ_NOMEM, "out of memory");
+		for (int i = 0; i < c->nsecrets; i++)
+		{
+			f->secrets[i].use = c->secrets[i].use;
+			f->secrets[i].name = c->secrets[i].name;
+			f->secrets[i].value = tz_buf_slice(&c->secrets[i].value);
+		}
+	}
+	f->effect.platform_id = c->platform_id;
+	f->effect.root_id = c->root_id;
+	f->effect.id = c->id;
+	f->effect.kind = c->kind;
+	f->effect.op = dot != NULL ? dot + 1 : c->kind;
+	f->effect.attempt = c->attempt;
+	f->effect.step = c->step;
+	f->effect.request = f->request;
+	f->effect.state = f->step_state;
+	f->effect.content = tz_slice(c->content, c->content_len);
+	f->effect.secrets = f->secrets;
+	f->effect.nsecrets = c->nsecrets;
+	f->effect.now_ms = now_unix_ms;
+	f->endpoint.url = json_string_value(json_object_get(f->endpoint_doc, "url"));
+	f->endpoint.allow_http = json_is_true(json_object_get(f->endpoint_doc, "allow_http"));
+	f->endpoint.allow_private = json_is_true(json_object_get(f->endpoint_doc, "allow_private"));
+	f->endpoint.config = json_object_get(f->endpoint_doc, "config");
+	if (!json_is_object(f->endpoint.config))
+		f->endpoint.config = NULL;
+	f->endpoint.max_response = max_response;
+	return TZ_OK;
+}
+
+void
+tz_flight_wipe(TzFlight *f)
+{
+	free(f->secrets);
+	f->secrets = NULL;
+	f->effect.secrets = NULL;
+	f->effect.nsecrets = 0;
+	tz_claimed_wipe(f->claim);
+}
+
+void
+tz_flight_end(TzFlight *f, const char *verdict, TimestampTz now)
+{
+	f->verdict = verdict;
+	f->finished = now;
+	tz_flight_wipe(f);
+	tz_flight_move(f, TZ_FLIGHT_ENDED);
+}
+
+/* Takes over the document; without memory the result is {} and the verdict speaks alone. */
+static void
+set_result(TzFlight *f, json_t *doc)
+{
+	TzBuf text;
+
+	free(f->result);
+	f->result = NULL;
+	f->result_len = 0;
+	if (doc == NULL)
+		return;
+	tz_buf_init(&text, RESULT_BYTES_MAX);
+	if (tz_json_dump(doc, &text, NULL) == TZ_OK && text.len > 0)
+	{
+		f->result = text.data;
+		f->result_len = text.len;
+	}
+	else
+		tz_buf_free(&text);
+	json_decref(doc);
+}
+
+static json_t *
+failure_document(const TzErr *err, const char *sqlstate, const char *code, int retry_after_ms,
+                 bool maybe_sent)
+{
+	json_t *doc = json_object();
+	int number;
+
+	if (sqlstate != NULL)
+		number = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+	else if (err->status == TZ_REFUSED && err->http_status == 0)
+		number = ERRCODE_TZ_ADDRESS_REFUSED; /* nobody answered, so it was the policy */
+	else
+		number = tz_error_of_status(err->status);
+	json_object_set_new(doc, "code", json_string(code != NULL ? code : tz_error_rest_code(number)));
+	json_object_set_new(doc, "sqlstate", json_string(unpack_sql_state(number)));
+	tz_json_set_text(doc, "message", tz_slice_cstr(err->message), NULL);
+	if (err->detail[0] != '\0')
+		tz_json_set_text(doc, "detail", tz_slice_cstr(err->detail), NULL);
+	if (err->hint[0] != '\0')
+		tz_json_set_text(doc, "hint", tz_slice_cstr(err->hint), NULL);
+	if (err->http_status != 0)
+		json_object_set_new(doc, "http_status", json_integer(err->http_status));
+	if (retry_after_ms > 0)
+		json_object_set_new(doc, "retry_after_ms", json_integer(retry_after_ms));
+	json_object_set_new(doc, "maybe_sent", json_boolean(maybe_sent));
+	return doc;
+}
+
+void
+tz_flight_fail(TzFlight *f, const char *verdict, const TzErr *err, const char *sqlstate, const char *code,
+               int retry_after_ms, bool maybe_sent, TimestampTz now)
+{
+	set_result(f, failure_document(err, sqlstate, code, retry_after_ms, maybe_sent));
+	tz_flight_end(f, verdict, now);
+}
+
+void
+tz_flight_outcome(TzFlight *f, const char *sqlstate, bool maybe_sent, uint32 random, TimestampTz now)
+{
+	TzOutcome *o = &f->outcome;
+	int wait = o->retry_after_ms;
+
+	if (f->cancel && o->verdict != TZ_V_DONE)
+	{
+		tz_flight_fail(f, "cancelled", &o->err, "57014", "cancelled", 0, maybe_sent, now);
+		return;
+	}
+	switch (o->verdict)
+	{
+		case TZ_V_DONE:
+			set_result(f, o->result);
+			o->result = NULL;
+			tz_flight_end(f, "done", now);
+			break;
+		case TZ_V_NEXT:
+			set_result(f, json_pack("{s:O}", "state", o->state));
+			tz_flight_end(f, "next", now);
+			break;
+		case TZ_V_RETRY:
+			if (wait <= 0)
+				wait = tz_backoff_ms(f->claim->attempt, BACKOFF_BASE_MS, BACKOFF_MAX_MS, random);
+			tz_flight_fail(f, "retry", &o->err, sqlstate, o->error_code, wait, maybe_sent, now);
+			break;
+		case TZ_V_UNKNOWN:
+			tz_flight_fail(f, "unknown", &o->err, sqlstate, o->error_code, 0, true, now);
+			break;
+		case TZ_V_FAILED:
+		default:
+			tz_flight_fail(f, "failed", &o->err, sqlstate, o->error_code, 0, maybe_sent, now);
+			break;
+	}
+}
+
+void
+tz_flight_settle(const TzFlight *f, TzSettle *out)
+{
+	out->platform_id = f->claim->platform_id;
+	out->root_id = f->claim->root_id;
+	out->id = f->claim->id;
+	out->attempt = f->claim->attempt;
+	out->verdict = f->verdict;
+	out->result = f->result;
+	out->content = tz_slice(NULL, 0);
+	/* An empty file is content too. */
+	if (strcmp(f->verdict, "done") == 0 && f->effect.op != NULL && strcmp(f->effect.op, "read") == 0)
+	{
+		out->content = tz_buf_slice(&f->outcome.content);
+		if (out->content.data == NULL)
+			out->content.data = "";
+	}
+	out->started = f->started;
+	out->finished = f->finished;
+}
+
+size_t
+tz_flight_bytes(const TzFlight *f)
+{
+	return f->result_len + f->outcome.content.len + 256;
+}

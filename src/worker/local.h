@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * local.h
+ *	  The adapter "local": sandboxes on this machine, held by one dispatcher.
+ *
+ * Plain C11 on a TzMux: knows no server, no SPI, and never throws.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_LOCAL_H
+#define TZ_LOCAL_H
+
+#include "adapter/adapter.h"
+#include "http/mux.h"
+#include "lib/netpolicy.h"
+#include "sandbox/box.h"
+
+typedef struct TzLocal TzLocal;
+typedef struct TzLocalJob TzLocalJob;
+
+typedef struct TzLocalConfig
+{
+	const char *init_path;
+	const char *bwrap_path;
+	TzBoxMode minimum; /* weaker machines are refused */
+	int64_t memory_bytes; /* ceilings; a request may ask for less */
+	int64_t disk_bytes;
+	int64_t file_bytes;
+	int processes;
+	int max_boxes;
+	int connect_timeout_ms;
+	bool allow_private; /* operator's global switch */
+	const TzNetPolicy *policy; /* borrowed until the next configure */
+} TzLocalConfig;
+
+/* One connection a sandbox asked for; strings are valid during the callback only. */
+typedef struct TzLocalConnection
+{
+	const char *platform_id;
+	const char *root_id; /* of the run it happened in; of the sandbox's creation when none */
+	const char *sandbox_id;
+	const char *agent_id;
+	const char *run_id; /* "" when no command was running */
+	const char *host;
+	int port;
+	const char *address; /* numeric; "" when it was not resolved */
+	bool allowed;
+	const char *reason; /* why not; "" when allowed */
+} TzLocalConnection;
+
+typedef struct TzLocalCallbacks
+{
+	/* False when it cannot be recorded: the connection is then refused. */
+	bool (*connection)(void *arg, const TzLocalConnection *conn);
+	/* A sandbox ended by itself; every job of it has been told before. */
+	void (*gone)(void *arg, const char *platform_id, const char *sandbox_id, const char *reason);
+	void *arg;
+} TzLocalCallbacks;
+
+/*
+ * One operation under way. The caller fills the first part, keeps everything
+ * it points to until done runs, and owns out (initialised). The verdict is in
+ * out; sqlstate and error_code speak for a failure.
+ */
+struct TzLocalJob
+{
+	const TzEffect *effect;
+	const char *sandbox_id; /* ours, as the rows know it */
+	const char *agent_id;
+	const char *run_id;
+	int timeout_ms;
+	TzOutcome *out;
+	const char *sqlstate; /* of a failure, else NULL */
+	bool cancelled; /* ended because of tz_local_cancel */
+	void (*done)(TzLocalJob *job);
+	void *arg;
+
+	/* local.c's own */
+	struct LocalBox *box;
+	TzLocalJob *next;
+	TzLocalJob *prev;
+	int64_t deadline_ms;
+	uint32_t op;
+	bool cancelling;
+};
+
+extern TzStatus tz_local_create(const TzLocalConfig *config, const TzBoxPreflight *preflight,
+                                const char *id_prefix, TzMux *mux, const TzLocalCallbacks *cb, TzLocal **out,
+                                TzErr *err);
+extern void tz_local_configure(TzLocal *local, const TzLocalConfig *config);
+/* Destroys every sandbox; jobs under way end through done first. */
+extern void tz_local_free(TzLocal *local);
+/* Always ends in job->done, perhaps before it returns. */
+extern void tz_local_start(TzLocal *local, TzLocalJob *job);
+/* The command is killed; done still comes, with cancelled set if it was in time. */
+extern void tz_local_cancel(TzLocalJob *job);
+extern int tz_local_timeout(const TzLocal *local);
+extern void tz_local_tick(TzLocal *local);
+extern int tz_local_boxes(const TzLocal *local);
+
+#endif /* TZ_LOCAL_H */
