@@ -39,6 +39,7 @@ static TzBox *box;
 static TzBoxPreflight preflight;
 static bool ready, gone, deny_all, quiet;
 static int pending;
+static int foreground;
 static uint32_t started[64];
 static int nstarted;
 static const char *box_env[16];
@@ -83,6 +84,7 @@ static void
 on_done(void *arg, const TzBoxResult *res)
 {
 	pending--;
+	foreground -= strcmp(arg, "start") != 0;
 	printf("%s status=%s exit=%d", (const char *) arg, tz_status_name(res->err.status), res->exit_code);
 	if (res->timed_out)
 		printf(" timed_out");
@@ -189,6 +191,14 @@ settle(void)
 	nstarted = 0;
 }
 
+/* What was started in the background may go on. */
+static void
+settle_one(void)
+{
+	while (foreground > 0 && !gone)
+		turn(1000);
+}
+
 static char *
 slurp(const char *path, size_t *len)
 {
@@ -245,18 +255,21 @@ step_exec(int argc, char **argv, bool wait)
 	exec.argv = (const char *const *) argv + opt;
 	exec.argc = argc - opt;
 	pending++;
-	if (tz_box_exec(box, &exec, on_done, "exec", &started[nstarted % 64], &err) != TZ_OK)
+	foreground += wait;
+	if (tz_box_exec(box, &exec, on_done, wait ? "exec" : "start", &started[nstarted % 64], &err) != TZ_OK)
 	{
 		pending--;
+		foreground -= wait;
 		printf("exec status=%s", tz_status_name(err.status));
 		print_err(&err);
 		putchar('\n');
 		worst = 1;
 	}
-	nstarted++;
 	free(code);
 	if (wait)
-		settle();
+		settle_one();
+	else
+		nstarted++;
 }
 
 static void
@@ -291,6 +304,7 @@ step(int argc, char **argv)
 		return;
 	}
 	pending++;
+	foreground++;
 	if (strcmp(what, "write") == 0)
 		st = tz_box_write(box, path, tz_slice_cstr(argc > 2 ? argv[2] : ""), on_done, "write", &err);
 	else if (strcmp(what, "writefile") == 0)
@@ -319,6 +333,7 @@ step(int argc, char **argv)
 	else
 	{
 		pending--;
+		foreground--;
 		if (strcmp(what, "wait") == 0)
 			settle();
 		else if (strcmp(what, "cancel") == 0)
@@ -345,21 +360,14 @@ step(int argc, char **argv)
 	if (st != TZ_OK)
 	{
 		pending--;
+		foreground--;
 		printf("%s status=%s", what, tz_status_name(err.status));
 		print_err(&err);
 		putchar('\n');
 		worst = 1;
 	}
-	else if (nstarted == 0)
-		settle();
 	else
-	{
-		/* Something runs in the background: wait for this one only. */
-		int before = pending;
-
-		while (pending >= before && !gone)
-			turn(1000);
-	}
+		settle_one();
 }
 
 static int

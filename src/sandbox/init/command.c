@@ -640,12 +640,12 @@ command_stream(InitOp *op, InitStream *st, TzWireType type)
 	{
 		/* The ceiling's worth goes out, then the command goes. */
 		n = (ssize_t) (op->max_output - st->sent);
-		close(st->fd);
-		st->fd = -1;
 		if (!op->exited)
 			command_kill(op, TZ_WIRE_OUTPUT);
 		else if (op->reason == 0 || op->reason == TZ_WIRE_SIGNALED)
 			op->reason = TZ_WIRE_OUTPUT;
+		close(st->fd);
+		st->fd = -1;
 	}
 	if (n > 0)
 	{
