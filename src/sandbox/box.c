@@ -289,6 +289,7 @@ tz_box_create(const TzBoxConfig *config, TzMux *mux, const TzBoxCallbacks *cb, T
 	box->created_ms = box->last_cpu_ms = box_now_ms();
 	box->start_deadline_ms = box->created_ms + BOX_START_MS;
 	box->memory_bytes = config->memory_bytes;
+	box->processes = config->processes;
 	for (int i = 0; i < TZ_WIRE_CONNS_MAX; i++)
 	{
 		box->conns[i].box = box;
@@ -359,6 +360,8 @@ box_deadline(const TzBox *box)
 		if (op->deadline_ms < due)
 			due = op->deadline_ms;
 	}
+	if (box->sample_outside && tz_box_running(box) > 0 && !box->paused && box->next_sample_ms < due)
+		due = box->next_sample_ms;
 	return due;
 }
 
@@ -377,7 +380,12 @@ tz_box_timeout(const TzBox *box)
 void
 tz_box_tick(TzBox *box)
 {
-	if (box->state == BOX_DEAD || box_now_ms() < box_deadline(box))
+	int64_t now = box_now_ms();
+
+	if (box->state == BOX_READY && box->sample_outside && now >= box->next_sample_ms &&
+	    tz_box_running(box) > 0)
+		box_sample(box, now);
+	if (box->state == BOX_DEAD || now < box_deadline(box))
 		return;
 	if (box->state == BOX_STARTING)
 		box_fail(box, TZ_TIMEOUT, "the sandbox did not start within %d seconds", BOX_START_MS / 1000);

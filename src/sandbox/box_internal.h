@@ -120,6 +120,7 @@ struct TzBox
 	bool sample_outside; /* no /proc inside: memory is watched from here */
 	int64_t next_sample_ms;
 	int64_t memory_bytes;
+	int processes;
 
 	uint32_t last_id;
 	BoxOp ops[TZ_WIRE_OPS_MAX];
@@ -165,6 +166,9 @@ extern TzStatus box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err);
 extern void box_kill(TzBox *box); /* kills, waits, reaps */
 /* Runs argv[0] with an empty environment, output in out; blocks up to timeout_ms. Exit status, or -1. */
 extern int box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms);
+
+/* box_sample.c: memory from outside, where the box has no /proc. */
+extern void box_sample(TzBox *box, int64_t now);
 
 /* box_cgroup.c */
 extern TzStatus box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err);

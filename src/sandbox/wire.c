@@ -33,7 +33,7 @@ wire_type_ok(uint32_t type, bool from_init)
 		return true;
 	if (from_init)
 		return type >= TZ_WIRE_READY && type <= TZ_WIRE_CONN_OPEN;
-	return type >= TZ_WIRE_CONFIG && type <= TZ_WIRE_CONN_REFUSED;
+	return type >= TZ_WIRE_CONFIG && type <= TZ_WIRE_LIMIT;
 }
 
 bool

@@ -57,6 +57,7 @@ typedef enum TzWireType
 	TZ_WIRE_METRICS = 12,
 	TZ_WIRE_CONN_OK = 13, /* id = connection */
 	TZ_WIRE_CONN_REFUSED = 14, /* reason */
+	TZ_WIRE_LIMIT = 15, /* u32 TzWireReason: kill all commands */
 
 	/* both ways, id = connection */
 	TZ_WIRE_CONN_DATA = 32,

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -165,8 +166,22 @@ main_kill(const TzWireFrame *frame)
 	else if (op->failure == 0)
 	{
 		op->failure = TZ_WIRE_F_SYSTEM;
-		strcpy(op->message, "cancelled");
+		snprintf(op->message, sizeof(op->message), "cancelled");
 	}
+}
+
+/* The parent, who looks at us from outside where /proc is missing here, has seen too much. */
+static void
+main_limit(const TzWireFrame *frame)
+{
+	TzWireReader r;
+	uint32_t reason;
+
+	tz_wire_reader(&r, frame->data, frame->len);
+	reason = tz_wire_get_u32(&r);
+	if (!tz_wire_end(&r) || (reason != TZ_WIRE_OUT_OF_MEMORY && reason != TZ_WIRE_TOO_MANY))
+		init_die(85);
+	proc_kill_all(reason);
 }
 
 static void
@@ -195,6 +210,9 @@ main_frame(const TzWireFrame *frame)
 			break;
 		case TZ_WIRE_KILL:
 			main_kill(frame);
+			break;
+		case TZ_WIRE_LIMIT:
+			main_limit(frame);
 			break;
 		case TZ_WIRE_PAUSE:
 		case TZ_WIRE_RESUME:
