@@ -12,6 +12,10 @@
  * All of them share one body: the start function differs, and the result row's
  * columns are matched to the procedure's output parameters by name.
  *
+ * Static functions that raise for the caller have names with tz_: statements
+ * that carry a key are redacted, and by this prefix redact.c knows that a
+ * message repeats no value.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -52,7 +56,7 @@ static char *procedure_start(FunctionCallInfo fcinfo, const StartCall *start, Me
 static bool procedure_ended(const char *run_id);
 static void procedure_wait(const char *run_id, const TzIdentity *identity);
 static HeapTuple procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer);
-static TZ_NORETURN void tz_procedure_failed(const char *run_id);
+static TZ_NORETURN void tz_procedure_failed(const char *run_id, bool cancelled);
 static char *column_text(const char *name);
 
 THEAZO_FUNCTION(theazo_exec)
@@ -204,13 +208,12 @@ procedure_ended(const char *run_id)
 	if (status != NULL && strcmp(status, "completed") == 0)
 		return true;
 	if (status != NULL && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
-		tz_procedure_failed(run_id);
+		tz_procedure_failed(run_id, strcmp(status, "cancelled") == 0);
 	return false;
 }
 
-/* The prefix of the name tells redaction that the message is our own, fit for a statement with a key in it. */
 static void
-tz_procedure_failed(const char *run_id)
+tz_procedure_failed(const char *run_id, bool cancelled)
 {
 	char *sqlstate = column_text("error_sqlstate");
 	char *message = column_text("error_message");
@@ -220,7 +223,8 @@ tz_procedure_failed(const char *run_id)
 	if (sqlstate != NULL && strlen(sqlstate) == 5)
 		code = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
 	ereport(ERROR, (errcode(code),
-	                message ? errmsg_internal("%s", message) : errmsg("run \"%s\" was cancelled", run_id),
+	                cancelled || message == NULL ? errmsg("run \"%s\" was cancelled", run_id)
+	                                             : errmsg_internal("%s", message),
 	                errdetail("Run \"%s\".", run_id), hint ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }
