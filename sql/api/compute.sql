@@ -41,7 +41,7 @@ BEGIN
 		   CASE WHEN p.name IS NULL THEN 'theazo' WHEN p.name = p_session THEN coalesce(compute ->> 'provider', 'custom') ELSE p.name END
 	  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
 	  LEFT JOIN theazo_data.provider p ON p.platform_id = p_platform AND p.kind = 'compute' AND p.name = n.name
-	 WHERE (p.name IS NOT NULL OR n.name = 'theazo')
+	 WHERE (p.name IS NOT NULL OR n.name IN ('theazo', 'local'))
 	   AND coalesce(p.type, 'local') IN ('local', 'webhook')
 	   AND NOT (byoi AND coalesce(p.mode = 'managed', true))
 	   AND (NOT coalesce(p.limits, '{}') ? 'maxConcurrent' OR (p.limits ->> 'maxConcurrent')::bigint > (

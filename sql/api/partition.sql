@@ -166,6 +166,9 @@ AS $$
 DECLARE
 	v_prefix text := (SELECT x.prefix FROM theazo_internal.partition_parents() x WHERE x.parent = p_parent);
 BEGIN
+	-- ATTACH alone lets writers go on. One that has chosen the default partition by then would find its
+	-- row outside of it ("violates partition constraint"); so they wait here and choose afterwards.
+	EXECUTE format('LOCK TABLE theazo_data.%I IN SHARE ROW EXCLUSIVE MODE', p_parent);
 	EXECUTE format('ALTER TABLE theazo_data.%I ATTACH PARTITION theazo_data.%I FOR VALUES FROM (%L) TO (%L)',
 				   p_parent, p_name, v_prefix || theazo_internal.id_floor(p_from),
 				   v_prefix || theazo_internal.id_floor(p_to));

@@ -8,7 +8,7 @@ CREATE OR REPLACE VIEW theazo.providers WITH (security_barrier) AS
 SELECT p.platform_id, p.kind, p.name, p.type, p.mode, p.endpoint, p.credential_ref, p.signing_ref, p.config,
 	   p.priority, p.limits, p.capabilities, p.created_at, p.updated_at
   FROM theazo_data.provider p
- WHERE theazo_internal.current_session() IS NULL;
+ WHERE theazo_internal.current_session() IS NULL AND p.name NOT LIKE 'ses\_%';
 COMMENT ON VIEW theazo.providers IS 'the platform''s compute and model providers';
 
 CREATE OR REPLACE FUNCTION theazo_internal.provider_shown(p_kind text, p_name text)
@@ -17,7 +17,8 @@ DECLARE
 	result theazo_data.provider;
 BEGIN
 	SELECT * INTO result FROM theazo_data.provider p
-	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = p_kind AND p.name = p_name;
+	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = p_kind AND p.name = p_name
+	   AND p.name NOT LIKE 'ses\_%';
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found(p_kind || ' provider', p_name);
 	END IF;
@@ -71,7 +72,7 @@ BEGIN
 	PERFORM theazo_internal.refuse_narrowed('a provider');
 	here := theazo_internal.current_platform();
 	PERFORM theazo_internal.name_check('name', name, 128);
-	IF name = 'theazo' OR name LIKE '@%' THEN
+	IF name = 'theazo' OR name LIKE 'ses\_%' THEN
 		PERFORM theazo_internal.raise_value('name', pg_catalog.format('%s is reserved', theazo_internal.quoted(name)), 'Choose another name.');
 	END IF;
 	PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
@@ -108,7 +109,7 @@ BEGIN
 				'Store it first with theazo.secret_set().');
 		END IF;
 	END LOOP;
-	IF (SELECT pg_catalog.count(*) FROM theazo_data.provider p WHERE p.platform_id = here) >= 200 THEN
+	IF (SELECT pg_catalog.count(*) FROM theazo_data.provider p WHERE p.platform_id = here AND p.name NOT LIKE 'ses\_%') >= 200 THEN
 		PERFORM 1 FROM theazo_data.provider p WHERE p.platform_id = here AND p.kind = provider_set.kind AND p.name = provider_set.name;
 		IF NOT FOUND THEN
 			PERFORM theazo_internal.raise_ceiling('providers', 200, 'Delete those that are not used.');

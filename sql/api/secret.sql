@@ -209,7 +209,7 @@ BEGIN
 	IF vault = '' AND NOT coalesce(force, false) THEN
 		SELECT pg_catalog.string_agg(pg_catalog.format('%s provider "%s"', p.kind, p.name), ', ' ORDER BY p.kind, p.name COLLATE "C")
 		  INTO users FROM theazo_data.provider p
-		 WHERE p.platform_id = here
+		 WHERE p.platform_id = here AND p.name NOT LIKE 'ses\_%'
 		   AND secret_delete.name IN (p.credential_ref, p.signing_ref);
 		IF users IS NOT NULL THEN
 			RAISE EXCEPTION USING ERRCODE = 'object_in_use',

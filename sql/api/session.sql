@@ -80,8 +80,9 @@ COMMENT ON FUNCTION theazo_internal.session_event(theazo_data.session, text, jso
 -- ---------------------------------------------------------------------------------------
 -- overrides
 
--- Compute of a session: the name of a provider, or a webhook of its own with an endpoint.
--- A secret it names is looked up when it is used: the session's vault first.
+-- Compute of a session: the name of a provider, or a webhook of its own with an endpoint. The
+-- latter becomes a provider row named by the session, so that everything below sees one kind
+-- of provider only. A secret it names is looked up when it is used: the session's vault first.
 CREATE OR REPLACE FUNCTION theazo_internal.session_compute_check(p_doc jsonb)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -147,6 +148,23 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.session_models_check(jsonb) IS
 'a session''s model override, checked; returns what to store';
 
+-- Keeps the provider row of a session's own endpoint in step with the session.
+CREATE OR REPLACE FUNCTION theazo_internal.session_provider_sync(p_platform text, p_session text, p_compute jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF p_compute IS NULL OR NOT p_compute ? 'endpoint' THEN
+		RETURN;
+	END IF;
+	INSERT INTO theazo_data.provider AS p (platform_id, kind, name, type, mode, endpoint, credential_ref, signing_ref, config)
+	VALUES (p_platform, 'compute', p_session, 'webhook', 'byoi', p_compute ->> 'endpoint', p_compute ->> 'credentialRef',
+			coalesce(p_compute ->> 'signingSecretRef', p_compute -> 'config' ->> 'signingSecretRef'), p_compute -> 'config')
+	ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE
+	   SET endpoint = excluded.endpoint, credential_ref = excluded.credential_ref, signing_ref = excluded.signing_ref,
+		   config = excluded.config, capabilities = '{}', updated_at = pg_catalog.now();
+END $$;
+COMMENT ON FUNCTION theazo_internal.session_provider_sync(text, text, jsonb) IS
+'a session''s own endpoint as a provider row named by the session';
+
 -- ---------------------------------------------------------------------------------------
 -- making and reading
 
@@ -164,6 +182,7 @@ BEGIN
 			theazo_internal.metadata_check('metadata', p_metadata), theazo_internal.limits_merge('{}', p_limits),
 			theazo_internal.session_compute_check(p_compute), theazo_internal.session_models_check(p_models))
 	RETURNING * INTO made;
+	PERFORM theazo_internal.session_provider_sync(made.platform_id, made.id, made.compute);
 	PERFORM theazo_internal.session_event(made, 'session.created',
 		pg_catalog.jsonb_build_object('environment', made.environment, 'limits', made.limits));
 	RETURN theazo_internal.session_shown(made.id);
@@ -230,6 +249,7 @@ BEGIN
 			   compute = coalesce(session_for_user.compute, t.compute),
 			   models = coalesce(theazo_internal.session_models_check(session_for_user.models), t.models)
 		 WHERE t.platform_id = s.platform_id AND t.id = s.id;
+		PERFORM theazo_internal.session_provider_sync(s.platform_id, s.id, compute);
 		PERFORM theazo_internal.session_event(s, 'session.updated');
 	END IF;
 	RETURN theazo_internal.session_shown(s.id);

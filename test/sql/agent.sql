@@ -79,6 +79,11 @@ SELECT id AS sc FROM theazo.session_create('u', compute => '{"provider":"slow"}'
 SELECT provider FROM theazo.agent_create(:'sc');
 SELECT id AS se FROM theazo.session_create('u', compute => '{"endpoint":"https://own.example"}') \gset
 SELECT provider FROM theazo.agent_create(:'se');
+SELECT provider FROM theazo.agent_create(:'se', '{"provider":"local"}');
+-- that endpoint is no provider of the platform
+SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"provider":"%s"}')$$, :'s', :'se'));
+SELECT count(*) FROM theazo.providers WHERE endpoint ~ 'own';
+SELECT tst.code(format('SELECT theazo.provider_delete(%L)', :'se'));
 -- the fee of an agent on the platform's own compute, once each
 SELECT provider, item, quantity, cents, payer, count(*) FROM theazo.charges GROUP BY 1, 2, 3, 4, 5 ORDER BY 1;
 ROLLBACK;

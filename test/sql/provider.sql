@@ -9,7 +9,7 @@ BEGIN;
 SELECT theazo.authenticate(:'k');
 -- bad input
 SELECT c, tst.try('SELECT theazo.provider_set(' || c || ')') FROM unnest(ARRAY[
-	$$''$$, $$NULL$$, $$E'a\nb'$$, $$'theazo'$$, $$'@session'$$, $$repeat('x', 129)$$, $$'x', 'storage'$$, $$'x'$$, $$'x', type => 'webhook'$$, $$'custom'$$,
+	$$''$$, $$NULL$$, $$E'a\nb'$$, $$'theazo'$$, $$'ses_x'$$, $$repeat('x', 129)$$, $$'x', 'storage'$$, $$'x'$$, $$'x', type => 'webhook'$$, $$'custom'$$,
 	$$'x', type => 'ssh'$$, $$'local', endpoint => 'https://a.example'$$, $$'local', mode => 'byoi'$$, $$'x', endpoint => 'https://a.example', mode => 'managed'$$,
 	$$'x', endpoint => 'https://a.example', mode => 'free'$$, $$'x', endpoint => ''$$, $$'x', endpoint => 'a.example'$$, $$'x', endpoint => 'https://'$$,
 	$$'x', endpoint => 'file:///etc/passwd'$$, $$'x', endpoint => 'https://a.example/?q=1'$$, $$'x', endpoint => 'https://a.example/#f'$$,
