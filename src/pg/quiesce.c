@@ -292,6 +292,8 @@ quiesce_xact_callback(XactEvent event, void *arg)
 	if (n == 0 || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
 		return;
 	nheld = 0;
+	/* whether the database is still there is the first thing the launcher shall look at */
+	pg_atomic_write_u32(&tz_shared->rescan, 1);
 	for (int i = 0; i < n; i++)
 	{
 		int dbindex = tz_database_find(held[i]);
