@@ -1,0 +1,401 @@
+# Nobody gets in: two platforms, two end users, live and test data, every role. Every function, view
+# and table is read from the catalog: one that has no case here fails the test.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('tenants');
+$node->init;
+$node->append_conf('postgresql.conf', slurp_file($ENV{THEAZO_CONF})) if $ENV{THEAZO_CONF};
+# No workers: what is queued stays as it is. Nothing is allowed beyond the defaults.
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'theazo'
+theazo.databases = ''
+theazo.egress_allow_http = off
+theazo.egress_allow_private = off
+});
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION theazo CASCADE;
+CREATE ROLE a_role; CREATE ROLE b_role; CREATE ROLE nobody_role; CREATE ROLE auditor_role; CREATE ROLE operator_role;
+GRANT theazo_app TO a_role, b_role;
+GRANT theazo_auditor TO auditor_role;
+GRANT theazo_operator TO operator_role;
+CREATE SCHEMA tst;
+GRANT USAGE, CREATE ON SCHEMA tst TO PUBLIC;
+-- outcome of a statement on one line: the error, or all it returned
+CREATE FUNCTION tst.outcome(statement text, is_query boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE r text; h text; d text;
+BEGIN
+	IF is_query THEN
+		EXECUTE format('SELECT string_agg(x::text, %L) FROM (%s) x', E'\x02', statement) INTO r;
+	ELSE
+		EXECUTE statement;
+	END IF;
+	RETURN 'ok ' || replace(coalesce(r, ''), E'\n', ' ');
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS h = PG_EXCEPTION_HINT, d = PG_EXCEPTION_DETAIL;
+	RETURN replace(SQLSTATE || ' ' || SQLERRM || ' | ' || d || ' | ' || h, E'\n', ' ');
+END $$;
+});
+
+# ---- two platforms with something of everything ------------------------------------------------
+# Every name and value of a platform carries its marker, so that a leak is seen wherever it shows.
+sub fill
+{
+	my ($mark) = @_;
+	my $out = $node->safe_psql('postgres', qq{
+SELECT id AS plt FROM theazo.platform_create('$mark platform', metadata => '{"mark":"$mark"}') \\gset
+SELECT id AS key_id, key AS live FROM theazo.api_key_create('$mark key', platform => :'plt') \\gset
+SELECT key AS test FROM theazo.api_key_create('$mark test key', 'test', platform => :'plt') \\gset
+SELECT role_name AS role FROM theazo.platform_bind_role(:'plt', '${\lc substr($mark, 0, 1)}_role') \\gset
+BEGIN;
+SELECT theazo.authenticate(:'live') IS NULL AS x \\gset
+SELECT name FROM theazo.secret_set('$mark.secret', '$mark value') \\gset
+SELECT name FROM theazo.provider_set('$mark.provider', endpoint => 'https://$mark.example/', credential_ref => '$mark.secret', priority => 500) \\gset
+SELECT id AS def FROM theazo.definition_create('$mark.definition', '{"instructions":"$mark"}') \\gset
+SELECT id AS ses FROM theazo.session_create('$mark-user', metadata => '{"mark":"$mark"}') \\gset
+SELECT id AS ses2 FROM theazo.session_create('$mark-second', metadata => '{"mark":"$mark-second"}') \\gset
+SELECT name FROM theazo.secret_set('$mark.own', '$mark value', :'ses') \\gset
+SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
+SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
+SELECT id AS run FROM theazo.exec_start(:'agt', 'python', 'print("$mark")', idempotency_key => '$mark') \\gset
+SELECT id AS run2 FROM theazo.exec_start(:'agt2', 'python', 'print("$mark-second")') \\gset
+SELECT theazo_internal.log_write(:'plt', NULL, 'info', 'system', '$mark log', 'live', :'ses', :'agt', :'run', '$mark-user') IS NULL AS x \\gset
+SELECT theazo_internal.span_write(:'plt', theazo_internal.id_root(:'run'), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'), NULL, 'live',
+	:'ses', :'agt', :'run', '$mark span', 'running', now(), NULL) IS NULL AS x \\gset
+SELECT theazo_internal.charge_write(:'plt', theazo_internal.id_root(:'run'), theazo_internal.id_new('chg'), 'live', :'ses', :'agt', :'run',
+	'$mark-user', NULL, NULL, 'compute.second', 1, 1000000, 'theazo', '$mark') IS NULL AS x \\gset
+COMMIT;
+SELECT sandbox_id AS sbx FROM theazo_data.agent WHERE id = :'agt' \\gset
+SELECT id AS eff FROM theazo_data.effect WHERE run_id = :'run' \\gset
+SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff tses=:tses
+});
+	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
+	$p{mark} = $mark;
+	return \%p;
+}
+my $A = fill('Alpha');
+my $B = fill('Bravo');
+$node->safe_psql('postgres', "SELECT theazo.price_set('agent.fee', 7, platform => '$A->{plt}')");
+# ids that nobody has, of the same form
+my %none = map { $_ => ($A->{$_} =~ /^([a-z]+)_/ ? $1 : '') . '_00000000000000000000000000' } keys %$A;
+$none{mark} = 'Nobody';
+
+# ---- the cases: for each function, calls that name something of a platform ------------------------
+# foreign: with another platform's things each must fail exactly as with things that do not exist.
+# own: takes nothing of a platform; what comes back must hold nothing of another.
+# operator: not for applications at all.
+my %cases = (
+	act_as => [foreign => "'{ses}'"],
+	agent_create => [foreign => "'{ses}'", "'{ses}', '{\"definition\":\"{def}\"}'", "MY:'{ses}', '{\"definition\":\"{def}\"}'",
+		"MY:'{ses}', '{\"definition\":\"{mark}.definition\"}'", "MY:'{ses}', '{\"provider\":\"{mark}.provider\"}'", "MY:'{ses}', '{\"providerFallback\":\"{mark}.provider\"}'"],
+	agent_get => [foreign => "'{agt}'"],
+	agent_list => [foreign => "'{ses}'"],
+	agent_pause => [foreign => "'{agt}'"],
+	agent_resume => [foreign => "'{agt}'"],
+	agent_terminate => [foreign => "'{agt}'"],
+	api_key_create => [own => "'x'"],
+	api_key_revoke => [foreign => "'{key_id}'"],
+	api_key_rotate => [foreign => "'{key_id}'"],
+	authenticate => [special => ''],
+	definition_create => [own => "'x'"],
+	definition_delete => [foreign => "'{def}'"],
+	definition_get => [foreign => "'{def}'"],
+	definition_rollback => [foreign => "'{def}', 1"],
+	definition_update => [foreign => "'{def}', '{}'"],
+	effects_release => [operator => "'{eff}'"],
+	exec => [foreign => "'{agt}', 'python', 'print(1)'"],
+	exec_start => [foreign => "'{agt}', 'python', 'print(1)'"],
+	file_list => [foreign => "'{agt}'"],
+	file_list_start => [foreign => "'{agt}'"],
+	file_read => [foreign => "'{agt}', '/x'"],
+	file_read_start => [foreign => "'{agt}', '/x'"],
+	file_write => [foreign => "'{agt}', '/x', 'x'"],
+	file_write_start => [foreign => "'{agt}', '/x', 'x'"],
+	integrity_check => [operator => ''],
+	metrics_query => [own => "'cost', now() - interval '1 day', now() + interval '1 day', interval '1 day'"],
+	metrics_start => [foreign => "'{agt}'"],
+	metrics_summary => [own => ''],
+	platform_allow_egress => [operator => "'{plt}', true"],
+	platform_bind_role => [operator => "'{plt}', 'b_role'"],
+	platform_create => [operator => "'x'"],
+	platform_get => [own => ''],
+	platform_unbind_role => [operator => "'{plt}', 'a_role'"],
+	platform_update => [own => ''],
+	price_set => [operator => "'agent.fee', 1, platform => '{plt}'"],
+	provider_delete => [foreign => "'{mark}.provider'"],
+	provider_get => [foreign => "'{mark}.provider'"],
+	provider_set => [foreign => "'x', endpoint => 'https://x.example', credential_ref => '{mark}.secret'",
+		"'x', endpoint => 'https://x.example', signing_ref => '{mark}.secret'"],
+	run_cancel => [foreign => "'{run}'"],
+	run_get => [foreign => "'{run}'"],
+	run_result => [foreign => "'{run}'"],
+	run_wait => [foreign => "'{run}', '1 ms'"],
+	secret_delete => [foreign => "'{mark}.secret'", "'{mark}.own', '{ses}'"],
+	secret_list => [foreign => "'{ses}'"],
+	secret_set => [foreign => "'x', 'y', '{ses}'"],
+	secrets_set => [foreign => "'{\"x\":\"y\"}', '{ses}'"],
+	session_create => [foreign => "'u', compute => '{\"provider\":\"{mark}.provider\"}'"],
+	session_for_user => [own => "'Alpha-user'"],
+	session_get => [foreign => "'{ses}'"],
+	session_list => [own => "'Alpha-user'"],
+	session_pause => [foreign => "'{ses}'"],
+	session_resume => [foreign => "'{ses}'"],
+	session_terminate => [foreign => "'{ses}'"],
+	session_update_limits => [foreign => "'{ses}', '{}'"],
+	usage_for_user => [own => "'Alpha-user'"],
+	usage_summary => [own => ''],
+	vault_status => [own => ''],
+	whoami => [own => ''],
+);
+# for the operator only
+my %operator_view = map { $_ => 1 } qw(effects held_effects operator_integrity operator_partitions operator_platform_roles
+	operator_platforms prices sandbox_preflight workers);
+my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms providers run_results runs
+	sandboxes secrets sessions spans traces);
+
+sub names { return split /\n/, $node->safe_psql('postgres', $_[0]) }
+my %kind = map { split /\|/ } names("SELECT proname, prokind FROM pg_proc WHERE pronamespace = 'theazo'::regnamespace");
+is(join(' ', grep { !$cases{$_} } sort keys %kind), '', 'every function of theazo has a case');
+is(join(' ', grep { !$kind{$_} } sort keys %cases), '', 'every case has a function');
+my @views = names("SELECT relname FROM pg_class WHERE relnamespace = 'theazo'::regnamespace AND relkind IN ('v', 'm') ORDER BY 1");
+my %known = map { $_ => 1 } @tenant_views, keys %operator_view;
+is(join(' ', grep { !$known{$_} } @views), '', 'every view of theazo has a case');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_proc WHERE pronamespace = 'theazo_api'::regnamespace"), 0, 'theazo_api has no function without a case');
+
+# ---- running -----------------------------------------------------------------------------------------
+sub put { my ($s, $p) = @_; $s =~ s/\{(\w+)\}/exists $p->{$1} ? $p->{$1} : "{$1}"/ge; return $s }
+sub lit { my ($s) = @_; $s =~ s/'/''/g; return "'$s'" }
+
+# Runs statements, each in a transaction of its own that is rolled back, as a role and perhaps with a key; gives an outcome each.
+sub outcomes
+{
+	my ($role, $prelude, @statements) = @_;
+	my $sql = "\\set QUIET on\nSET ROLE $role;\n";
+	for my $s (@statements)
+	{
+		my $query = $s =~ /^\s*(SELECT|TABLE)/i ? 'true' : 'false';
+		$sql .= "BEGIN;\n$prelude\nSELECT tst.outcome(" . lit($s) . ", $query);\nROLLBACK;\n";
+	}
+	my ($rc, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 0);
+	my @lines = split /\n/, $out, -1;
+	die "outcomes: " . @lines . " lines for " . @statements . " statements\n$out\n$err" if @lines != @statements;
+	return @lines;
+}
+# Procedures commit, so each is called at top level; without a transaction the key is an argument.
+sub call_outcome
+{
+	my ($role, $key, $f, $args) = @_;
+	$args .= ", api_key => '$key'" if $key;
+	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET ROLE $role;\nCALL theazo.$f($args);", on_error_stop => 0);
+	return "ok $out" if $err !~ /ERROR:\s+(\w{5}): (.*)/;
+	return "$1 $2 | | " . ($err =~ /HINT:\s+(.*)/ ? $1 : '');
+}
+sub key { my ($k) = @_; return "SELECT FROM theazo.authenticate('$k') \\g /dev/null" }
+sub call
+{
+	my ($f, $args) = @_;
+	return $kind{$f} eq 'p' ? "CALL theazo.$f($args)" : "SELECT * FROM theazo.$f($args)";
+}
+# MY: the call names a session of the caller's own.
+sub fill_args
+{
+	my ($args, $mine, $theirs) = @_;
+	if ($args =~ s/^MY://) { $args =~ s/\{ses\}/$mine->{ses}/ }
+	return put($args, $theirs);
+}
+sub neutral
+{
+	my ($line) = @_;
+	$line =~ s/\b([a-z]+)_[0-9A-HJKMNP-TV-Z]{26}\b/$1_*/g;
+	$line =~ s/\b(Alpha|Nobody)\b/*/g;
+	return $line;
+}
+sub leaks
+{
+	my ($line, $p, @but) = @_;
+	my %but = map { $_ => 1 } @but;
+	return grep { !$but{$_} && index($line, $p->{$_}) >= 0 } sort keys %$p;
+}
+
+# ---- another platform's things, by key and by bound role -----------------------------------------------
+for my $as (['its key', 'a_role', $B->{live}], ['its role', 'b_role', ''], ['its test key', 'a_role', $B->{test}])
+{
+	my ($how, $role, $k) = @$as;
+	my $prelude = $k ? key($k) : '';
+	# a_role is bound to Alpha: a key given in the transaction stands above it
+	my (@what, @foreign, @unknown);
+	for my $f (sort grep { $cases{$_}[0] eq 'foreign' } keys %cases)
+	{
+		my ($type, @args) = @{ $cases{$f} };
+		for my $args (@args)
+		{
+			if ($kind{$f} eq 'p')
+			{
+				my $o = call_outcome($role, $k, $f, put($args, $A));
+				like($o, qr/^42704 /, "Bravo by $how: $f($args) of Alpha is refused");
+				is(neutral($o), neutral(call_outcome($role, $k, $f, put($args, \%none))), '... in the words for what does not exist');
+				next;
+			}
+			my $mine = $how eq 'its test key' ? { %$B, ses => $B->{tses} } : $B;
+			push @what, "$f($args)";
+			push @foreign, call($f, fill_args($args, $mine, $A));
+			push @unknown, call($f, fill_args($args, $mine, \%none));
+		}
+	}
+	my @f = outcomes($role, $prelude, @foreign);
+	my @u = outcomes($role, $prelude, @unknown);
+	for my $i (0 .. $#what)
+	{
+		like($f[$i], qr/^(42704|22023) /, "Bravo by $how: $what[$i] of Alpha is refused");
+		is(neutral($f[$i]), neutral($u[$i]), '... in the words for what does not exist');
+	}
+	my @own = sort grep { $cases{$_}[0] eq 'own' } keys %cases;
+	my @o = outcomes($role, $prelude, map { call($_, $cases{$_}[1]) } @own);
+	for my $i (0 .. $#own)
+	{
+		is(join(' ', leaks($o[$i], $A, $own[$i] =~ /_user|session_list/ ? 'mark' : ())), '', "Bravo by $how: $own[$i] holds nothing of Alpha");
+	}
+	my @v = outcomes($role, $prelude, map { "SELECT * FROM theazo.$_" } @tenant_views);
+	for my $i (0 .. $#tenant_views)
+	{
+		like($v[$i], qr/^ok/, "Bravo by $how reads $tenant_views[$i]");
+		is(join(' ', leaks($v[$i], $A)), '', '... and nothing of Alpha');
+		isnt(join(' ', leaks($v[$i], $B)), '', '... but something of its own') if $how ne 'its test key';
+	}
+}
+
+# the eye: Alpha itself sees its marker in every view and its calls work
+my @eye = outcomes('a_role', key($A->{live}), map { "SELECT * FROM theazo.$_" } @tenant_views);
+ok(scalar(leaks($eye[$_], $A)), "Alpha sees Alpha in $tenant_views[$_]") for 0 .. $#tenant_views;
+my @works = outcomes('a_role', '', map { call($_, put($cases{$_}[1], $A)) } qw(session_get agent_get run_get run_result definition_get provider_get secret_list agent_terminate api_key_revoke));
+like($_, qr/^ok /, 'Alpha by its role may: ' . substr($_, 0, 20)) for @works;
+
+# ---- one end user against another ------------------------------------------------------------------------
+my $narrow = key($A->{live}) . "\nSELECT FROM theazo.act_as('$A->{ses2}') \\g /dev/null";
+my %second = (%$A);
+my @nv = outcomes('b_role', $narrow, map { "SELECT * FROM theazo.$_" } @tenant_views);
+for my $i (0 .. $#tenant_views)
+{
+	my $own = $nv[$i] =~ s/Alpha-second//gr;
+	is(join(' ', grep { index($own, $_) >= 0 } 'Alpha-user', 'Alpha.own', 'Alpha.secret', 'Alpha.provider', 'Alpha.definition', $A->{ses}, $A->{agt}, $A->{run}, $A->{sbx}),
+		'', "the second user reads nothing of the first in $tenant_views[$i]");
+}
+my @session_calls = map { [$_, call($_, put($cases{$_}[1], $A))] } grep { $kind{$_} ne 'p' && $cases{$_}[0] eq 'foreign' && $cases{$_}[1] =~ /\{(ses|agt|run)\}/ } sort keys %cases;
+my @nc = outcomes('b_role', $narrow, map { $_->[1] } @session_calls);
+like($nc[$_], qr/^(42704|TZ602) /, "the second user cannot $session_calls[$_][0] what is the first's") for 0 .. $#session_calls;
+
+# ---- live against test data ----------------------------------------------------------------------------------
+for my $pair ([test => $A->{test}, 'live'], [live => $A->{live}, 'test'])
+{
+	my ($how, $k, $other) = @$pair;
+	my $hidden = $other eq 'live' ? $A->{ses} : $A->{tses};
+	my @tv = outcomes('b_role', key($k), map { "SELECT * FROM theazo.$_" } @tenant_views);
+	is(join(' ', grep { index($tv[$_], $hidden) >= 0 } 0 .. $#tv), '', "a $how key sees no $other session in any view");
+	my ($o) = outcomes('b_role', key($k), "SELECT * FROM theazo.session_get('$hidden')");
+	like($o, qr/^42704 /, "a $how key does not get a $other session");
+}
+
+# ---- nobody, and those who hold no key ---------------------------------------------------------------------------
+my @all = sort keys %cases;
+my @nobody = outcomes('nobody_role', '', map { call($_, put($cases{$_}[1], $A)) } @all);
+like($nobody[$_], qr/^42501 /, "a role without grants cannot call $all[$_]") for 0 .. $#all;
+my @app = sort grep { $kind{$_} ne 'p' && $cases{$_}[0] =~ /^(foreign|own)$/ } keys %cases;
+my @procedures = sort grep { $kind{$_} eq 'p' } keys %cases;
+like(call_outcome('theazo_app', '', $_, put($cases{$_}[1], $A)), qr/^TZ601 /, "without a key $_ says who is missing") for @procedures;
+my @none = outcomes('theazo_app', '', map { call($_, put($cases{$_}[1] =~ s/^MY://r, $A)) } @app);
+like($none[$_], qr/^TZ601 /, "without a key $app[$_] says who is missing") for 0 .. $#app;
+my @bad = outcomes('theazo_app', '', map { "SELECT * FROM theazo.authenticate($_)" } "''", "'$A->{live}x'", "substr('$A->{live}', 1, 50)", "upper('$A->{live}')",
+	"'" . reverse($A->{live}) . "'", "'$A->{key_id}'", "E'\\\\x00'");
+like($_, qr/^TZ601 the API key is not valid/, 'no key, no entry') for @bad;
+my @ops = sort grep { $cases{$_}[0] eq 'operator' } keys %cases;
+for my $role (qw(a_role auditor_role theazo_worker theazo_gateway))
+{
+	my @o = outcomes($role, '', map { call($_, put($cases{$_}[1], $A)) } @ops);
+	like($o[$_], qr/^42501 /, "$role cannot $ops[$_]") for 0 .. $#ops;
+}
+# an operator acts for no platform by being one
+my @opcalls = outcomes('operator_role', '', map { call($_, put($cases{$_}[1] =~ s/^MY://r, $A)) } grep { $_ ne 'vault_status' } @app);
+like($_, qr/^TZ601 /, 'the operator is no platform') for @opcalls;
+
+# ---- views and tables by role ---------------------------------------------------------------------------------------
+my %reader = (a_role => 1, auditor_role => 1, operator_role => 1);
+for my $role (qw(nobody_role a_role auditor_role operator_role theazo_worker theazo_gateway))
+{
+	my @o = outcomes($role, '', map { "SELECT * FROM theazo.$_" } @views);
+	for my $i (0 .. $#views)
+	{
+		my $may = $operator_view{ $views[$i] } ? $role eq 'operator_role' : $reader{$role};
+		like($o[$i], $may ? qr/^ok/ : qr/^42501 /, "$role " . ($may ? 'reads ' : 'does not read ') . $views[$i]);
+		is(join(' ', leaks($o[$i], $A)), '', "... with nothing of a platform for $role") if $may && $role ne 'a_role' && !$operator_view{ $views[$i] };
+	}
+	my @w = outcomes($role, '', map { ("DELETE FROM theazo.$_", "INSERT INTO theazo.$_ DEFAULT VALUES") } @views);
+	is(join(' ', grep { !/^(42501|55000|0A000) / } @w), '', "$role writes through no view");
+}
+my @tables = names("SELECT relname FROM pg_class WHERE relnamespace = 'theazo_data'::regnamespace AND relkind IN ('r', 'p', 'S') ORDER BY 1");
+cmp_ok(scalar(@tables), '>', 25, 'tables are listed');
+for my $role (qw(nobody_role a_role auditor_role operator_role theazo_worker theazo_gateway))
+{
+	my @o = outcomes($role, '', map { ("SELECT * FROM theazo_data.$_", "INSERT INTO theazo_data.$_ DEFAULT VALUES", "UPDATE theazo_data.$_ SET platform_id = platform_id",
+		"DELETE FROM theazo_data.$_", "TRUNCATE theazo_data.$_", "ALTER TABLE theazo_data.$_ DISABLE ROW LEVEL SECURITY", "CREATE RULE x AS ON INSERT TO theazo_data.$_ DO NOTHING") } @tables);
+	is(join("\n", grep { !/^42501 / } @o), '', "$role touches none of " . @tables . ' tables in any of seven ways');
+}
+my @internal = names(q{SELECT format('%I(%s)', proname, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY o) FROM unnest(proargtypes::oid[]) WITH ORDINALITY u (t, o)))
+	FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND prorettype <> 'trigger'::regtype ORDER BY 1});
+cmp_ok(scalar(@internal), '>', 80, 'internal functions are listed');
+for my $role (qw(nobody_role a_role auditor_role operator_role theazo_gateway))
+{
+	my @o = outcomes($role, '', map { "SELECT theazo_internal.$_" } @internal);
+	is(join("\n", grep { !/^42501 / } @o), '', "$role calls none of " . @internal . ' internal functions');
+}
+# a worker calls what a worker needs, and cannot become a platform or make keys
+is(join(' ', names(q{SELECT proname FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND has_function_privilege('theazo_worker', oid, 'EXECUTE')
+	AND proname ~ '^(identity_|api_key_|platform_|secret_|key_|event_|session_|agent_|charge_|partition_|random_|price_|enter|move|vault_|run_|sandbox_(start|bill))' ORDER BY 1})),
+	'', 'a worker cannot become a platform, make keys, seal or open secrets, or write events and charges by itself');
+
+# ---- nobody becomes another ---------------------------------------------------------------------------------------
+$node->safe_psql('postgres', 'ALTER ROLE a_role LOGIN');
+for my $try ("SET ROLE b_role", "SET ROLE theazo_owner", "SET SESSION AUTHORIZATION b_role", "SET theazo.platform = '$B->{plt}'", "ALTER FUNCTION theazo.whoami(text) SECURITY INVOKER",
+	"ALTER VIEW theazo.sessions SET (security_invoker = true)", "CREATE OR REPLACE VIEW theazo.sessions AS SELECT 1", "CREATE FUNCTION theazo.mine() RETURNS int LANGUAGE sql RETURN 1",
+	"CREATE TABLE theazo_data.x ()", "GRANT theazo_system TO a_role", "ALTER EXTENSION theazo UPDATE", "DROP EXTENSION theazo", "SET session_replication_role = replica")
+{
+	my ($rc, $out, $err) = $node->psql('postgres', $try, extra_params => [ '-U', 'a_role' ]);
+	isnt($rc, 0, "an application's role cannot: $try");
+}
+# operators and functions that the caller's search_path puts in front mean nothing inside
+my ($rc, $out, $err) = $node->psql('postgres', qq{
+CREATE FUNCTION tst.hijack(text, text) RETURNS boolean LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'hijacked as %', current_user; END \$\$;
+CREATE OPERATOR tst.= (LEFTARG = text, RIGHTARG = text, FUNCTION = tst.hijack);
+CREATE FUNCTION tst.count(anyelement) RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'hijacked as %', current_user; END \$\$;
+SET search_path = tst, pg_catalog;
+SELECT user_id FROM theazo.session_list('Alpha-user');
+SELECT (theazo.session_for_user('Alpha-user', '{"maxAgents":3}')).user_id;
+SELECT (theazo.secret_set('x', 'y')).name;
+}, extra_params => [ '-U', 'a_role' ]);
+is($err, '', 'nothing of the caller runs inside');
+is($out, "Alpha-user\nAlpha-user\nx", '... and the calls work');
+# nor do temporary objects
+($rc, $out, $err) = $node->psql('postgres', q{
+CREATE TEMP TABLE session (id text); CREATE TEMP VIEW pg_class AS SELECT 1;
+CREATE FUNCTION pg_temp.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked'; END $$;
+SELECT user_id FROM theazo.session_list('Alpha-user');
+}, extra_params => [ '-U', 'a_role' ]);
+is("$out $err", 'Alpha-user ', 'temporary objects of the caller mean nothing inside');
+
+# ---- off means off --------------------------------------------------------------------------------------------------
+my ($http) = outcomes('b_role', '', "SELECT * FROM theazo.provider_set('plain', endpoint => 'http://plain.example')");
+like($http, qr/^TZ405 /, 'plain http is refused unless allowed');
+$node->append_conf('postgresql.conf', 'theazo.enabled = off');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('theazo.enabled') = 'off'") or die 'not off';
+my @off = outcomes('theazo_operator', key('x') =~ s/SELECT.*//r, map { call($_, put($cases{$_}[1] =~ s/^MY://r, $A)) } grep { $kind{$_} ne 'p' && !/^(effects_release|integrity_check|price_set|authenticate)$/ } @all);
+push @off, map { call_outcome('a_role', '', $_, put($cases{$_}[1], $A)) } @procedures;
+like($_, qr/^TZ105 /, 'off: ' . substr($_, 0, 30)) for @off;
+my @still = outcomes('a_role', '', map { "SELECT * FROM theazo.$_" } @tenant_views);
+is(join(' ', grep { !/^ok/ } @still), '', 'views can be read while it is off');
+$node->stop;
+done_testing();
