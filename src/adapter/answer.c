@@ -69,6 +69,10 @@ tz_answer_status(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *
 		tz_err_hint(&out->err, "Check the secret that the provider's credential names.");
 	else if (in->status >= 300 && in->status < 400)
 		tz_err_hint(&out->err, "Redirects are not followed; give the provider's final URL.");
+	else if (in->status == 429 || in->status == 503)
+		tz_err_hint(&out->err, "The provider is busy; try again later.");
+	else
+		tz_err_hint(&out->err, "The provider's log says more; what it answered is in theazo.logs.");
 	fail(out, in, "provider_error");
 	if (tz_retry_judge(repeat, &failure, effect->attempt) == TZ_RETRY_YES)
 		out->verdict = TZ_V_RETRY;

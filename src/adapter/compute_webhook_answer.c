@@ -153,6 +153,7 @@ tz_webhook_file(const TzEffect *effect, const TzHttpResponse *in, json_t *doc, T
 		tz_err_set(&out->err, TZ_TOO_LARGE, "file is larger than %lld bytes",
 		           (long long) (max_bytes < (int64_t) out->content.max ? max_bytes
 		                                                               : (int64_t) out->content.max));
+		tz_err_hint(&out->err, "Read a smaller file, or take a part of it with theazo.exec().");
 		out->err.http_status = in->status;
 		tz_buf_reset(&out->content);
 		return NULL;
@@ -275,6 +276,7 @@ file_missing(const TzHttpResponse *in, TzOutcome *out)
 	out->verdict = TZ_V_FAILED;
 	out->error_code = "not_found";
 	tz_err_set(&out->err, TZ_NOT_FOUND, "no such file in the sandbox");
+	tz_err_hint(&out->err, "theazo.file_list() shows what is there.");
 	out->err.http_status = in->status;
 	out->result = json_pack("{s:i}", "status", in->status);
 }

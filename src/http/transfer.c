@@ -44,6 +44,7 @@ static bool header_list_make(TzHttpCall *call);
 static void header_list_free(struct curl_slist *list);
 static void explain(TzHttpCall *call, CURLcode code);
 static void explain_connect(TzHttpCall *call, CURLcode code);
+static void hint_for(TzErr *err);
 static bool surely_not_sent(TzHttpCall *call, CURLcode code);
 
 int64_t
@@ -195,7 +196,11 @@ tz_transfer_finish(TzHttpCall *call, CURLcode code)
 	call->res.total_us = (int64_t) total_us;
 	call->res.maybe_sent = call->departures > 0 && !surely_not_sent(call, code);
 	if (code != CURLE_OK || call->stop.status != TZ_OK)
+	{
 		explain(call, code);
+		if (call->res.err.hint[0] == '\0')
+			hint_for(&call->res.err);
+	}
 	call->res.err.http_status = call->res.status;
 }
 
@@ -471,6 +476,28 @@ explain_connect(TzHttpCall *call, CURLcode code)
 		default:
 			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_UNAVAILABLE, "transfer failed: %s",
 			           curl_easy_strerror(code));
+			break;
+	}
+}
+
+static void
+hint_for(TzErr *err)
+{
+	switch (err->status)
+	{
+		case TZ_TOO_LARGE:
+			tz_err_hint(err, "Ask for less at a time, or raise \"theazo.http_max_body\".");
+			break;
+		case TZ_TIMEOUT:
+			tz_err_hint(err, "Check how busy the endpoint is, or give a longer time limit.");
+			break;
+		case TZ_UNAVAILABLE:
+			tz_err_hint(err, "Check that the endpoint is up and that its address is right.");
+			break;
+		case TZ_BAD_ANSWER:
+			tz_err_hint(err, "Look into the endpoint's log, and at what stands between it and us.");
+			break;
+		default:
 			break;
 	}
 }

@@ -154,7 +154,7 @@ sub exec_sql
 
 # --- egress policy ----------------------------------------------------------------
 refused("SELECT theazo.provider_set('plain', type => 'webhook', endpoint => '$plain->{url}', credential_ref => 'hook', $k)",
-	'22023', qr/endpoint/, 'plain http where it is not allowed');
+	'TZ405', qr/endpoint/, 'plain http where it is not allowed');
 provider('tls', $tls, "signing_ref => 'sign',");
 my $shut_out = agent('tls');
 refused(exec_sql($shut_out, 'true'), 'TZ405', qr/127\.0\.0\.1/, 'loopback without permission');
@@ -165,7 +165,6 @@ provider('plain', $plain, '');
 
 # --- TLS, a signing secret of its own --------------------------------------------------
 my $agent = agent('tls');
-is(sql("SELECT split_part(x, '|', 1) FROM (SELECT 'x' AS x) q"), 'x', 'server answers');
 like(sql(exec_sql($agent, 'echo over TLS')), qr/\|over TLS\n\|/, 'exec over TLS with an authority of our own');
 my ($request) = journal($tls, event => 'request', op => 'exec');
 is($request->{verdicts}{$_}, JSON::PP::true, "verified: $_") for qw(bearer signature reserialised standard skew);
@@ -173,7 +172,7 @@ is($request->{verdicts}{$_}, JSON::PP::true, "verified: $_") for qw(bearer signa
 # --- the whole contract -------------------------------------------------------------------
 $agent = agent('plain');
 like(sql(exec_sql($agent, 'echo out; echo err >&2; exit 3')), qr/\|out\n\|err\n\|3\|\d+\|/, 'stdout, stderr, exit code');
-like(sql(exec_sql($agent, 'printf %s "$A"', ", env => '{\"A\": \"it''s \\\\\"quoted\\\\\" \$HOME\"}'")),
+like(sql(exec_sql($agent, 'printf %s "$A"', q{, env => $j${"A": "it's \\"quoted\\" $HOME"}$j$})),
 	qr/\|it's "quoted" \$HOME\|/, 'environment of one call');
 like(sql("CALL theazo.exec('$agent', 'python', 'print(6 * 7)', $k)"), qr/\|42\n\|/, 'python');
 sql("CALL theazo.file_write('$agent', '/data/in put.bin', '\\x00ff41'::bytea, $k)");
@@ -273,10 +272,8 @@ foreach my $case (@bad)
 }
 {
 	# the same for what makes the sandbox
-	my $n = asked($plain, 'create');
-	control($plain, { rule => { op => 'create', mode => 'answer', body => { metadata => {} } } });
+	control($plain, { rule => { op => 'create', mode => 'answer', execute => JSON::PP::false, body => { metadata => {} } } });
 	refused(exec_sql(agent('plain'), 'true'), 'TZ404', qr/sandboxId/, 'create without an id');
-	is(asked($plain, 'create') - $n, 1, 'create was sent once');
 	rules_off();
 	# a file, and the one repetition of a GET
 	my $reads = asked($plain, 'read');
@@ -303,7 +300,7 @@ is(dispatcher(), $worker, 'the dispatcher lives on through all of it');
 # --- limits ------------------------------------------------------------------------------------------
 {
 	my $start = time();
-	refused(exec_sql($agent, 'sleep 30', ", timeout => '1 s'"), 'TZ403', qr/time/, 'a command beyond its limit');
+	refused(exec_sql($agent, 'sleep 30', ", timeout => '1 s'"), 'TZ403', qr/longer than 1000 ms/, 'a command beyond its limit');
 	cmp_ok(time() - $start, '<', 6, 'it was stopped at the other end');
 	my $late = agent('plain');
 	sql(exec_sql($late, 'true'));
@@ -330,6 +327,14 @@ ok($node->poll_query_until($db, "SELECT count(*) = 0 FROM theazo_data.effect WHE
 	'everything is settled after the session ended');
 is(scalar(@{ control($plain, {})->{sandboxes} }), 0, 'no sandbox is held any more')
   or diag(encode_json(control($plain, {})));
+
+# --- what is sent once -------------------------------------------------------------------------------
+{
+	my %times;
+	$times{ $_->{effect} }++
+	  foreach grep { $_->{op} =~ /^(create|exec|pause|resume|write)$/ } journal($plain, event => 'request'), journal($tls, event => 'request');
+	is(scalar(grep { $_ > 1 } values %times), 1, 'no call that changes something went twice, but the one that was told to come back');
+}
 
 # --- where secrets must not be -----------------------------------------------------------------------
 foreach my $secret ($canary, $rotated, $signing, $env_secret)
