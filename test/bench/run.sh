@@ -123,7 +123,7 @@ END
 cat > "$work/plain100.sql" << END
 INSERT INTO bench_plain (platform_id, root_id, id, kind, adapter, instance)
 SELECT '$platform', substr(x, 5), x, 'probe.noop', 'noop', theazo_internal.instance()
-  FROM generate_series(1, 100), LATERAL theazo_internal.id_new('eff') x;
+  FROM (SELECT theazo_internal.id_new('eff') AS x FROM generate_series(1, 100)) i;
 END
 cat > "$work/own1.sql" << END
 SELECT theazo_internal.effect_enqueue('$platform', NULL, 'probe.noop', 'noop');
