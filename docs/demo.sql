@@ -40,8 +40,8 @@ CALL theazo.exec(:'agent', 'bash', 'cat /etc/shadow; exit 3', api_key => :'key')
 -- Everything that happened is an event; what it cost is a charge. Views ask who looks: say so for one transaction.
 BEGIN;
 SELECT theazo.authenticate(:'key') \gset
-SELECT kind, status, language, exit_code, duration_ms, cents FROM theazo.runs WHERE agent_id = :'agent' ORDER BY id;
-SELECT occurred_at::time(3) AS at, action, actor_kind, decision FROM theazo.events WHERE agent_id = :'agent' ORDER BY id;
+SELECT kind, status, language, exit_code, duration_ms, cost FROM theazo.runs WHERE agent_id = :'agent' ORDER BY id;
+SELECT occurred_at::time(3) AS at, category, action, actor_kind FROM theazo.events WHERE agent_id = :'agent' ORDER BY id;
 SELECT item, quantity, cents, payer FROM theazo.charges WHERE agent_id = :'agent' ORDER BY id;
 COMMIT;
 

@@ -127,7 +127,7 @@ if [ "$fresh" = yes ]; then
 fi
 
 say "docs/demo.sql"
-client -d demo -v ON_ERROR_STOP=1 --echo-queries --quiet -f docs/demo.sql || {
+client -d demo -v ON_ERROR_STOP=1 --echo-all --quiet -f docs/demo.sql || {
 	echo "The end of the server's log, $demo/server.log:" >&2
 	tail -n 20 "$demo/server.log" >&2
 	die "the demo failed"
