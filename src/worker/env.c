@@ -115,12 +115,6 @@ tz_env_object(TzEnv *env, const json_t *object, TzErr *err)
 	return TZ_OK;
 }
 
-bool
-tz_env_has(const TzEnv *env, const char *name)
-{
-	return env_find(env, name) >= 0;
-}
-
 void
 tz_env_wipe(TzEnv *env)
 {

@@ -26,7 +26,6 @@ typedef struct TzEnv
 extern TzStatus tz_env_set(TzEnv *env, const char *name, TzSlice value, TzErr *err);
 /* Every member of an object of strings; NULL and JSON null are empty. */
 extern TzStatus tz_env_object(TzEnv *env, const json_t *object, TzErr *err);
-extern bool tz_env_has(const TzEnv *env, const char *name);
 extern void tz_env_wipe(TzEnv *env);
 
 #endif /* TZ_ENV_H */

@@ -392,11 +392,10 @@ box_rules(LocalBox *b, json_t *request, TzErr *err)
 	return TZ_OK;
 }
 
-/* Environment of every command: secrets, then what the request says, then the relay. */
+/* Environment of every command: secrets, then what the request says. */
 static TzStatus
-create_env(const TzLocalJob *job, bool network, TzEnv *env, TzErr *err)
+create_env(const TzLocalJob *job, TzEnv *env, TzErr *err)
 {
-	static const char *const proxies[] = {"https_proxy", "HTTPS_PROXY"};
 	TzStatus st = TZ_OK;
 
 	for (int i = 0; i < job->effect->nsecrets && st == TZ_OK; i++)
@@ -406,11 +405,6 @@ create_env(const TzLocalJob *job, bool network, TzEnv *env, TzErr *err)
 	}
 	if (st == TZ_OK)
 		st = tz_env_object(env, json_object_get(job->effect->request, "env"), err);
-	for (int i = 0; network && i < 2 && st == TZ_OK; i++)
-	{
-		if (!tz_env_has(env, proxies[i]))
-			st = tz_env_set(env, proxies[i], tz_slice_cstr("http://127.0.0.1:3128"), err);
-	}
 	return st;
 }
 
@@ -478,7 +472,7 @@ create_start(TzLocal *local, TzLocalJob *job, LocalBox *b, TzErr *err)
 
 	if (env == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
-	st = create_env(job, b->network, env, err);
+	st = create_env(job, env, err);
 	if (st == TZ_OK)
 	{
 		const int64_t mb = 1024 * 1024;
