@@ -46,7 +46,6 @@ typedef struct TzBoxPreflight
 /* Found by the preflight, obeyed by tz_box_create. */
 #define TZ_BOX_WITHOUT_PROC 1 /* /proc cannot be mounted: commands see an empty one */
 #define TZ_BOX_WITHOUT_DISABLE_USERNS 2 /* the filter alone refuses nested user namespaces */
-#define TZ_BOX_WITHOUT_DROP 4 /* we are root and cannot become nobody first */
 
 extern const char *tz_box_mode_name(TzBoxMode mode); /* "full", "namespaces", "none" */
 /* Runs the isolation program once for real with a trivial command. Blocks up to 5 s. */

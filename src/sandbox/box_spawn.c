@@ -74,6 +74,11 @@ static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatil
 			close(fd);
 		}
 	}
+	/*
+	 * Never root, not even root of a namespace: to the files of /proc/sys the
+	 * box's user would be the machine's root, and one of them names a program
+	 * that the kernel runs.
+	 */
 	if (plan->drop)
 	{
 		/* Raw: the library's functions would ask the worker's threads to follow. */
@@ -336,7 +341,7 @@ box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
 	                  .fds = {-1, -1, -1, -1, -1, -1, -1, -1},
 	                  .oom_first = true,
 	                  .cgroup_fd = -1,
-	                  .drop = geteuid() == 0 && !(config->flags & TZ_BOX_WITHOUT_DROP),
+	                  .drop = geteuid() == 0,
 	                  .die_with_parent = true,
 	                  .parent = getpid()};
 	char procs[352];

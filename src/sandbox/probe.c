@@ -246,8 +246,6 @@ probe_degrade(const TzErr *err, unsigned *flags)
 		more = TZ_BOX_WITHOUT_DISABLE_USERNS;
 	else if (strstr(err->detail, "mount proc") != NULL || strstr(err->detail, "newroot/proc") != NULL)
 		more = TZ_BOX_WITHOUT_PROC;
-	if ((more & ~*flags) == 0 && geteuid() == 0)
-		more = TZ_BOX_WITHOUT_DROP;
 	if ((more & ~*flags) == 0)
 		return false;
 	*flags |= more;
@@ -303,10 +301,7 @@ probe_report(Probe *p, TzBoxPreflight *pf)
 	                                                    : "refused by kernel and filter",
 	          "make /proc/sys writable to the server's user namespace");
 	if (geteuid() == 0)
-		probe_add(pf, "ordinary user", !(pf->flags & TZ_BOX_WITHOUT_DROP),
-		          pf->flags & TZ_BOX_WITHOUT_DROP ? "sandboxes run as root's user"
-		                                          : "sandboxes run as nobody",
-		          "start the server as an ordinary user");
+		probe_add(pf, "ordinary user", true, "the server is root; sandboxes run as nobody", "");
 }
 
 void
@@ -364,6 +359,9 @@ tz_box_preflight(const char *init_path, const char *bwrap_path, TzBoxPreflight *
 				tz_err_detail(&out->err, "%s: %s", out->checks[i].name, out->checks[i].found);
 				tz_err_hint(&out->err, "%s", out->checks[i].hint);
 			}
+		if (p.err.status != TZ_OK && geteuid() == 0)
+			probe_add(out, "ordinary user", false, "the server is root; sandboxes would run as nobody",
+			          "start the server as an ordinary user that may create user namespaces");
 		if (p.err.status != TZ_OK)
 		{
 			tz_err_detail(&out->err, "%s: %s", p.err.message, p.err.detail);

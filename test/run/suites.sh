@@ -2,7 +2,7 @@
 # Builds the tree it lies in against a private copy of one PostgreSQL version
 # and runs suites there, as the unprivileged user it was started as:
 #
-#	suites.sh MAJOR SUITE...	lint unit fuzz regress isolation tap tap-core chaos
+#	suites.sh MAJOR SUITE...	lint unit fuzz box regress isolation tap tap-core chaos
 #
 # Each suite leaves a line "name passed failed skipped" in .build/counts and its
 # output in .build/out. TESTS="a b" limits regress, isolation and TAP to names.
@@ -213,6 +213,21 @@ fuzz() {
 	count fuzz "$p" "$f" 0
 }
 
+# Attacks on sandboxes, as this user; check.sh runs them as root too.
+box() {
+	local log=$out/box.log p f s status=0
+	timeout 900 test/box/run.sh > "$log" 2>&1 || status=$?
+	p=$(grep -E '^ok ' "$log" | grep -v -c '# SKIP')
+	s=$(lines '^ok .*# SKIP' "$log")
+	f=$(lines '^not ok ' "$log")
+	if [ "$status" != 0 ] && [ "$f" = 0 ]; then
+		f=1
+	fi
+	[ "$f" = 0 ] || grep -E -A 12 '^not ok ' "$log" | head -n 100
+	grep -E '^# mode: ' "$log" | sed 's/^# mode: /   /'
+	count box "$p" "$f" "$s"
+}
+
 lint() {
 	local log=$out/lint.log
 	timeout 300 test/lint/lint.sh "$bindir" "$(server_conf)" > "$log" 2>&1
@@ -281,7 +296,7 @@ for suite in "$@"; do
 				count chaos 0 1 0
 			fi
 			;;
-		unit | fuzz | lint | reference | bench) "$suite" ;;
+		unit | fuzz | box | lint | reference | bench) "$suite" ;;
 		*) die "no suite $suite" ;;
 	esac
 done
