@@ -18,8 +18,30 @@ export THEAZO_COUNTS=$counts
 started=$(date +%s)
 
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/theazo-check.XXXXXX")
-trap 'rm -rf --one-file-system "$scratch"' EXIT
+# Whoever is stopped takes what it started along: children run in the background
+# and are waited for, so that a signal is seen at once.
+child=
+cleanup() {
+	if [ -n "$child" ]; then
+		kill -- "-$child" 2> /dev/null || true
+	fi
+	rm -rf --one-file-system "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 143' TERM INT HUP
 rc=0
+
+# attended COMMAND...: in a process group of its own.
+attended() {
+	local status=0
+	set -m
+	"$@" &
+	child=$!
+	set +m
+	wait "$child" || status=$?
+	child=
+	return "$status"
+}
 
 # here MAJOR SUITE...: in the scratch copy, on the machine's own version.
 here() {
@@ -33,7 +55,7 @@ here() {
 		fi
 	fi
 	local status=0
-	TEST_HOME="$scratch/home" as_test_user "$scratch/tree/test/run/suites.sh" "$@" || status=$?
+	TEST_HOME="$scratch/home" attended as_test_user "$scratch/tree/test/run/suites.sh" "$@" || status=$?
 	cat "$scratch/tree/.build/counts" >> "$counts" || echo "suites 0 1 0" >> "$counts"
 	if [ "$status" != 0 ]; then
 		rc=1
@@ -66,7 +88,7 @@ as_root_too() {
 }
 
 versions() {
-	test/run/versions.sh run "$@" || rc=1
+	attended test/run/versions.sh run "$@" || rc=1
 }
 
 # The same lists on each version must give the same counts.

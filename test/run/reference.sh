@@ -22,7 +22,8 @@ q() {
 functions() {				# functions SCHEMA [CONDITION]
 	q "$bindir" "
 	SELECT format(E'| \`%s.%s(%s)\` | %s | %s |', n.nspname, p.proname,
-				  replace(replace(pg_get_function_arguments(p.oid), '|', '\\|'), 'timestamp with time zone', 'timestamptz'),
+				  regexp_replace(replace(replace(pg_get_function_arguments(p.oid), '|', '\\|'), 'timestamp with time zone', 'timestamptz'),
+								 '::[a-z]+(\[\])?', '', 'g'),
 				  CASE WHEN p.prokind = 'p' THEN 'CALL'
 					   ELSE replace(replace(coalesce(pg_get_function_result(p.oid), ''), '|', '\\|'), 'timestamp with time zone', 'timestamptz') END,
 				  replace(coalesce(obj_description(p.oid, 'pg_proc'), ''), '|', '\\|'))
