@@ -36,9 +36,11 @@ sub double_start
 my $plain = double_start('--exec', 'real', '--credential', $canary);
 my $tls = double_start('--exec', 'real', '--tls', '--credential', $canary, '--signing', $signing);
 
+my @others;
+
 END
 {
-	kill 'TERM', grep { defined } map { $_->{pid} } grep { defined } ($plain, $tls);
+	kill 'TERM', map { $_->{pid} } grep { defined } ($plain, $tls, @others);
 	$? = 0 if Test::More->builder->is_passing && $? == 15;
 }
 
@@ -310,6 +312,47 @@ is(dispatcher(), $worker, 'the dispatcher lives on through all of it');
 	like($f->{state}, qr/^TZ40[38]$/, 'no answer in time') or diag($f->{all});
 	cmp_ok(time() - $start, '<', 11, 'we do not wait for ever');
 	rules_off();
+}
+
+# --- nobody there, and cut off ----------------------------------------------------------------------
+{
+	my $gone = double_start();
+	kill 'KILL', $gone->{pid};
+	provider('gone', $gone, '');
+	refused(exec_sql(agent('gone'), 'true'), 'TZ402', qr/refused|reachable/, 'nobody listens');
+
+	my $cut = agent('plain');
+	sql(exec_sql($cut, 'true'));
+	my $n = asked($plain, 'exec');
+	control($plain, { rule => { op => 'exec', mode => 'delay', ms => 8000, times => 1 } });
+	my $start = time();
+	my $run = sql("SELECT id FROM theazo.exec_start('$cut', 'sh', 'sleep 20', $k)");
+	for (1 .. 100) { last if asked($plain, 'exec') > $n; sleep 0.1; }
+	sql("SELECT theazo.run_cancel('$run', $k)");
+	ok($node->poll_query_until($db, "SELECT status IN ('cancelled', 'failed') FROM theazo.run_get('$run', $k)"), 'a cancelled run ends');
+	cmp_ok(time() - $start, '<', 6, 'without waiting for the answer');
+	is(sql("SELECT status FROM theazo.run_get('$run', $k)"), 'cancelled', 'as cancelled');
+	rules_off();
+}
+
+# --- the endpoint in the documentation --------------------------------------------------------------
+{
+	my ($code) = slurp_file("$FindBin::Bin/../../docs/webhook.md") =~ /```python\n(.*?)```/s;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	append_to_file("$dir/endpoint.py", $code);
+	local $ENV{COMPUTE_TOKEN} = $canary;
+	local $ENV{TMPDIR} = $dir;
+	my $pid = open(my $out, '-|', 'python3', "$dir/endpoint.py", '0') or die $!;
+	my $port = <$out>;
+	chomp $port;
+	# kept open: closing it would wait for the end of the program
+	push @others, { pid => $pid, out => $out };
+	sql("SELECT name FROM theazo.provider_set('doc', type => 'webhook', endpoint => 'http://127.0.0.1:$port', credential_ref => 'hook', $k)");
+	my $one = agent('doc');
+	like(sql(exec_sql($one, 'echo documented | tee out.txt')), qr/\|documented\n\|/, 'the documented endpoint runs a command');
+	like(sql("CALL theazo.file_read('$one', '/out.txt', $k)"), qr/646f63756d656e7465640a$/, 'and gives a file back');
+	refused("CALL theazo.file_list('$one', '/', $k)", 'TZ406', qr/support/, 'and does not offer to list');
+	sql("SELECT theazo.agent_terminate('$one', $k)");
 }
 
 # --- rotation ----------------------------------------------------------------------------------------
