@@ -298,21 +298,15 @@ static void
 redact_message(ErrorData *edata)
 {
 	const char *m = edata->message;
+	const char *id = edata->message_id;
+	bool plain; /* nothing but quoted parts is a value */
 	const char *p;
 
 	if (m == NULL)
 		return;
-	/* the untranslated format tells whether all of it came from elsewhere */
-	if (edata->message_id == NULL || strncmp(edata->message_id, "%s", 2) == 0)
-	{
-		/* "%s at or near \"%s\"" is the one format of the server that begins so and is wanted */
-		if (edata->message_id == NULL || strncmp(edata->message_id, "%s at ", 6) != 0)
-		{
-			redact_replace(&edata->message, "", 0, HIDDEN);
-			return;
-		}
-	}
-	for (p = m; *p != '\0'; p++)
+	/* the untranslated format tells; "syntax error" comes in by a %s of its own */
+	plain = id != NULL && (strncmp(id, "%s at ", 6) == 0 || strncmp(id, "%s", 2) != 0);
+	for (p = m; plain && *p != '\0'; p++)
 	{
 		/* translations have quotation marks of their own */
 		if (*p == '"' || *p == '\'' || IS_HIGHBIT_SET(*p))
@@ -321,7 +315,7 @@ redact_message(ErrorData *edata)
 			return;
 		}
 	}
-	if (strcmp(m, edata->message_id) != 0 && strstr(edata->message_id, "%s") != NULL)
+	if (!plain || (strcmp(m, id) != 0 && strstr(id, "%s") != NULL && strncmp(id, "%s at ", 6) != 0))
 		redact_replace(&edata->message, "", 0, HIDDEN);
 }
 
