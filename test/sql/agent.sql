@@ -24,7 +24,7 @@ SELECT theazo.authenticate(:'k');
 SELECT session_id = :'s' AS session, user_id, status, compute, provider, model, managed_loop, browser, region, definition_id, error, options, ended_at, sandbox_id IS NOT NULL AS sandbox
   FROM theazo.agent_create(:'s');
 SELECT compute, model, managed_loop, browser, region, options FROM theazo.agent_create(:'s2', '{"compute":"node","browser":true,"region":"eu-west-1","model":"openai/gpt","managedLoop":false,
-	"timeout":"2m","network":{"enabled":true,"allow":["pypi.org"]},"secrets":["token"],"costCap":{"amount":50},"instructions":null}');
+	"timeout":"2m","network":{"enabled":true,"allow":["files.example.org"]},"secrets":["token"],"costCap":{"amount":50},"instructions":null}');
 SELECT model FROM theazo.agent_create(:'s2', '{"model":{"baseUrl":"https://m.example","model":"x-large"}}');
 SELECT model FROM theazo.agent_create(:'s2', '{"model":{"provider":"openai"}}');
 -- one effect each, nothing else
