@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/extension.h"
 #include "commands/prepare.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -207,7 +208,8 @@ redact_activity(const char *text)
 
 	if (hide)
 		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
-	if (hide || text == NULL || text == debug_query_string)
+	/* the script of an extension comes whole with each of its statements, and holds no secret */
+	if (hide || text == NULL || text == debug_query_string || creating_extension)
 		return hide;
 	return (redact_class(text) & HIDE_TEXT) != 0;
 }
