@@ -160,7 +160,7 @@ BEGIN
 	SELECT b.unit INTO v_unit FROM theazo_internal.price_book() b WHERE b.item = price_set.item;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',
-			MESSAGE = format('price item %s does not exist', quote_nullable(item)),
+			MESSAGE = format('price item %s does not exist', theazo_internal.quoted(item)),
 			HINT = format('Use one of %s.', (SELECT string_agg(b.item, ', ' ORDER BY b.item) FROM theazo_internal.price_book() b));
 	END IF;
 	IF cents IS NULL OR cents < 0 OR cents > 1000000000 OR cents = 'NaN' THEN
@@ -279,7 +279,7 @@ BEGIN
 		WHEN 'month' THEN RETURN theazo_internal.month_floor(now());
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = '22023',
-				MESSAGE = format('period %s is not known', quote_nullable(p_period)),
+				MESSAGE = format('period %s is not known', theazo_internal.quoted(p_period)),
 				HINT = 'Use today, week, month, last_7_days or last_30_days.';
 	END CASE;
 END
@@ -330,6 +330,8 @@ BEGIN
 			'minutes', coalesce(round(sum(c.quantity) FILTER (WHERE c.item = 'compute.second') / 60, 2), 0),
 			'cents', coalesce(sum(c.cents) FILTER (WHERE c.item = 'compute.second'), 0)),
 		'orchestration', jsonb_build_object('cents', coalesce(sum(c.cents) FILTER (WHERE c.item = 'agent.fee'), 0)),
+		'primitives', jsonb_build_object('cents', coalesce(sum(c.cents) FILTER (WHERE c.item IN
+			('workflow.run', 'fleet.dispatch', 'approval.cycle', 'schedule.execution')), 0)),
 		'total_cents', coalesce(sum(c.cents), 0)) INTO v_out
 	  FROM theazo.charges c
 	 WHERE c.user_id = usage_for_user.user_id AND c.occurred_at >= v_since;

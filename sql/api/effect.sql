@@ -509,6 +509,7 @@ BEGIN
 		ELSE
 			UPDATE theazo_data.effect x
 			   SET state = 'queued', incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
+				   affinity = CASE WHEN x.kind <> 'compute.create' THEN x.affinity END,
 				   due_at = clock_timestamp(), max_attempts = x.max_attempts + 1
 			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
 			PERFORM theazo_internal.wake();
@@ -563,6 +564,8 @@ BEGIN
 			ELSE
 				UPDATE theazo_data.effect x
 				   SET state = 'queued', incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
+					   -- Any dispatcher may make the box; what came after belongs to the one that holds it.
+					   affinity = CASE WHEN x.kind <> 'compute.create' THEN x.affinity END,
 					   due_at = clock_timestamp() + v_delay * '1 millisecond'::interval, max_attempts = v_max,
 					   error_code = p_result ->> 'code',
 					   error_message = left(theazo_internal.text_mask(p_result ->> 'message'), 1000)
@@ -574,7 +577,7 @@ BEGIN
 	END IF;
 
 	IF v_verdict NOT IN ('done', 'failed', 'unknown', 'cancelled') THEN
-		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('verdict %s is not known', quote_nullable(p_verdict));
+		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('verdict %s is not known', theazo_internal.quoted(p_verdict));
 	END IF;
 	IF v_verdict = 'unknown' THEN
 		p_result := coalesce(p_result, '{}') || jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ408', 'message',

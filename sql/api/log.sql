@@ -102,7 +102,7 @@ BEGIN
 	IF metrics_query.metric IS NULL OR metrics_query.metric NOT IN
 		('latency', 'run.duration', 'model.latency', 'exec.duration', 'cost', 'tokens') THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',
-			MESSAGE = format('metric %s is not known', quote_nullable(metrics_query.metric)),
+			MESSAGE = format('metric %s is not known', theazo_internal.quoted(metrics_query.metric)),
 			HINT = 'Use latency, run.duration, model.latency, exec.duration, cost or tokens.';
 	END IF;
 	IF since IS NULL OR until IS NULL OR bucket IS NULL OR since >= until OR NOT isfinite(since) OR NOT isfinite(until) THEN

@@ -192,7 +192,7 @@ BEGIN
 	  FROM theazo_internal.partition_parents() x WHERE x.parent = p_parent;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',
-			MESSAGE = format('table %s is not partitioned', quote_nullable(p_parent)),
+			MESSAGE = format('table %s is not partitioned', theazo_internal.quoted(p_parent)),
 			HINT = 'Use one of theazo_internal.partition_parents().';
 	END IF;
 	IF EXISTS (SELECT FROM theazo_internal.partition_list(p_parent) l
@@ -255,7 +255,7 @@ BEGIN
 	IF p_parent IN ('event', 'charge') OR NOT EXISTS (SELECT FROM theazo_internal.partition_list(p_parent) l
 													   WHERE l.partition = p_name AND NOT l.is_default) THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',
-			MESSAGE = format('partition %s of %s cannot be dropped', quote_nullable(p_name), quote_nullable(p_parent)),
+			MESSAGE = format('partition %s of %s cannot be dropped', theazo_internal.quoted(p_name), theazo_internal.quoted(p_parent)),
 			HINT = 'Default partitions, events and charges stay.';
 	END IF;
 	EXECUTE format('DROP TABLE theazo_data.%I', p_name);

@@ -1,0 +1,185 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/sql/include/try.psql'
+\i :include
+\set include :abs_srcdir '/sql/include/worker.psql'
+\i :include
+SELECT platform AS p, live AS k FROM tst.platform('Effects') \gset
+SELECT platform AS p2 FROM tst.platform('Effects, other') \gset
+SELECT set_config('tst.p', :'p', false) \gset
+
+-- what may be done when an outcome is unknown
+SELECT adapter, kind, contract, recovery FROM theazo_internal.effect_kinds() ORDER BY 1, 2;
+SELECT theazo_internal.effect_recovery('webhook', 'compute.exec'), theazo_internal.effect_recovery('nobody', 'knows.this');
+
+-- enqueue, claim, done
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS e \gset
+SELECT state, attempt, root_id = substr(:'e', 5), instance = theazo_internal.instance() FROM theazo_data.effect WHERE id = :'e';
+SELECT count(*) FROM theazo_data.effect_payload WHERE id = :'e';
+SELECT theazo_internal.effect_next_due(0) <= now();
+SELECT * FROM tst.claim();
+SELECT state, attempt, incarnation, lease_until > clock_timestamp() FROM theazo_data.effect WHERE id = :'e';
+SELECT * FROM tst.claim();
+SELECT theazo_internal.effect_next_due(0);
+-- a late answer of another attempt counts for nothing; the right one counts once
+SELECT theazo_internal.effect_done(ARRAY[:'p'], ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[2], '{done}', ARRAY['{}'::jsonb], ARRAY[NULL::bytea], ARRAY[now()], ARRAY[now()]);
+SELECT theazo_internal.effect_done(ARRAY[:'p'], ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[1], '{done}', ARRAY['{}'::jsonb], ARRAY[NULL::bytea], ARRAY[now()], ARRAY[now()]);
+SELECT theazo_internal.effect_done(ARRAY[:'p'], ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[1], '{failed}', ARRAY['{}'::jsonb], ARRAY[NULL::bytea], ARRAY[now()], ARRAY[now()]);
+SELECT state, finished_at IS NOT NULL FROM theazo_data.effect WHERE id = :'e';
+SELECT theazo_internal.effect_done('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');
+SELECT tst.try(format($$SELECT theazo_internal.effect_settle(%L, %L, %L, 1, 'perhaps', '{}', NULL, NULL, NULL)$$, :'p', substr(:'e', 5), :'e'));
+ROLLBACK;
+
+-- many at once
+BEGIN;
+SELECT cardinality(theazo_internal.effect_enqueue_many(:'p', 'probe.noop', 'noop', array_fill(NULL::jsonb, ARRAY[250])));
+SELECT count(*) FROM tst.claim(p_max => 100);
+SELECT tst.settle('probe.noop', 'done');
+SELECT count(*) FROM tst.claim(p_max => 0);
+SELECT count(*) FROM tst.claim(p_max => 1000);
+ROLLBACK;
+
+-- fair: 10,000 of one platform do not starve one of another
+BEGIN;
+SELECT cardinality(theazo_internal.effect_enqueue_many(:'p', 'probe.noop', 'noop', array_fill(NULL::jsonb, ARRAY[10000])));
+SELECT theazo_internal.effect_enqueue(:'p2', NULL, 'probe.noop', 'noop') IS NOT NULL;
+SELECT count(*) FROM tst.claim();
+SELECT platform_id = :'p2', count(*) FROM tst.claimed GROUP BY 1 ORDER BY 1;
+-- what one platform leaves of its share goes to the others
+SELECT count(*) FROM tst.claim();
+ROLLBACK;
+
+-- who may take what: affinity, due time, deadline, cancellation, another instance, an unknown kind
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_affinity => 1) IS NOT NULL,
+	theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_due => now() + '1 hour') IS NOT NULL,
+	theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_deadline => now() - '1 s'::interval) IS NOT NULL;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS c \gset
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS i \gset
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'model.dream', 'oracle', '{"a": 1}') AS u \gset
+UPDATE theazo_data.effect SET cancel_requested = true WHERE id = :'c';
+UPDATE theazo_data.effect SET instance = '1:2' WHERE id = :'i';
+SELECT * FROM tst.claim(0);
+SELECT state, held_reason FROM theazo_data.effect WHERE id = :'u';
+SELECT * FROM tst.claim(1);
+SELECT theazo_internal.effect_next_due(0) BETWEEN now() + '59 min' AND now() + '61 min';
+-- the keeper ends what cannot be sent any more and holds what is foreign
+SELECT theazo_internal.effects_expire(), theazo_internal.effects_hold(), theazo_internal.effects_hold();
+SELECT kind, state, error_code, held_reason FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY kind, state, error_code;
+SELECT kind, held_reason, on_release FROM theazo.held_effects WHERE platform_id = :'p' ORDER BY kind;
+SELECT tst.try($$SELECT theazo.effects_release('eff_00000000000000000000000000')$$);
+SELECT theazo.effects_release(:'i');
+SELECT count(*) FROM tst.claim(0);
+-- a library that knows the kind would take it; this one holds it again
+SELECT theazo.effects_release();
+SELECT count(*) FROM tst.claim(0);
+SELECT state, held_reason FROM theazo_data.effect WHERE id = :'u';
+ROLLBACK;
+
+-- verdicts
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_max_attempts => 3) AS e \gset
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'retry', '{"code": "provider_error", "message": "busy th_live_abcdefghijk", "retry_after_ms": 5000}');
+SELECT state, attempt, incarnation, due_at > clock_timestamp() + '4 s'::interval, error_code, error_message FROM theazo_data.effect WHERE id = :'e';
+SELECT count(*) FROM tst.claim();
+SELECT tst.due() \gset
+SELECT count(*) FROM tst.claim();
+-- backoff of our own: within half and the whole of a doubling wait
+SELECT tst.settle('probe.noop', 'retry');
+SELECT due_at BETWEEN clock_timestamp() + '0.3 s' AND clock_timestamp() + '1.1 s' FROM theazo_data.effect WHERE id = :'e';
+SELECT n, theazo_internal.backoff_ms(n, 0), theazo_internal.backoff_ms(n, 1) FROM unnest(ARRAY[0, 1, 2, 3, 7, 8, 1000]) n;
+SELECT tst.due() \gset
+SELECT count(*) FROM tst.claim();
+-- not for ever: the adapter counts, and six is the end
+SELECT tst.settle('probe.noop', 'retry');
+UPDATE theazo_data.effect SET attempt = 5 WHERE id = :'e';
+SELECT tst.due() \gset
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'retry');
+SELECT state, attempt FROM theazo_data.effect WHERE id = :'e';
+-- a retry that would come after the deadline fails now
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_max_attempts => 9, p_deadline => now() + '1 min') AS e \gset
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'retry', '{"retry_after_ms": 120000}');
+SELECT state, attempt FROM theazo_data.effect WHERE id = :'e';
+-- released: as if never claimed, except that the attempt is spent
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS e \gset
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'released');
+SELECT state, attempt, max_attempts FROM theazo_data.effect WHERE id = :'e';
+-- next: another step with what the adapter wants to remember
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'next', '{"state": {"page": 2}}');
+SELECT state, step, attempt FROM theazo_data.effect WHERE id = :'e';
+SELECT step_state FROM theazo_data.effect_payload WHERE id = :'e';
+SELECT count(*) FROM tst.claim();
+-- cancelled while it was in flight: whatever else came, it does not go out again
+UPDATE theazo_data.effect SET cancel_requested = true WHERE id = :'e';
+SELECT id = :'e', attempt FROM theazo_internal.effect_cancels(7);
+SELECT count(*) FROM theazo_internal.effect_cancels(8);
+SELECT tst.settle('probe.noop', 'retry');
+SELECT state FROM theazo_data.effect WHERE id = :'e';
+ROLLBACK;
+
+-- sent and verify: a worker that was stopped asks whether its calls are still its own
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS e \gset
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS f \gset
+SELECT count(*) FROM tst.claim();
+SELECT theazo_internal.effect_sent(ARRAY[substr(:'e', 5), substr(:'f', 5)], ARRAY[:'e', :'f'], ARRAY[1, 2]) \gset
+SELECT id = :'e', state, sent_at IS NOT NULL FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY state;
+SELECT ord FROM theazo_internal.effect_verify(7, ARRAY[substr(:'e', 5), substr(:'f', 5), substr(:'f', 5)], ARRAY[:'e', :'f', :'f'], ARRAY[1, 2, 1]);
+SELECT ord FROM theazo_internal.effect_verify(8, ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[1]);
+UPDATE theazo_data.effect SET cancel_requested = true WHERE id = :'e';
+SELECT ord FROM theazo_internal.effect_verify(7, ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[1]);
+ROLLBACK;
+
+-- dead workers: what is harmless goes again, what is not ends as unknown; the living keep their leases, also when
+-- these ran out
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, k, 'webhook') IS NOT NULL FROM unnest(ARRAY['compute.exec', 'compute.read', 'compute.create', 'compute.destroy']) k;
+SELECT * FROM tst.claim(0, 41);
+UPDATE theazo_data.effect SET lease_until = now() - '1 hour'::interval WHERE platform_id = :'p';
+SELECT theazo_internal.leases_reclaim('{41}');
+SELECT theazo_internal.leases_reclaim('{42}');
+SELECT kind, state, attempt, error_code FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY kind;
+SELECT tst.due() \gset
+SELECT * FROM tst.claim(0, 42);
+-- the dead one's answer comes after all
+SELECT theazo_internal.effect_settle(platform_id, root_id, id, 1, 'done', '{}', NULL, now(), now()) FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY kind;
+-- not for ever
+UPDATE theazo_data.effect SET attempt = 5 WHERE platform_id = :'p' AND state = 'claimed';
+SELECT theazo_internal.leases_reclaim('{}');
+SELECT kind, state, attempt FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY kind;
+ROLLBACK;
+
+-- a restored database: what was queued is sent on release, what was in flight goes by the table
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, k, 'webhook') IS NOT NULL FROM unnest(ARRAY['compute.exec', 'compute.read']) k;
+SELECT * FROM tst.claim(0, 41);
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') IS NOT NULL;
+UPDATE theazo_data.effect SET instance = 'elsewhere' WHERE platform_id = :'p';
+SELECT theazo_internal.leases_reclaim('{}');
+SELECT theazo_internal.effects_hold();
+SELECT * FROM tst.claim(0, 41);
+SELECT kind, held_reason, on_release FROM theazo.held_effects WHERE platform_id = :'p' ORDER BY kind;
+SELECT theazo.effects_release();
+SELECT kind, state, instance = theazo_internal.instance() FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY kind;
+ROLLBACK;
+
+-- a row whose settlement throws ends without its area
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'compute.read', 'webhook') AS e \gset
+SELECT count(*) FROM tst.claim();
+SELECT theazo_internal.effect_broken(:'p', substr(:'e', 5), :'e', 2, 'wrong attempt') \gset
+SELECT state FROM theazo_data.effect WHERE id = :'e';
+SELECT theazo_internal.effect_broken(:'p', substr(:'e', 5), :'e', 1, 'it threw') \gset
+SELECT state, error_code, error_message FROM theazo_data.effect WHERE id = :'e';
+ROLLBACK;
+
+-- only workers claim
+SET ROLE theazo_app;
+SELECT tst.code($$SELECT theazo_internal.effect_claim(0, 1, 1, '1 s')$$), tst.code($$SELECT theazo_internal.effect_enqueue('x', NULL, 'x', 'x')$$),
+	tst.code($$SELECT theazo.effects_release()$$), tst.code($$TABLE theazo.effects$$), tst.code($$TABLE theazo_data.effect$$);
+RESET ROLE;
