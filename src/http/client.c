@@ -23,6 +23,7 @@
 #include "http/transfer.h"
 
 #define STARTS_PER_TURN 32
+#define HELD_MAX ((size_t) 512 * 1024 * 1024) /* bodies of all answers in flight */
 #define POOL_MAX 256 /* idle easy handles kept */
 
 typedef struct CallList
@@ -50,6 +51,7 @@ struct TzHttpClient
 	CallList running;
 	CallList ended;
 	int ncalls; /* in all three lists */
+	size_t held; /* bytes of bodies in all three lists */
 	bool cancels; /* some running or waiting call is to be cut */
 	int64_t deadline_ms; /* curl's timer, -1 for none */
 	Ready *ready; /* sockets to look at in the next pump */
@@ -261,6 +263,16 @@ const TzTransferRules *
 tz_http_client_rules(const TzHttpClient *client)
 {
 	return &client->rules;
+}
+
+/* One answer may be large, a thousand large ones must not take the machine down. */
+bool
+tz_http_client_hold(TzHttpClient *client, size_t bytes)
+{
+	if (bytes > HELD_MAX - client->held)
+		return false;
+	client->held += bytes;
+	return true;
 }
 
 void
@@ -497,6 +509,7 @@ release_easy(TzHttpClient *client, TzHttpCall *call)
 static void
 call_free(TzHttpCall *call)
 {
+	call->client->held -= call->held;
 	tz_http_request_free(&call->req);
 	tz_http_response_free(&call->res);
 	free(call);

@@ -21,6 +21,7 @@
  *-------------------------------------------------------------------------
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -213,13 +214,21 @@ on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 {
 	TzHttpCall *call = arg;
 	const TzTransferRules *rules = tz_http_client_rules(call->client);
+	curl_socket_t fd;
 
 	if (purpose != CURLSOCKTYPE_IPCXN)
 		return CURL_SOCKET_BAD;
 	if (tz_netpolicy_check(rules->policy, &addr->addr, (socklen_t) addr->addrlen,
 	                       rules->allow_private || call->req.allow_private, &call->denied) != TZ_OK)
 		return CURL_SOCKET_BAD;
-	return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	if (fd < 0)
+	{
+		tz_err_set(&call->denied, TZ_UNAVAILABLE, "could not open a socket: %s", strerror(errno));
+		tz_err_hint(&call->denied,
+		            "Lower \"theazo.http_max_calls\", or raise the server's limit of open files.");
+	}
+	return fd;
 }
 
 /* Just before the request is written, on new and on reused connections. */
@@ -272,8 +281,18 @@ on_body(char *data, size_t size, size_t n, void *arg)
 {
 	TzHttpCall *call = arg;
 	size_t len = size * n;
-	TzStatus status = tz_buf_append(&call->res.body, data, len);
+	TzStatus status;
 
+	if (!tz_http_client_hold(call->client, len))
+	{
+		tz_err_set(&call->stop, TZ_UNAVAILABLE, "answers in flight hold too much memory");
+		tz_err_hint(
+			&call->stop,
+			"Lower \"theazo.http_max_body\" or \"theazo.http_max_calls\", or ask for less at a time.");
+		return len == 0 ? 1 : 0;
+	}
+	call->held += len;
+	status = tz_buf_append(&call->res.body, data, len);
 	if (status == TZ_OK)
 		return len;
 	if (status == TZ_TOO_LARGE)

@@ -37,6 +37,7 @@ struct TzHttpCall
 	TzHttpDone done;
 	void *arg;
 	int64_t accepted_ms; /* monotonic, when it was taken over */
+	size_t held; /* bytes of the body noted with tz_http_client_hold */
 	size_t header_bytes; /* of all answers, interim ones too */
 	int header_lines;
 	int departures; /* how often the request was about to leave */
@@ -68,6 +69,8 @@ extern void tz_transfer_finish(TzHttpCall *call, CURLcode code);
 extern void tz_transfer_disarm(TzHttpCall *call);
 /* For the callbacks: the rules in force (of the client). */
 extern const TzTransferRules *tz_http_client_rules(const TzHttpClient *client);
+/* Notes bytes of answers held in memory; false when all calls together hold too many. */
+extern bool tz_http_client_hold(TzHttpClient *client, size_t bytes);
 extern int64_t tz_http_now_ms(void);
 
 #endif /* TZ_HTTP_TRANSFER_H */

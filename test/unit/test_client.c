@@ -455,6 +455,26 @@ test_egress_policy(void **state)
 }
 
 static void
+test_ipv6(void **state)
+{
+	TestServer *six = test_server_start(false, true);
+	char url[64];
+
+	(void) state;
+	if (six == NULL)
+		skip();
+	snprintf(url, sizeof(url), "http://[::1]:%d/ok", test_server_port(six));
+	assert_int_equal(fetch("POST", url).status, 200);
+	config.allow_private = false;
+	tz_http_client_reconfigure(client, &config);
+	/* over the connection kept from before, and over a new one */
+	assert_int_equal(fetch("POST", url).err.status, TZ_REFUSED);
+	assert_int_equal(fetch("POST", url).err.status, TZ_REFUSED);
+	assert_int_equal(test_server_requests(six), 1);
+	test_server_stop(six);
+}
+
+static void
 test_bad_urls(void **state)
 {
 	static const char *const urls[] = {"",
@@ -676,8 +696,11 @@ test_signals(void **state)
 	main_thread = pthread_self();
 	signal(SIGALRM, on_signal);
 	ualarm(2000, 2000);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 5; i++)
+	{
 		fetch("POST", "http://localhost.invalid/ok");
+		fetch("POST", url_of(server, "/delay?20"));
+	}
 	ualarm(0, 0);
 	assert_true(signalled > 0);
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
@@ -720,6 +743,7 @@ main(void)
 		TEST(test_nobody_listens),
 		TEST(test_tls),
 		TEST(test_egress_policy),
+		TEST(test_ipv6),
 		TEST(test_bad_urls),
 		TEST(test_proxy_of_the_environment_is_ignored),
 		TEST(test_request_is_sent_once),
