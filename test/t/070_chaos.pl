@@ -28,6 +28,12 @@ my $pid = open(my $double, '-|', 'python3', "$FindBin::Bin/../mock/webhook.py",
   or die "cannot start the webhook double: $!";
 my $port = <$double>;
 chomp $port;
+END
+{
+	my $status = $?;
+	kill 'KILL', $pid if $pid;
+	$? = $status;
+}
 my $http = HTTP::Tiny->new(timeout => 30);
 # Commands take a while, so that kills fall between request and answer.
 $http->post("http://127.0.0.1:$port/_control",
@@ -61,7 +67,8 @@ sub try_sql
 	my ($out, $err);
 	my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0);
 	return $out if $rc == 0;
-	diag($err) if $rc == 3 && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
+	# Anything but a server that went away is a fault of ours.
+	die "$err\nin: $sql" if $err =~ /ERROR:/ && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
 	return undef;
 }
 
@@ -98,7 +105,7 @@ my $platform = sql("SELECT id FROM theazo.platform_create('Chaos')");
 my $key = sql("SELECT key FROM theazo.api_key_create('chaos', platform => '$platform')");
 sql("SELECT name FROM theazo.secret_set('hook', 'chaos-token', api_key => '$key')");
 sql("SELECT theazo.platform_allow_egress('$platform', allow_http => true, allow_private => true)");
-sql("SELECT name FROM theazo.provider_set('hook', 'webhook', endpoint => 'http://127.0.0.1:$port/compute',"
+sql("SELECT name FROM theazo.provider_set('hook', type => 'webhook', endpoint => 'http://127.0.0.1:$port/compute',"
 	  . " credential_ref => 'hook', api_key => '$key')");
 my $session = sql("SELECT id FROM theazo.session_create('chaos-user', api_key => '$key')");
 
