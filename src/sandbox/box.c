@@ -251,8 +251,7 @@ box_configure(TzBox *box, const TzBoxConfig *config)
 	                  .processes = (uint32_t) config->processes,
 	                  .open_files = (uint32_t) config->open_files,
 	                  .cpu_seconds = (uint32_t) config->cpu_seconds,
-	                  .network = config->network ? 1 : 0,
-	                  .cgroup = box->cgroup[0] != '\0' ? 1 : 0};
+	                  .network = config->network ? 1 : 0};
 	size_t len = tz_wire_put_config(out, sizeof(out), &c);
 
 	box->env = calloc((size_t) config->nenv + 1, sizeof(char *));
@@ -344,6 +343,13 @@ tz_box_running(const TzBox *box)
 	return n;
 }
 
+static bool
+box_wants_sample(const TzBox *box)
+{
+	return box->state == BOX_READY && box->sample_outside && !box->paused &&
+	       (box->outside_busy || tz_box_running(box) > 0);
+}
+
 static int64_t
 box_deadline(const TzBox *box)
 {
@@ -360,7 +366,7 @@ box_deadline(const TzBox *box)
 		if (op->deadline_ms < due)
 			due = op->deadline_ms;
 	}
-	if (box->sample_outside && tz_box_running(box) > 0 && !box->paused && box->next_sample_ms < due)
+	if (box_wants_sample(box) && box->next_sample_ms < due)
 		due = box->next_sample_ms;
 	return due;
 }
@@ -377,20 +383,52 @@ tz_box_timeout(const TzBox *box)
 	return due - now > 3600000 ? 3600000 : (int) (due - now);
 }
 
+/*
+ * We may have been stopped ourselves, with the answer waiting in the socket
+ * since: who is late for the first time gets another second.
+ */
+static bool
+box_overdue(TzBox *box, int64_t now)
+{
+	bool overdue = false;
+
+	if (box->state == BOX_STARTING && now >= box->start_deadline_ms)
+	{
+		overdue = box->start_late;
+		box->start_late = true;
+		box->start_deadline_ms = now + BOX_LATE_MS;
+	}
+	for (int i = 0; i < TZ_WIRE_OPS_MAX; i++)
+	{
+		BoxOp *op = &box->ops[i];
+
+		if (op->kind == BOX_OP_FREE || (op->kind == BOX_OP_EXEC && box->paused) || now < op->deadline_ms)
+			continue;
+		overdue = overdue || op->late;
+		op->late = true;
+		op->deadline_ms = now + BOX_LATE_MS;
+	}
+	return overdue;
+}
+
 void
 tz_box_tick(TzBox *box)
 {
 	int64_t now = box_now_ms();
 
-	if (box->state == BOX_READY && box->sample_outside && now >= box->next_sample_ms &&
-	    tz_box_running(box) > 0)
-		box_sample(box, now);
-	if (box->state == BOX_DEAD || now < box_deadline(box))
+	if (box->state == BOX_DEAD)
 		return;
-	if (box->state == BOX_STARTING)
-		box_fail(box, TZ_TIMEOUT, "the sandbox did not start within %d seconds", BOX_START_MS / 1000);
-	else
-		box_fail(box, TZ_UNAVAILABLE, "the sandbox stopped answering");
+	box_enter(box);
+	if (box_wants_sample(box) && now >= box->next_sample_ms)
+		box_sample(box, now);
+	if (box->state != BOX_DEAD && box_overdue(box, now))
+	{
+		if (box->state == BOX_STARTING)
+			box_fail(box, TZ_TIMEOUT, "the sandbox did not start within %d seconds", BOX_START_MS / 1000);
+		else
+			box_fail(box, TZ_UNAVAILABLE, "the sandbox stopped answering");
+	}
+	box_leave(box);
 }
 
 bool

@@ -48,7 +48,7 @@ typedef struct TzBoxPreflight
 #define TZ_BOX_WITHOUT_DISABLE_USERNS 2 /* the filter alone refuses nested user namespaces */
 
 extern const char *tz_box_mode_name(TzBoxMode mode); /* "full", "namespaces", "none" */
-/* Runs the isolation program once for real with a trivial command. Blocks up to 5 s. */
+/* Runs the isolation program once for real with a trivial command. Blocks for a fraction of a second, up to 15 s on a machine that is overloaded. */
 extern void tz_box_preflight(const char *init_path, const char *bwrap_path, TzBoxPreflight *out);
 /* The check of that name ("python3", "node", "go", "bash", "sh": runtimes inside the box), or NULL. */
 extern const TzBoxCheck *tz_box_preflight_check(const TzBoxPreflight *pf, const char *name);

@@ -150,7 +150,12 @@ box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err)
 		box->cgroup[0] = '\0';
 		return TZ_UNAVAILABLE;
 	}
-	snprintf(text, sizeof(text), "%lld", (long long) config->memory_bytes);
+	/*
+	 * Files of the box are memory of the group, so this is the ceiling of all
+	 * together; the cap on what processes hold stays with the init's sampling.
+	 */
+	snprintf(text, sizeof(text), "%lld",
+	         (long long) (config->memory_bytes + config->disk_bytes + BOX_SMALL_DISKS));
 	ok = cgroup_write(box->cgroup, "memory.max", text);
 	(void) cgroup_write(box->cgroup, "memory.swap.max", "0");
 	snprintf(text, sizeof(text), "%d", config->processes + 16);

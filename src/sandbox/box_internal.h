@@ -18,6 +18,8 @@
 #define BOX_FILE_MS 60000 /* file work and other short operations */
 #define BOX_DEATH_MS 3000 /* wait for the kernel to take everything down */
 #define BOX_FRAMES_A_TURN 64 /* then others of the mux have their turn */
+#define BOX_SMALL_DISKS (128LL << 20) /* /tmp, /run and /dev/shm together */
+#define BOX_LATE_MS 1000 /* once more for an answer that may be in the socket already */
 #define BOX_LIST_MAX 10000
 #define BOX_LIST_BYTES (2 * 1024 * 1024)
 #define BOX_ERRTEXT_MAX 2048
@@ -45,6 +47,7 @@ typedef struct BoxOp
 	int64_t started_ms;
 	int64_t deadline_ms;
 	bool cancelled;
+	bool late;
 	char *data; /* what DATA frames carry */
 	size_t data_len;
 	size_t data_sent;
@@ -108,6 +111,7 @@ struct TzBox
 	int64_t paused_ms;
 	int64_t created_ms;
 	int64_t start_deadline_ms;
+	bool start_late;
 
 	int fd; /* our end of the socket */
 	int err_fd; /* stderr of the isolation program until READY */
@@ -119,6 +123,7 @@ struct TzBox
 	uint64_t oom_kills;
 	bool sample_outside; /* no /proc inside: memory is watched from here */
 	int64_t next_sample_ms;
+	bool outside_busy; /* more than the init was seen */
 	int64_t memory_bytes;
 	int processes;
 

@@ -10,6 +10,8 @@
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -193,6 +195,7 @@ box_relay_resume(TzBox *box)
 void
 tz_box_connect_allow(TzBox *box, uint32_t conn, int upstream_fd)
 {
+	int one = 1;
 	BoxConn *c = box->state == BOX_DEAD ? NULL : relay_find(box, conn);
 
 	if (c == NULL || c->state != BOX_CONN_ASKED)
@@ -204,6 +207,9 @@ tz_box_connect_allow(TzBox *box, uint32_t conn, int upstream_fd)
 	c->fd = upstream_fd;
 	c->state = BOX_CONN_OPEN;
 	c->credit = TZ_WIRE_WINDOW;
+	/* A far end that vanished has to be noticed; TLS records are not to wait for each other. */
+	(void) setsockopt(upstream_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	(void) setsockopt(upstream_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->out = malloc(TZ_WIRE_WINDOW);
 	if (c->out == NULL)
 		relay_reset(c);

@@ -107,6 +107,7 @@ box_sample(TzBox *box, int64_t now)
 		n = sample_children(list[i], list, n);
 	}
 	box->next_sample_ms = now + SAMPLE_MS;
+	box->outside_busy = n > 1;
 	if (kb > box->memory_bytes / 1024)
 		reason = TZ_WIRE_OUT_OF_MEMORY;
 	else if (n == SAMPLE_MAX || threads > box->processes + SAMPLE_SLACK)

@@ -220,7 +220,6 @@ tz_wire_put_config(unsigned char *out, size_t cap, const TzWireConfig *in)
 	tz_wire_put_u32(&w, in->open_files);
 	tz_wire_put_u32(&w, in->cpu_seconds);
 	tz_wire_put_u32(&w, in->network);
-	tz_wire_put_u32(&w, in->cgroup);
 	return w.ok ? w.len : 0;
 }
 
@@ -236,9 +235,8 @@ tz_wire_get_config(const TzWireFrame *f, TzWireConfig *out)
 	out->open_files = tz_wire_get_u32(&r);
 	out->cpu_seconds = tz_wire_get_u32(&r);
 	out->network = tz_wire_get_u32(&r);
-	out->cgroup = tz_wire_get_u32(&r);
 	return tz_wire_end(&r) && out->memory_bytes > 0 && out->processes > 0 && out->open_files > 0 &&
-	       out->network <= 1 && out->cgroup <= 1;
+	       out->network <= 1;
 }
 
 size_t

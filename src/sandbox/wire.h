@@ -117,7 +117,7 @@ typedef struct TzWireConfig
 	uint32_t open_files;
 	uint32_t cpu_seconds;
 	uint32_t network; /* 0 or 1 */
-	uint32_t cgroup; /* 1: memory is held by a cgroup, do not sample it */
+
 } TzWireConfig;
 
 typedef struct TzWireExec

@@ -596,6 +596,21 @@ test_destroy_inside_callback(void **state)
 	lib_got_free(&got);
 }
 
+static pid_t
+first_child(pid_t of)
+{
+	char path[64], text[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) of, (int) of);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return (pid_t) strtol(text, NULL, 10);
+}
+
 /* The isolation program, our child, is killed from outside: everything pending is answered, then we are told. */
 static void
 test_gone(void **state)
@@ -604,9 +619,6 @@ test_gone(void **state)
 	TzBox *box;
 	Got got = {0};
 	TzErr err;
-	char path[64], text[64] = "";
-	int fd;
-	pid_t pid;
 
 	(void) state;
 	NEED_BOX();
@@ -614,19 +626,43 @@ test_gone(void **state)
 	assert_non_null(box);
 	(void) lib_box_start(box, &got, 60000, argv);
 	lib_box_turn(box, 50);
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int) getpid());
-	fd = open(path, O_RDONLY);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	pid = (pid_t) strtol(text, NULL, 10);
 	lib_gone = 0;
-	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(kill(first_child(getpid()), SIGKILL), 0);
 	lib_box_wait(box, &got, 5000);
 	assert_int_equal(got.err.status, TZ_UNAVAILABLE);
 	for (int i = 0; i < 100 && lib_gone == 0; i++)
 		lib_box_turn(box, 20);
 	assert_int_equal(lib_gone, 1);
 	assert_int_equal(tz_box_list(box, "/", lib_box_done, &got, &err), TZ_UNAVAILABLE);
+	tz_box_destroy(box);
+	assert_int_equal(children(), 0);
+	lib_got_free(&got);
+}
+
+/* An init that stands still: given up some seconds after the command's deadline. */
+static void
+test_stops_answering(void **state)
+{
+	const char *argv[] = {"sleep", "60", NULL};
+	TzBox *box;
+	Got got = {0};
+	pid_t init;
+
+	(void) state;
+	NEED_BOX();
+	box = lib_box_new(NULL);
+	assert_non_null(box);
+	init = first_child(first_child(getpid()));
+	if (init <= 0 || kill(init, SIGSTOP) != 0)
+	{
+		tz_box_destroy(box);
+		skip();
+	}
+	(void) lib_box_start(box, &got, 100, argv);
+	lib_box_wait(box, &got, 15000);
+	assert_int_equal(got.err.status, TZ_UNAVAILABLE);
+	assert_string_equal(got.err.message, "the sandbox stopped answering");
+	assert_false(tz_box_alive(box));
 	tz_box_destroy(box);
 	assert_int_equal(children(), 0);
 	lib_got_free(&got);
@@ -915,6 +951,7 @@ main(void)
 		cmocka_unit_test(test_destroy_answers),
 		cmocka_unit_test(test_destroy_inside_callback),
 		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_stops_answering),
 		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_relay),

@@ -83,7 +83,7 @@ static void
 test_fixed_payloads(void **state)
 {
 	unsigned char out[128];
-	TzWireConfig c = {1 << 20, 2, 3, 4, 5, 1, 0}, c2;
+	TzWireConfig c = {1 << 20, 2, 3, 4, 5, 1}, c2;
 	TzWireExec e = {1000, 1 << 20, 10, 20, 30}, e2;
 	TzWireExit x = {137, TZ_WIRE_TIMED_OUT, 1, 2, 3}, x2;
 	TzWireMetrics m = {1, 2, 3, 4}, m2;

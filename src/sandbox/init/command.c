@@ -295,7 +295,7 @@ command_limits(void)
 	/* The monitors and we count as well. */
 	command_limit(RLIMIT_NPROC, c->processes + (uint64_t) init_state.nmonitors + 1,
 	              c->processes + (uint64_t) init_state.nmonitors + 1);
-	(void) setpriority(PRIO_PROCESS, 0, 10);
+	(void) setpriority(PRIO_PROCESS, 0, 5);
 }
 
 static void

@@ -186,7 +186,7 @@ proc_sample(int64_t now)
 	}
 	s->next_sample_us =
 		now + (s->memory_bytes > s->config.memory_bytes / 2 ? PROC_SAMPLE_HIGH_US : PROC_SAMPLE_US);
-	if (!s->config.cgroup && s->memory_bytes > s->config.memory_bytes)
+	if (s->memory_bytes > s->config.memory_bytes)
 		proc_kill_all(TZ_WIRE_OUT_OF_MEMORY);
 	/* Deleting has to stay possible, so only who makes more is stopped. */
 	else if (files > INIT_FILES_MAX && files > s->files)
