@@ -43,11 +43,13 @@ COMMENT ON FUNCTION theazo_internal.agent_lock(text) IS 'an agent of the caller,
 CREATE OR REPLACE FUNCTION theazo_internal.agent_event(p_agent theazo_data.agent, p_action text, p_more jsonb DEFAULT '{}')
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM theazo_internal.event_write(p_agent.platform_id, 'agent', p_action,
+	PERFORM theazo_internal.event_write(p_agent.platform_id, 'lifecycle', p_action,
 		pg_catalog.jsonb_build_object('agentId', p_agent.id, 'sessionId', p_agent.session_id, 'userId', p_agent.user_id) || p_more,
 		p_agent.session_id, p_agent.id, NULL, p_agent.key_environment);
+	PERFORM theazo_internal.log_write(p_agent.platform_id, NULL, 'info', 'system', pg_catalog.replace(p_action, '_', ' '),
+		p_agent.key_environment, p_agent.session_id, p_agent.id, NULL, p_agent.user_id, p_agent.provider);
 END $$;
-COMMENT ON FUNCTION theazo_internal.agent_event(theazo_data.agent, text, jsonb) IS 'writes an event of an agent';
+COMMENT ON FUNCTION theazo_internal.agent_event(theazo_data.agent, text, jsonb) IS 'writes the event and the log line of an agent';
 
 -- Moves a locked agent; also called when a sandbox has booted or is lost. Returns whether
 -- anything changed.
@@ -139,7 +141,7 @@ BEGIN
 	RETURNING t.* INTO a;
 	PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
 	SELECT t.* INTO STRICT a FROM theazo_data.agent t WHERE t.platform_id = a.platform_id AND t.id = a.id;
-	PERFORM theazo_internal.agent_event(a, 'agent.created', pg_catalog.jsonb_build_object(
+	PERFORM theazo_internal.agent_event(a, 'agent_created', pg_catalog.jsonb_build_object(
 		'provider', a.provider, 'compute', a.compute, 'model', a.model, 'managedLoop', a.managed_loop,
 		'definition', a.definition_id, 'definitionVersion', a.definition_version));
 	RETURN theazo_internal.agent_shown(a.id);
@@ -191,7 +193,7 @@ RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	IF theazo_internal.agent_move(p_agent, 'pause', p_by) THEN
 		PERFORM theazo_internal.sandbox_pause(p_agent.platform_id, p_agent.id);
-		PERFORM theazo_internal.agent_event(p_agent, 'agent.paused', pg_catalog.jsonb_build_object('by', p_by));
+		PERFORM theazo_internal.agent_event(p_agent, 'agent_paused', pg_catalog.jsonb_build_object('by', p_by));
 	ELSIF p_by = 'user' AND p_agent.paused_by <> 'user' THEN
 		-- what somebody paused on purpose is not woken by its session or by work
 		UPDATE theazo_data.agent a SET paused_by = 'user' WHERE a.platform_id = p_agent.platform_id AND a.id = p_agent.id;
@@ -207,7 +209,7 @@ BEGIN
 		CASE WHEN p_agent.status = 'paused' AND p_agent.status_before_pause = 'running' AND p_agent.run_id IS NOT NULL
 			 THEN 'continue' ELSE 'resume' END) THEN
 		PERFORM theazo_internal.sandbox_resume(p_agent.platform_id, p_agent.id);
-		PERFORM theazo_internal.agent_event(p_agent, 'agent.resumed');
+		PERFORM theazo_internal.agent_event(p_agent, 'agent_resumed');
 	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.agent_resume(theazo_data.agent) IS 'resumes a locked agent';
@@ -218,7 +220,7 @@ BEGIN
 	IF theazo_internal.agent_move(p_agent, 'terminate') THEN
 		PERFORM theazo_internal.agent_runs_cancel(p_agent.platform_id, p_agent.id);
 		PERFORM theazo_internal.sandbox_destroy(p_agent.platform_id, p_agent.id);
-		PERFORM theazo_internal.agent_event(p_agent, 'agent.terminated');
+		PERFORM theazo_internal.agent_event(p_agent, 'agent_terminated');
 	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.agent_terminate(theazo_data.agent) IS

@@ -276,7 +276,7 @@ BEGIN
 	VALUES (p_definition.platform_id, p_definition.id, next_version, p_content, p_changelog);
 	UPDATE theazo_data.definition d SET version = next_version
 	 WHERE d.platform_id = p_definition.platform_id AND d.id = p_definition.id;
-	PERFORM theazo_internal.event_write(p_definition.platform_id, 'definition', p_action,
+	PERFORM theazo_internal.event_write(p_definition.platform_id, 'control', p_action,
 		pg_catalog.jsonb_build_object('definitionId', p_definition.id, 'name', p_definition.name, 'version', next_version,
 			'changelog', p_changelog), NULL, NULL, NULL, theazo_internal.current_environment());
 END $$;
@@ -299,7 +299,7 @@ BEGIN
 	INSERT INTO theazo_data.definition AS t (platform_id, id, name, version)
 	VALUES (theazo_internal.current_platform(), theazo_internal.id_new('adef'), definition_create.name, 1)
 	RETURNING t.* INTO d;
-	PERFORM theazo_internal.definition_version_add(d, content, 'Initial version', 'definition.created');
+	PERFORM theazo_internal.definition_version_add(d, content, 'Initial version', 'definition_created');
 	RETURN theazo_internal.definition_shown(d.id);
 END $$;
 COMMENT ON FUNCTION theazo.definition_create(text, jsonb, text) IS
@@ -320,7 +320,7 @@ BEGIN
 	SELECT v.content INTO STRICT was FROM theazo_data.definition_version v
 	 WHERE v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = d.version;
 	content := theazo_internal.object_check('content', theazo_internal.without_nulls(was || content), 65536);
-	PERFORM theazo_internal.definition_version_add(d, content, changelog, 'definition.updated');
+	PERFORM theazo_internal.definition_version_add(d, content, changelog, 'definition_updated');
 	RETURN theazo_internal.definition_shown(d.id);
 END $$;
 COMMENT ON FUNCTION theazo.definition_update(text, jsonb, text, text) IS
@@ -340,7 +340,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found('version', coalesce(version::text, ''));
 	END IF;
-	PERFORM theazo_internal.definition_version_add(d, was, 'Rollback to version ' || version, 'definition.rolled_back');
+	PERFORM theazo_internal.definition_version_add(d, was, 'Rollback to version ' || version, 'definition_rolled_back');
 	RETURN theazo_internal.definition_shown(d.id);
 END $$;
 COMMENT ON FUNCTION theazo.definition_rollback(text, integer, text) IS
@@ -367,7 +367,7 @@ BEGIN
 	result := theazo_internal.definition_shown(d.id);
 	UPDATE theazo_data.definition t SET deleted_at = pg_catalog.now()
 	 WHERE t.platform_id = d.platform_id AND t.id = d.id;
-	PERFORM theazo_internal.event_write(d.platform_id, 'definition', 'definition.deleted',
+	PERFORM theazo_internal.event_write(d.platform_id, 'control', 'definition_deleted',
 		pg_catalog.jsonb_build_object('definitionId', d.id, 'name', d.name, 'version', d.version),
 		NULL, NULL, NULL, theazo_internal.current_environment());
 	RETURN result;

@@ -124,7 +124,7 @@ BEGIN
 		   capabilities = '{}', updated_at = pg_catalog.now();
 	SELECT * INTO STRICT result FROM theazo.providers p
 	 WHERE p.platform_id = here AND p.kind = provider_set.kind AND p.name = provider_set.name;
-	PERFORM theazo_internal.event_write(here, 'provider', 'provider.set',
+	PERFORM theazo_internal.event_write(here, 'control', 'provider_set',
 		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'type', result.type, 'mode', result.mode,
 			'endpoint', result.endpoint, 'credentialRef', result.credential_ref, 'priority', result.priority),
 		NULL, NULL, NULL, theazo_internal.current_environment());
@@ -169,7 +169,7 @@ BEGIN
 	END IF;
 	DELETE FROM theazo_data.provider p
 	 WHERE p.platform_id = result.platform_id AND p.kind = result.kind AND p.name = result.name;
-	PERFORM theazo_internal.event_write(result.platform_id, 'provider', 'provider.deleted',
+	PERFORM theazo_internal.event_write(result.platform_id, 'control', 'provider_deleted',
 		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'liveSandboxes', live),
 		NULL, NULL, NULL, theazo_internal.current_environment());
 	RETURN result;

@@ -125,7 +125,7 @@ BEGIN
 	PERFORM theazo_internal.master_key_record(box.master_key_id);
 	SELECT * INTO STRICT result FROM theazo.secrets s
 	 WHERE s.platform_id = here AND s.session_id IS NOT DISTINCT FROM NULLIF(p_vault, '') AND s.name = p_name;
-	PERFORM theazo_internal.event_write(here, 'secret', 'secret.set',
+	PERFORM theazo_internal.event_write(here, 'data', 'secret_set',
 		pg_catalog.jsonb_build_object('name', p_name, 'version', result.version, 'delivery', result.delivery),
 		result.session_id, NULL, NULL, theazo_internal.current_environment());
 	RETURN result;
@@ -219,7 +219,7 @@ BEGIN
 		END IF;
 	END IF;
 	DELETE FROM theazo_data.secret s WHERE s.platform_id = here AND s.session_id = vault AND s.name = secret_delete.name;
-	PERFORM theazo_internal.event_write(here, 'secret', 'secret.deleted',
+	PERFORM theazo_internal.event_write(here, 'data', 'secret_deleted',
 		pg_catalog.jsonb_build_object('name', name, 'version', result.version, 'forced', force),
 		result.session_id, NULL, NULL, theazo_internal.current_environment());
 	RETURN result;

@@ -71,11 +71,13 @@ COMMENT ON FUNCTION theazo_internal.session_open_check(text, text, text) IS 'TZ1
 CREATE OR REPLACE FUNCTION theazo_internal.session_event(p_session theazo_data.session, p_action text, p_more jsonb DEFAULT '{}')
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM theazo_internal.event_write(p_session.platform_id, 'session', p_action,
+	PERFORM theazo_internal.event_write(p_session.platform_id, 'lifecycle', p_action,
 		pg_catalog.jsonb_build_object('sessionId', p_session.id, 'userId', p_session.user_id) || p_more,
 		p_session.id, NULL, NULL, p_session.key_environment);
+	PERFORM theazo_internal.log_write(p_session.platform_id, NULL, 'info', 'system', pg_catalog.replace(p_action, '_', ' '),
+		p_session.key_environment, p_session.id, NULL, NULL, p_session.user_id);
 END $$;
-COMMENT ON FUNCTION theazo_internal.session_event(theazo_data.session, text, jsonb) IS 'writes an event of a session';
+COMMENT ON FUNCTION theazo_internal.session_event(theazo_data.session, text, jsonb) IS 'writes the event and the log line of a session';
 
 -- ---------------------------------------------------------------------------------------
 -- overrides
@@ -183,7 +185,7 @@ BEGIN
 			theazo_internal.session_compute_check(p_compute), theazo_internal.session_models_check(p_models))
 	RETURNING * INTO made;
 	PERFORM theazo_internal.session_provider_sync(made.platform_id, made.id, made.compute);
-	PERFORM theazo_internal.session_event(made, 'session.created',
+	PERFORM theazo_internal.session_event(made, 'session_created',
 		pg_catalog.jsonb_build_object('environment', made.environment, 'limits', made.limits));
 	RETURN theazo_internal.session_shown(made.id);
 END $$;
@@ -250,7 +252,7 @@ BEGIN
 			   models = coalesce(theazo_internal.session_models_check(session_for_user.models), t.models)
 		 WHERE t.platform_id = s.platform_id AND t.id = s.id;
 		PERFORM theazo_internal.session_provider_sync(s.platform_id, s.id, compute);
-		PERFORM theazo_internal.session_event(s, 'session.updated');
+		PERFORM theazo_internal.session_event(s, 'session_updated');
 	END IF;
 	RETURN theazo_internal.session_shown(s.id);
 END $$;
@@ -322,7 +324,7 @@ BEGIN
 	LOOP
 		PERFORM theazo_internal.agent_pause(a, 'session');
 	END LOOP;
-	PERFORM theazo_internal.session_event(p_session, 'session.paused', pg_catalog.jsonb_build_object('reason', p_reason));
+	PERFORM theazo_internal.session_event(p_session, 'session_paused', pg_catalog.jsonb_build_object('reason', p_reason));
 END $$;
 COMMENT ON FUNCTION theazo_internal.session_pause(theazo_data.session, text) IS
 'pauses a locked session and its agents; also for limits and budgets';
@@ -345,7 +347,7 @@ BEGIN
 	LOOP
 		PERFORM theazo_internal.agent_resume(a);
 	END LOOP;
-	PERFORM theazo_internal.session_event(p_session, 'session.resumed');
+	PERFORM theazo_internal.session_event(p_session, 'session_resumed');
 END $$;
 COMMENT ON FUNCTION theazo_internal.session_resume(theazo_data.session) IS
 'resumes a locked session and the agents that were paused with it';
@@ -394,7 +396,7 @@ BEGIN
 		END LOOP;
 		UPDATE theazo_data.session t SET status = target, terminated_at = pg_catalog.now(), paused_at = NULL, paused_reason = NULL
 		 WHERE t.platform_id = s.platform_id AND t.id = s.id;
-		PERFORM theazo_internal.session_event(s, 'session.terminated', pg_catalog.jsonb_build_object('agents', ended));
+		PERFORM theazo_internal.session_event(s, 'session_terminated', pg_catalog.jsonb_build_object('agents', ended));
 	END IF;
 	RETURN theazo_internal.session_shown(session);
 END $$;
@@ -412,7 +414,7 @@ DECLARE
 BEGIN
 	UPDATE theazo_data.session s SET limits = merged
 	 WHERE s.platform_id = p_session.platform_id AND s.id = p_session.id;
-	PERFORM theazo_internal.session_event(p_session, 'session.limits_changed',
+	PERFORM theazo_internal.session_event(p_session, 'session_limits_changed',
 		pg_catalog.jsonb_build_object('limits', merged, 'was', p_session.limits));
 	-- changing the limit that paused the session lets it go on; a limit still used up stops the next work again
 	IF p_session.status = 'paused' AND held_by IS NOT NULL

@@ -38,7 +38,7 @@ DECLARE
 BEGIN
 	INSERT INTO theazo_data.platform (platform_id, name, compute_mode, primitives_enabled, metadata)
 	VALUES (made, p_name, p_compute_mode, p_primitives_enabled, p_metadata);
-	PERFORM theazo_internal.event_write(made, 'platform', 'platform.created',
+	PERFORM theazo_internal.event_write(made, 'control', 'platform_created',
 		pg_catalog.jsonb_build_object('name', p_name, 'computeMode', p_compute_mode, 'primitivesEnabled', p_primitives_enabled),
 		NULL, NULL, NULL, 'live');
 	SELECT * INTO STRICT result FROM theazo.operator_platforms p WHERE p.id = made;
@@ -103,7 +103,7 @@ BEGIN
 						   ELSE theazo_internal.metadata_check('metadata', platform_update.metadata) END
 	 WHERE p.platform_id = was.platform_id;
 	SELECT * INTO STRICT result FROM theazo.platforms;
-	PERFORM theazo_internal.event_write(was.platform_id, 'platform', 'platform.updated',
+	PERFORM theazo_internal.event_write(was.platform_id, 'control', 'platform_updated',
 		pg_catalog.jsonb_build_object('name', result.name, 'computeMode', result.compute_mode,
 			'primitivesEnabled', result.primitives_enabled, 'was', pg_catalog.jsonb_build_object('name', was.name,
 			'computeMode', was.compute_mode, 'primitivesEnabled', was.primitives_enabled)),
@@ -125,7 +125,7 @@ BEGIN
 		PERFORM theazo_internal.raise_not_found('platform', p_platform);
 	END IF;
 	SELECT * INTO STRICT result FROM theazo.operator_platforms p WHERE p.id = p_platform;
-	PERFORM theazo_internal.event_write(p_platform, 'platform', 'platform.egress_changed',
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'platform_egress_changed',
 		pg_catalog.jsonb_build_object('allowPrivate', result.allow_private, 'allowHttp', result.allow_http),
 		NULL, NULL, NULL, 'live');
 	RETURN result;
@@ -192,7 +192,7 @@ BEGIN
 		INSERT INTO theazo_data.platform_role (platform_id, role_name, scopes, environment)
 		VALUES (p_platform, p_role, p_scopes, p_environment);
 	END IF;
-	PERFORM theazo_internal.event_write(p_platform, 'platform', 'platform.role_bound',
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'platform_role_bound',
 		pg_catalog.jsonb_build_object('role', p_role, 'scopes', p_scopes, 'environment', p_environment),
 		NULL, NULL, NULL, p_environment);
 	SELECT * INTO STRICT result FROM theazo.operator_platform_roles r WHERE r.platform_id = p_platform AND r.role_name = p_role;
@@ -241,7 +241,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found('role binding', p_role);
 	END IF;
-	PERFORM theazo_internal.event_write(p_platform, 'platform', 'platform.role_unbound',
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'platform_role_unbound',
 		pg_catalog.jsonb_build_object('role', p_role), NULL, NULL, NULL, result.environment);
 	RETURN result;
 END $$;
@@ -281,7 +281,7 @@ BEGIN
 	key := made.key;
 	INSERT INTO theazo_data.api_key (platform_id, id, name, environment, kind, prefix, key_hash, scopes, expires_at)
 	VALUES (p_platform, api_key_insert.id, p_name, p_environment, p_kind, made.prefix, made.hash, p_scopes, p_expires_at);
-	PERFORM theazo_internal.event_write(p_platform, 'key', 'key.created',
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'key_created',
 		pg_catalog.jsonb_build_object('keyId', id, 'name', p_name, 'kind', p_kind, 'scopes', p_scopes,
 			'expiresAt', p_expires_at), NULL, NULL, NULL, p_environment);
 END $$;
@@ -391,7 +391,7 @@ BEGIN
 	prefix := pg_catalog."left"(key, 12) || '...';
 	UPDATE theazo_data.api_key k SET rotated_to = api_key_rotate.id, expires_at = old_expires_at
 	 WHERE k.platform_id = old.platform_id AND k.id = old.id;
-	PERFORM theazo_internal.event_write(old.platform_id, 'key', 'key.rotated',
+	PERFORM theazo_internal.event_write(old.platform_id, 'control', 'key_rotated',
 		pg_catalog.jsonb_build_object('keyId', old.id, 'rotatedTo', id, 'expiresAt', old_expires_at),
 		NULL, NULL, NULL, old.environment);
 END $$;
@@ -411,7 +411,7 @@ BEGIN
 	IF old.revoked_at IS NULL THEN
 		UPDATE theazo_data.api_key k SET revoked_at = pg_catalog.now()
 		 WHERE k.platform_id = old.platform_id AND k.id = old.id;
-		PERFORM theazo_internal.event_write(old.platform_id, 'key', 'key.revoked',
+		PERFORM theazo_internal.event_write(old.platform_id, 'control', 'key_revoked',
 			pg_catalog.jsonb_build_object('keyId', old.id), NULL, NULL, NULL, old.environment);
 	END IF;
 	SELECT * INTO STRICT result FROM theazo.api_keys k WHERE k.platform_id = old.platform_id AND k.id = old.id;

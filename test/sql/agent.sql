@@ -110,7 +110,7 @@ SELECT status FROM theazo.agent_terminate(:'a');
 SELECT tst.try(format('SELECT theazo.agent_pause(%L)', :'a'));
 SELECT tst.try(format('SELECT theazo.agent_resume(%L)', :'a'));
 SELECT status FROM theazo.sandboxes WHERE agent_id = :'a';
-SELECT action, count(*) FROM theazo.events WHERE agent_id = :'a' AND category = 'agent' GROUP BY 1 ORDER BY 1;
+SELECT action, count(*) FROM theazo.events WHERE agent_id = :'a' AND action LIKE 'agent\_%' GROUP BY 1 ORDER BY 1;
 -- one that never booted
 SELECT pg_sleep(0.002) IS NULL AS slept \gset
 SELECT id AS b FROM theazo.agent_create(:'s') \gset

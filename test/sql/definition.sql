@@ -70,5 +70,5 @@ SELECT tst.try(format($$SELECT theazo.definition_get(%L)$$, :'d'));
 COMMIT;
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT action, count(*) FROM theazo.events WHERE category = 'definition' GROUP BY 1 ORDER BY 1;
+SELECT action, count(*) FROM theazo.events WHERE action LIKE 'definition\_%' GROUP BY 1 ORDER BY 1;
 COMMIT;

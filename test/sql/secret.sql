@@ -49,8 +49,8 @@ SELECT octet_length(vault_salt) FROM theazo_data.platform WHERE platform_id = :'
 SELECT count(*) FROM theazo_data.event e WHERE position('canary'::bytea in e.body) > 0;
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT action, count(*) FROM theazo.events WHERE category = 'secret' GROUP BY 1 ORDER BY 1;
-SELECT summary FROM theazo.events WHERE category = 'secret' AND session_id = :'s' ORDER BY summary ->> 'name';
+SELECT action, count(*) FROM theazo.events WHERE action LIKE 'secret\_%' GROUP BY 1 ORDER BY 1;
+SELECT summary FROM theazo.events WHERE action = 'secret_set' AND session_id = :'s' ORDER BY summary ->> 'name';
 COMMIT;
 
 -- one session's vault is not another's, and not a test key's

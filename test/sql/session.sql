@@ -165,5 +165,5 @@ COMMIT;
 
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT action, count(*) FROM theazo.events WHERE category = 'session' GROUP BY 1 ORDER BY 1;
+SELECT action, count(*) FROM theazo.events WHERE action LIKE 'session\_%' GROUP BY 1 ORDER BY 1;
 COMMIT;

@@ -386,6 +386,11 @@ SELECT user_id FROM theazo.session_list('Alpha-user');
 }, extra_params => [ '-U', 'a_role' ]);
 is("$out $err", 'Alpha-user ', 'temporary objects of the caller mean nothing inside');
 
+# ---- the last use of a key, remembered in shared memory, is stored by the keeper
+$node->safe_psql('postgres', 'SELECT theazo_internal.keeper_keys()');
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT name, ' ') FROM theazo_data.api_key WHERE last_used_at > now() - interval '1 hour' AND platform_id = '$A->{plt}' AND id = '$A->{key_id}'"),
+	'Alpha key', 'the last use of a key is stored');
+
 # ---- off means off --------------------------------------------------------------------------------------------------
 my ($http) = outcomes('b_role', '', "SELECT * FROM theazo.provider_set('plain', endpoint => 'http://plain.example')");
 like($http, qr/^TZ405 /, 'plain http is refused unless allowed');
