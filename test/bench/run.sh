@@ -129,7 +129,7 @@ cat > "$work/own1.sql" << END
 SELECT theazo_internal.effect_enqueue('$platform', NULL, 'probe.noop', 'noop');
 END
 cat > "$work/own100.sql" << END
-SELECT theazo_internal.effect_enqueue('$platform', NULL, 'probe.noop', 'noop') FROM generate_series(1, 100);
+SELECT theazo_internal.effect_enqueue_many('$platform', 'probe.noop', 'noop', array_fill(NULL::jsonb, ARRAY[100]));
 END
 cat > "$work/take100.sql" << 'END'
 WITH j AS (SELECT id FROM bench_queue WHERE state = 'r' AND due_at <= now() ORDER BY due_at, id LIMIT 100 FOR UPDATE SKIP LOCKED)
