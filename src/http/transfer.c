@@ -34,7 +34,7 @@
 
 #define HEADER_BYTES_MAX (64 * 1024)
 #define HEADER_LINES_MAX 200
-#define IDLE_SECONDS_ONCE 3L /* below the 5 s after which common servers hang up */
+#define IDLE_SECONDS_ONCE 1L /* common servers hang up after 2 s or more */
 #define IDLE_SECONDS_GET 60L
 
 static curl_socket_t on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr);
