@@ -233,6 +233,15 @@ BEGIN
 	  FROM unnest(v_all) c
 	 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued' AND c.state = 'claimed';
 	RETURN QUERY
+		WITH c AS MATERIALIZED (
+			SELECT u.* FROM unnest(v_all) u WHERE u.adapter <> 'noop' AND u.state = 'claimed'),
+		-- Once for each provider, not for each call.
+		n AS MATERIALIZED (
+			SELECT x.platform_id, x.provider_name, x.adapter,
+				   theazo_internal.effect_endpoint(x.platform_id, x.session_id, x.provider_name, x.adapter) AS endpoint,
+				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
+			  FROM (SELECT c.platform_id, c.provider_name, c.adapter, min(c.session_id) AS session_id
+					  FROM c GROUP BY 1, 2, 3) x)
 		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
 			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
 			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
@@ -242,19 +251,17 @@ BEGIN
 			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
 			   ep.step_state, n.endpoint,
 			   n.endpoint ->> 'credential_ref' IS NOT NULL OR n.endpoint ->> 'signing_ref' IS NOT NULL
-				OR c.kind IN ('compute.create', 'compute.exec')
+				OR c.kind IN ('compute.create', 'compute.exec') AND n.secrets
 				   AND EXISTS (SELECT FROM theazo_data.secret x
 								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, '')),
 			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
-		  FROM unnest(v_all) c
+		  FROM c
+		  JOIN n ON n.platform_id = c.platform_id AND n.adapter = c.adapter AND n.provider_name IS NOT DISTINCT FROM c.provider_name
 		  LEFT JOIN theazo_data.effect_payload ep
 				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
 		  LEFT JOIN theazo_data.run_payload rp
 				 ON rp.platform_id = c.platform_id AND rp.root_id = c.root_id AND c.run_id IS NOT NULL
-		  LEFT JOIN theazo_data.sandbox s ON s.platform_id = c.platform_id AND s.id = c.sandbox_id
-		 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(c.platform_id, c.session_id, c.provider_name, c.adapter)
-							 OFFSET 0) AS n (endpoint)
-		 WHERE c.adapter <> 'noop' AND c.state = 'claimed';
+		  LEFT JOIN theazo_data.sandbox s ON s.platform_id = c.platform_id AND s.id = c.sandbox_id;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_claim(integer, bigint, integer, interval) IS
@@ -295,6 +302,7 @@ RETURNS TABLE (ord integer)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET enable_nestloop = off
 AS $$
 BEGIN
 	RETURN QUERY
@@ -314,6 +322,7 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET enable_nestloop = off
 AS $$
 BEGIN
 	UPDATE theazo_data.effect e
@@ -611,14 +620,35 @@ DECLARE
 	v_all	integer := coalesce(cardinality(p_ids), 0);
 	r		record;
 BEGIN
-	-- What has no consequences is settled as a set.
+	-- What has no consequences is settled as a set. The state is compared in a way that no index offers: the planner must
+	-- begin with the batch, not with everything that is open.
 	UPDATE theazo_data.effect e
 	   SET state = 'done', finished_at = coalesce(d.finished, clock_timestamp())
 	  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_finished)
 			AS d (platform_id, root_id, id, attempt, verdict, finished)
 	 WHERE d.verdict = 'done' AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
-	   AND e.kind = 'probe.noop' AND e.attempt = d.attempt AND e.state IN ('claimed', 'sent');
+	   AND e.kind = 'probe.noop' AND e.attempt = d.attempt
+	   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END;
 	GET DIAGNOSTICS v_n = ROW_COUNT;
+	IF v_n = v_all THEN
+		RETURN v_n;
+	END IF;
+	-- Calls of no run, agent or sandbox: nobody waits, the answer stays with the effect.
+	WITH taken AS (
+		UPDATE theazo_data.effect e
+		   SET state = 'done', finished_at = coalesce(d.finished, clock_timestamp())
+		  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_results, p_finished)
+				AS d (platform_id, root_id, id, attempt, verdict, result, finished)
+		 WHERE d.verdict = 'done' AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
+		   AND e.run_id IS NULL AND e.agent_id IS NULL AND e.sandbox_id IS NULL
+		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics') AND e.attempt = d.attempt
+		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END
+		RETURNING e.platform_id, e.root_id, e.id, d.result),
+	kept AS (
+		UPDATE theazo_data.effect_payload p SET result = t.result
+		  FROM taken t
+		 WHERE p.platform_id = t.platform_id AND p.root_id = t.root_id AND p.id = t.id)
+	SELECT v_n + count(*) INTO v_n FROM taken;
 	IF v_n = v_all THEN
 		RETURN v_n;
 	END IF;
@@ -627,7 +657,8 @@ BEGIN
 		  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_results, p_contents, p_started, p_finished)
 				WITH ORDINALITY AS d (platform_id, root_id, id, attempt, verdict, result, content, started, finished, ord)
 		  JOIN theazo_data.effect e
-			ON e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id AND e.state IN ('claimed', 'sent')
+			ON e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
+		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END
 		 ORDER BY e.agent_id NULLS FIRST, d.ord
 	LOOP
 		IF theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, r.verdict, r.result, r.content,

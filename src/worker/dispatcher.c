@@ -35,9 +35,15 @@
 #define NOTES_PER_TURN 200
 #define SENT_ROWS_MAX 1000
 /* A call that takes longer than this is marked as sent; most end before. */
-#define SENT_AFTER_MS 100
+#define SENT_AFTER_MS 500
 /* Between looks at rows that are due but were not given to us. */
 #define CONTENDED_MS 20
+/*
+ * Under load transactions keep a distance, so that each settles and claims more:
+ * a millisecond for so many calls in flight, up to a ceiling.
+ */
+#define FLYING_PER_MS 64
+#define DISTANCE_MAX_MS 10
 /* For settling when told to leave; what is not settled then is recovered later. */
 #define LEAVE_MS 400
 /* After a claim that threw. */
@@ -66,6 +72,7 @@ typedef struct Dispatcher
 	bool more; /* the last claim was as large as asked for */
 	uint32 cancel_epoch; /* that was looked at */
 	TimestampTz claim_at; /* the next one without being woken */
+	TimestampTz sql_at; /* no transaction before */
 	int contended; /* looks in a row that found due rows and got none */
 
 	/* of the turn under way */
@@ -299,6 +306,8 @@ turn_committed(Dispatcher *d, bool claiming)
 	TimestampTz now = GetCurrentTimestamp();
 
 	d->phase = PHASE_IDLE;
+	d->sql_at = TimestampTzPlusMilliseconds(now, Min(list_of(d, TZ_FLIGHT_FLYING)->n / FLYING_PER_MS,
+	                                                 DISTANCE_MAX_MS));
 	if (claiming)
 	{
 		d->careful = false;
@@ -500,13 +509,16 @@ dispatcher_pump(void *arg, int why)
 }
 
 static int
-dispatcher_deadline(void *arg)
+until(TimestampTz then, TimestampTz now)
 {
-	Dispatcher *d = arg;
+	return then <= now ? 0 : (int) Min((then - now) / 1000 + 1, 3600000);
+}
 
-	if (list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0)
-		return 0;
-	return tz_carrier_timeout(&d->carrier);
+/* Something waits to be written. */
+static bool
+has_news(Dispatcher *d)
+{
+	return list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0;
 }
 
 static bool
@@ -517,41 +529,57 @@ has_room(Dispatcher *d, TimestampTz now)
 }
 
 static int
-until(TimestampTz then, TimestampTz now)
+dispatcher_deadline(void *arg)
 {
-	return then <= now ? 0 : (int) Min((then - now) / 1000 + 1, 3600000);
+	Dispatcher *d = arg;
+	int calls_ms = tz_carrier_timeout(&d->carrier);
+	int news_ms = has_news(d) ? until(d->sql_at, GetCurrentTimestamp()) : -1;
+
+	if (calls_ms < 0 || news_ms < 0)
+		return Max(calls_ms, news_ms);
+	return Min(calls_ms, news_ms);
+}
+
+/* The part of a turn that needs rows, if there is any and its time has come. */
+static void
+turn_rows(Dispatcher *d, bool stopping)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool cut = d->cancel_epoch != tz_worker_cancel_epoch();
+	bool claiming;
+
+	if (now < d->sql_at && !cut && !stopping)
+		return;
+	if (now >= d->claim_at)
+		d->want_claim = true;
+	collect_ended(d);
+	claiming = !stopping && d->want_claim && has_room(d, now);
+	if (claiming && d->careful && has_news(d))
+		turn_sql(d, false, now);
+	if (claiming || has_news(d) || cut || sent_due(d, now))
+		turn_sql(d, claiming, now);
 }
 
 static int
 dispatcher_turn(void *arg, int why)
 {
 	Dispatcher *d = arg;
-	TimestampTz now = GetCurrentTimestamp();
 	bool stopping = tz_worker_stopping() || (why & TZ_TURN_DRAIN) != 0;
-	bool claiming;
+	TimestampTz now;
 	int next_ms;
 
 	if (why & TZ_TURN_RELOADED)
 		tz_carrier_reconfigure(&d->carrier);
 	if (stopping)
 		release_claimed(d);
-	if (now >= d->claim_at)
-		d->want_claim = true;
-	collect_ended(d);
-	claiming = !stopping && d->want_claim && has_room(d, now);
-	if (claiming && d->careful && (d->nsettle > 0 || d->carrier.notes.n > 0))
-		turn_sql(d, false, now);
-	if (claiming || d->nsettle > 0 || d->carrier.notes.n > 0 || d->cancel_epoch != tz_worker_cancel_epoch() ||
-	    sent_due(d, now))
-		turn_sql(d, claiming, now);
+	turn_rows(d, stopping);
 	cut_cancelled(d);
 	begin_claimed(d);
 	tz_worker_inflight(list_of(d, TZ_FLIGHT_FLYING)->n);
 
 	now = GetCurrentTimestamp();
-	if (list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0 ||
-	    (d->want_claim && !stopping && has_room(d, now)))
-		return 0;
+	if (has_news(d) || (d->want_claim && !stopping && has_room(d, now)))
+		return until(d->sql_at, now);
 	next_ms = stopping ? tz_guc_claim_interval_ms : until(Max(d->claim_at, d->claim_not_before), now);
 	if (d->carrier.flights.unnoted > 0)
 		next_ms = Min(next_ms, SENT_AFTER_MS);
