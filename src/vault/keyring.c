@@ -145,7 +145,9 @@ keyring_read(const char **source, TzBuf *content, TzErr *err)
 	if (has_file && has_command)
 	{
 		tz_err_set(err, TZ_BAD_INPUT, "theazo.master_key_file and theazo.master_key_command are both set");
-		tz_err_hint(err, "Set one of them and restart the server.");
+		tz_err_hint(
+			err,
+			"Set theazo.master_key_file or theazo.master_key_command, not both, and restart the server.");
 		return TZ_BAD_INPUT;
 	}
 	if (has_file)
@@ -264,7 +266,8 @@ keyring_fill(TzSlice content, const char *source, TzErr *err)
 		tz_err_detail(err, "%s", why.detail);
 		tz_err_hint(
 			err,
-			"Give one key of 256 bit a line in hex or base64, or 32 raw bytes, as `openssl rand -hex 32` makes, and restart the server.");
+			"Let theazo.master_key_%s give one key of 256 bit a line in hex or base64, or 32 raw bytes, as `openssl rand -hex 32` makes, and restart the server.",
+			source);
 		return status;
 	}
 	ring->source = source;

@@ -1,6 +1,7 @@
 # Master keys: what is accepted, what is refused, and that the server starts anyway.
 use strict;
 use warnings;
+use MIME::Base64;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -12,6 +13,7 @@ $node->append_conf('postgresql.conf', slurp_file($ENV{THEAZO_CONF})) if $ENV{THE
 $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'theazo'
 theazo.master_key_file = ''
+theazo.master_key_command = ''
 });
 
 my $dir = $node->basedir;
@@ -55,7 +57,7 @@ sub refused
 	like($err, qr/ERROR:  TZ301: no master key is configured/, "$what: sealing is refused");
 	like($err, $pattern, "$what: and says why");
 	like($err, qr/HINT:  .*theazo\.master_key_/, "$what: and what to set");
-	unlike($err . slurp_file($node->logfile), qr/\Q$hex\E/, "$what: nothing shows the key");
+	ok("$err\n" . slurp_file($node->logfile) !~ /\Q$hex\E/i, "$what: nothing shows the key");
 }
 
 $node->start;
@@ -69,7 +71,7 @@ my $id = keys_with(master_key_file => file("$hex\n"));
 like($id, qr/^[0-9a-f]{16}$/, 'hex');
 is($node->safe_psql('postgres', $seal), $id, 'seals under it');
 is(keys_with(master_key_file => file(pack('H*', $hex), 0400)), $id, 'raw, mode 0400');
-my $base64 = $node->safe_psql('postgres', "SELECT encode(decode('$hex', 'hex'), 'base64')");
+my $base64 = encode_base64(pack('H*', $hex), '');
 is(keys_with(master_key_file => file("# comment\n\n$base64\r\n")), $id, 'base64');
 my $both = keys_with(master_key_file => file("$other\n$hex\n"));
 like($both, qr/^[0-9a-f]{16}\n$id$/, 'two keys, the first is current');
@@ -126,7 +128,6 @@ is(`pgrep -u \$(id -u) -fx 'sleep 1000'`, '', 'nothing of it stays behind');
 
 # ---- the key's memory --------------------------------------------------------------------
 keys_with(master_key_file => $good);
-my $pid = $node->safe_psql('postgres', 'SELECT pg_backend_pid()');
 my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 my $locked = 0;
 open my $maps, '<', "/proc/$postmaster/smaps" or die $!;
