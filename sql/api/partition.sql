@@ -117,7 +117,9 @@ BEGIN
 	END LOOP;
 	EXECUTE format('ALTER TABLE theazo_data.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', p_name);
 	EXECUTE format('REVOKE ALL ON theazo_data.%I FROM PUBLIC', p_name);
-	EXECUTE format('GRANT SELECT ON theazo_data.%I TO theazo_system', p_name);
+	-- As grants.sql gives on what the install script made.
+	EXECUTE format('GRANT %s ON theazo_data.%I TO theazo_system',
+				   CASE WHEN p_parent = 'event' THEN 'SELECT' ELSE 'SELECT, INSERT, UPDATE, DELETE' END, p_name);
 	IF p_parent = 'event' THEN
 		-- Statement triggers are not cloned to partitions, row triggers are.
 		EXECUTE format('CREATE TRIGGER event_guard_truncate BEFORE TRUNCATE ON theazo_data.%I'
