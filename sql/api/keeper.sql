@@ -6,8 +6,11 @@ RETURNS SETOF text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	VALUES ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_partitions'), ('keeper_meter'),
-		   ('keeper_agents'), ('keeper_keys'), ('keeper_prune'), ('keeper_retention')
+	VALUES ('keeper_hold'), ('keeper_leases'), ('keeper_expire'),
+		   -- once per partitioned table
+		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
+		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
+		   ('keeper_meter'), ('keeper_agents'), ('keeper_keys'), ('keeper_prune'), ('keeper_retention')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -56,7 +59,7 @@ COMMENT ON FUNCTION theazo_internal.keeper_meter() IS 'keeper: books whole minut
 
 -- Makes the partitions of this month and three more; rows in a default partition come first. Each step that
 -- cannot get its lock in time is left for the next turn.
-CREATE OR REPLACE FUNCTION theazo_internal.keeper_partitions()
+CREATE OR REPLACE FUNCTION theazo_internal.partitions_keep(p_all boolean)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -109,10 +112,28 @@ BEGIN
 				GET STACKED DIAGNOSTICS v_error = MESSAGE_TEXT;
 				RAISE LOG 'theazo keeper: partitions of % left for the next turn: %', p.parent, v_error;
 		END;
+		EXIT WHEN v_n > 0 AND NOT p_all;
 	END LOOP;
 	RETURN v_n;
 END
 $$;
+COMMENT ON FUNCTION theazo_internal.partitions_keep(boolean) IS
+'upkeep of partitions: of the first table that needs it, or of all';
+
+-- Attaching makes writers of that table wait until the commit. Writers take several tables, so a transaction
+-- that held two of them could meet one of theirs in a ring: one table a transaction.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_partition()
+RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.partitions_keep(false) $$;
+COMMENT ON FUNCTION theazo_internal.keeper_partition() IS 'keeper: partitions of the first table that needs some';
+
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_partitions()
+RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT theazo_internal.partitions_keep(true) $$;
 COMMENT ON FUNCTION theazo_internal.keeper_partitions() IS
 'keeper: makes partitions three months ahead and turns a default partition that holds rows into a dated one';
 

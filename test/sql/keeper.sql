@@ -5,10 +5,10 @@
 \i :include
 SELECT platform AS p, live AS k FROM tst.platform('Keeper') \gset
 SELECT id AS s FROM theazo.session_create('user-1', api_key => :'k') \gset
-SELECT * FROM theazo_internal.keeper_jobs();
+SELECT j, count(*) FROM theazo_internal.keeper_jobs() WITH ORDINALITY x (j, o) GROUP BY 1 ORDER BY min(o);
 -- every job is there and may be called by the worker's role, and by nobody else
 SELECT j, has_function_privilege('theazo_worker', 'theazo_internal.' || j || '()', 'EXECUTE') AS worker, has_function_privilege('theazo_app', 'theazo_internal.' || j || '()', 'EXECUTE') AS app
-  FROM theazo_internal.keeper_jobs() j ORDER BY 1;
+  FROM (SELECT DISTINCT j FROM theazo_internal.keeper_jobs() j) j (j) ORDER BY 1;
 BEGIN;
 SET LOCAL ROLE theazo_worker;
 SELECT theazo_internal.keeper_turn() BETWEEN '1 s' AND '60 s';
