@@ -46,10 +46,10 @@ static void table_check(Oid table, Oid data_schema);
  */
 THEAZO_FUNCTION(theazo_partition_member_swap)
 {
-	Oid			old_table = PG_GETARG_OID(0);
-	Oid			new_table = PG_GETARG_OID(1);
-	Oid			extension = get_extension_oid("theazo", false);
-	Oid			data_schema = get_namespace_oid("theazo_data", false);
+	Oid old_table = PG_GETARG_OID(0);
+	Oid new_table = PG_GETARG_OID(1);
+	Oid extension = get_extension_oid("theazo", false);
+	Oid data_schema = get_namespace_oid("theazo_data", false);
 	ObjectAddress member;
 	ObjectAddress owner;
 
@@ -57,8 +57,8 @@ THEAZO_FUNCTION(theazo_partition_member_swap)
 	table_check(new_table, data_schema);
 	if (get_partition_parent(old_table, false) != get_partition_parent(new_table, false))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		        errmsg("\"%s\" and \"%s\" are not partitions of one table",
-		               get_rel_name(old_table), get_rel_name(new_table)));
+		        errmsg("\"%s\" and \"%s\" are not partitions of one table", get_rel_name(old_table),
+		               get_rel_name(new_table)));
 	if (getExtensionOfObject(RelationRelationId, old_table) != extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		        errmsg("\"%s\" is not a member of the extension", get_rel_name(old_table)));
@@ -76,9 +76,9 @@ THEAZO_FUNCTION(theazo_partition_member_swap)
 static void
 table_check(Oid table, Oid data_schema)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
 	Form_pg_class form;
-	bool		ours;
+	bool ours;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table %u does not exist", table));
@@ -95,12 +95,12 @@ table_check(Oid table, Oid data_schema)
 static void
 config_replace(Oid extension, Oid old_table, Oid new_table)
 {
-	Relation	catalog = table_open(ExtensionRelationId, RowExclusiveLock);
+	Relation catalog = table_open(ExtensionRelationId, RowExclusiveLock);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	Datum		config;
-	bool		isnull;
+	HeapTuple tuple;
+	Datum config;
+	bool isnull;
 
 	ScanKeyInit(&key[0], Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
 	scan = systable_beginscan(catalog, ExtensionOidIndexId, true, NULL, 1, key);
@@ -110,13 +110,14 @@ config_replace(Oid extension, Oid old_table, Oid new_table)
 	config = heap_getattr(tuple, Anum_pg_extension_extconfig, RelationGetDescr(catalog), &isnull);
 	if (!isnull)
 	{
-		Datum	   *oids;
-		int			n;
-		Datum		values[Natts_pg_extension] = {0};
-		bool		nulls[Natts_pg_extension] = {0};
-		bool		replaces[Natts_pg_extension] = {0};
+		Datum *oids;
+		int n;
+		Datum values[Natts_pg_extension] = {0};
+		bool nulls[Natts_pg_extension] = {0};
+		bool replaces[Natts_pg_extension] = {0};
 
-		deconstruct_array(DatumGetArrayTypeP(config), OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, NULL, &n);
+		deconstruct_array(DatumGetArrayTypeP(config), OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, NULL,
+		                  &n);
 		for (int i = 0; i < n; i++)
 			if (DatumGetObjectId(oids[i]) == old_table)
 				oids[i] = ObjectIdGetDatum(new_table);

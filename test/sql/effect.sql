@@ -183,3 +183,35 @@ SET ROLE theazo_app;
 SELECT tst.code($$SELECT theazo_internal.effect_claim(0, 1, 1, '1 s')$$), tst.code($$SELECT theazo_internal.effect_enqueue('x', NULL, 'x', 'x')$$),
 	tst.code($$SELECT theazo.effects_release()$$), tst.code($$TABLE theazo.effects$$), tst.code($$TABLE theazo_data.effect$$);
 RESET ROLE;
+
+-- what is opened for a call: the provider's references from the platform's vault, the environment from the session's;
+-- the session's value before the platform's; each one an event, no value anywhere
+SELECT id AS s FROM theazo.session_create('user-1', api_key => :'k') \gset
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT count(theazo.secret_set(n, 'canary-' || n)) FROM unnest(ARRAY['hook', 'sign', 'shared', 'plain']) n;
+SELECT count(theazo.secret_set(n, 'canary-own-' || n, :'s')) FROM unnest(ARRAY['shared', 'db url', '9lives', 'THEAZO_X']) n;
+SELECT name, delivery FROM theazo.secret_set('held back', 'canary', :'s', 'brokered');
+SELECT (theazo.provider_set('hooked', type => 'webhook', endpoint => 'https://one.example', credential_ref => 'hook', signing_ref => 'sign')).name;
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "hooked"}') \gset
+SELECT * FROM tst.claim();
+SELECT needs_secrets, endpoint - 'owner' - 'config' FROM tst.claimed;
+SELECT x.use, x.env_name, x.name, x.session_id = :'s' AS own, x.version, length(x.salt), length(x.sealed) > 16, x.platform_salt IS NOT NULL
+  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+SELECT actor_kind, summary FROM theazo.events WHERE action = 'secret_opened' ORDER BY summary ->> 'use', summary ->> 'name';
+SELECT name, last_used_at IS NOT NULL FROM theazo.secrets ORDER BY 1, 2;
+-- without a signing secret the credential is both; a list on the agent restricts and opens the platform's vault
+SELECT (theazo.provider_set('hooked', type => 'webhook', endpoint => 'https://one.example', credential_ref => 'hook')).name;
+SELECT id AS b FROM theazo.agent_create(:'s', '{"provider": "hooked", "secrets": ["shared", "plain"]}') \gset
+SELECT count(*) FROM tst.claim();
+SELECT x.use, x.env_name, x.name, x.session_id = :'s' AS own
+  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+-- a reference to nothing: the call must not go out without it
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "x"}');
+SELECT id AS r FROM theazo.file_list_start(:'b') \gset
+DELETE FROM theazo_data.secret WHERE platform_id = :'p' AND name = 'hook';
+SELECT count(*) FROM tst.claim();
+SELECT tst.try(format('SELECT theazo_internal.effect_secrets(%L, %L, %L)', c.platform_id, c.root_id, c.id)) FROM tst.claimed c;
+SELECT count(*) FROM theazo_data.event e WHERE e.platform_id = :'p' AND convert_from(e.body, 'UTF8') ~ 'canary';
+SELECT count(*) FROM theazo_internal.effect_secrets(:'p', '00000000000000000000000000', 'eff_00000000000000000000000000');
+ROLLBACK;
