@@ -30,10 +30,10 @@
 
 typedef struct Conn
 {
-	int			fd;
-	size_t		len;
-	int64_t		due_ms;			/* 0: nothing waits */
-	char		in[IN_MAX];
+	int fd;
+	size_t len;
+	int64_t due_ms; /* 0: nothing waits */
+	char in[IN_MAX];
 } Conn;
 
 static const char answer[] =
@@ -41,7 +41,7 @@ static const char answer[] =
 	"{\"sandboxId\":\"sb\",\"metadata\":{},\"stdout\":\"ok\",\"stderr\":\"\",\"exitCode\":0}";
 
 static Conn *conns[MAX_CONNS];
-static int	nwaiting;
+static int nwaiting;
 
 static int64_t
 now_ms(void)
@@ -66,10 +66,9 @@ drop(Conn *c)
 static size_t
 whole_request(Conn *c, int *delay)
 {
-	char	   *end = memmem(c->in, c->len, "\r\n\r\n", 4);
-	char	   *p;
-	size_t		head,
-				body = 0;
+	char *end = memmem(c->in, c->len, "\r\n\r\n", 4);
+	char *p;
+	size_t head, body = 0;
 
 	if (!end)
 		return 0;
@@ -89,8 +88,8 @@ serve(Conn *c)
 {
 	for (;;)
 	{
-		int			delay = 0;
-		size_t		n;
+		int delay = 0;
+		size_t n;
 
 		if (c->due_ms)
 			return 0;
@@ -113,7 +112,7 @@ serve(Conn *c)
 static void
 readable(Conn *c)
 {
-	ssize_t		n = read(c->fd, c->in + c->len, IN_MAX - c->len);
+	ssize_t n = read(c->fd, c->in + c->len, IN_MAX - c->len);
 
 	if (n <= 0)
 	{
@@ -130,11 +129,11 @@ readable(Conn *c)
 static void
 answer_waiting(void)
 {
-	int64_t		now = now_ms();
+	int64_t now = now_ms();
 
 	for (int i = 0; i < MAX_CONNS && nwaiting > 0; i++)
 	{
-		Conn	   *c = conns[i];
+		Conn *c = conns[i];
 
 		if (!c || c->due_ms == 0 || c->due_ms > now)
 			continue;
@@ -148,12 +147,10 @@ answer_waiting(void)
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET,.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct epoll_event ev = {.events = EPOLLIN},
-				evs[256];
-	int			ls = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-				ep = epoll_create1(EPOLL_CLOEXEC),
-				one = 1;
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct epoll_event ev = {.events = EPOLLIN}, evs[256];
+	int ls = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+		ep = epoll_create1(EPOLL_CLOEXEC), one = 1;
 
 	if (argc != 2)
 		return 2;
@@ -170,11 +167,11 @@ main(int argc, char **argv)
 	fflush(stdout);
 	for (;;)
 	{
-		int			n = epoll_wait(ep, evs, 256, nwaiting ? 1 : -1);
+		int n = epoll_wait(ep, evs, 256, nwaiting ? 1 : -1);
 
 		for (int i = 0; i < n; i++)
 		{
-			int			fd = evs[i].data.fd;
+			int fd = evs[i].data.fd;
 
 			if (fd != ls)
 			{

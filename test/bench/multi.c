@@ -36,20 +36,12 @@ discard(char *data, size_t size, size_t n, void *arg)
 int
 main(int argc, char **argv)
 {
-	long		total,
-				parallel,
-				started = 0,
-				ended = 0,
-				failed = 0;
-	int			running = 0,
-				moved,
-				left;
-	double		begin,
-				elapsed,
-				cpu;
+	long total, parallel, started = 0, ended = 0, failed = 0;
+	int running = 0, moved, left;
+	double begin, elapsed, cpu;
 	struct rusage ru;
-	CURLM	   *multi;
-	CURLMsg    *msg;
+	CURLM *multi;
+	CURLMsg *msg;
 
 	if (argc != 4)
 		return 2;
@@ -63,7 +55,7 @@ main(int argc, char **argv)
 	{
 		while (started < total && started - ended < parallel)
 		{
-			CURL	   *easy = curl_easy_init();
+			CURL *easy = curl_easy_init();
 
 			curl_easy_setopt(easy, CURLOPT_URL, argv[1]);
 			curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, discard);
@@ -92,7 +84,7 @@ main(int argc, char **argv)
 	elapsed = seconds() - begin;
 	getrusage(RUSAGE_SELF, &ru);
 	cpu = (double) (ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-		(double) (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	      (double) (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
 	printf("%.1f %.2f %.3f\n", (double) total / elapsed, cpu * 1e6 / (double) total, elapsed);
 	curl_multi_cleanup(multi);
 	return failed ? 1 : 0;
