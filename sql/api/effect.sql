@@ -433,9 +433,13 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	-- One row a minute is enough for "last used"; a write per call would make the row hot.
+	-- Nor does it wait: whoever holds the row is using it as well.
 	UPDATE theazo_data.secret x SET last_used_at = now()
-	 WHERE x.platform_id = p_owner AND x.session_id = p_vault AND x.name = p_name
-	   AND (x.last_used_at IS NULL OR x.last_used_at < now() - '1 minute'::interval);
+	  FROM (SELECT y.platform_id, y.session_id, y.name FROM theazo_data.secret y
+			 WHERE y.platform_id = p_owner AND y.session_id = p_vault AND y.name = p_name
+			   AND (y.last_used_at IS NULL OR y.last_used_at < now() - '1 minute'::interval)
+			   FOR UPDATE SKIP LOCKED) y
+	 WHERE x.platform_id = y.platform_id AND x.session_id = y.session_id AND x.name = y.name;
 	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_opened',
 		jsonb_build_object('name', p_name, 'use', p_use, 'vault', CASE p_vault WHEN '' THEN 'platform' ELSE 'session' END),
 		p_session, p_agent, p_run, p_environment);
@@ -719,6 +723,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.leases_reclaim(p_alive bigint[])
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
 	r	record;
@@ -763,15 +768,22 @@ CREATE OR REPLACE FUNCTION theazo_internal.effects_hold()
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
-	v_n integer;
+	v_n		integer;
+	v_more	integer;
 BEGIN
+	-- Two statements, one for each partial index.
 	UPDATE theazo_data.effect e
 	   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
-	 WHERE e.state IN ('queued', 'claimed', 'sent') AND e.instance <> theazo_internal.instance();
+	 WHERE e.state = 'queued' AND e.instance <> theazo_internal.instance();
 	GET DIAGNOSTICS v_n = ROW_COUNT;
-	RETURN v_n;
+	UPDATE theazo_data.effect e
+	   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
+	 WHERE e.state IN ('claimed', 'sent') AND e.instance <> theazo_internal.instance();
+	GET DIAGNOSTICS v_more = ROW_COUNT;
+	RETURN v_n + v_more;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effects_hold() IS 'holds effects that were queued by another instance';
@@ -781,6 +793,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.effects_expire()
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
 	r	record;

@@ -152,9 +152,9 @@ BEGIN
 	FOR a IN
 		SELECT x.* FROM theazo_data.agent x
 		 WHERE x.status IN ('ready', 'running', 'paused')
-		   AND (x.options ? 'maxDuration' OR x.status = 'ready' AND (x.options ? 'hibernateAfterIdle'
-				OR x.options #> '{lifecycle,autoPause,afterIdle}' IS NOT NULL))
-		 ORDER BY x.id LIMIT 10000
+		   AND (x.options ? 'maxDuration' OR x.options ? 'hibernateAfterIdle'
+				OR x.options #> '{lifecycle,autoPause,afterIdle}' IS NOT NULL)
+		 ORDER BY x.id
 	LOOP
 		IF a.created_at + ((a.options ->> 'maxDuration')::numeric * '1 second'::interval) < now() THEN
 			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE;

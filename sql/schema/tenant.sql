@@ -132,6 +132,11 @@ CREATE TABLE theazo_data.agent (
 	CONSTRAINT agent_compute_check CHECK (compute IN ('python', 'node', 'go'))
 );
 CREATE INDEX agent_session_id_idx ON theazo_data.agent (platform_id, session_id, id);
+-- What the keeper looks at every few seconds: agents that end or fall asleep by themselves.
+CREATE INDEX agent_timed_idx ON theazo_data.agent (platform_id, id)
+	WHERE status IN ('ready', 'running', 'paused')
+	  AND (options OPERATOR(pg_catalog.?) 'maxDuration' OR options OPERATOR(pg_catalog.?) 'hibernateAfterIdle'
+		   OR options OPERATOR(pg_catalog.#>) '{lifecycle,autoPause,afterIdle}' IS NOT NULL);
 
 -- Compute and model providers a platform configured.
 CREATE TABLE theazo_data.provider (
