@@ -154,7 +154,7 @@ extern void tz_box_cancel(TzBox *box, uint32_t op);
 extern TzStatus tz_box_write(TzBox *box, const char *path, TzSlice content, TzBoxDone done, void *arg,
                              TzErr *err);
 extern TzStatus tz_box_read(TzBox *box, const char *path, size_t max, TzBoxDone done, void *arg, TzErr *err);
-/* A missing directory is an empty list. */
+/* A missing directory is an empty list; of more than 10000 entries truncated is set. */
 extern TzStatus tz_box_list(TzBox *box, const char *path, TzBoxDone done, void *arg, TzErr *err);
 /* One entry (nentries == 1), or TZ_NOT_FOUND. */
 extern TzStatus tz_box_stat(TzBox *box, const char *path, TzBoxDone done, void *arg, TzErr *err);

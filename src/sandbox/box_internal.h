@@ -134,6 +134,8 @@ struct TzBox
 	BoxFrame **queue_tail;
 	bool blocked; /* the socket was full */
 	uint32_t last_conn;
+	int64_t conn_ms; /* budget of new connections, as of then */
+	int conn_budget;
 	BoxConn conns[TZ_WIRE_CONNS_MAX];
 
 	char **env;

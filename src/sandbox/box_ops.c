@@ -61,12 +61,20 @@ box_op_new(TzBox *box, BoxOpKind kind, int timeout_ms, TzBoxDone done, void *arg
 	return NULL;
 }
 
+/* Content that was sent, or never will be; its length stays, which says that all of it is out. */
 static void
-box_op_release(BoxOp *op)
+box_op_forget_data(BoxOp *op)
 {
 	if (op->data != NULL && op->data_secret)
 		explicit_bzero(op->data, op->data_len);
 	free(op->data);
+	op->data = NULL;
+}
+
+static void
+box_op_release(BoxOp *op)
+{
+	box_op_forget_data(op);
 	tz_buf_free(&op->out);
 	tz_buf_free(&op->errout);
 	for (int i = 0; i < op->nentries; i++)
@@ -136,6 +144,8 @@ box_op_data(TzBox *box)
 		sent++;
 		box_send(box, TZ_WIRE_DATA, op->id, op->data + op->data_sent, n);
 		op->data_sent += n;
+		if (op->data_sent == op->data_len)
+			box_op_forget_data(op);
 	}
 }
 
@@ -485,6 +495,7 @@ box_on_done(TzBox *box, BoxOp *op, const TzWireFrame *frame)
 		return false;
 	if (op->kind == BOX_OP_STAT && op->nentries != 1)
 		return false;
+	res.truncated = op->kind == BOX_OP_LIST && op->nentries >= BOX_LIST_MAX;
 	if (op->kind == BOX_OP_PAUSE && !box->paused)
 	{
 		box->paused = true;

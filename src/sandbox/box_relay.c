@@ -20,6 +20,8 @@
 #include "sandbox/box_internal.h"
 
 #define RELAY_CHUNK 16384
+#define RELAY_ASK_BURST 100
+#define RELAY_ASK_A_SECOND 20
 
 static void relay_on_upstream(void *arg, int fd, int events);
 
@@ -236,6 +238,30 @@ tz_box_connect_deny(TzBox *box, uint32_t conn, const char *reason)
 	box_leave(box);
 }
 
+/* Each question costs the parent a decision and a record: so many a second, no more. */
+static bool
+relay_may_ask(TzBox *box)
+{
+	int64_t now = box_now_ms();
+
+	if (box->conn_ms == 0)
+		box->conn_budget = RELAY_ASK_BURST;
+	else
+	{
+		int64_t more = (now - box->conn_ms) * RELAY_ASK_A_SECOND / 1000;
+
+		if (more == 0)
+			now = box->conn_ms; /* time that is not paid out yet counts on */
+		more += box->conn_budget;
+		box->conn_budget = more < RELAY_ASK_BURST ? (int) more : RELAY_ASK_BURST;
+	}
+	box->conn_ms = now;
+	if (box->conn_budget == 0)
+		return false;
+	box->conn_budget--;
+	return true;
+}
+
 static bool
 relay_open(TzBox *box, const TzWireFrame *frame)
 {
@@ -261,9 +287,9 @@ relay_open(TzBox *box, const TzWireFrame *frame)
 		if (box->conns[i].state == BOX_CONN_FREE)
 			c = &box->conns[i];
 	box->last_conn = frame->id;
-	if (c == NULL || box->cb.connect == NULL)
+	if (c == NULL || box->cb.connect == NULL || !relay_may_ask(box))
 	{
-		const char *why = c == NULL ? "too many connections" : "this sandbox has no network";
+		const char *why = box->cb.connect == NULL ? "this sandbox has no network" : "too many connections";
 
 		box_send(box, TZ_WIRE_CONN_REFUSED, frame->id, why, strlen(why));
 		return true;

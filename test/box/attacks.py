@@ -131,13 +131,13 @@ if r > 0: os.waitpid(r, 0)
 if r >= 0: won()
 ''' % NR['clone']))
     for name, family, kind in (('netlink', 16, 3), ('packet', 17, 3), ('vsock', 40, 1), ('kernel crypto', 38, 5),
-                               ('bluetooth', 31, 3), ('raw IP', 2, 3)):
+                               ('bluetooth', 31, 3), ('raw IP', 2, 3), ('stream control', 2, 5), ('IPv6 stream control', 10, 5)):
         out.append(('socket: %s' % name, PRELUDE + '''
 try:
-    socket.socket(%d, %d, 0 if %d != 2 else 1)
+    socket.socket(%d, %d, 1 if (%d, %d) == (2, 3) else 0)
     won()
 except OSError as e: print(e)
-''' % (family, kind, family)))
+''' % (family, kind, family, kind)))
     return out
 
 
@@ -232,6 +232,9 @@ import fcntl
 if os.fork() == 0:
     os.setsid(); m, s = os.openpty(); fcntl.ioctl(s, 0x540E, 0); fcntl.ioctl(s, 0x5412, b"x"); won(); os._exit(0)
 os.wait()'''),
+        ('change a terminal\'s line discipline', PRELUDE + '''
+import fcntl
+m, s = os.openpty(); fcntl.ioctl(s, 0x5423, struct.pack("i", 0)); won()'''),
         ('mount in a namespace of one\'s own', PRELUDE + '''
 if os.fork() == 0:
     r, e = call(%d, 0x10020000)

@@ -280,7 +280,8 @@ command_limits(void)
 	const TzWireConfig *c = &init_state.config;
 	uint64_t data = c->memory_bytes < COMMAND_DATA_MIN ? COMMAND_DATA_MIN : c->memory_bytes;
 
-	command_limit(RLIMIT_CORE, 0, 0);
+	/* 1, not 0: with 0 the kernel still feeds a crash to a handler program of the machine, with 1 it does not. */
+	command_limit(RLIMIT_CORE, 1, 1);
 	/* DATA and not AS: node reserves more address space than any cap. */
 	command_limit(RLIMIT_DATA, data, data);
 	command_limit(RLIMIT_STACK, 8 << 20, 64 << 20);

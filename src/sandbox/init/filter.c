@@ -16,6 +16,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -42,6 +43,7 @@
 	 CLONE_NEWNET)
 #define IOCTL_TIOCSTI 0x5412
 #define IOCTL_TIOCLINUX 0x541C
+#define IOCTL_TIOCSETD 0x5423
 
 /* Numbers that the headers of the build may not know yet; the same on all processors since 5.1. */
 #define NR_pidfd_getfd 438
@@ -135,7 +137,7 @@ static const int filter_missing[] = {
 
 #define FILTER_REFUSED ((int) (sizeof(filter_refused) / sizeof(filter_refused[0])))
 #define FILTER_MISSING ((int) (sizeof(filter_missing) / sizeof(filter_missing[0])))
-#define FILTER_MAX (48 + 2 * (FILTER_REFUSED + FILTER_MISSING))
+#define FILTER_MAX (64 + 2 * (FILTER_REFUSED + FILTER_MISSING))
 
 typedef struct FilterProgram
 {
@@ -210,21 +212,40 @@ filter_build(FilterProgram *p)
 	filter_return(p, eperm);
 	filter_return(p, SECCOMP_RET_ALLOW);
 
-	/* ioctl: no typing into terminals */
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 5);
+	/* ioctl: no typing into terminals, no line disciplines */
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6);
 	filter_load(p, filter_arg(1));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSTI, 1, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSTI, 2, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSETD, 1, 0);
 	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCLINUX, 0, 1);
 	filter_return(p, eperm);
 	filter_return(p, SECCOMP_RET_ALLOW);
 
-	/* socket, socketpair: three families only (no netlink, packet, vsock, alg) */
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 1, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 5);
+	/* socketpair: unix only */
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 4);
 	filter_load(p, filter_arg(0));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 3, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1);
+	filter_return(p, SECCOMP_RET_ALLOW);
+	filter_return(p, eperm);
+
+	/*
+	 * socket: unix, and of the internet TCP and UDP. No netlink, packet, vsock
+	 * or crypto; no protocol whose module the kernel would load for us.
+	 */
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 1, 0);
+	filter_return(p, SECCOMP_RET_ALLOW);
+	filter_load(p, filter_arg(0));
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 11, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 8);
+	filter_load(p, filter_arg(1));
+	filter_add(p, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_DGRAM, 0, 4);
+	filter_load(p, filter_arg(2));
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 2, 0);
+	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0);
 	filter_return(p, eperm);
 	filter_return(p, SECCOMP_RET_ALLOW);
 }

@@ -239,7 +239,7 @@ main_frame(const TzWireFrame *frame)
 static void
 main_prepare(void)
 {
-	struct rlimit core = {0, 0};
+	struct rlimit core = {1, 1};
 	sigset_t mask;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int type = 0;
