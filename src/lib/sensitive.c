@@ -17,13 +17,24 @@
 #define KEY_SHOWN 4 /* characters of a key that are no secret */
 #define KEY_MIN 8 /* so many after the prefix make it a key */
 
+/* Setting one bit lowers letters; what it does to others does not matter, as the words are compared after. */
+#define LOWER(c) ((uint32_t) ((unsigned char) (c) | 0x20))
+#define FOUR(a, b, c, d) (LOWER(a) << 24 | LOWER(b) << 16 | LOWER(c) << 8 | LOWER(d))
+
+/* One bit of 64 for four characters: a multiplication and a test pass over most of a text. */
+#define BIT(four) (UINT64_C(1) << ((uint32_t) ((four) *UINT32_C(2654435761)) >> 26))
+#define BEGINNINGS                                                                                   \
+	(BIT(FOUR('a', 'p', 'i', '_')) | BIT(FOUR('s', 'e', 'c', 'r')) | BIT(FOUR('r', 'e', 'q', 'u')) | \
+	 BIT(FOUR('x', '-', 'a', 'p')) | BIT(FOUR('a', 'u', 't', 'h')) | BIT(FOUR('t', 'h', '_', 'l')) | \
+	 BIT(FOUR('t', 'h', '_', 't')) | BIT(FOUR('t', 'z', 'k', '_')) | BIT(FOUR('e', 'x', 'e', 'c')))
+
 typedef struct SensitiveName
 {
 	const char *name; /* lower case */
 	bool whole; /* only as a whole word, and only when called: name( */
 } SensitiveName;
 
-/* Every function that takes a secret carries one of these names. */
+/* Every function that takes a secret carries one of these names. tz_sensitive_scan() knows how they begin. */
 static const SensitiveName names[] = {
 	{"secret_set", false},  {"secrets_set", false},
 	{"secret_seal", false}, {"request.headers", false}, /* PostgREST puts the X-API-Key header there */
@@ -46,29 +57,37 @@ unsigned int
 tz_sensitive_scan(TzSlice text)
 {
 	unsigned int found = 0;
+	uint32_t four = 0;
 	size_t secret;
 	size_t i;
 
+	/* every statement comes through here, so four characters decide before anything is called; all words are longer */
 	for (i = 0; i < text.len; i++)
 	{
-		switch (text.data[i] | 0x20)
+		four = four << 8 | LOWER(text.data[i]);
+		if (!(BEGINNINGS & BIT(four)))
+			continue;
+		switch (four)
 		{
-			case 'a':
-				if (api_key_argument_at(text, i))
-					found |= TZ_SENSITIVE_NAME;
-				/* FALLTHROUGH */
-			case 's':
-			case 'r':
-			case 'x':
-				if (name_at(text, i))
+			case FOUR('a', 'p', 'i', '_'):
+				if (api_key_argument_at(text, i - 3))
 					found |= TZ_SENSITIVE_NAME;
 				break;
-			case 't':
-				if (key_at(text, i, &secret) > 0)
+			case FOUR('s', 'e', 'c', 'r'):
+			case FOUR('r', 'e', 'q', 'u'):
+			case FOUR('x', '-', 'a', 'p'):
+			case FOUR('a', 'u', 't', 'h'):
+				if (name_at(text, i - 3))
+					found |= TZ_SENSITIVE_NAME;
+				break;
+			case FOUR('t', 'h', '_', 'l'):
+			case FOUR('t', 'h', '_', 't'):
+			case FOUR('t', 'z', 'k', '_'):
+				if (key_at(text, i - 3, &secret) > 0)
 					found |= TZ_SENSITIVE_KEY;
 				break;
-			case 'e':
-				if (execute_at(text, i))
+			case FOUR('e', 'x', 'e', 'c'):
+				if (execute_at(text, i - 3))
 					found |= TZ_SENSITIVE_EXECUTE;
 				break;
 			default:
