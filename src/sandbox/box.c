@@ -25,7 +25,7 @@
 static void box_on_stderr(void *arg, int fd, int events);
 
 int64_t
-box_now_ms(void)
+tz_box_now_ms(void)
 {
 	struct timespec ts;
 
@@ -58,13 +58,13 @@ box_free(TzBox *box)
 
 /* Around everything that may call back: the owner may destroy the box meanwhile. */
 void
-box_enter(TzBox *box)
+tz_box_enter(TzBox *box)
 {
 	box->depth++;
 }
 
 void
-box_leave(TzBox *box)
+tz_box_leave(TzBox *box)
 {
 	if (--box->depth == 0 && box->doomed)
 		box_free(box);
@@ -75,7 +75,7 @@ static void
 box_stop(TzBox *box)
 {
 	box->state = BOX_DEAD;
-	box_relay_close_all(box);
+	tz_box_relay_close_all(box);
 	if (box->err_fd >= 0)
 	{
 		tz_mux_remove(box->mux, box->err_fd);
@@ -88,8 +88,8 @@ box_stop(TzBox *box)
 		close(box->fd);
 		box->fd = -1;
 	}
-	box_kill(box);
-	box_cgroup_remove(box);
+	tz_box_kill(box);
+	tz_box_cgroup_remove(box);
 }
 
 static void
@@ -103,7 +103,7 @@ box_answer_all(TzBox *box, const TzErr *err)
 			continue;
 		memset(&res, 0, sizeof(res));
 		res.err = *err;
-		box_op_finish(box, &box->ops[i], &res);
+		tz_box_op_finish(box, &box->ops[i], &res);
 	}
 }
 
@@ -153,7 +153,7 @@ box_start_hint(const char *said)
 }
 
 void
-box_fail(TzBox *box, TzStatus status, const char *fmt, ...)
+tz_box_fail(TzBox *box, TzStatus status, const char *fmt, ...)
 {
 	BoxState was = box->state;
 	TzErr err;
@@ -169,7 +169,7 @@ box_fail(TzBox *box, TzStatus status, const char *fmt, ...)
 	tz_err_clear(&err);
 	tz_err_set(&err, status, "%s", text);
 
-	box_enter(box);
+	tz_box_enter(box);
 	tz_buf_init(&said, 2048);
 	if (was == BOX_STARTING)
 		box_stderr_text(box, &said);
@@ -194,7 +194,7 @@ box_fail(TzBox *box, TzStatus status, const char *fmt, ...)
 			box->cb.gone(box->cb.arg, box, &err);
 	}
 	tz_buf_free(&said);
-	box_leave(box);
+	tz_box_leave(box);
 }
 
 static void
@@ -260,7 +260,7 @@ box_configure(TzBox *box, const TzBoxConfig *config)
 	for (; box->nenv < config->nenv; box->nenv++)
 		if ((box->env[box->nenv] = strdup(config->env[box->nenv])) == NULL)
 			return TZ_NOMEM;
-	box_send(box, TZ_WIRE_CONFIG, 0, out, len);
+	tz_box_send(box, TZ_WIRE_CONFIG, 0, out, len);
 	return TZ_OK;
 }
 
@@ -285,7 +285,7 @@ tz_box_create(const TzBoxConfig *config, TzMux *mux, const TzBoxCallbacks *cb, T
 	box->ready_arg = arg;
 	box->fd = box->err_fd = box->pidfd = -1;
 	box->queue_tail = &box->queue;
-	box->created_ms = box->last_cpu_ms = box_now_ms();
+	box->created_ms = box->last_cpu_ms = tz_box_now_ms();
 	box->start_deadline_ms = box->created_ms + BOX_START_MS;
 	box->memory_bytes = config->memory_bytes;
 	box->processes = config->processes;
@@ -297,10 +297,10 @@ tz_box_create(const TzBoxConfig *config, TzMux *mux, const TzBoxCallbacks *cb, T
 
 	/* Not to be told of by a callback: whoever called gets the error here. */
 	box->depth++;
-	st = box_cgroup_make(box, config, err);
+	st = tz_box_cgroup_make(box, config, err);
 	if (st == TZ_OK)
-		st = box_spawn(box, config, err);
-	if (st == TZ_OK && (box_interest(box) != TZ_OK ||
+		st = tz_box_spawn(box, config, err);
+	if (st == TZ_OK && (tz_box_interest(box) != TZ_OK ||
 	                    tz_mux_set(mux, box->err_fd, TZ_MUX_READ, box_on_stderr, box) != TZ_OK))
 		st = tz_err_set(err, TZ_NOMEM, "out of memory");
 	if (st == TZ_OK && box_configure(box, config) != TZ_OK)
@@ -325,12 +325,12 @@ tz_box_destroy(TzBox *box)
 		return;
 	box->doomed = true;
 	box->cb.gone = NULL;
-	box_enter(box);
+	tz_box_enter(box);
 	box_stop(box);
 	tz_err_clear(&err);
 	tz_err_set(&err, TZ_CANCELLED, "the sandbox was destroyed");
 	box_answer_all(box, &err);
-	box_leave(box);
+	tz_box_leave(box);
 }
 
 int
@@ -374,7 +374,7 @@ box_deadline(const TzBox *box)
 int
 tz_box_timeout(const TzBox *box)
 {
-	int64_t due = box_deadline(box), now = box_now_ms();
+	int64_t due = box_deadline(box), now = tz_box_now_ms();
 
 	if (box->state == BOX_DEAD || due == INT64_MAX)
 		return -1;
@@ -414,21 +414,21 @@ box_overdue(TzBox *box, int64_t now)
 void
 tz_box_tick(TzBox *box)
 {
-	int64_t now = box_now_ms();
+	int64_t now = tz_box_now_ms();
 
 	if (box->state == BOX_DEAD)
 		return;
-	box_enter(box);
+	tz_box_enter(box);
 	if (box_wants_sample(box) && now >= box->next_sample_ms)
-		box_sample(box, now);
+		tz_box_sample(box, now);
 	if (box->state != BOX_DEAD && box_overdue(box, now))
 	{
 		if (box->state == BOX_STARTING)
-			box_fail(box, TZ_TIMEOUT, "the sandbox did not start within %d seconds", BOX_START_MS / 1000);
+			tz_box_fail(box, TZ_TIMEOUT, "the sandbox did not start within %d seconds", BOX_START_MS / 1000);
 		else
-			box_fail(box, TZ_UNAVAILABLE, "the sandbox stopped answering");
+			tz_box_fail(box, TZ_UNAVAILABLE, "the sandbox stopped answering");
 	}
-	box_leave(box);
+	tz_box_leave(box);
 }
 
 bool

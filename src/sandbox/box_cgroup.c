@@ -86,7 +86,7 @@ cgroup_usable(const char *dir)
 }
 
 bool
-box_cgroup_find(const char *root, const char *self, char *dir, size_t size, char *found, size_t nfound)
+tz_box_cgroup_find(const char *root, const char *self, char *dir, size_t size, char *found, size_t nfound)
 {
 	char line[1024], *own, *end;
 	int fd = open(self, O_RDONLY | O_CLOEXEC);
@@ -132,7 +132,7 @@ box_cgroup_find(const char *root, const char *self, char *dir, size_t size, char
 }
 
 TzStatus
-box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err)
+tz_box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err)
 {
 	static unsigned number;
 	char text[64];
@@ -169,7 +169,7 @@ box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err)
 
 /* Did the kernel kill something for want of memory since the last time we asked? */
 bool
-box_cgroup_oom(TzBox *box)
+tz_box_cgroup_oom(TzBox *box)
 {
 	char text[512];
 	const char *at;
@@ -196,7 +196,7 @@ cgroup_rmdir(const char *dir)
 }
 
 void
-box_cgroup_remove(TzBox *box)
+tz_box_cgroup_remove(TzBox *box)
 {
 	if (box->cgroup[0] != '\0')
 		cgroup_rmdir(box->cgroup);
@@ -205,7 +205,7 @@ box_cgroup_remove(TzBox *box)
 
 /* Groups of processes that are no more: what a killed worker could not take away. */
 void
-box_cgroup_sweep(const char *dir)
+tz_box_cgroup_sweep(const char *dir)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;

@@ -145,45 +145,46 @@ struct TzBox
 };
 
 /* box.c */
-extern int64_t box_now_ms(void);
+extern int64_t tz_box_now_ms(void);
 /* Ends the box: answers what is pending and tells the owner. The box may be freed on return if depth is 0. */
-extern void box_fail(TzBox *box, TzStatus status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-extern void box_enter(TzBox *box);
-extern void box_leave(TzBox *box);
+extern void tz_box_fail(TzBox *box, TzStatus status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+extern void tz_box_enter(TzBox *box);
+extern void tz_box_leave(TzBox *box);
 
 /* box_io.c: frames. */
-extern void box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len);
-extern void box_flush(TzBox *box);
-extern TzStatus box_interest(TzBox *box);
-extern void box_readable(TzBox *box);
+extern void tz_box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len);
+extern void tz_box_flush(TzBox *box);
+extern TzStatus tz_box_interest(TzBox *box);
+extern void tz_box_readable(TzBox *box);
 
 /* box_ops.c: operations. */
-extern void box_op_frame(TzBox *box, const TzWireFrame *frame);
-extern void box_op_finish(TzBox *box, BoxOp *op, TzBoxResult *res);
-extern void box_op_data(TzBox *box); /* sends DATA frames while the socket takes them */
-extern bool box_op_data_waiting(const TzBox *box);
+extern void tz_box_op_frame(TzBox *box, const TzWireFrame *frame);
+extern void tz_box_op_finish(TzBox *box, BoxOp *op, TzBoxResult *res);
+extern void tz_box_op_data(TzBox *box); /* sends DATA frames while the socket takes them */
+extern bool tz_box_op_data_waiting(const TzBox *box);
 
 /* box_relay.c: connections out of the box. */
-extern void box_relay_frame(TzBox *box, const TzWireFrame *frame);
-extern void box_relay_close_all(TzBox *box);
-extern void box_relay_resume(TzBox *box);
+extern void tz_box_relay_frame(TzBox *box, const TzWireFrame *frame);
+extern void tz_box_relay_close_all(TzBox *box);
+extern void tz_box_relay_resume(TzBox *box);
 
 /* box_spawn.c: processes. */
-extern TzStatus box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err);
-extern void box_kill(TzBox *box); /* kills, waits, reaps */
+extern TzStatus tz_box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err);
+extern void tz_box_kill(TzBox *box); /* kills, waits, reaps */
 /* Runs argv[0] with an empty environment, output in out; blocks up to timeout_ms. Exit status, or -1. */
-extern int box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms);
+extern int tz_box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms);
 
 /* box_sample.c: memory from outside, where the box has no /proc. */
-extern void box_sample(TzBox *box, int64_t now);
+extern void tz_box_sample(TzBox *box, int64_t now);
 
 /* box_cgroup.c */
-extern TzStatus box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err);
-extern void box_cgroup_remove(TzBox *box);
-extern bool box_cgroup_oom(TzBox *box);
+extern TzStatus tz_box_cgroup_make(TzBox *box, const TzBoxConfig *config, TzErr *err);
+extern void tz_box_cgroup_remove(TzBox *box);
+extern bool tz_box_cgroup_oom(TzBox *box);
 /* Finds a delegated directory; found tells what was seen, hint what to change. */
-extern bool box_cgroup_find(const char *root, const char *self, char *dir, size_t size, char *found,
-                            size_t nfound);
-extern void box_cgroup_sweep(const char *dir);
+extern bool tz_box_cgroup_find(const char *root, const char *self, char *dir, size_t size, char *found,
+                               size_t nfound);
+extern void tz_box_cgroup_sweep(const char *dir);
 
 #endif /* TZ_BOX_INTERNAL_H */

@@ -40,7 +40,7 @@ box_try_send(TzBox *box, struct iovec *iov, int niov)
 }
 
 void
-box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len)
+tz_box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len)
 {
 	unsigned char head[TZ_WIRE_HEADER];
 	struct iovec iov[2] = {{head, sizeof(head)}, {(void *) data, len}};
@@ -57,7 +57,7 @@ box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len)
 	f = queued < BOX_QUEUE_MAX ? malloc(sizeof(*f) + sizeof(head) + len) : NULL;
 	if (f == NULL)
 	{
-		box_fail(box, TZ_NOMEM, "out of memory");
+		tz_box_fail(box, TZ_NOMEM, "out of memory");
 		return;
 	}
 	f->next = NULL;
@@ -67,11 +67,11 @@ box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len)
 		memcpy(f->data + sizeof(head), data, len);
 	*box->queue_tail = f;
 	box->queue_tail = &f->next;
-	(void) box_interest(box);
+	(void) tz_box_interest(box);
 }
 
 void
-box_flush(TzBox *box)
+tz_box_flush(TzBox *box)
 {
 	while (box->queue != NULL && !box->blocked)
 	{
@@ -86,20 +86,20 @@ box_flush(TzBox *box)
 		free(f);
 	}
 	if (!box->blocked)
-		box_op_data(box);
+		tz_box_op_data(box);
 }
 
 static void box_on_socket(void *arg, int fd, int events);
 
 /* Asks the mux for what is needed now. */
 TzStatus
-box_interest(TzBox *box)
+tz_box_interest(TzBox *box)
 {
 	int events = TZ_MUX_READ;
 
 	if (box->state == BOX_DEAD)
 		return TZ_OK;
-	if (box->blocked || box->queue != NULL || box_op_data_waiting(box))
+	if (box->blocked || box->queue != NULL || tz_box_op_data_waiting(box))
 		events |= TZ_MUX_WRITE;
 	return tz_mux_set(box->mux, box->fd, events, box_on_socket, box);
 }
@@ -110,18 +110,18 @@ box_on_socket(void *arg, int fd, int events)
 	TzBox *box = arg;
 
 	(void) fd;
-	box_enter(box);
+	tz_box_enter(box);
 	if (events & TZ_MUX_WRITE)
 	{
 		box->blocked = false;
-		box_flush(box);
+		tz_box_flush(box);
 		if (box->state != BOX_DEAD && !box->blocked)
-			box_relay_resume(box);
+			tz_box_relay_resume(box);
 	}
 	if (box->state != BOX_DEAD && (events & (TZ_MUX_READ | TZ_MUX_HUP)))
-		box_readable(box);
-	(void) box_interest(box);
-	box_leave(box);
+		tz_box_readable(box);
+	(void) tz_box_interest(box);
+	tz_box_leave(box);
 }
 
 /*
@@ -146,7 +146,7 @@ box_note_sender(TzBox *box, struct msghdr *msg)
 }
 
 void
-box_readable(TzBox *box)
+tz_box_readable(TzBox *box)
 {
 	static unsigned char packet[TZ_WIRE_FRAME_MAX + 1];
 
@@ -165,9 +165,9 @@ box_readable(TzBox *box)
 			return;
 		if (n <= 0)
 		{
-			box_fail(box, TZ_UNAVAILABLE,
-			         box->state == BOX_STARTING ? "the sandbox could not be started"
-			                                    : "the sandbox ended by itself");
+			tz_box_fail(box, TZ_UNAVAILABLE,
+			            box->state == BOX_STARTING ? "the sandbox could not be started"
+			                                       : "the sandbox ended by itself");
 			return;
 		}
 		if (box->state == BOX_STARTING)
@@ -185,12 +185,12 @@ box_readable(TzBox *box)
 					memcpy(&got, CMSG_DATA(c) + k * sizeof(int), sizeof(int));
 					close(got);
 				}
-				box_fail(box, TZ_BAD_ANSWER, "sandbox fault: descriptors in a message");
+				tz_box_fail(box, TZ_BAD_ANSWER, "sandbox fault: descriptors in a message");
 				return;
 			}
 		if ((msg.msg_flags & MSG_TRUNC) || !tz_wire_parse(packet, (size_t) n, true, &frame))
 		{
-			box_fail(box, TZ_BAD_ANSWER, "sandbox fault: malformed message");
+			tz_box_fail(box, TZ_BAD_ANSWER, "sandbox fault: malformed message");
 			return;
 		}
 		box_on_frame(box, &frame);
@@ -209,12 +209,12 @@ box_on_ready(TzBox *box, const TzWireFrame *frame)
 	has = tz_wire_get_u32(&r);
 	if (box->state != BOX_STARTING || !tz_wire_end(&r))
 	{
-		box_fail(box, TZ_BAD_ANSWER, "sandbox fault: unexpected greeting");
+		tz_box_fail(box, TZ_BAD_ANSWER, "sandbox fault: unexpected greeting");
 		return;
 	}
 	if (version != TZ_WIRE_VERSION || (has & TZ_WIRE_HAS_SECCOMP) == 0)
 	{
-		box_fail(box, TZ_UNSUPPORTED, "the sandbox's init program does not belong to this version");
+		tz_box_fail(box, TZ_UNSUPPORTED, "the sandbox's init program does not belong to this version");
 		return;
 	}
 	box->state = BOX_READY;
@@ -243,10 +243,10 @@ box_on_frame(TzBox *box, const TzWireFrame *frame)
 		case TZ_WIRE_CONN_EOF:
 		case TZ_WIRE_CONN_WINDOW:
 		case TZ_WIRE_CONN_RESET:
-			box_relay_frame(box, frame);
+			tz_box_relay_frame(box, frame);
 			break;
 		default:
-			box_op_frame(box, frame);
+			tz_box_op_frame(box, frame);
 			break;
 	}
 }

@@ -48,7 +48,7 @@ box_op_new(TzBox *box, BoxOpKind kind, int timeout_ms, TzBoxDone done, void *arg
 		while (op->id == 0);
 		op->done = done;
 		op->arg = arg;
-		op->started_ms = box_now_ms();
+		op->started_ms = tz_box_now_ms();
 		op->deadline_ms = op->started_ms + timeout_ms;
 		/* Before READY the start has its own time. */
 		if (box->state == BOX_STARTING)
@@ -85,12 +85,12 @@ box_op_release(BoxOp *op)
 
 /* The one end of an operation: the slot is free when the owner hears of it. */
 void
-box_op_finish(TzBox *box, BoxOp *op, TzBoxResult *res)
+tz_box_op_finish(TzBox *box, BoxOp *op, TzBoxResult *res)
 {
 	BoxOp mine = *op;
 
 	memset(op, 0, sizeof(*op));
-	res->wall_ms = box_now_ms() - mine.started_ms;
+	res->wall_ms = tz_box_now_ms() - mine.started_ms;
 	res->out = tz_buf_slice(&mine.out);
 	res->errout = tz_buf_slice(&mine.errout);
 	res->entries = mine.entries;
@@ -102,17 +102,17 @@ box_op_finish(TzBox *box, BoxOp *op, TzBoxResult *res)
 		tz_err_clear(&res->err);
 		tz_err_set(&res->err, TZ_CANCELLED, "cancelled");
 	}
-	box_enter(box);
+	tz_box_enter(box);
 	if (mine.done != NULL)
 		mine.done(mine.arg, res);
 	box_op_release(&mine);
-	box_leave(box);
+	tz_box_leave(box);
 }
 
 /* --- content on its way in ------------------------------------------------ */
 
 bool
-box_op_data_waiting(const TzBox *box)
+tz_box_op_data_waiting(const TzBox *box)
 {
 	for (int i = 0; i < TZ_WIRE_OPS_MAX; i++)
 		if (box->ops[i].kind != BOX_OP_FREE && box->ops[i].data_sent < box->ops[i].data_len)
@@ -121,7 +121,7 @@ box_op_data_waiting(const TzBox *box)
 }
 
 void
-box_op_data(TzBox *box)
+tz_box_op_data(TzBox *box)
 {
 	int idle = 0;
 
@@ -142,7 +142,7 @@ box_op_data(TzBox *box)
 			n = TZ_WIRE_PAYLOAD_MAX;
 		idle = 0;
 		sent++;
-		box_send(box, TZ_WIRE_DATA, op->id, op->data + op->data_sent, n);
+		tz_box_send(box, TZ_WIRE_DATA, op->id, op->data + op->data_sent, n);
 		op->data_sent += n;
 		if (op->data_sent == op->data_len)
 			box_op_forget_data(op);
@@ -161,14 +161,14 @@ box_op_start(TzBox *box, BoxOp *op, TzWireType type, const TzWireWriter *w, TzEr
 		box_op_release(op);
 		return tz_err_set(err, TZ_TOO_LARGE, "path too long");
 	}
-	box_enter(box);
-	box_send(box, type, id, w->data, w->len);
+	tz_box_enter(box);
+	tz_box_send(box, type, id, w->data, w->len);
 	if (box->state != BOX_DEAD && !box->blocked)
-		box_op_data(box);
+		tz_box_op_data(box);
 	if (box->state != BOX_DEAD)
-		(void) box_interest(box);
+		(void) tz_box_interest(box);
 	alive = box->state != BOX_DEAD;
-	box_leave(box);
+	tz_box_leave(box);
 	/* When it died meanwhile, done was called: the caller must not hear of it twice. */
 	(void) alive;
 	return TZ_OK;
@@ -298,11 +298,11 @@ tz_box_cancel(TzBox *box, uint32_t id)
 		return;
 	op->cancelled = true;
 	/* A kill is quick; if nothing comes, the box is not sane. */
-	if (op->deadline_ms > box_now_ms() + 2 * BOX_GRACE_MS && op->data_sent == op->data_len)
-		op->deadline_ms = box_now_ms() + 2 * BOX_GRACE_MS;
-	box_enter(box);
-	box_send(box, TZ_WIRE_KILL, id, NULL, 0);
-	box_leave(box);
+	if (op->deadline_ms > tz_box_now_ms() + 2 * BOX_GRACE_MS && op->data_sent == op->data_len)
+		op->deadline_ms = tz_box_now_ms() + 2 * BOX_GRACE_MS;
+	tz_box_enter(box);
+	tz_box_send(box, TZ_WIRE_KILL, id, NULL, 0);
+	tz_box_leave(box);
 }
 
 /* --- files -------------------------------------------------------------------- */
@@ -440,7 +440,7 @@ box_on_exit(TzBox *box, BoxOp *op, const TzWireFrame *frame)
 		return false;
 	memset(&res, 0, sizeof(res));
 	res.exit_code = (int) e.code;
-	if (e.code == 137 && e.reason == TZ_WIRE_SIGNALED && box_cgroup_oom(box))
+	if (e.code == 137 && e.reason == TZ_WIRE_SIGNALED && tz_box_cgroup_oom(box))
 		e.reason = TZ_WIRE_OUT_OF_MEMORY;
 	res.timed_out = e.reason == TZ_WIRE_TIMED_OUT;
 	res.out_of_memory = e.reason == TZ_WIRE_OUT_OF_MEMORY;
@@ -450,14 +450,14 @@ box_on_exit(TzBox *box, BoxOp *op, const TzWireFrame *frame)
 		res.exit_code = 124;
 	res.cpu_ms = (int64_t) (e.cpu_us / 1000);
 	res.peak_rss_kb = (int64_t) e.peak_rss_kb;
-	box_op_finish(box, op, &res);
+	tz_box_op_finish(box, op, &res);
 	return true;
 }
 
 static void
 box_on_resumed(TzBox *box)
 {
-	int64_t stood = box_now_ms() - box->paused_ms;
+	int64_t stood = tz_box_now_ms() - box->paused_ms;
 
 	for (int i = 0; i < TZ_WIRE_OPS_MAX; i++)
 		if (box->ops[i].kind == BOX_OP_EXEC)
@@ -468,7 +468,7 @@ static bool
 box_on_metrics(TzBox *box, const TzWireFrame *frame, TzBoxResult *res)
 {
 	TzWireMetrics m;
-	int64_t now = box_now_ms();
+	int64_t now = tz_box_now_ms();
 
 	if (!tz_wire_get_metrics(frame, &m))
 		return false;
@@ -499,14 +499,14 @@ box_on_done(TzBox *box, BoxOp *op, const TzWireFrame *frame)
 	if (op->kind == BOX_OP_PAUSE && !box->paused)
 	{
 		box->paused = true;
-		box->paused_ms = box_now_ms();
+		box->paused_ms = tz_box_now_ms();
 	}
 	else if (op->kind == BOX_OP_RESUME && box->paused)
 	{
 		box->paused = false;
 		box_on_resumed(box);
 	}
-	box_op_finish(box, op, &res);
+	tz_box_op_finish(box, op, &res);
 	return true;
 }
 
@@ -537,7 +537,7 @@ box_on_fail(TzBox *box, BoxOp *op, const TzWireFrame *frame)
 	text.len = tz_utf8_cut(tz_buf_slice(&text), TZ_ERR_MESSAGE_MAX - 1);
 	tz_err_set(&res.err, st, "%.*s", (int) text.len, text.data != NULL ? text.data : "");
 	tz_buf_free(&text);
-	box_op_finish(box, op, &res);
+	tz_box_op_finish(box, op, &res);
 	return true;
 }
 
@@ -592,7 +592,7 @@ box_on_entries(BoxOp *op, const TzWireFrame *frame)
 }
 
 void
-box_op_frame(TzBox *box, const TzWireFrame *frame)
+tz_box_op_frame(TzBox *box, const TzWireFrame *frame)
 {
 	BoxOp *op = box_op_find(box, frame->id);
 	bool ok = false;
@@ -621,5 +621,6 @@ box_op_frame(TzBox *box, const TzWireFrame *frame)
 				break;
 		}
 	if (!ok)
-		box_fail(box, TZ_BAD_ANSWER, "sandbox fault: a message of type %d out of place", (int) frame->type);
+		tz_box_fail(box, TZ_BAD_ANSWER, "sandbox fault: a message of type %d out of place",
+		            (int) frame->type);
 }

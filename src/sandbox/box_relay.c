@@ -42,7 +42,7 @@ relay_free(BoxConn *c)
 }
 
 void
-box_relay_close_all(TzBox *box)
+tz_box_relay_close_all(TzBox *box)
 {
 	for (int i = 0; i < TZ_WIRE_CONNS_MAX; i++)
 		if (box->conns[i].state != BOX_CONN_FREE)
@@ -65,7 +65,7 @@ relay_reset(BoxConn *c)
 	uint32_t id = c->id;
 
 	relay_free(c);
-	box_send(box, TZ_WIRE_CONN_RESET, id, NULL, 0);
+	tz_box_send(box, TZ_WIRE_CONN_RESET, id, NULL, 0);
 }
 
 /* What upstream's socket is watched for; none at all when there is nothing to do, or it would spin on hang-up. */
@@ -113,7 +113,7 @@ relay_write(BoxConn *c)
 		tz_wire_writer(&w, out, sizeof(out));
 		tz_wire_put_u32(&w, c->taken);
 		c->taken = 0;
-		box_send(c->box, TZ_WIRE_CONN_WINDOW, c->id, out, w.len);
+		tz_box_send(c->box, TZ_WIRE_CONN_WINDOW, c->id, out, w.len);
 	}
 	if (c->out_len == 0 && c->eof_got && !c->shut)
 	{
@@ -146,12 +146,12 @@ relay_read(BoxConn *c)
 		if (n == 0)
 		{
 			c->eof_sent = true;
-			box_send(box, TZ_WIRE_CONN_EOF, c->id, NULL, 0);
+			tz_box_send(box, TZ_WIRE_CONN_EOF, c->id, NULL, 0);
 		}
 		else
 		{
 			c->credit -= (uint32_t) n;
-			box_send(box, TZ_WIRE_CONN_DATA, c->id, buf, (size_t) n);
+			tz_box_send(box, TZ_WIRE_CONN_DATA, c->id, buf, (size_t) n);
 		}
 		if (c->state != BOX_CONN_OPEN)
 			return false; /* the box failed while sending */
@@ -180,14 +180,14 @@ relay_on_upstream(void *arg, int fd, int events)
 	(void) events;
 	if (c->state != BOX_CONN_OPEN)
 		return;
-	box_enter(box);
+	tz_box_enter(box);
 	relay_turn(c);
-	box_leave(box);
+	tz_box_leave(box);
 }
 
 /* The socket into the box takes frames again. */
 void
-box_relay_resume(TzBox *box)
+tz_box_relay_resume(TzBox *box)
 {
 	for (int i = 0; i < TZ_WIRE_CONNS_MAX && box->state != BOX_DEAD && !box->blocked; i++)
 		if (box->conns[i].state == BOX_CONN_OPEN)
@@ -205,7 +205,7 @@ tz_box_connect_allow(TzBox *box, uint32_t conn, int upstream_fd)
 		close(upstream_fd); /* the program gave up meanwhile */
 		return;
 	}
-	box_enter(box);
+	tz_box_enter(box);
 	c->fd = upstream_fd;
 	c->state = BOX_CONN_OPEN;
 	c->credit = TZ_WIRE_WINDOW;
@@ -217,11 +217,11 @@ tz_box_connect_allow(TzBox *box, uint32_t conn, int upstream_fd)
 		relay_reset(c);
 	else
 	{
-		box_send(box, TZ_WIRE_CONN_OK, conn, NULL, 0);
+		tz_box_send(box, TZ_WIRE_CONN_OK, conn, NULL, 0);
 		if (c->state == BOX_CONN_OPEN)
 			relay_interest(c);
 	}
-	box_leave(box);
+	tz_box_leave(box);
 }
 
 void
@@ -233,16 +233,16 @@ tz_box_connect_deny(TzBox *box, uint32_t conn, const char *reason)
 	if (c == NULL || c->state != BOX_CONN_ASKED)
 		return;
 	relay_free(c);
-	box_enter(box);
-	box_send(box, TZ_WIRE_CONN_REFUSED, conn, reason, len < TZ_WIRE_REASON_MAX ? len : TZ_WIRE_REASON_MAX);
-	box_leave(box);
+	tz_box_enter(box);
+	tz_box_send(box, TZ_WIRE_CONN_REFUSED, conn, reason, len < TZ_WIRE_REASON_MAX ? len : TZ_WIRE_REASON_MAX);
+	tz_box_leave(box);
 }
 
 /* Each question costs the parent a decision and a record: so many a second, no more. */
 static bool
 relay_may_ask(TzBox *box)
 {
-	int64_t now = box_now_ms();
+	int64_t now = tz_box_now_ms();
 
 	if (box->conn_ms == 0)
 		box->conn_budget = RELAY_ASK_BURST;
@@ -291,7 +291,7 @@ relay_open(TzBox *box, const TzWireFrame *frame)
 	{
 		const char *why = box->cb.connect == NULL ? "this sandbox has no network" : "too many connections";
 
-		box_send(box, TZ_WIRE_CONN_REFUSED, frame->id, why, strlen(why));
+		tz_box_send(box, TZ_WIRE_CONN_REFUSED, frame->id, why, strlen(why));
 		return true;
 	}
 	c->state = BOX_CONN_ASKED;
@@ -349,7 +349,7 @@ relay_frame_open(BoxConn *c, const TzWireFrame *frame)
 }
 
 void
-box_relay_frame(TzBox *box, const TzWireFrame *frame)
+tz_box_relay_frame(TzBox *box, const TzWireFrame *frame)
 {
 	BoxConn *c;
 	bool ok;
@@ -368,5 +368,5 @@ box_relay_frame(TzBox *box, const TzWireFrame *frame)
 	else
 		ok = c->state == BOX_CONN_OPEN && relay_frame_open(c, frame);
 	if (!ok)
-		box_fail(box, TZ_BAD_ANSWER, "sandbox fault: a connection's message out of place");
+		tz_box_fail(box, TZ_BAD_ANSWER, "sandbox fault: a connection's message out of place");
 }

@@ -86,7 +86,7 @@ sample_children(int pid, int *list, int n)
 
 /* Kills the commands when they are over the cap, by asking the init. */
 void
-box_sample(TzBox *box, int64_t now)
+tz_box_sample(TzBox *box, int64_t now)
 {
 	int list[SAMPLE_MAX];
 	int n = sample_children((int) box->pid, list, 0);
@@ -119,6 +119,6 @@ box_sample(TzBox *box, int64_t now)
 
 		tz_wire_writer(&w, out, sizeof(out));
 		tz_wire_put_u32(&w, reason);
-		box_send(box, TZ_WIRE_LIMIT, 0, out, w.len);
+		tz_box_send(box, TZ_WIRE_LIMIT, 0, out, w.len);
 	}
 }

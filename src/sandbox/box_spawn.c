@@ -333,7 +333,7 @@ spawn_descriptors(TzBox *box, SpawnPlan *plan, const TzBoxConfig *config, TzErr 
 }
 
 TzStatus
-box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
+tz_box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
 {
 	static char *const argv[] = {"bwrap", "--args", "4", "--", "/init", NULL};
 	SpawnPlan plan = {.path = config->bwrap_path,
@@ -385,9 +385,9 @@ spawn_nap(void)
  * death of its parent, or by our closed socket.
  */
 void
-box_kill(TzBox *box)
+tz_box_kill(TzBox *box)
 {
-	int64_t until = box_now_ms() + BOX_DEATH_MS;
+	int64_t until = tz_box_now_ms() + BOX_DEATH_MS;
 
 	if (box->pid > 0)
 		(void) kill(box->pid, SIGKILL);
@@ -396,7 +396,8 @@ box_kill(TzBox *box)
 		struct pollfd p = {.fd = box->pidfd, .events = POLLIN};
 
 		(void) syscall(SYS_pidfd_send_signal, box->pidfd, SIGKILL, NULL, 0);
-		while (poll(&p, 1, (int) (until - box_now_ms() > 0 ? until - box_now_ms() : 0)) < 0 && errno == EINTR)
+		while (poll(&p, 1, (int) (until - tz_box_now_ms() > 0 ? until - tz_box_now_ms() : 0)) < 0 &&
+		       errno == EINTR)
 			;
 		close(box->pidfd);
 		box->pidfd = -1;
@@ -407,7 +408,7 @@ box_kill(TzBox *box)
 
 		if (done == box->pid || (done < 0 && errno == ECHILD))
 			box->pid = 0;
-		else if (box_now_ms() >= until)
+		else if (tz_box_now_ms() >= until)
 			break; /* in a state the kernel does not let go of; ours no more */
 		else
 			spawn_nap();
@@ -417,7 +418,7 @@ box_kill(TzBox *box)
 
 /* Runs a small program to its end, reading its output; for the preflight. */
 int
-box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
+tz_box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 {
 	SpawnPlan plan = {.path = argv[0],
 	                  .argv = (char *const *) argv,
@@ -425,7 +426,7 @@ box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 	                  .cgroup_fd = -1,
 	                  .die_with_parent = true,
 	                  .parent = getpid()};
-	int64_t until = box_now_ms() + timeout_ms;
+	int64_t until = tz_box_now_ms() + timeout_ms;
 	int pipes[2], status = -1;
 	pid_t pid;
 
@@ -445,7 +446,7 @@ box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 			break;
 		else if (waitpid(pid, &status, WNOHANG) == pid && n <= 0)
 			pid = 0;
-		else if (box_now_ms() >= until)
+		else if (tz_box_now_ms() >= until)
 		{
 			(void) kill(pid, SIGKILL);
 			(void) waitpid(pid, NULL, 0);

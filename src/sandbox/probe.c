@@ -131,7 +131,7 @@ probe_programs(const char *init_path, const char *bwrap_path, TzBoxPreflight *pf
 	tz_buf_init(&out, 4096);
 	if (access(bwrap_path, X_OK) != 0)
 		snprintf(found, sizeof(found), "\"%.80s\": %s", bwrap_path, strerror(errno));
-	else if (box_run_simple(argv, &out, PROBE_MS) == 0 && out.len > 0 &&
+	else if (tz_box_run_simple(argv, &out, PROBE_MS) == 0 && out.len > 0 &&
 	         sscanf(out.data, "bubblewrap %d.%d", &major, &minor) == 2)
 	{
 		snprintf(found, sizeof(found), "%d.%d", major, minor);
@@ -193,7 +193,7 @@ probe_on_runtime(void *arg, const TzBoxResult *res)
 static void
 probe_wait(Probe *p, int64_t until, bool (*over)(const Probe *))
 {
-	while (!over(p) && box_now_ms() < until)
+	while (!over(p) && tz_box_now_ms() < until)
 	{
 		struct pollfd fd = {.fd = tz_mux_fd(p->mux), .events = POLLIN};
 
@@ -312,13 +312,13 @@ static void
 probe_cgroup(Probe *p, TzBoxConfig *config, TzBoxPreflight *out, char *found, size_t size)
 {
 	p->box = NULL;
-	if (!box_cgroup_find("/sys/fs/cgroup", "/proc/self/cgroup", out->cgroup, sizeof(out->cgroup), found,
-	                     size))
+	if (!tz_box_cgroup_find("/sys/fs/cgroup", "/proc/self/cgroup", out->cgroup, sizeof(out->cgroup), found,
+	                        size))
 		return;
-	box_cgroup_sweep(out->cgroup);
+	tz_box_cgroup_sweep(out->cgroup);
 	config->mode = TZ_BOX_FULL;
 	config->cgroup = out->cgroup;
-	if (probe_start(p, config, box_now_ms() + PROBE_MS))
+	if (probe_start(p, config, tz_box_now_ms() + PROBE_MS))
 	{
 		out->mode = TZ_BOX_FULL;
 		tz_box_destroy(p->box);
@@ -340,7 +340,7 @@ tz_box_preflight(const char *init_path, const char *bwrap_path, TzBoxPreflight *
 	                      .file_bytes = 16 << 20,
 	                      .processes = 128,
 	                      .open_files = 256};
-	int64_t until = box_now_ms() + PROBE_START_MS;
+	int64_t until = tz_box_now_ms() + PROBE_START_MS;
 	char found[120];
 	bool seccomp, started = false;
 
@@ -356,10 +356,10 @@ tz_box_preflight(const char *init_path, const char *bwrap_path, TzBoxPreflight *
 		{
 			config.flags = out->flags;
 			started = probe_start(&p, &config, until);
-		} while (!started && box_now_ms() < until && probe_degrade(&p.err, &out->flags));
+		} while (!started && tz_box_now_ms() < until && probe_degrade(&p.err, &out->flags));
 	if (started)
 	{
-		probe_runtimes(&p, box_now_ms() + PROBE_MS);
+		probe_runtimes(&p, tz_box_now_ms() + PROBE_MS);
 		probe_report(&p, out);
 		out->mode = TZ_BOX_NAMESPACES;
 		tz_box_destroy(p.box);

@@ -51,14 +51,14 @@ fake(TzMux *mux, int fd)
 	box->err_fd = box->pidfd = -1;
 	box->queue_tail = &box->queue;
 	box->cb.connect = on_connect;
-	box->created_ms = box_now_ms();
+	box->created_ms = tz_box_now_ms();
 	box->start_deadline_ms = box->created_ms + BOX_START_MS;
 	for (int i = 0; i < TZ_WIRE_CONNS_MAX; i++)
 	{
 		box->conns[i].box = box;
 		box->conns[i].fd = -1;
 	}
-	(void) box_interest(box);
+	(void) tz_box_interest(box);
 	return box;
 }
 

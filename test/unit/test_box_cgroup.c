@@ -54,7 +54,7 @@ find(const char *self, char *dir, char *found)
 
 	put("self", self);
 	snprintf(path, sizeof(path), "%s/self", root);
-	return box_cgroup_find(root, path, dir, 256, found, 120);
+	return tz_box_cgroup_find(root, path, dir, 256, found, 120);
 }
 
 static int
@@ -118,11 +118,11 @@ test_sweep(void **state)
 	make("sweep/other-2000000000");
 	make(mine_path);
 	snprintf(dir, sizeof(dir), "%s/sweep", root);
-	box_cgroup_sweep(dir);
+	tz_box_cgroup_sweep(dir);
 	assert_false(there("sweep/theazo-box-2000000000-7"));
 	assert_true(there("sweep/other-2000000000"));
 	assert_true(there(mine_path));
-	box_cgroup_sweep("/nonexistent");
+	tz_box_cgroup_sweep("/nonexistent");
 }
 
 int
