@@ -138,5 +138,10 @@ while (<$maps>)
 close $maps;
 cmp_ok($locked, '>=', 1, 'a page is locked and left out of core dumps');
 
+# A backend inherits that page and locks one of its own for what it derives.
+my $count = "SELECT count(*) FROM regexp_split_to_table(pg_read_file('/proc/self/smaps'), E'\\n') l WHERE l ~ '^VmFlags:.* lo( .*)? dd'";
+my @pages = split /\n/, $node->safe_psql('postgres', "$count; $seal; $count");
+is($pages[2] - $pages[0], 1, 'keys of platforms lie in locked memory as well');
+
 $node->stop;
 done_testing();
