@@ -33,8 +33,6 @@
 #define OUTPUT_DEFAULT (1024 * 1024)
 #define OUTPUT_MAX (4 * 1024 * 1024)
 #define READ_MAX (64 * 1024 * 1024)
-/* What an operation may take beyond its own limit before its box counts as hung. */
-#define GRACE_MS 10000
 
 typedef struct LocalBox LocalBox;
 
@@ -139,7 +137,7 @@ job_unlink(TzLocalJob *job)
 }
 
 static void
-job_link(TzLocalJob *job, LocalBox *b, int timeout_ms)
+job_link(TzLocalJob *job, LocalBox *b)
 {
 	job->box = b;
 	job->prev = NULL;
@@ -147,7 +145,6 @@ job_link(TzLocalJob *job, LocalBox *b, int timeout_ms)
 	if (b->jobs != NULL)
 		b->jobs->prev = job;
 	b->jobs = job;
-	job->deadline_ms = clock_ms() + timeout_ms + GRACE_MS;
 }
 
 /* Ends the job with a result, which it takes over; NULL is out of memory. */
@@ -203,14 +200,6 @@ job_box_error(TzLocalJob *job, const TzErr *err)
 	{
 		job->cancelled = true;
 		job_fail(job, err, "57014", "cancelled");
-	}
-	else if (b != NULL && job->deadline_ms <= clock_ms() && b->doomed)
-	{
-		TzErr late;
-
-		tz_err_clear(&late);
-		tz_err_set(&late, TZ_TIMEOUT, "the sandbox did not answer");
-		job_fail(job, &late, NULL, "timeout");
 	}
 	else if (b != NULL && (b->doomed || !tz_box_alive(b->box)))
 		job_lost(job, b != NULL && b->why[0] != '\0' ? b->why : err->message);
@@ -541,7 +530,7 @@ job_create(TzLocal *local, TzLocalJob *job)
 	b->next = local->boxes;
 	local->boxes = b;
 	local->nboxes++;
-	job_link(job, b, job->timeout_ms);
+	job_link(job, b);
 	st = create_start(local, job, b, &err);
 	if (st != TZ_OK)
 	{
@@ -671,7 +660,7 @@ exec_start(TzLocalJob *job, LocalBox *b, const TzLanguage *lang, TzErr *err)
 			exec.stdin_data = text;
 		exec.timeout_ms = (int) object_int(job->effect->request, "timeout_ms", job->timeout_ms, INT_MAX);
 		exec.max_output = (size_t) object_int(job->effect->request, "max_output", OUTPUT_DEFAULT, OUTPUT_MAX);
-		job_link(job, b, exec.timeout_ms);
+		job_link(job, b);
 		st = tz_box_exec(b->box, &exec, exec_done, job, &job->op, err);
 		if (st != TZ_OK)
 			job_unlink(job);
@@ -747,7 +736,7 @@ job_write(TzLocal *local, TzLocalJob *job)
 	if (b == NULL || (path = job_path(job, "path")) == NULL)
 		return;
 	tz_err_clear(&err);
-	job_link(job, b, job->timeout_ms);
+	job_link(job, b);
 	job_began(job, tz_box_write(b->box, path, job->effect->content, write_done, job, &err), &err);
 }
 
@@ -784,7 +773,7 @@ job_read(TzLocal *local, TzLocalJob *job)
 		return;
 	tz_err_clear(&err);
 	max = (size_t) object_int(job->effect->request, "max_bytes", READ_MAX, READ_MAX);
-	job_link(job, b, job->timeout_ms);
+	job_link(job, b);
 	job_began(job, tz_box_read(b->box, path, max, read_done, job, &err), &err);
 }
 
@@ -844,7 +833,7 @@ job_list(TzLocal *local, TzLocalJob *job)
 	if (b == NULL || (dir = job_path(job, "dir")) == NULL)
 		return;
 	tz_err_clear(&err);
-	job_link(job, b, job->timeout_ms);
+	job_link(job, b);
 	job_began(job, tz_box_list(b->box, dir, list_done, job, &err), &err);
 }
 
@@ -879,7 +868,7 @@ job_stop(TzLocal *local, TzLocalJob *job, bool stop)
 	if (b == NULL)
 		return;
 	tz_err_clear(&err);
-	job_link(job, b, job->timeout_ms);
+	job_link(job, b);
 	job_began(job, tz_box_pause(b->box, stop, stop ? pause_done : resume_done, job, &err), &err);
 }
 
@@ -916,7 +905,7 @@ job_metrics(TzLocal *local, TzLocalJob *job)
 	if (b == NULL)
 		return;
 	tz_err_clear(&err);
-	job_link(job, b, job->timeout_ms);
+	job_link(job, b);
 	job_began(job, tz_box_metrics(b->box, metrics_done, job, &err), &err);
 }
 
@@ -1169,26 +1158,8 @@ tz_local_timeout(const TzLocal *local)
 		if (b->doomed)
 			return 0;
 		best = sooner(best, tz_box_timeout(b->box));
-		for (const TzLocalJob *job = b->jobs; job != NULL; job = job->next)
-		{
-			int64_t left = job->deadline_ms - now;
-
-			best = sooner(best, left < 0 ? 0 : (left > INT_MAX ? INT_MAX : (int) left));
-		}
 	}
 	return best;
-}
-
-/* True when a job is so late that its box must be taken for hung. */
-static bool
-box_hung(const LocalBox *b, int64_t now)
-{
-	for (const TzLocalJob *job = b->jobs; job != NULL; job = job->next)
-	{
-		if (job->deadline_ms <= now)
-			return true;
-	}
-	return false;
 }
 
 void
@@ -1202,11 +1173,6 @@ tz_local_tick(TzLocal *local)
 	{
 		if (!b->doomed && b->box != NULL)
 			tz_box_tick(b->box);
-		if (!b->doomed && box_hung(b, now))
-		{
-			b->doomed = true;
-			snprintf(b->why, sizeof(b->why), "It did not answer.");
-		}
 	}
 	b = local->boxes;
 	while (b != NULL)

@@ -79,7 +79,6 @@ struct TzLocalJob
 	struct LocalBox *box;
 	TzLocalJob *next;
 	TzLocalJob *prev;
-	int64_t deadline_ms;
 	uint32_t op;
 	bool cancelling;
 };
