@@ -169,6 +169,8 @@ extern void tz_box_connect_deny(TzBox *box, uint32_t conn, const char *reason);
 extern int tz_box_running(const TzBox *box);
 /* Kills everything inside, waits for the processes to be gone (bounded), frees. Pending operations get TZ_CANCELLED. */
 extern void tz_box_destroy(TzBox *box);
+/* Sends the kill and does not wait: many boxes die at once, and each tz_box_destroy then finds its own dead. */
+extern void tz_box_condemn(TzBox *box);
 /* Deadlines: ms until tz_box_tick wants to be called, -1 never. */
 extern int tz_box_timeout(const TzBox *box);
 extern void tz_box_tick(TzBox *box);

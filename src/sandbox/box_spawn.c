@@ -379,6 +379,15 @@ spawn_nap(void)
 	(void) nanosleep(&ts, NULL);
 }
 
+void
+tz_box_condemn(TzBox *box)
+{
+	if (box->pid > 0)
+		(void) kill(box->pid, SIGKILL);
+	if (box->pidfd >= 0)
+		(void) syscall(SYS_pidfd_send_signal, box->pidfd, SIGKILL, NULL, 0);
+}
+
 /*
  * Kills the box and waits until the kernel has taken its pid namespace down.
  * The init is killed by its own descriptor where we have one; else by the
@@ -389,13 +398,11 @@ tz_box_kill(TzBox *box)
 {
 	int64_t until = tz_box_now_ms() + BOX_DEATH_MS;
 
-	if (box->pid > 0)
-		(void) kill(box->pid, SIGKILL);
+	tz_box_condemn(box);
 	if (box->pidfd >= 0)
 	{
 		struct pollfd p = {.fd = box->pidfd, .events = POLLIN};
 
-		(void) syscall(SYS_pidfd_send_signal, box->pidfd, SIGKILL, NULL, 0);
 		while (poll(&p, 1, (int) (until - tz_box_now_ms() > 0 ? until - tz_box_now_ms() : 0)) < 0 &&
 		       errno == EINTR)
 			;

@@ -44,8 +44,9 @@
  */
 #define FLYING_PER_MS 64
 #define DISTANCE_MAX_MS 10
-/* For settling when told to leave; what is not settled then is recovered later. */
-#define LEAVE_MS 400
+/* For settling when told to leave, in small steps; what is not settled then is recovered later. */
+#define LEAVE_MS 500
+#define LEAVE_ROWS 16
 /* After a claim that threw. */
 #define CLAIM_BACKOFF_FIRST_MS 250
 #define CLAIM_BACKOFF_LAST_MS 10000
@@ -153,9 +154,9 @@ dispatcher_init(void *arg)
 
 /* ---- the transaction of a turn ---------------------------------------------------- */
 
-/* The oldest ended ones, as many as one transaction should take. */
+/* The oldest ended ones, as many as one transaction should take, at most max. */
 static void
-collect_ended(Dispatcher *d)
+collect_ended(Dispatcher *d, int max)
 {
 	TzFlightList *ended = list_of(d, TZ_FLIGHT_ENDED);
 	size_t bytes = 0;
@@ -163,8 +164,8 @@ collect_ended(Dispatcher *d)
 	d->nsettle = 0;
 	if (ended->n == 0)
 		return;
-	d->settle = palloc(sizeof(TzSettle) * Min(ended->n, SETTLE_ROWS_MAX));
-	for (const TzFlight *f = ended->first; f != NULL && d->nsettle < SETTLE_ROWS_MAX; f = f->next)
+	d->settle = palloc(sizeof(TzSettle) * Min(ended->n, max));
+	for (const TzFlight *f = ended->first; f != NULL && d->nsettle < max; f = f->next)
 	{
 		bytes += tz_flight_bytes(f);
 		if (d->nsettle > 0 && bytes > SETTLE_BYTES_MAX)
@@ -552,7 +553,7 @@ turn_rows(Dispatcher *d, bool stopping)
 		return;
 	if (now >= d->claim_at)
 		d->want_claim = true;
-	collect_ended(d);
+	collect_ended(d, SETTLE_ROWS_MAX);
 	claiming = !stopping && d->want_claim && has_room(d, now);
 	if (claiming && d->careful && has_news(d))
 		turn_sql(d, false, now);
@@ -592,7 +593,7 @@ leave_settle(Dispatcher *d, TimestampTz give_up)
 {
 	do
 	{
-		collect_ended(d);
+		collect_ended(d, LEAVE_ROWS);
 		if (d->nsettle == 0 && d->carrier.notes.n == 0)
 			return;
 		turn_sql(d, false, GetCurrentTimestamp());

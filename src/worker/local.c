@@ -1118,6 +1118,11 @@ tz_local_free(TzLocal *local)
 {
 	if (local == NULL)
 		return;
+	for (LocalBox *b = local->boxes; b != NULL; b = b->next)
+	{
+		if (b->box != NULL)
+			tz_box_condemn(b->box);
+	}
 	while (local->boxes != NULL)
 	{
 		LocalBox *b = local->boxes;
