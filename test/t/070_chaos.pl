@@ -66,8 +66,10 @@ sub try_sql
 {
 	my ($sql) = @_;
 	my ($out, $err);
-	my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0);
-	return $out if $rc == 0;
+	# psql may end before it has read the statement: then there is no return code.
+	my $rc = eval { $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0) };
+	return $out if defined $rc && $rc == 0;
+	$err //= '';
 	# Anything but a server that went away is a fault of ours.
 	die "$err\nin: $sql" if $err =~ /ERROR:/ && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
 	return undef;
