@@ -20,6 +20,7 @@
 
 #include "pg/errors.h"
 #include "pg/export.h"
+#include "pg/guc.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
 
@@ -138,6 +139,9 @@ wake_xact_callback(XactEvent event, void *arg)
 	pending_runs = 0;
 	if (event != XACT_EVENT_COMMIT || tz_shared == NULL)
 		return;
+	/* Switched off: nobody would carry it, and being switched on wakes everybody. */
+	if (!tz_guc_enabled)
+		what &= ~(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL);
 	if (what != 0)
 		tz_wake_now(MyDatabaseId, what);
 	if (runs != 0)
