@@ -67,6 +67,7 @@ typedef struct Dispatcher
 	int slot;
 	int64 incarnation;
 	bool want_claim;
+	bool reloaded; /* settings were read again, and strings of before are gone */
 	bool careful; /* the last claim threw: look at secrets one by one, and settle apart */
 	int claim_backoff_ms;
 	TimestampTz claim_not_before;
@@ -506,6 +507,9 @@ dispatcher_pump(void *arg, int why)
 
 	if (why & TZ_TURN_WOKEN)
 		d->want_claim = true;
+	/* Kept for the next turn, which may be some way off after an error. */
+	if (why & TZ_TURN_RELOADED)
+		d->reloaded = true;
 	tz_carrier_pump(&d->carrier);
 }
 
@@ -569,8 +573,11 @@ dispatcher_turn(void *arg, int why)
 	TimestampTz now;
 	int next_ms;
 
-	if (why & TZ_TURN_RELOADED)
+	if (d->reloaded)
+	{
+		d->reloaded = false;
 		tz_carrier_reconfigure(&d->carrier);
+	}
 	if (stopping)
 		release_claimed(d);
 	turn_rows(d, stopping);

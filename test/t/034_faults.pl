@@ -113,6 +113,19 @@ SKIP:
 	ok(wait_sql($node, "SELECT status FROM theazo_data.agent WHERE id = '$second'", 'ready', 'there is room again'), 'and is made when there is room');
 	is(`pgrep -c -P $pid bwrap`, "1\n", 'no process of the others is left');
 }
+SKIP:
+{
+	skip 'only where isolation is not the strongest', 2
+	  if $node->safe_psql('postgres', 'SELECT mode FROM theazo_data.preflight') eq 'full';
+	$node->append_conf('postgresql.conf', "theazo.sandbox_max = 10\ntheazo.sandbox_minimum = 'full'");
+	$node->reload;
+	wait_sql($node, 'SHOW theazo.sandbox_minimum', 'full', 'reloaded');
+	$agent = new_agent($p, '{"provider": "theazo"}', 'failed');
+	$r = $node->safe_psql('postgres', "SELECT error FROM theazo_data.agent WHERE id = '$agent'");
+	like($r, qr/isolation|sandbox/, 'weaker isolation than the operator demands is refused');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM theazo_data.sandbox WHERE agent_id = '$agent' AND status = 'ready'"), 0,
+		'and no sandbox is made');
+}
 
 is($node->safe_psql('postgres', $pids), $pid, 'the dispatcher lived through all of it');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM theazo.integrity_check()'), 0, 'the rows fit together');
