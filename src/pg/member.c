@@ -37,6 +37,7 @@
 #include "pg/export.h"
 
 static void config_replace(Oid extension, Oid old_table, Oid new_table);
+static void member_move(Oid class_oid, Oid old_object, Oid new_object, Oid extension);
 static void table_check(Oid table, Oid data_schema);
 
 /*
@@ -50,8 +51,8 @@ THEAZO_FUNCTION(theazo_partition_member_swap)
 	Oid new_table = PG_GETARG_OID(1);
 	Oid extension = get_extension_oid("theazo", false);
 	Oid data_schema = get_namespace_oid("theazo_data", false);
-	ObjectAddress member;
-	ObjectAddress owner;
+	Oid old_type = get_rel_type_id(old_table);
+	Oid new_type = get_rel_type_id(new_table);
 
 	table_check(old_table, data_schema);
 	table_check(new_table, data_schema);
@@ -63,13 +64,30 @@ THEAZO_FUNCTION(theazo_partition_member_swap)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		        errmsg("\"%s\" is not a member of the extension", get_rel_name(old_table)));
 
-	deleteDependencyRecordsForClass(RelationRelationId, old_table, ExtensionRelationId, DEPENDENCY_EXTENSION);
+	member_move(RelationRelationId, old_table, new_table, extension);
+	/* The row type and its array are members as well, and would keep the table from being dropped. */
+	member_move(TypeRelationId, old_type, new_type, extension);
+	member_move(TypeRelationId, get_array_type(old_type), get_array_type(new_type), extension);
 	removeExtObjInitPriv(old_table, RelationRelationId);
-	ObjectAddressSet(member, RelationRelationId, new_table);
-	ObjectAddressSet(owner, ExtensionRelationId, extension);
-	recordDependencyOn(&member, &owner, DEPENDENCY_EXTENSION);
 	config_replace(extension, old_table, new_table);
 	PG_RETURN_VOID();
+}
+
+/* Where the old object is a member, the new one becomes it instead. */
+static void
+member_move(Oid class_oid, Oid old_object, Oid new_object, Oid extension)
+{
+	ObjectAddress member;
+	ObjectAddress owner;
+	long were;
+
+	were = deleteDependencyRecordsForClass(class_oid, old_object, ExtensionRelationId, DEPENDENCY_EXTENSION);
+	if (were == 0)
+		return;
+	/* Made while no extension script runs, so nobody has recorded it yet. */
+	ObjectAddressSet(member, class_oid, new_object);
+	ObjectAddressSet(owner, ExtensionRelationId, extension);
+	recordDependencyOn(&member, &owner, DEPENDENCY_EXTENSION);
 }
 
 /* A table of ours that the caller owns, and a partition. */

@@ -129,7 +129,7 @@ SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS f \gs
 SELECT count(*) FROM tst.claim();
 SELECT theazo_internal.effect_sent(ARRAY[substr(:'e', 5), substr(:'f', 5)], ARRAY[:'e', :'f'], ARRAY[1, 2]) \gset
 SELECT id = :'e', state, sent_at IS NOT NULL FROM theazo_data.effect WHERE platform_id = :'p' ORDER BY state;
-SELECT ord FROM theazo_internal.effect_verify(7, ARRAY[substr(:'e', 5), substr(:'f', 5), substr(:'f', 5)], ARRAY[:'e', :'f', :'f'], ARRAY[1, 2, 1]);
+SELECT ord FROM theazo_internal.effect_verify(7, ARRAY[substr(:'e', 5), substr(:'f', 5), substr(:'f', 5)], ARRAY[:'e', :'f', :'f'], ARRAY[1, 2, 1]) ORDER BY 1;
 SELECT ord FROM theazo_internal.effect_verify(8, ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[1]);
 UPDATE theazo_data.effect SET cancel_requested = true WHERE id = :'e';
 SELECT ord FROM theazo_internal.effect_verify(7, ARRAY[substr(:'e', 5)], ARRAY[:'e'], ARRAY[1]);

@@ -16,7 +16,7 @@ SELECT theazo_internal.partition_make('run', '2001-05-17 10:00+00');
 SELECT partition, from_time AT TIME ZONE 'UTC', to_time AT TIME ZONE 'UTC' FROM theazo.operator_partitions WHERE partition LIKE '%2001%' ORDER BY 1;
 SELECT relname, relowner::regrole, relrowsecurity, relforcerowsecurity, ARRAY(SELECT r FROM unnest(ARRAY['theazo_owner', 'theazo_system', 'theazo_app', 'theazo_worker', 'theazo_operator']) r WHERE has_table_privilege(r, c.oid, 'SELECT')) AS readers FROM pg_class c WHERE relname IN ('event_2001_05', 'run_2001_05') ORDER BY 1;
 SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'theazo_data.run_2001_05'::regclass ORDER BY 1;
-SELECT conname FROM pg_constraint WHERE conrelid = 'theazo_data.run_2001_05'::regclass ORDER BY 1;
+SELECT conname FROM pg_constraint WHERE conrelid = 'theazo_data.run_2001_05'::regclass AND contype <> 'n' ORDER BY 1;
 SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'theazo_data.event_2001_05'::regclass ORDER BY 1;
 SELECT count(*) FROM pg_depend WHERE objid IN ('theazo_data.run_2001_05'::regclass, 'theazo_data.event_2001_05'::regclass) AND deptype = 'e';
 -- rows find their way
