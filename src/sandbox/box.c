@@ -144,6 +144,7 @@ box_start_hint(const char *said)
 		{"max_user_namespaces", "the container's /proc/sys is read-only"},
 		{"Unknown option", "install bubblewrap 0.8 or newer"},
 		{"execvp", "the init program must be readable and executable by the server's user"},
+		{"Can't find source path", "install the extension completely, or set theazo.sandbox_init"},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

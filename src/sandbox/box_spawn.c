@@ -359,10 +359,15 @@ tz_box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
 		box->pid = spawn(&plan);
 		if (box->pid < 0)
 		{
+			int e = errno;
+
 			box->pid = 0;
 			st = tz_err_set(err, TZ_UNAVAILABLE, "could not start \"%s\": %s", config->bwrap_path,
-			                strerror(errno));
-			tz_err_hint(err, "install bubblewrap 0.8 or newer, or set theazo.sandbox_bwrap");
+			                strerror(e));
+			if (e == ENOENT || e == EACCES || e == ENOEXEC)
+				tz_err_hint(err, "install bubblewrap 0.8 or newer, or set theazo.sandbox_bwrap");
+			else if (e == EAGAIN || e == ENOMEM || e == EMFILE)
+				tz_err_hint(err, "the server's limits on processes, memory or open files are reached");
 		}
 	}
 	if (plan.cgroup_fd >= 0)
@@ -449,8 +454,6 @@ tz_box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 
 		if (n > 0)
 			(void) tz_buf_append(out, more, (size_t) n);
-		else if (n < 0 && errno != EAGAIN && errno != EINTR)
-			break;
 		else if (waitpid(pid, &status, WNOHANG) == pid && n <= 0)
 			pid = 0;
 		else if (tz_box_now_ms() >= until)
