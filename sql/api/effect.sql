@@ -9,12 +9,12 @@
 -- repeat: harmless, goes out again with the same idempotency key and a higher attempt number.
 -- reconcile: asked again with step_state {"reconcile": true}, so that the adapter asks what happened.
 -- neither: it ends with "outcome unknown".
+-- No SET here: only so can the planner put the rows themselves into a query.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_kinds()
 RETURNS TABLE (adapter text, kind text, contract smallint, recovery text)
 LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
 AS $$
-	VALUES ('noop', 'probe.noop', 1::smallint, 'repeat'),
+	VALUES ('noop', 'probe.noop', 1::pg_catalog.int2, 'repeat'),
 		   -- Creating again could leave a machine behind that nobody knows and somebody pays.
 		   ('webhook', 'compute.create', 1, 'neither'),
 		   ('webhook', 'compute.exec', 1, 'neither'),
@@ -142,6 +142,44 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effect_endpoint(text, text, text, text) IS
 'address, flags and references of the provider an effect goes to';
 
+-- What one claimed call needs beside its row.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_load(
+	p_platform text, p_root text, p_id text, p_kind text, p_adapter text, p_run text, p_session text, p_sandbox text, p_provider text)
+RETURNS theazo_internal.effect_load
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v			theazo_internal.effect_load;
+	v_external	text;
+BEGIN
+	IF p_run IS NULL THEN
+		SELECT x.request, x.content, x.step_state INTO v.request, v.content, v.step_state FROM theazo_data.effect_payload x
+		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+	ELSE
+		SELECT x.input, x.content INTO v.request, v.content FROM theazo_data.run_payload x
+		 WHERE x.platform_id = p_platform AND x.root_id = p_root;
+		SELECT x.step_state INTO v.step_state FROM theazo_data.effect_payload x
+		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+	END IF;
+	v.request := coalesce(v.request, '{}');
+	-- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
+	IF p_sandbox IS NOT NULL AND p_kind <> 'compute.create' THEN
+		SELECT x.external_id INTO v_external FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+		IF v_external IS NOT NULL THEN
+			v.request := v.request || jsonb_build_object('sandbox', v_external);
+		END IF;
+	END IF;
+	v.endpoint := theazo_internal.effect_endpoint(p_platform, p_session, p_provider, p_adapter);
+	v.needs_secrets := v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL
+		OR p_kind IN ('compute.create', 'compute.exec')
+		   AND EXISTS (SELECT FROM theazo_data.secret x WHERE x.platform_id = p_platform AND x.session_id IN (p_session, ''));
+	RETURN v;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_load(text, text, text, text, text, text, text, text, text) IS
+'request, content and address of one claimed call';
+
 -- Fair: every platform with due work gets an equal share of the batch, what is left over goes round again.
 -- The planner must not be clever here: without statistics it would read whole partitions.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_claim(p_slot integer, p_incarnation bigint, p_max integer, p_lease interval)
@@ -161,13 +199,14 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	v_now		timestamptz := clock_timestamp();
+	v_lease		timestamptz := clock_timestamp() + p_lease;
 	v_instance	text := theazo_internal.instance();
-	v_kinds		text[] := ARRAY(SELECT k.adapter || ' ' || k.kind || ' ' || k.contract FROM theazo_internal.effect_kinds() k);
+	v_kinds		text[] := ARRAY(SELECT DISTINCT k.kind FROM theazo_internal.effect_kinds() k);
+	v_adapters	text[] := ARRAY(SELECT DISTINCT k.adapter FROM theazo_internal.effect_kinds() k);
 	v_platforms	text[];
 	v_left		integer := least(greatest(p_max, 0), 10000);
 	v_share		integer;
-	v_rows		theazo_data.effect[];
-	v_all		theazo_data.effect[] := '{}';
+	v_n			integer;
 BEGIN
 	-- Platforms with due work: one index probe each, however many rows they have queued.
 	WITH RECURSIVE p (platform_id) AS (
@@ -189,6 +228,7 @@ BEGIN
 	LOOP
 		EXIT WHEN v_left <= 0 OR coalesce(cardinality(v_platforms), 0) = 0;
 		v_share := CASE WHEN v_pass = 1 THEN greatest(1, v_left / cardinality(v_platforms)) ELSE v_left END;
+		RETURN QUERY
 		WITH picked AS MATERIALIZED (
 			SELECT x.platform_id, x.root_id, x.id
 			  FROM unnest(v_platforms) AS pl (platform_id)
@@ -203,65 +243,35 @@ BEGIN
 				   FOR UPDATE SKIP LOCKED) x
 			 LIMIT v_left),
 		taken AS (
+			-- What this library does not know is held, not failed: another one will know it.
 			UPDATE theazo_data.effect e
-			   SET state = CASE WHEN e.adapter || ' ' || e.kind || ' ' || e.contract = ANY (v_kinds) THEN 'claimed' ELSE 'held' END,
-				   held_reason = CASE WHEN e.adapter || ' ' || e.kind || ' ' || e.contract = ANY (v_kinds) THEN NULL ELSE 'unknown kind' END,
-				   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_now + p_lease,
+			   SET state = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN 'claimed' ELSE 'held' END,
+				   held_reason = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN NULL ELSE 'unknown kind' END,
+				   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_lease,
 				   affinity = CASE WHEN e.adapter = 'local' THEN p_slot ELSE e.affinity END, sent_at = NULL
 			  FROM picked p
 			 WHERE e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
-			RETURNING e AS effect)
-		SELECT array_agg(t.effect) INTO v_rows FROM taken t;
-		EXIT WHEN v_rows IS NULL;
-		v_all := v_all || v_rows;
-		v_left := v_left - cardinality(v_rows);
-		EXIT WHEN cardinality(v_platforms) = 1;
+			RETURNING e.platform_id, e.root_id, e.id, e.kind, e.adapter, e.contract, e.step, e.attempt, e.timeout_ms, e.deadline,
+				e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.provider_name, e.state),
+		started AS (
+			UPDATE theazo_data.run r
+			   SET status = 'running', started_at = coalesce(r.started_at, v_now)
+			  FROM (SELECT t.platform_id, t.run_id FROM taken t WHERE t.run_id IS NOT NULL AND t.state = 'claimed') c
+			 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued')
+		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+			   coalesce((c.load).request, '{}'), (c.load).content, (c.load).step_state, (c.load).endpoint,
+			   coalesce((c.load).needs_secrets, false), CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
+		  FROM (SELECT t.*,
+					   -- A no-op carries nothing: no look at other tables. One that is made in several steps may.
+					   CASE WHEN t.adapter <> 'noop' OR t.step > 0
+							THEN theazo_internal.effect_load(t.platform_id, t.root_id, t.id, t.kind, t.adapter, t.run_id, t.session_id,
+															 t.sandbox_id, t.provider_name) END AS load
+				  FROM taken t WHERE t.state = 'claimed' OFFSET 0) c;
+		GET DIAGNOSTICS v_n = ROW_COUNT;
+		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
+		v_left := v_left - v_n;
 	END LOOP;
-
-	-- No-ops carry nothing: no look at other tables.
-	RETURN QUERY
-		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
-			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-			   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text
-		  FROM unnest(v_all) c
-		 WHERE c.adapter = 'noop' AND c.state = 'claimed';
-	IF NOT EXISTS (SELECT FROM unnest(v_all) c WHERE c.adapter <> 'noop' AND c.state = 'claimed') THEN
-		RETURN;
-	END IF;
-	UPDATE theazo_data.run r
-	   SET status = 'running', started_at = coalesce(r.started_at, v_now)
-	  FROM unnest(v_all) c
-	 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued' AND c.state = 'claimed';
-	RETURN QUERY
-		WITH c AS MATERIALIZED (
-			SELECT u.* FROM unnest(v_all) u WHERE u.adapter <> 'noop' AND u.state = 'claimed'),
-		-- Once for each provider, not for each call.
-		n AS MATERIALIZED (
-			SELECT x.platform_id, x.provider_name, x.adapter,
-				   theazo_internal.effect_endpoint(x.platform_id, x.session_id, x.provider_name, x.adapter) AS endpoint,
-				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
-			  FROM (SELECT c.platform_id, c.provider_name, c.adapter, min(c.session_id) AS session_id
-					  FROM c GROUP BY 1, 2, 3) x)
-		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
-			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
-			   coalesce(CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END, '{}')
-				|| CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
-						THEN jsonb_build_object('sandbox', s.external_id) ELSE '{}' END,
-			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
-			   ep.step_state, n.endpoint,
-			   n.endpoint ->> 'credential_ref' IS NOT NULL OR n.endpoint ->> 'signing_ref' IS NOT NULL
-				OR c.kind IN ('compute.create', 'compute.exec') AND n.secrets
-				   AND EXISTS (SELECT FROM theazo_data.secret x
-								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, '')),
-			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
-		  FROM c
-		  JOIN n ON n.platform_id = c.platform_id AND n.adapter = c.adapter AND n.provider_name IS NOT DISTINCT FROM c.provider_name
-		  LEFT JOIN theazo_data.effect_payload ep
-				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
-		  LEFT JOIN theazo_data.run_payload rp
-				 ON rp.platform_id = c.platform_id AND rp.root_id = c.root_id AND c.run_id IS NOT NULL
-		  LEFT JOIN theazo_data.sandbox s ON s.platform_id = c.platform_id AND s.id = c.sandbox_id;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_claim(integer, bigint, integer, interval) IS
