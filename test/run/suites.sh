@@ -224,7 +224,7 @@ box() {
 		f=1
 	fi
 	[ "$f" = 0 ] || grep -E -A 12 '^not ok ' "$log" | head -n 100
-	grep -E '^# mode: ' "$log" | sed 's/^# mode: /   /'
+	grep -E '^# mode: \[' "$log" | sed 's/^# mode: /   /'
 	count box "$p" "$f" "$s"
 }
 
