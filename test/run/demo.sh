@@ -45,6 +45,9 @@ case ${1:-start} in
 		exit 0
 		;;
 	delete)
+		if [ -e "$demo" ] && [ ! -d "$server" ]; then
+			die "$demo is no demo's directory: nothing is deleted"
+		fi
 		stop
 		rm -rf --one-file-system "$demo"
 		exit 0
@@ -133,12 +136,17 @@ client -d demo -v ON_ERROR_STOP=1 --echo-all --quiet -f docs/demo.sql || {
 	die "the demo failed"
 }
 
+# Somewhere else than usual must be said again to stop and to delete it.
+again=
+if [ -n "${THEAZO_DEMO:-}" ]; then
+	again="THEAZO_DEMO=$(printf '%q' "$demo") "
+fi
 cat << END
 
 The server is still running. Connect, and type the lines of docs/demo.sql yourself:
     $bindir/psql -h $sock -p $port -U $super demo
 Stop it:
-    $PWD/test/run/demo.sh stop
+    $again$PWD/test/run/demo.sh stop
 Delete it with everything in it ($demo):
-    $PWD/test/run/demo.sh delete
+    $again$PWD/test/run/demo.sh delete
 END
