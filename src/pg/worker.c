@@ -68,6 +68,7 @@ static TzExtensionState extension = TZ_EXTENSION_UNKNOWN;
 static int backoff_ms = 0;
 static TimestampTz sql_not_before = 0;
 static bool pump_is_next = false; /* what the wait will end for: the pump's deadline */
+static int untold = 0; /* TZ_TURN_RELOADED until a turn has heard of it: settings it borrowed are gone */
 
 static void worker_sigterm(SIGNAL_ARGS);
 static void worker_attach(TzWorkerKind kind);
@@ -80,6 +81,7 @@ static TzExtensionState worker_extension_state(char *version, size_t size);
 static TZ_NORETURN void worker_leave(const TzWorkerOps *ops, bool initialized);
 static int worker_timeout(const TzWorkerOps *ops, TimestampTz turn_at);
 static int worker_turn(const TzWorkerOps *ops, int why, bool *initialized);
+static int worker_turn_flags(int why);
 static void worker_failed(void);
 
 /* ---- the loop ---------------------------------------------------------- */
@@ -137,7 +139,7 @@ worker_turn(const TzWorkerOps *ops, int why, bool *initialized)
 				*initialized = true;
 			}
 			tz_worker_state(tz_guc_enabled ? "running" : "disabled");
-			next_ms = ops->turn(ops->arg, tz_guc_enabled ? why : why | TZ_TURN_DRAIN);
+			next_ms = ops->turn(ops->arg, worker_turn_flags(why));
 			if (backoff_ms != 0)
 				tz_worker_note("%s", "");
 			backoff_ms = 0;
@@ -161,6 +163,15 @@ worker_turn(const TzWorkerOps *ops, int why, bool *initialized)
 	MemoryContextSwitchTo(cycle_context);
 	MemoryContextReset(cycle_context);
 	return Max(next_ms, 0);
+}
+
+/* For a turn that is about to begin, which hears of a reload in its first lines. */
+static int
+worker_turn_flags(int why)
+{
+	why |= untold;
+	untold = 0;
+	return tz_guc_enabled ? why : why | TZ_TURN_DRAIN;
 }
 
 /* After an error: the message becomes the note, the next turn waits longer each time. */
@@ -472,6 +483,7 @@ tz_worker_wait(long timeout_ms)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 		why |= TZ_TURN_RELOADED;
+		untold = TZ_TURN_RELOADED;
 	}
 	return why;
 }

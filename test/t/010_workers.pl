@@ -134,8 +134,22 @@ $node->safe_psql('one', "UPDATE pg_extension SET extversion = '0.0.1' WHERE extn
 ok($node->poll_query_until('one', "SELECT count(*) = 3 FROM theazo_internal.worker_status() WHERE state = 'mismatch' AND note LIKE 'library $version, extension 0.0.1'"),
 	'workers idle while library and extension differ');
 is(log_count(qr/theazo workers idle: the library is version/), 1, 'and say so once');
+configure('theazo.sandbox_bwrap', "'/nowhere/bwrap'");
+$node->reload;
+ok($node->poll_query_until('one', "SELECT current_setting('theazo.sandbox_bwrap') = '/nowhere/bwrap'"), 'settings are read meanwhile');
 $node->safe_psql('one', "UPDATE pg_extension SET extversion = '$version' WHERE extname = 'theazo'; SELECT theazo_internal.launcher_notice()");
 wait_workers('one', 'they go on when the versions agree');
+SKIP:
+{
+	skip 'no local sandboxes on this machine', 1
+	  if $node->safe_psql('one', "SELECT count(*) FROM theazo.sandbox_preflight WHERE mode = 'none'") > 0;
+	my $key = $node->safe_psql('one', "SELECT k.key FROM theazo.platform_create('Reload Inc') p, theazo.api_key_create('k', platform => p.id) k");
+	my $agent = $node->safe_psql('one', "SELECT a.id FROM theazo.session_create('u', api_key => '$key') s, theazo.agent_create(s.id, '{}', api_key => '$key') a");
+	my ($rc, $out, $err) = $node->psql('one', "CALL theazo.exec('$agent', 'sh', 'true', api_key => '$key')");
+	like($err, qr{could not start "/nowhere/bwrap"}, 'settings that changed while workers were idle hold for the first thing they do');
+}
+configure('theazo.sandbox_bwrap', "'/usr/bin/bwrap'");
+$node->reload;
 
 # ---- settings ------------------------------------------------------------------
 configure('theazo.enabled', 'off');
@@ -259,6 +273,13 @@ wait_workers('one', 'started after a fast stop');
 $node->stop('immediate');
 $node->start;
 wait_workers('one', 'started after an immediate stop');
+
+# ---- an encoding that answers would not fit into --------------------------------------------
+$node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
+{
+	my ($rc, $out, $err) = $node->psql('latin', 'CREATE EXTENSION theazo CASCADE');
+	like($err, qr/theazo does not work in a database of encoding LATIN1/, 'a database of another encoding is refused');
+}
 
 # ---- not preloaded ---------------------------------------------------------------------
 configure('shared_preload_libraries', "''");
