@@ -225,6 +225,7 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 	job->arg = f;
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 	tz_local_start(c->local, job);
+	tz_flight_wipe(f);
 }
 
 static void
