@@ -133,24 +133,24 @@ box_start_hint(const char *said)
 		const char *hint;
 	} table[] = {
 		{"No permissions to create new namespace",
-	     "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces > 0; in a container a seccomp profile that permits unshare and mount"},
+	     "Allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces > 0; in a container a seccomp profile that permits unshare and mount."},
 		{"Creating new namespace failed",
-	     "raise sysctl user.max_user_namespaces and the other user.max_*_namespaces; remove RestrictNamespaces= from the server's unit"},
+	     "Raise sysctl user.max_user_namespaces and the other user.max_*_namespaces; remove RestrictNamespaces= from the server's unit."},
 		{"setting up uid map",
-	     "allow unprivileged user namespaces; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap"},
+	     "Allow unprivileged user namespaces; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap."},
 		{"RTM_NEWADDR",
-	     "on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap"},
-		{"mount proc", "the container masks /proc; run it with an unmasked /proc"},
-		{"max_user_namespaces", "the container's /proc/sys is read-only"},
-		{"Unknown option", "install bubblewrap 0.8 or newer"},
-		{"execvp", "the init program must be readable and executable by the server's user"},
-		{"Can't find source path", "install the extension completely, or set theazo.sandbox_init"},
+	     "On Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap."},
+		{"mount proc", "The container masks /proc; run it with an unmasked /proc."},
+		{"max_user_namespaces", "The container's /proc/sys is read-only; make it writable at its start."},
+		{"Unknown option", "Install bubblewrap 0.8 or newer."},
+		{"execvp", "The init program must be readable and executable by the server's user."},
+		{"Can't find source path", "Install the extension completely, or set theazo.sandbox_init."},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (strstr(said, table[i].part) != NULL)
 			return table[i].hint;
-	return "run theazo.sandbox_preflight to see what this machine offers, or configure another compute provider";
+	return "Look into the view theazo.sandbox_preflight for what this machine offers, or configure another compute provider.";
 }
 
 void
@@ -230,7 +230,8 @@ box_check_config(const TzBoxConfig *c, TzErr *err)
 	{
 		tz_err_set(err, TZ_UNSUPPORTED, "local sandboxes need unprivileged user namespaces");
 		tz_err_hint(
-			err, "configure another compute provider, or change the machine as the sandbox preflight says");
+			err,
+			"Configure another compute provider, or change the machine as the view theazo.sandbox_preflight says.");
 		return TZ_UNSUPPORTED;
 	}
 	if (c->init_path == NULL || c->bwrap_path == NULL || c->init_path[0] != '/' || c->bwrap_path[0] != '/')

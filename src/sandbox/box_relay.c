@@ -265,6 +265,7 @@ relay_may_ask(TzBox *box)
 static bool
 relay_open(TzBox *box, const TzWireFrame *frame)
 {
+	static const char names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
 	TzWireReader r;
 	BoxConn *c = NULL;
 	char host[TZ_WIRE_HOST_MAX + 1];
@@ -279,7 +280,7 @@ relay_open(TzBox *box, const TzWireFrame *frame)
 		return false;
 	/* It will be logged, matched and resolved: nothing but what a name is made of. */
 	for (size_t i = 0; i < len; i++)
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:", text[i]) == NULL)
+		if (memchr(names, text[i], sizeof(names) - 1) == NULL)
 			return false;
 	memcpy(host, text, len);
 	host[len] = '\0';

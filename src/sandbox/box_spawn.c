@@ -365,9 +365,9 @@ tz_box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
 			st = tz_err_set(err, TZ_UNAVAILABLE, "could not start \"%s\": %s", config->bwrap_path,
 			                strerror(e));
 			if (e == ENOENT || e == EACCES || e == ENOEXEC)
-				tz_err_hint(err, "install bubblewrap 0.8 or newer, or set theazo.sandbox_bwrap");
+				tz_err_hint(err, "Install bubblewrap 0.8 or newer, or set theazo.sandbox_bwrap.");
 			else if (e == EAGAIN || e == ENOMEM || e == EMFILE)
-				tz_err_hint(err, "the server's limits on processes, memory or open files are reached");
+				tz_err_hint(err, "The server's limits on processes, memory or open files are reached.");
 		}
 	}
 	if (plan.cgroup_fd >= 0)
@@ -454,8 +454,13 @@ tz_box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 
 		if (n > 0)
 			(void) tz_buf_append(out, more, (size_t) n);
-		else if (waitpid(pid, &status, WNOHANG) == pid && n <= 0)
+		else if (waitpid(pid, &status, WNOHANG) == pid)
+		{
+			/* what it wrote between our look and its end */
+			while ((n = read(pipes[0], more, sizeof(more))) > 0)
+				(void) tz_buf_append(out, more, (size_t) n);
 			pid = 0;
+		}
 		else if (tz_box_now_ms() >= until)
 		{
 			(void) kill(pid, SIGKILL);

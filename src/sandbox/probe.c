@@ -141,12 +141,12 @@ probe_programs(const char *init_path, const char *bwrap_path, TzBoxPreflight *pf
 		snprintf(found, sizeof(found), "does not tell its version");
 	tz_buf_free(&out);
 	probe_add(pf, "bubblewrap", bwrap_ok, found,
-	          "install bubblewrap 0.8 or newer, or set theazo.sandbox_bwrap");
+	          "Install bubblewrap 0.8 or newer, or set theazo.sandbox_bwrap, and restart the server.");
 
 	init_ok = access(init_path, X_OK) == 0;
 	snprintf(found, sizeof(found), "%s", init_ok ? "executable" : strerror(errno));
 	probe_add(pf, "init program", init_ok, found,
-	          "install the extension completely, or set theazo.sandbox_init");
+	          "Install the extension completely, or set theazo.sandbox_init, and restart the server.");
 	return bwrap_ok && init_ok;
 }
 
@@ -257,11 +257,21 @@ static void
 probe_runtimes(Probe *p, int64_t until)
 {
 	static const ProbeRuntime table[PROBE_NRUNTIMES] = {
-		{.name = "sh", .argv = {"sh", "-c", "echo available"}, .hint = "install a shell as /bin/sh"},
-		{.name = "bash", .argv = {"bash", "--version"}, .hint = "install the package bash"},
-		{.name = "python3", .argv = {"python3", "--version"}, .hint = "install the package python3"},
-		{.name = "node", .argv = {"node", "--version"}, .hint = "install the package nodejs"},
-		{.name = "go", .argv = {"go", "version"}, .hint = "install the package golang-go"},
+		{.name = "sh",
+	     .argv = {"sh", "-c", "echo available"},
+	     .hint = "Install a shell as /bin/sh on the server's machine and restart the server."},
+		{.name = "bash",
+	     .argv = {"bash", "--version"},
+	     .hint = "Install the package bash on the server's machine and restart the server."},
+		{.name = "python3",
+	     .argv = {"python3", "--version"},
+	     .hint = "Install the package python3 on the server's machine and restart the server."},
+		{.name = "node",
+	     .argv = {"node", "--version"},
+	     .hint = "Install the package nodejs on the server's machine and restart the server."},
+		{.name = "go",
+	     .argv = {"go", "version"},
+	     .hint = "Install the package golang-go on the server's machine and restart the server."},
 	};
 
 	memcpy(p->runtimes, table, sizeof(table));

@@ -204,7 +204,13 @@ job_box_error(TzLocalJob *job, const TzErr *err)
 	else if (b != NULL && (b->doomed || !tz_box_alive(b->box)))
 		job_lost(job, b != NULL && b->why[0] != '\0' ? b->why : err->message);
 	else if (err->status == TZ_NOT_FOUND)
-		job_fail(job, err, "58P01", "not_found");
+	{
+		TzErr missing = *err;
+
+		tz_err_hint(&missing,
+		            "theazo.file_list() shows what is there; paths begin at the working directory.");
+		job_fail(job, &missing, "58P01", "not_found");
+	}
 	else if (err->status == TZ_BAD_INPUT)
 		job_fail(job, err, "22023", "invalid_request");
 	else
@@ -226,11 +232,11 @@ static int64_t
 object_int(const json_t *object, const char *key, int64_t dflt, int64_t max)
 {
 	json_t *v = json_object_get(object, key);
-	int64_t n = json_is_number(v) ? (int64_t) json_number_value(v) : dflt;
+	double d = json_is_number(v) ? json_number_value(v) : 0;
 
-	if (n <= 0)
-		n = dflt;
-	return n < max ? n : max;
+	if (!(d >= 1))
+		return dflt < max ? dflt : max;
+	return d < (double) max ? (int64_t) d : max;
 }
 
 static LocalBox *
