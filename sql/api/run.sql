@@ -20,10 +20,11 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   coalesce((p.result ->> 'truncated')::boolean, false) AS truncated,
 		   p.result -> 'entries' AS entries, p.result_content AS content,
 		   CASE WHEN r.kind = 'metrics' THEN p.result END AS metrics,
-		   r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown
+		   r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown,
+		   CASE WHEN r.kind = 'exec' THEN p.result ->> 'note' END AS note
 	  FROM theazo_data.run r
 	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5);
-COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries';
+COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries; note says what the program could not, such as that it was over its memory';
 
 -- ----------------------------------------------------------------------------
 -- Checks

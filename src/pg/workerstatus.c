@@ -24,6 +24,7 @@
 
 static void status_row(ReturnSetInfo *rsinfo, const TzWorkerSlot *slot, Oid dboid, const char *why);
 static const char *status_why(int dbindex, bool launcher);
+static const char *status_why_launcher(const TzWorkerSlot *slot);
 
 static const char *const kind_names[] = {
 	[TZ_WORKER_LAUNCHER] = "launcher",
@@ -65,11 +66,22 @@ THEAZO_FUNCTION(theazo_worker_status)
 	LWLockRelease(tz_shared->lock);
 
 	why = status_why(dbindex, slots[0].phase == TZ_SLOT_RUNNING);
-	status_row(rsinfo, &slots[0], InvalidOid,
-	           RecoveryInProgress() ? "the server is a standby" : "restarts within a second");
+	status_row(rsinfo, &slots[0], InvalidOid, status_why_launcher(&slots[0]));
 	for (int i = 0; i < n; i++)
 		status_row(rsinfo, &slots[i + 1], MyDatabaseId, why);
 	return (Datum) 0;
+}
+
+/* The postmaster starts it again and again, unless it had no place for it when it read the libraries. */
+static const char *
+status_why_launcher(const TzWorkerSlot *slot)
+{
+	if (RecoveryInProgress())
+		return "the server is a standby";
+	if (slot->started_at != 0)
+		return "restarts within a second";
+	return psprintf("never started: raise max_worker_processes (now %d) and restart the server",
+	                max_worker_processes);
 }
 
 /* Why would a place of this database be empty? */

@@ -41,6 +41,7 @@
 
 #define SLICE_MS 2000 /* the run is looked at this often even if nobody says anything */
 #define START_ARGS_MAX 8
+#define PATIENCE_SLICES 2 /* without a dispatcher, before the caller is told */
 
 /* How a run begins; input parameters are numbered as the procedure's. */
 typedef struct StartCall
@@ -55,6 +56,9 @@ static void tz_procedure_refuse_atomic(FunctionCallInfo fcinfo);
 static char *procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer);
 static bool procedure_ended(const char *run_id);
 static void procedure_wait(const char *run_id, const TzIdentity *identity);
+static bool dispatcher_runs(void);
+static void tz_procedure_tell_waiting(const char *run_id);
+static void tz_procedure_tell_note(const char *run_id, const char *note);
 static HeapTuple procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer);
 static TZ_NORETURN void tz_procedure_failed(const char *run_id, bool cancelled);
 static char *column_text(const char *name);
@@ -177,6 +181,7 @@ static void
 procedure_wait(const char *run_id, const TzIdentity *identity)
 {
 	int bucket = tz_wake_run_bucket(run_id, strlen(run_id));
+	int alone = 0; /* slices in a row that nobody was there to work in */
 
 	for (;;)
 	{
@@ -187,8 +192,39 @@ procedure_wait(const char *run_id, const TzIdentity *identity)
 		if (procedure_ended(run_id))
 			return;
 		SPI_commit();
-		(void) tz_run_wait(bucket, seen, SLICE_MS);
+		if (!tz_run_wait(bucket, seen, SLICE_MS))
+			alone = dispatcher_runs() ? 0 : alone + 1;
+		if (alone == PATIENCE_SLICES)
+			tz_procedure_tell_waiting(run_id);
 	}
+}
+
+static bool
+dispatcher_runs(void)
+{
+	int dbindex = tz_database_find(MyDatabaseId);
+	bool found = false;
+
+	LWLockAcquire(tz_shared->lock, LW_SHARED);
+	for (int i = 1; dbindex >= 0 && i < tz_slots_per_database() && !found; i++)
+		found = tz_slot_at(dbindex, i)->phase == TZ_SLOT_RUNNING;
+	LWLockRelease(tz_shared->lock);
+	return found;
+}
+
+/* Whoever waits in front of a screen shall know that nothing happens, and why not. */
+static void
+tz_procedure_tell_waiting(const char *run_id)
+{
+	ereport(NOTICE, (errmsg("run \"%s\" waits: no dispatcher is running in this database", run_id),
+	                 errhint("The view theazo.workers says why.")));
+}
+
+/* What the program could not say itself: that it was stopped, or its output cut. */
+static void
+tz_procedure_tell_note(const char *run_id, const char *note)
+{
+	ereport(NOTICE, (errmsg("%s", note), errdetail("Run \"%s\".", run_id)));
 }
 
 /* Throws what the run failed with, when it did. */
@@ -237,6 +273,7 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 	Datum args[1] = {CStringGetTextDatum(run_id)};
 	Datum *values = palloc0(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
+	char *note;
 	HeapTuple tuple;
 	MemoryContext old;
 
@@ -266,10 +303,13 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 		else
 			elog(ERROR, "result of a run has no column \"%s\" of the right type", NameStr(att->attname));
 	}
+	note = column_text("note");
 	old = MemoryContextSwitchTo(outer);
 	tuple = heap_form_tuple(desc, values, nulls);
 	MemoryContextSwitchTo(old);
 	PopActiveSnapshot();
+	if (note != NULL)
+		tz_procedure_tell_note(run_id, note);
 	return tuple;
 }
 
