@@ -62,6 +62,7 @@ static bool redact_activity(const char *text);
 static void redact_report(ErrorData *edata, unsigned int statement);
 static void redact_lower(ErrorData *edata, unsigned int statement);
 static bool redact_is_ours(const ErrorData *edata);
+static bool redact_is_lookup(const ErrorData *edata);
 static void redact_message(ErrorData *edata);
 static void redact_statement_in_message(ErrorData *edata);
 static void redact_context(ErrorData *edata);
@@ -228,7 +229,7 @@ redact_report(ErrorData *edata, unsigned int statement)
 		return;
 
 	edata->hide_stmt = true;
-	if (!redact_is_ours(edata))
+	if (!redact_is_ours(edata) && !redact_is_lookup(edata))
 	{
 		redact_message(edata);
 		if (edata->detail)
@@ -293,6 +294,19 @@ redact_is_ours(const ErrorData *edata)
 	return schema != NULL && (end == NULL || schema < end) &&
 	       (strncmp(schema, " theazo.", 8) == 0 || strncmp(schema, " theazo_internal.", 17) == 0 ||
 	        strncmp(schema, " theazo_api.", 12) == 0);
+}
+
+/*
+ * A function that is not there or is a procedure: messages and hints of the
+ * parser's file name functions and types of arguments, never a value.
+ */
+static bool
+redact_is_lookup(const ErrorData *edata)
+{
+	return edata->filename != NULL && strcmp(edata->filename, "parse_func.c") == 0 &&
+	       (edata->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION ||
+	        edata->sqlerrcode == ERRCODE_AMBIGUOUS_FUNCTION ||
+	        edata->sqlerrcode == ERRCODE_WRONG_OBJECT_TYPE);
 }
 
 /* Keeps what stands before the first quoted part, if nothing before it can be a value. */
