@@ -190,7 +190,8 @@ reference:
 bench:
 	@PAUSE_POINTS=0 test/run/check.sh bench
 
-demo: deps
+demo:
+	@test/run/deps.sh demo
 	@test/run/demo.sh
 
 help:
