@@ -278,11 +278,14 @@ static void
 command_limits(void)
 {
 	const TzWireConfig *c = &init_state.config;
-	uint64_t data = c->memory_bytes < COMMAND_DATA_MIN ? COMMAND_DATA_MIN : c->memory_bytes;
+	uint64_t data = 2 * c->memory_bytes < COMMAND_DATA_MIN ? COMMAND_DATA_MIN : 2 * c->memory_bytes;
 
 	/* 1, not 0: with 0 the kernel still feeds a crash to a handler program of the machine, with 1 it does not. */
 	command_limit(RLIMIT_CORE, 1, 1);
-	/* DATA and not AS: node reserves more address space than any cap. */
+	/*
+	 * DATA and not AS: node reserves more address space than any cap. Twice the memory, because DATA counts what
+	 * is reserved (700 MB by node 24 before it runs a line); what is used is watched for the box as a whole.
+	 */
 	command_limit(RLIMIT_DATA, data, data);
 	command_limit(RLIMIT_STACK, 8 << 20, 64 << 20);
 	command_limit(RLIMIT_NOFILE, c->open_files, c->open_files);
