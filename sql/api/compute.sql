@@ -579,6 +579,11 @@ BEGIN
 		PERFORM theazo_internal.sandbox_release(e.platform_id, s.id);
 		IF a.status = 'paused' THEN
 			PERFORM theazo_internal.sandbox_pause(e.platform_id, e.agent_id);
+		ELSIF a.status = 'booting' AND EXISTS (SELECT FROM theazo_data.session x
+				WHERE x.platform_id = e.platform_id AND x.id = e.session_id AND x.status = 'paused') THEN
+			-- The session was paused during the boot: its agents pause with it.
+			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
+			PERFORM theazo_internal.agent_pause(a, 'session');
 		END IF;
 		RETURN;
 	END IF;

@@ -319,9 +319,11 @@ BEGIN
 	 WHERE s.platform_id = p_session.platform_id AND s.id = p_session.id;
 	FOR a IN SELECT * FROM theazo_data.agent t
 			  WHERE t.platform_id = p_session.platform_id AND t.session_id = p_session.id
-				AND t.status IN ('ready', 'running', 'failed')
+				AND t.status IN ('booting', 'ready', 'running', 'failed')
 			  ORDER BY t.id FOR UPDATE
 	LOOP
+		-- one that boots pauses when it has: its lock was taken so that the boot sees this pause
+		CONTINUE WHEN a.status = 'booting';
 		PERFORM theazo_internal.agent_pause(a, 'session');
 	END LOOP;
 	PERFORM theazo_internal.session_event(p_session, 'session_paused', pg_catalog.jsonb_build_object('reason', p_reason));

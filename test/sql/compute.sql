@@ -51,6 +51,24 @@ SELECT theazo_internal.keeper_meter() BETWEEN 6 AND 15;
 SELECT agent_id = :'b' AS browser, sum(cents), sum(quantity) FROM theazo.charges GROUP BY 1 ORDER BY 1;
 ROLLBACK;
 
+-- a session paused while its agent boots: the agent pauses when it has, nothing is metered, and both go on together
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a, status FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
+SELECT * FROM tst.claim();
+SELECT status FROM theazo.session_pause(:'s');
+SELECT status, paused_by FROM theazo.agent_get(:'a');
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-p"}', p_ms => 0);
+SELECT status, paused_by FROM theazo.agent_get(:'a');
+SELECT status FROM theazo.sandboxes;
+SELECT tst.earlier(150) \gset
+SELECT theazo_internal.keeper_meter();
+SELECT count(*) FROM theazo.charges;
+SELECT status FROM theazo.session_resume(:'s');
+SELECT status, paused_by FROM theazo.agent_get(:'a');
+SELECT status FROM theazo.sandboxes;
+ROLLBACK;
+
 -- the sum of all intervals is the uptime rounded up once, however it is cut, pauses left out
 BEGIN;
 SELECT theazo.authenticate(:'k');
