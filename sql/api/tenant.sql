@@ -311,6 +311,9 @@ BEGIN
 	PERFORM theazo_internal.one_of('kind', kind, 'th_' || environment, 'tzk');
 	IF expires_at <= pg_catalog.now() THEN
 		PERFORM theazo_internal.raise_value('expires_at', 'is in the past');
+	ELSIF expires_at > pg_catalog.now() + '100 years'::interval THEN
+		-- a rotated key lives as long again, which must stay a date
+		PERFORM theazo_internal.raise_value('expires_at', 'is more than 100 years ahead', 'Leave it out for a key without an end.');
 	END IF;
 	IF platform IS NULL THEN
 		PERFORM theazo_internal.key_grant_check(environment, scopes);

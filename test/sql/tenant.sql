@@ -52,6 +52,7 @@ SELECT tst.try(format($$SELECT theazo.api_key_create('k', scopes => '{}', platfo
 SELECT tst.try(format($$SELECT theazo.api_key_create('k', scopes => '{session:own}', platform => %L)$$, :'acme'));
 SELECT tst.try(format($$SELECT theazo.api_key_create('k', scopes => ARRAY[NULL], platform => %L)$$, :'acme'));
 SELECT tst.try(format($$SELECT theazo.api_key_create('k', expires_at => now() - interval '1s', platform => %L)$$, :'acme'));
+SELECT tst.try(format($$SELECT theazo.api_key_create('k', expires_at => %L, platform => %L)$$, e, :'acme')) FROM unnest('{infinity,-infinity,3000-01-01}'::timestamptz[]) e;
 SELECT tst.try(format($$SELECT theazo.api_key_create(E'k\x7f', platform => %L)$$, :'acme'));
 SELECT tst.try($$SELECT theazo.api_key_create('k')$$);
 RESET ROLE;
