@@ -15,8 +15,8 @@ COMMENT ON FUNCTION theazo_internal.operator_platform() IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.quoted(p_text text)
 RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN coalesce('"' || pg_catalog."left"(
-	pg_catalog.regexp_replace(p_text, '[\u0001-\u001f\u007f-\u009f]' COLLATE "C", '?', 'g'), 100) || '"', 'null');
+RETURN coalesce('"' || pg_catalog.regexp_replace(pg_catalog."left"(p_text, 100),
+	'[\u0001-\u001f\u007f-\u009f]' COLLATE "C", '?', 'g') || '"', 'null');
 COMMENT ON FUNCTION theazo_internal.quoted(text) IS
 'a value as messages show it: quoted, bounded, without control characters';
 
@@ -269,10 +269,11 @@ COMMENT ON FUNCTION theazo_internal.has_control(text) IS
 CREATE OR REPLACE FUNCTION theazo_internal.name_check(p_field text, p_name text, p_max integer)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-	IF p_name IS NULL OR pg_catalog.btrim(p_name) = '' THEN
-		PERFORM theazo_internal.raise_value(p_field, 'must not be empty');
-	ELSIF pg_catalog.length(p_name) > p_max THEN
+	-- the length first: trimming and matching take several times the memory of the text
+	IF pg_catalog.length(p_name) > p_max THEN
 		PERFORM theazo_internal.raise_value(p_field, pg_catalog.format('is longer than %s characters', p_max));
+	ELSIF p_name IS NULL OR pg_catalog.btrim(p_name) = '' THEN
+		PERFORM theazo_internal.raise_value(p_field, 'must not be empty');
 	ELSIF theazo_internal.has_control(p_name) THEN
 		PERFORM theazo_internal.raise_value(p_field, 'contains control characters',
 			'Use printable characters only.');
@@ -529,7 +530,8 @@ RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	IF p_url IS NULL OR pg_catalog.octet_length(p_url) > 2048
 		OR NOT p_url OPERATOR(pg_catalog.~*) '^https?://([a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?(/[!-~]*)?$'
-		OR p_url OPERATOR(pg_catalog.~) '[?#@\\"<>^`{|}]' THEN
+		OR p_url OPERATOR(pg_catalog.~) '[?#@\\"<>^`{|}]'
+		OR coalesce(pg_catalog.substring(p_url, '^[a-zA-Z]+://[^/]*:([0-9]+)(?:/|$)')::integer, 443) NOT BETWEEN 1 AND 65535 THEN
 		PERFORM theazo_internal.raise_value(p_field, 'is not a usable address',
 			'Give https://host/path: no user, query or fragment, no spaces, at most 2048 bytes.');
 	ELSIF pg_catalog.lower(p_url) LIKE 'http://%' AND NOT p_http

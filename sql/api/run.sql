@@ -35,7 +35,7 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	CASE lower(p_language)
+	CASE lower(left(p_language, 20))
 		WHEN 'python', 'node', 'go', 'sh', 'bash' THEN RETURN lower(p_language);
 		WHEN 'javascript', 'js' THEN RETURN 'node';
 		WHEN 'shell' THEN RETURN 'sh';
@@ -285,7 +285,7 @@ DECLARE
 	v_out theazo.runs;
 BEGIN
 	-- A foreign shape finds nothing, and never a partition scan.
-	IF p_run ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
+	IF octet_length(p_run) = 30 AND p_run ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
 		SELECT * INTO v_out FROM theazo.runs r WHERE r.id = p_run;
 	END IF;
 	IF v_out.id IS NULL THEN

@@ -10,7 +10,7 @@ COMMENT ON VIEW theazo.secrets IS 'names and dates of secrets, of the platform (
 CREATE OR REPLACE FUNCTION theazo_internal.secret_name_check(p_field text, p_name text)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-	IF p_name IS NULL OR NOT p_name OPERATOR(pg_catalog.~) '^[A-Za-z0-9_. -]{1,128}$' THEN
+	IF p_name IS NULL OR pg_catalog.octet_length(p_name) > 128 OR NOT p_name OPERATOR(pg_catalog.~) '^[A-Za-z0-9_. -]{1,128}$' THEN
 		PERFORM theazo_internal.raise_value(p_field, 'is not a name of a secret',
 			'Names have 1 to 128 of letters, digits, _ . - and space.');
 	END IF;

@@ -13,6 +13,7 @@ SELECT c, tst.try('SELECT theazo.provider_set(' || c || ')') FROM unnest(ARRAY[
 	$$'x', type => 'ssh'$$, $$'local', endpoint => 'https://a.example'$$, $$'local', mode => 'byoi'$$, $$'x', endpoint => 'https://a.example', mode => 'managed'$$,
 	$$'x', endpoint => 'https://a.example', mode => 'free'$$, $$'x', endpoint => ''$$, $$'x', endpoint => 'a.example'$$, $$'x', endpoint => 'https://'$$,
 	$$'x', endpoint => 'file:///etc/passwd'$$, $$'x', endpoint => 'https://a.example/?q=1'$$, $$'x', endpoint => 'https://a.example/#f'$$,
+	$$'x', endpoint => 'https://a.example:0'$$, $$'x', endpoint => 'https://a.example:65536/x'$$, $$'x', endpoint => 'https://[::1]:99999'$$,
 	$$'x', endpoint => 'https://u:p@a.example/'$$, $$'x', endpoint => 'https://a.example/ x'$$, $$'x', endpoint => 'https://a.example/' || repeat('x', 2048)$$,
 	$$'x', endpoint => 'https://a.example', credential_ref => 'missing'$$, $$'x', endpoint => 'https://a.example', signing_ref => 'missing'$$,
 	$$'x', endpoint => 'https://a.example', config => '{"signingSecretRef":"missing"}'$$, $$'x', endpoint => 'https://a.example', config => '[]'$$,
