@@ -112,6 +112,13 @@ BEGIN
 	definition_version := d.version;
 	options := theazo_internal.object_check('options',
 		theazo_internal.without_nulls(base || overrides || (given - 'definition' - 'overrides')), 65536);
+	-- Who acts for one session may not open the platform's vault, except where the platform's own definition
+	-- does. Kept with the agent, because names are looked up at each use.
+	IF theazo_internal.current_session() IS NOT NULL AND options ? 'secrets' THEN
+		options := options || pg_catalog.jsonb_build_object('sessionSecrets', (
+			SELECT coalesce(pg_catalog.jsonb_agg(n), '[]') FROM pg_catalog.jsonb_array_elements_text(options -> 'secrets') n
+			 WHERE NOT coalesce(base -> 'secrets', '[]') ? n));
+	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.agent_options(jsonb) IS
 'the options of a new agent: definition, then overrides, then what stands beside them';

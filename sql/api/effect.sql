@@ -374,6 +374,7 @@ DECLARE
 	v_ref		text;
 	v_use		text;
 	v_wanted	jsonb;
+	v_own		jsonb;
 	v_env		text;
 	r			record;
 BEGIN
@@ -395,7 +396,8 @@ BEGIN
 		SELECT x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt INTO r
 		  FROM theazo_data.secret x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
 		 WHERE x.platform_id = v_owner AND x.name = v_ref
-		   AND x.session_id IN ('', CASE WHEN v_owner = e.platform_id THEN coalesce(e.session_id, '') ELSE '' END)
+		   -- A session's vault counts for its own endpoint only: it must not stand in for what the platform stored.
+		   AND x.session_id IN ('', CASE WHEN v_endpoint ->> 'provider' = e.session_id THEN e.session_id::text ELSE '' END)
 		 ORDER BY x.session_id DESC LIMIT 1;
 		IF NOT FOUND THEN
 			RAISE EXCEPTION USING ERRCODE = '42704',
@@ -411,15 +413,17 @@ BEGIN
 	IF e.kind NOT IN ('compute.create', 'compute.exec') THEN
 		RETURN;
 	END IF;
-	SELECT a.options -> 'secrets' INTO v_wanted FROM theazo_data.agent a WHERE a.platform_id = e.platform_id AND a.id = e.agent_id;
+	SELECT a.options -> 'secrets', coalesce(a.options -> 'sessionSecrets', '[]') INTO v_wanted, v_own FROM theazo_data.agent a WHERE a.platform_id = e.platform_id AND a.id = e.agent_id;
 	FOR r IN
-		-- A list on the agent restricts and opens the platform's vault; without one only the session's secrets are given.
+		-- A list on the agent restricts and opens the platform's vault, but for names that one who acted for the
+		-- session alone put there; without a list only the session's secrets are given.
 		SELECT DISTINCT ON (v.env_name) v.env_name, x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt
 		  FROM theazo_data.secret x
 		  JOIN theazo_data.platform p ON p.platform_id = x.platform_id
 		 CROSS JOIN LATERAL (SELECT regexp_replace(regexp_replace(upper(x.name), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')) AS v (env_name)
 		 WHERE x.platform_id = e.platform_id AND x.delivery = 'env'
-		   AND CASE WHEN jsonb_typeof(v_wanted) = 'array' THEN x.session_id IN ('', e.session_id) AND v_wanted ? x.name
+		   AND CASE WHEN jsonb_typeof(v_wanted) = 'array'
+					THEN v_wanted ? x.name AND (x.session_id = e.session_id OR x.session_id = '' AND NOT v_own ? x.name)
 					ELSE x.session_id = e.session_id END
 		   AND v.env_name NOT LIKE 'THEAZO\_%'
 		 ORDER BY v.env_name, x.session_id DESC, x.name
@@ -694,6 +698,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	e	theazo_data.effect;
+	v_run	text;
 BEGIN
 	SELECT * INTO e FROM theazo_data.effect x
 	 WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id;
@@ -717,6 +722,29 @@ BEGIN
 	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = e.run_id;
 	UPDATE theazo_data.agent a SET status = 'failed', error = left(p_message, 1000)
 	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'booting' AND e.kind = 'compute.create';
+	-- It may exist or not; nothing waits for it any more, and the next exec makes a new one.
+	UPDATE theazo_data.sandbox s SET status = 'unknown', ended_at = coalesce(s.ended_at, clock_timestamp())
+	 WHERE s.platform_id = e.platform_id AND s.id = e.sandbox_id
+	   AND (e.kind = 'compute.create' AND s.status IN ('creating', 'destroying') OR e.kind = 'compute.destroy' AND s.status = 'destroying');
+	IF FOUND AND e.kind = 'compute.create' THEN
+		UPDATE theazo_data.agent a SET sandbox_id = NULL
+		 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.sandbox_id = e.sandbox_id;
+		FOR v_run IN
+			UPDATE theazo_data.run x
+			   SET status = 'failed', ended_at = clock_timestamp(), error_sqlstate = 'TZ402', error_code = 'provider_error',
+				   error_message = 'the sandbox could not be made', error_hint = left(p_message, 1000)
+			 WHERE x.platform_id = e.platform_id AND x.agent_id = e.agent_id AND x.status = 'queued'
+			RETURNING x.id
+		LOOP
+			UPDATE theazo_data.effect x
+			   SET state = 'failed', finished_at = clock_timestamp(), error_code = 'provider_error', error_message = left(p_message, 1000)
+			 WHERE x.platform_id = e.platform_id AND x.root_id = theazo_internal.id_root(v_run) AND x.run_id = v_run AND x.state = 'queued';
+			UPDATE theazo_data.agent a
+			   SET run_id = NULL, status = CASE a.status WHEN 'running' THEN 'ready' ELSE a.status END
+			 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = v_run;
+			PERFORM theazo_internal.run_notify(v_run);
+		END LOOP;
+	END IF;
 	IF e.run_id IS NOT NULL THEN
 		PERFORM theazo_internal.run_notify(e.run_id);
 	END IF;

@@ -177,6 +177,28 @@ SELECT state FROM theazo_data.effect WHERE id = :'e';
 SELECT theazo_internal.effect_broken(:'p', substr(:'e', 5), :'e', 1, 'it threw') \gset
 SELECT state, error_code, error_message FROM theazo_data.effect WHERE id = :'e';
 ROLLBACK;
+-- so does a creation: what waited for the sandbox fails, and the agent can be used again
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS broken FROM theazo.session_create('user-broken') \gset
+SELECT id AS a FROM theazo.agent_create(:'broken', '{"provider": "theazo"}') \gset
+SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'true') \gset
+SELECT * FROM tst.claim();
+SELECT theazo_internal.effect_broken(c.platform_id, c.root_id, c.id, 1, 'it threw') FROM tst.claimed c;
+SELECT a.status, a.error, a.sandbox_id, a.run_id, b.status FROM theazo.agents a JOIN theazo.sandboxes b ON b.agent_id = a.id;
+SELECT status, error_sqlstate, error_message, error_hint FROM theazo.run_get(:'r');
+SELECT kind, state, error_code FROM theazo_data.effect WHERE agent_id = :'a' ORDER BY kind;
+SELECT status FROM theazo.exec_start(:'a', 'sh', 'true');
+SELECT * FROM tst.claim();
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-2"}');
+SELECT * FROM tst.claim();
+-- a destruction that throws leaves a sandbox that may still exist
+SELECT tst.settle('compute.exec', 'done', '{"stdout": "", "stderr": "", "exit_code": 0}');
+SELECT status FROM theazo.agent_terminate(:'a');
+SELECT * FROM tst.claim();
+SELECT theazo_internal.effect_broken(c.platform_id, c.root_id, c.id, 1, 'it threw') FROM tst.claimed c;
+SELECT status, ended_at IS NOT NULL FROM theazo.sandboxes ORDER BY id;
+ROLLBACK;
 
 -- only workers claim
 SET ROLE theazo_app;
@@ -206,6 +228,36 @@ SELECT id AS b FROM theazo.agent_create(:'s', '{"provider": "hooked", "secrets":
 SELECT count(*) FROM tst.claim();
 SELECT x.use, x.env_name, x.name, x.session_id = :'s' AS own
   FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+-- a session's secret does not stand in for what the platform stored for its own provider, but counts for the session's endpoint
+SELECT (theazo.secret_set('hook', 'canary-mine', :'s')).version;
+SELECT x.use, x.name, x.session_id = :'s' AS own
+  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x WHERE x.name = 'hook' ORDER BY 1, 2, 3;
+SAVEPOINT own_endpoint;
+SELECT id AS s2 FROM theazo.session_create('user-2', compute => '{"endpoint": "https://own.example", "credentialRef": "hook"}') \gset
+SELECT (theazo.secret_set('hook', 'canary-theirs', :'s2')).version;
+SELECT theazo.agent_create(:'s2') IS NOT NULL;
+SELECT count(*) FROM tst.claim();
+SELECT x.use, x.name, x.session_id = :'s2' AS own
+  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x WHERE x.use <> 'env' ORDER BY 1, 2, 3;
+ROLLBACK TO own_endpoint;
+-- who acts for one session does not open the platform's vault by naming what lies there, also not by a detour over a
+-- secret of the same name; a definition of the platform's does
+SAVEPOINT narrowed;
+SELECT theazo.definition_create('opens', '{"provider": "theazo", "secrets": ["plain"]}') IS NOT NULL;
+SELECT theazo.act_as(:'s') IS NOT NULL;
+SELECT (theazo.secret_set('sign', 'canary-detour', :'s')).version;
+SELECT options - 'provider' FROM theazo.agent_create(:'s', '{"provider": "theazo", "secrets": ["plain", "sign", "shared"]}');
+SELECT name FROM theazo.secret_delete('sign', :'s');
+SELECT count(*) FROM tst.claim();
+SELECT x.use, x.env_name, x.session_id = :'s' AS own
+  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+SELECT options - 'provider' FROM theazo.agent_create(:'s', '{"definition": "opens"}');
+SELECT options - 'provider' FROM theazo.agent_create(:'s', '{"definition": "opens", "overrides": {"secrets": ["plain", "sign"]}}');
+SELECT count(*) FROM tst.claim();
+SELECT x.use, x.env_name, x.session_id = :'s' AS own
+  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+SELECT tst.code(format($$SELECT theazo.agent_create(%L, '{"sessionSecrets": []}')$$, :'s'));
+ROLLBACK TO narrowed;
 -- a reference to nothing: the call must not go out without it
 SELECT tst.settle('compute.create', 'done', '{"sandbox": "x"}');
 SELECT id AS r FROM theazo.file_list_start(:'b') \gset
