@@ -75,7 +75,7 @@ struct TzLocalJob
 	void (*done)(TzLocalJob *job);
 	void *arg;
 
-	/* local.c's own */
+	/* of local.c and its parts */
 	struct LocalBox *box;
 	TzLocalJob *next;
 	TzLocalJob *prev;
