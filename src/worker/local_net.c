@@ -121,8 +121,8 @@ tz_local_box_connect(void *arg, TzBox *box, uint32_t conn, const char *host, int
 		return;
 	}
 	tz_err_clear(&err);
-	if (tz_relay_dial(b->local->relay, host, port, b->allow_private, conn_dialled, c, &c->dial, &err) !=
-	    TZ_OK)
+	if (tz_relay_dial(b->local->relay, b->platform_id, host, port, b->allow_private, conn_dialled, c,
+	                  &c->dial, &err) != TZ_OK)
 		conn_refuse(c, "", err.message);
 }
 

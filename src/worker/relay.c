@@ -30,7 +30,9 @@
 
 #include "worker/relay.h"
 
-#define LOOKUPS_MAX 32 /* threads at once */
+#define LOOKUPS_MAX 64 /* threads at once */
+/* A name server that does not answer holds a thread for long: no platform may hold them all. */
+#define LOOKUPS_PER_PAYER 16
 #define DIALS_MAX 512
 #define LOOKUP_STACK (256 * 1024)
 
@@ -51,6 +53,7 @@ struct Lookup
 	Lookup *next;
 	Queue *queue;
 	TzRelayDial *dial; /* main thread only; NULL when nobody waits */
+	int slot; /* of payers */
 	struct addrinfo *list;
 	int gai;
 	char port[8];
@@ -76,6 +79,7 @@ struct TzRelayDial
 	struct addrinfo *list;
 	struct addrinfo *next_addr;
 	int64_t deadline_ms;
+	uint64_t payer;
 	int port;
 	bool allow_private;
 	TzRelayResult res;
@@ -89,7 +93,7 @@ struct TzRelay
 	Queue *queue;
 	TzRelayDial *dials;
 	int ndials;
-	int nlookups;
+	uint64_t payers[LOOKUPS_MAX]; /* of lookups under way; 0: a free place */
 };
 
 static void relay_resolved(void *arg, int fd, int events);
@@ -234,24 +238,56 @@ lookup_main(void *arg)
 	return NULL;
 }
 
+/* Never 0. */
+static uint64_t
+payer_of(const char *platform_id)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (; *platform_id != '\0'; platform_id++)
+		h = (h ^ (unsigned char) *platform_id) * UINT64_C(1099511628211);
+	return h | 1;
+}
+
+/* A place for one more lookup of this payer, or -1. */
+static int
+payer_slot(const TzRelay *relay, uint64_t payer)
+{
+	int slot = -1;
+	int held = 0;
+
+	for (int i = 0; i < LOOKUPS_MAX; i++)
+	{
+		if (relay->payers[i] == payer)
+			held++;
+		else if (relay->payers[i] == 0)
+			slot = i;
+	}
+	return held < LOOKUPS_PER_PAYER ? slot : -1;
+}
+
 static TzStatus
 lookup_start(TzRelayDial *dial, TzErr *err)
 {
 	TzRelay *relay = dial->relay;
 	size_t len = strlen(dial->host) + 1;
-	Lookup *l = calloc(1, sizeof(Lookup) + len);
+	int slot = payer_slot(relay, dial->payer);
+	Lookup *l = slot < 0 ? NULL : calloc(1, sizeof(Lookup) + len);
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all;
 	sigset_t old;
 	int rc;
 
+	if (slot < 0)
+		return tz_err_set(err, TZ_UNAVAILABLE, "too many host names are being resolved");
 	if (l == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	memcpy(l->host, dial->host, len);
 	snprintf(l->port, sizeof(l->port), "%d", dial->port);
 	l->queue = relay->queue;
 	l->dial = dial;
+	l->slot = slot;
 
 	pthread_mutex_lock(&relay->queue->lock);
 	relay->queue->refs++;
@@ -271,7 +307,7 @@ lookup_start(TzRelayDial *dial, TzErr *err)
 		return tz_err_set(err, TZ_UNAVAILABLE, "could not start the resolver: %s", strerror(rc));
 	}
 	dial->lookup = l;
-	relay->nlookups++;
+	relay->payers[slot] = dial->payer;
 	return TZ_OK;
 }
 
@@ -305,8 +341,8 @@ dial_close(TzRelayDial *dial)
 }
 
 TzStatus
-tz_relay_dial(TzRelay *relay, const char *host, int port, bool allow_private, TzRelayDone done, void *arg,
-              TzRelayDial **out, TzErr *err)
+tz_relay_dial(TzRelay *relay, const char *platform_id, const char *host, int port, bool allow_private,
+              TzRelayDone done, void *arg, TzRelayDial **out, TzErr *err)
 {
 	TzRelayDial *dial;
 	struct addrinfo hints;
@@ -315,7 +351,7 @@ tz_relay_dial(TzRelay *relay, const char *host, int port, bool allow_private, Tz
 
 	if (host[0] == '\0' || strlen(host) >= sizeof(dial->host) || port < 1 || port > 65535)
 		return tz_err_set(err, TZ_BAD_INPUT, "host or port is not valid");
-	if (relay->ndials >= DIALS_MAX || relay->nlookups >= LOOKUPS_MAX)
+	if (relay->ndials >= DIALS_MAX)
 		return tz_err_set(err, TZ_UNAVAILABLE, "too many connections are being opened");
 	dial = calloc(1, sizeof(TzRelayDial));
 	if (dial == NULL)
@@ -326,6 +362,7 @@ tz_relay_dial(TzRelay *relay, const char *host, int port, bool allow_private, Tz
 	dial->arg = arg;
 	dial->port = port;
 	dial->allow_private = allow_private;
+	dial->payer = payer_of(platform_id);
 	dial->res.fd = -1;
 	dial->deadline_ms = clock_ms() + relay->config.connect_timeout_ms;
 	dial->next = relay->dials;
@@ -385,7 +422,7 @@ relay_resolved(void *arg, int fd, int events)
 		Lookup *next = l->next;
 		TzRelayDial *dial = l->dial;
 
-		relay->nlookups--;
+		relay->payers[l->slot] = 0;
 		if (dial != NULL)
 		{
 			dial->lookup = NULL;

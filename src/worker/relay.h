@@ -39,11 +39,11 @@ extern void tz_relay_free(TzRelay *relay);
 
 /*
  * Resolves off the main thread, then connects to the first address the policy
- * lets through. On a failure the callback is not run. *out is set before any
+ * lets through. Each platform has a share of the threads. On a failure the callback is not run. *out is set before any
  * callback runs and stays valid until the callback has run.
  */
-extern TzStatus tz_relay_dial(TzRelay *relay, const char *host, int port, bool allow_private,
-                              TzRelayDone done, void *arg, TzRelayDial **out, TzErr *err);
+extern TzStatus tz_relay_dial(TzRelay *relay, const char *platform_id, const char *host, int port,
+                              bool allow_private, TzRelayDone done, void *arg, TzRelayDial **out, TzErr *err);
 /* Forgets the dial: no callback any more. */
 extern void tz_relay_cancel(TzRelayDial *dial);
 /* Milliseconds until tz_relay_tick wants to be called, -1 for never. */
