@@ -95,6 +95,7 @@ DECLARE
 	next_version integer;
 	box record;
 	result theazo.secrets;
+	most bigint := CASE WHEN p_vault = '' THEN 1000 ELSE 200 END;
 BEGIN
 	PERFORM theazo_internal.secret_name_check('name', p_name);
 	IF p_value IS NULL OR p_value = '' THEN
@@ -114,8 +115,9 @@ BEGIN
 			 WHERE s.platform_id = here AND s.session_id = p_vault AND s.name = p_name;
 			EXIT;
 		END IF;
-		IF (SELECT pg_catalog.count(*) FROM theazo_data.secret s WHERE s.platform_id = here AND s.session_id = p_vault) >= 1000 THEN
-			PERFORM theazo_internal.raise_ceiling('secrets in this vault', 1000, 'Delete those that are not used.');
+		-- all of a session's may go into one environment (effect_secrets)
+		IF (SELECT pg_catalog.count(*) FROM theazo_data.secret s WHERE s.platform_id = here AND s.session_id = p_vault) >= most THEN
+			PERFORM theazo_internal.raise_ceiling('secrets in this vault', most, 'Delete those that are not used.');
 		END IF;
 		INSERT INTO theazo_data.secret (platform_id, session_id, name, version, delivery, master_key_id, salt, sealed)
 		VALUES (here, p_vault, p_name, 1, coalesce(p_delivery, 'env'), box.master_key_id, box.salt, box.sealed)

@@ -73,6 +73,15 @@ SELECT tst.code(format('SELECT theazo.secret_list(%L)', :'s')), tst.code(format(
 	tst.code(format($$SELECT theazo.secret_delete('x', %L)$$, :'s')), tst.code($$SELECT theazo.secret_delete('a')$$);
 COMMIT;
 
+-- as many as fit into one environment
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS full FROM theazo.session_create('full') \gset
+SELECT count(*) FROM theazo.secrets_set((SELECT jsonb_object_agg('n' || i, 'v') FROM generate_series(1, 200) i), :'full');
+SELECT tst.try(format($$SELECT theazo.secret_set('one_more', 'v', %L)$$, :'full'));
+SELECT name, version FROM theazo.secret_set('n7', 'w', :'full');
+ROLLBACK;
+
 -- deleting: refused while in use, with the users named
 BEGIN;
 SELECT theazo.authenticate(:'k');
