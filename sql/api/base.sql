@@ -163,9 +163,10 @@ COMMENT ON FUNCTION theazo_internal.outer_role() IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.is_operator()
 RETURNS boolean LANGUAGE sql STABLE
-RETURN pg_catalog.pg_has_role(theazo_internal.outer_role(), 'theazo_operator', 'MEMBER');
+RETURN NOT theazo_internal.in_maintenance()
+	AND pg_catalog.pg_has_role(theazo_internal.outer_role(), 'theazo_operator', 'MEMBER');
 COMMENT ON FUNCTION theazo_internal.is_operator() IS
-'is the calling role a member of theazo_operator or a superuser';
+'is the calling role a member of theazo_operator or a superuser; never during maintenance, which runs the code of others';
 
 CREATE OR REPLACE FUNCTION theazo_internal.enter_operator()
 RETURNS void LANGUAGE plpgsql AS $$

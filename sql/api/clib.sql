@@ -113,6 +113,12 @@ CREATE OR REPLACE FUNCTION theazo_internal.identity_clear() RETURNS void
 COMMENT ON FUNCTION theazo_internal.identity_clear() IS
 	'forgets who asks';
 
+CREATE OR REPLACE FUNCTION theazo_internal.in_maintenance() RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_in_maintenance';
+COMMENT ON FUNCTION theazo_internal.in_maintenance() IS
+	'does ANALYZE, REINDEX, REFRESH or the like run code of an object''s owner now';
+
 CREATE OR REPLACE FUNCTION theazo_internal.current_platform() RETURNS text
 	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'theazo_current_platform';

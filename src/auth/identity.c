@@ -12,6 +12,11 @@
  * That is one lookup per transaction; only positive answers are kept, because a
  * binding may be made later in the same transaction.
  *
+ * ANALYZE, REINDEX, REFRESH and the like run the code of a table's owner, with
+ * that owner's rights, in a session that may be the superuser's or autovacuum's
+ * ("security-restricted operation"). That code must not ask in the name of the
+ * session, so nobody does there, except the owner in a session of its own.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -52,6 +57,7 @@ static Oid identity_role_oid = InvalidOid;
 static void identity_register(void);
 static void identity_xact(XactEvent event, void *arg);
 static void identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId parent, void *arg);
+static bool identity_borrowed(void);
 static void identity_about_to_change(void);
 static bool identity_lookup(Oid role, TzIdentity *out);
 static void identity_copy(char *out, size_t size, Datum value, const char *what);
@@ -83,6 +89,8 @@ tz_identity_current(void)
 {
 	Oid role;
 
+	if (identity_borrowed())
+		return NULL;
 	if (identity_now.set)
 		return &identity_now;
 	if (!IsTransactionState())
@@ -103,6 +111,10 @@ THEAZO_FUNCTION(theazo_identity_set)
 {
 	TzIdentity id;
 
+	if (identity_borrowed())
+		ereport(ERROR, errcode(ERRCODE_TZ_NOT_AUTHENTICATED),
+		        errmsg("code of an index, view or table cannot authenticate during maintenance"),
+		        errhint("Authenticate in a statement of its own."));
 	memset(&id, 0, sizeof(id));
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -168,6 +180,12 @@ THEAZO_FUNCTION(theazo_identity_clear)
 	identity_about_to_change();
 	memset(&identity_now, 0, sizeof(identity_now));
 	PG_RETURN_VOID();
+}
+
+/* theazo_internal.in_maintenance(): runs the owner of some object, whoever the session belongs to? */
+THEAZO_FUNCTION(theazo_in_maintenance)
+{
+	PG_RETURN_BOOL(InSecurityRestrictedOperation());
 }
 
 /* theazo_internal.current_platform() */
@@ -320,6 +338,13 @@ identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId paren
 				top->level = level - 1;
 		}
 	}
+}
+
+/* Is the running code somebody else's than the session's? */
+static bool
+identity_borrowed(void)
+{
+	return InSecurityRestrictedOperation() && GetUserId() != GetOuterUserId();
 }
 
 /* Remembers what was, once per subtransaction; the top level needs no memory. */

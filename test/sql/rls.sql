@@ -130,3 +130,72 @@ SELECT count(*) FROM theazo.sessions WHERE pg_temp.peek(id);
 RESET ROLE;
 ROLLBACK;
 DROP FUNCTION tst.fill, tst.seen, tst.writes;
+
+-- Code of a table's owner that maintenance runs in somebody else's session does not ask in their name: not as the
+-- operator, not by the session's role, not by its key, and it cannot replace who asks.
+CREATE ROLE reg_thief;
+CREATE ROLE reg_victim;
+GRANT theazo_app TO reg_thief, reg_victim;
+GRANT reg_thief TO reg_victim;
+SELECT platform AS pt, live AS kt FROM tst.platform('Thief') \gset
+SELECT platform AS pv, live AS kv FROM tst.platform('Victim') \gset
+SELECT role_name FROM theazo.platform_bind_role(:'pv', 'reg_victim');
+SELECT id AS sv FROM theazo.session_create('seen by nobody else', api_key => :'kv') \gset
+CREATE SCHEMA thief AUTHORIZATION reg_thief;
+SET ROLE reg_thief;
+CREATE TABLE thief.loot (what text, got text);
+CREATE TABLE thief.bait AS SELECT 1 AS x;
+CREATE TABLE thief.keys AS SELECT :'pv'::text AS pv, :'kt'::text AS kt;
+CREATE FUNCTION thief.take(what text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE got text;
+BEGIN
+	CASE what
+		WHEN 'operator' THEN SELECT 'a key' INTO got FROM theazo.api_key_create('stolen', platform => (SELECT pv FROM thief.keys));
+		WHEN 'role' THEN SELECT user_id INTO got FROM theazo.session_list();
+		WHEN 'views' THEN SELECT count(*) || ' sessions' INTO got FROM theazo.sessions;
+		WHEN 'vault' THEN SELECT theazo.vault_status() #>> '{keys,0,source}' INTO got;
+		WHEN 'key' THEN PERFORM theazo.authenticate((SELECT kt FROM thief.keys)); got := 'authenticated';
+	END CASE;
+	INSERT INTO thief.loot VALUES (what, coalesce(got, 'nothing'));
+EXCEPTION WHEN OTHERS THEN
+	INSERT INTO thief.loot VALUES (what, SQLSTATE);
+END $$;
+CREATE FUNCTION thief.trap(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN x; END $$;
+CREATE INDEX ON thief.bait (thief.trap(x));
+CREATE OR REPLACE FUNCTION thief.trap(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	PERFORM thief.take(w) FROM unnest('{operator,role,views,vault,key}'::text[]) w;
+	RETURN x;
+END $$;
+RESET ROLE;
+-- as the superuser, as autovacuum would; then as a platform's role, and with its key
+ANALYZE thief.bait;
+SELECT DISTINCT what, got FROM thief.loot ORDER BY 1;
+TRUNCATE thief.loot;
+SET ROLE reg_victim;
+ANALYZE thief.bait;
+SELECT DISTINCT what, got FROM thief.loot ORDER BY 1;
+TRUNCATE thief.loot;
+RESET ROLE;
+BEGIN;
+SELECT theazo.authenticate(:'kv');
+ANALYZE thief.bait;
+SELECT DISTINCT what, got FROM thief.loot ORDER BY 1;
+-- and the session asks as before
+SELECT user_id FROM theazo.session_list();
+ROLLBACK;
+-- what a role keeps of its own it may refresh
+CREATE SCHEMA victim AUTHORIZATION reg_victim;
+SET ROLE reg_victim;
+CREATE MATERIALIZED VIEW victim.mine AS SELECT user_id FROM theazo.sessions;
+REFRESH MATERIALIZED VIEW victim.mine;
+SELECT * FROM victim.mine;
+RESET ROLE;
+REFRESH MATERIALIZED VIEW victim.mine;
+SELECT * FROM victim.mine;
+SELECT role_name FROM theazo.platform_unbind_role(:'pv', 'reg_victim');
+SET client_min_messages = error;
+DROP SCHEMA thief, victim CASCADE;
+DROP OWNED BY reg_thief, reg_victim CASCADE;
+DROP ROLE reg_thief, reg_victim;
+RESET client_min_messages;
