@@ -142,43 +142,6 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effect_endpoint(text, text, text, text) IS
 'address, flags and references of the provider an effect goes to';
 
--- What one claimed call needs beside its row.
-CREATE OR REPLACE FUNCTION theazo_internal.effect_load(
-	p_platform text, p_root text, p_id text, p_kind text, p_adapter text, p_run text, p_session text, p_sandbox text, p_provider text)
-RETURNS theazo_internal.effect_load
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v			theazo_internal.effect_load;
-	v_external	text;
-BEGIN
-	IF p_run IS NULL THEN
-		SELECT x.request, x.content, x.step_state INTO v.request, v.content, v.step_state FROM theazo_data.effect_payload x
-		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
-	ELSE
-		SELECT x.input, x.content INTO v.request, v.content FROM theazo_data.run_payload x
-		 WHERE x.platform_id = p_platform AND x.root_id = p_root;
-		SELECT x.step_state INTO v.step_state FROM theazo_data.effect_payload x
-		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
-	END IF;
-	v.request := coalesce(v.request, '{}');
-	-- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
-	IF p_sandbox IS NOT NULL AND p_kind <> 'compute.create' THEN
-		SELECT x.external_id INTO v_external FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox;
-		IF v_external IS NOT NULL THEN
-			v.request := v.request || jsonb_build_object('sandbox', v_external);
-		END IF;
-	END IF;
-	v.endpoint := theazo_internal.effect_endpoint(p_platform, p_session, p_provider, p_adapter);
-	v.needs_secrets := v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL
-		OR p_kind IN ('compute.create', 'compute.exec')
-		   AND EXISTS (SELECT FROM theazo_data.secret x WHERE x.platform_id = p_platform AND x.session_id IN (p_session, ''));
-	RETURN v;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.effect_load(text, text, text, text, text, text, text, text, text) IS
-'request, content and address of one claimed call';
 
 -- Fair: every platform with due work gets an equal share of the batch, what is left over goes round again.
 -- The planner must not be clever here: without statistics it would read whole partitions.
@@ -257,17 +220,38 @@ BEGIN
 			UPDATE theazo_data.run r
 			   SET status = 'running', started_at = coalesce(r.started_at, v_now)
 			  FROM (SELECT t.platform_id, t.run_id FROM taken t WHERE t.run_id IS NOT NULL AND t.state = 'claimed') c
-			 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued')
+			 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued'),
+		-- Once for each provider, not for each call; a no-op has none.
+		provided AS MATERIALIZED (
+			SELECT x.platform_id, x.provider_name, x.adapter,
+				   theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter) AS endpoint,
+				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
+			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop') x)
 		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
 			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-			   coalesce((c.load).request, '{}'), (c.load).content, (c.load).step_state, (c.load).endpoint,
-			   coalesce((c.load).needs_secrets, false), CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
-		  FROM (SELECT t.*,
-					   -- A no-op carries nothing: no look at other tables. One that is made in several steps may.
-					   CASE WHEN t.adapter <> 'noop' OR t.step > 0
-							THEN theazo_internal.effect_load(t.platform_id, t.root_id, t.id, t.kind, t.adapter, t.run_id, t.session_id,
-															 t.sandbox_id, t.provider_name) END AS load
-				  FROM taken t WHERE t.state = 'claimed' OFFSET 0) c;
+			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
+			   coalesce(CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END, '{}')
+				|| CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
+						THEN jsonb_build_object('sandbox', s.external_id) ELSE '{}' END,
+			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
+			   ep.step_state, n.endpoint,
+			   coalesce(n.endpoint ->> 'credential_ref' IS NOT NULL OR n.endpoint ->> 'signing_ref' IS NOT NULL
+				OR n.secrets AND c.kind IN ('compute.create', 'compute.exec')
+				   AND EXISTS (SELECT FROM theazo_data.secret x
+								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, '')), false),
+			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
+		  FROM taken c
+		  LEFT JOIN provided n
+				 ON n.platform_id = c.platform_id AND n.adapter = c.adapter AND n.provider_name IS NOT DISTINCT FROM c.provider_name
+		  -- A no-op carries nothing: no look at other tables. One that is made in several steps may.
+		  LEFT JOIN theazo_data.effect_payload ep
+				 ON (c.adapter <> 'noop' OR c.step > 0)
+				AND ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
+		  LEFT JOIN theazo_data.run_payload rp
+				 ON c.run_id IS NOT NULL AND rp.platform_id = c.platform_id AND rp.root_id = c.root_id
+		  LEFT JOIN theazo_data.sandbox s
+				 ON c.sandbox_id IS NOT NULL AND s.platform_id = c.platform_id AND s.id = c.sandbox_id
+		 WHERE c.state = 'claimed';
 		GET DIAGNOSTICS v_n = ROW_COUNT;
 		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
 		v_left := v_left - v_n;

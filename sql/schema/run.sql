@@ -206,6 +206,3 @@ CREATE TABLE theazo_data.preflight (
 	checked_at		timestamptz NOT NULL,
 	CONSTRAINT preflight_pkey PRIMARY KEY (platform_id, instance)
 );
-
--- What a claimed effect needs beside its row: theazo_internal.effect_load().
-CREATE TYPE theazo_internal.effect_load AS (request jsonb, content bytea, step_state jsonb, endpoint jsonb, needs_secrets boolean);
