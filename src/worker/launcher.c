@@ -108,6 +108,8 @@ theazo_launcher_main(Datum main_arg)
 	tz_worker_signals();
 	launcher_attach();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	/* from here on without a FATAL in the log at every stop of the server */
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	turn_context = AllocSetContextCreate(TopMemoryContext, "theazo launcher turn", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
@@ -126,6 +128,8 @@ theazo_launcher_main(Datum main_arg)
 		PG_END_TRY();
 		MemoryContextSwitchTo(turn_context);
 		MemoryContextReset(turn_context);
+		if (ShutdownRequestPending)
+			proc_exit(1);
 		if (tz_worker_wait(next_ms) & TZ_TURN_RELOADED)
 		{
 			/* a new list, or permission to go on: forget every backoff */
