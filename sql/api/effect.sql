@@ -810,7 +810,8 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.effects_hold() IS 'holds effects that were queued by another instance';
 
--- Deadlines, and cancellations that met a retry.
+-- What cannot be sent any more: its deadline is over, it was cancelled between two attempts, or it belongs to a
+-- box that is gone (and perhaps to a dispatcher that is not coming back).
 CREATE OR REPLACE FUNCTION theazo_internal.effects_expire()
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -824,8 +825,11 @@ DECLARE
 BEGIN
 	FOR r IN
 		SELECT x.platform_id, x.root_id, x.id, x.agent_id FROM theazo_data.effect x
-		 WHERE x.state = 'queued' AND (x.deadline <= clock_timestamp() OR x.cancel_requested)
-		   AND x.instance = theazo_internal.instance()
+		 WHERE x.state = 'queued' AND x.instance = theazo_internal.instance()
+		   AND (x.deadline <= clock_timestamp() OR x.cancel_requested
+				OR x.adapter = 'local' AND x.affinity IS NOT NULL
+				   AND EXISTS (SELECT FROM theazo_data.sandbox s
+								WHERE s.platform_id = x.platform_id AND s.id = x.sandbox_id AND s.status IN ('lost', 'destroyed', 'failed')))
 		 ORDER BY x.agent_id NULLS FIRST, x.id LIMIT 1000
 	LOOP
 		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id FOR UPDATE;
@@ -834,9 +838,15 @@ BEGIN
 		CONTINUE WHEN NOT FOUND;
 		IF e.cancel_requested THEN
 			PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
-		ELSE
+		ELSIF e.deadline <= clock_timestamp() THEN
 			PERFORM theazo_internal.effect_close(e, 'failed',
 				'{"code": "timeout", "sqlstate": "TZ403", "message": "timed out before it could be sent", "hint": "theazo.workers shows what runs and what waits."}',
+				NULL, NULL, NULL);
+		ELSIF e.kind = 'compute.destroy' THEN
+			PERFORM theazo_internal.effect_close(e, 'done', '{}', NULL, NULL, NULL);
+		ELSE
+			PERFORM theazo_internal.effect_close(e, 'failed',
+				'{"code": "provider_error", "sqlstate": "TZ410", "message": "the sandbox is gone", "hint": "Its files are lost. The next exec makes a new sandbox."}',
 				NULL, NULL, NULL);
 		END IF;
 		v_n := v_n + 1;
@@ -844,7 +854,7 @@ BEGIN
 	RETURN v_n;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.effects_expire() IS 'ends queued effects whose deadline is over or that were cancelled';
+COMMENT ON FUNCTION theazo_internal.effects_expire() IS 'ends queued effects whose deadline is over, that were cancelled, or whose box is gone';
 
 CREATE OR REPLACE FUNCTION theazo_internal.worker_started(p_kind text, p_slot integer, p_incarnation bigint)
 RETURNS void

@@ -295,6 +295,19 @@ SELECT status FROM theazo.agents;
 SELECT status FROM theazo.sandboxes;
 ROLLBACK;
 
+-- a box that was to be destroyed by a dispatcher that does not come back
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
+SELECT tst.boot(60, 78);
+SELECT status FROM theazo.agent_terminate(:'a');
+SELECT theazo_internal.leases_reclaim('{}');
+SELECT status FROM theazo.sandboxes;
+SELECT theazo_internal.effects_expire();
+SELECT kind, state FROM theazo_data.effect WHERE agent_id = :'a' ORDER BY kind;
+SELECT theazo_internal.effects_expire();
+ROLLBACK;
+
 -- limits of an entry, and the mode without ours
 BEGIN;
 SELECT theazo.authenticate(:'k');
