@@ -243,6 +243,10 @@ $holder->{run}->finish;
 my $out = run("SELECT theazo.secret_set('A', 'x', session => 'ses_00000000000000000000000000', api_key => '$key')");
 like($out, qr/ERROR:  .*ses_00000000000000000000000000/, 'our own messages stay as they are');
 like(run("SELECT '7x'::int"), qr/"7x"/, 'messages of other statements too');
+like(run("SELECT theazo.exec('a', 'sh', '" . canary() . "', api_key => '$key')"), qr/is a procedure.*To call a procedure, use CALL/s,
+	'whoever selects from a procedure is told what to do');
+like(run("SELECT theazo.secret_st('a', '" . canary() . "', api_key => '$key')"), qr/function theazo\.secret_st\(.*does not exist.*HINT:  No function/s,
+	'so is whoever misspells a function');
 run("SELECT 'visible' AS authenticated");
 ok(wait_log("statement: SELECT 'visible' AS authenticated"), 'and so do their texts');
 
