@@ -173,6 +173,11 @@ BEGIN
 			MESSAGE = format('price of "%s" cannot begin in the past', item),
 			HINT = 'What is booked stays booked; leave valid_from out to begin now.';
 	END IF;
+	IF NOT isfinite(v_from) THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = format('price of "%s" must begin at a moment', item),
+			HINT = 'Leave valid_from out to begin now.';
+	END IF;
 	IF platform IS NOT NULL AND NOT EXISTS (SELECT FROM theazo_data.platform p WHERE p.platform_id = price_set.platform) THEN
 		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('platform "%s" does not exist', platform);
 	END IF;
@@ -240,7 +245,8 @@ BEGIN
 	END IF;
 	IF s.managed THEN
 		v_item := CASE WHEN s.browser THEN 'compute.hour.browser' ELSE 'compute.hour' END;
-		v_amount := theazo_internal.amount_round(theazo_internal.price_at(p_platform, v_item, v_until) * v_seconds / 3600);
+		-- What held when the interval began: work is not billed at a price that came after it was sent.
+		v_amount := theazo_internal.amount_round(theazo_internal.price_at(p_platform, v_item, s.billed_until) * v_seconds / 3600);
 	END IF;
 	v_amount := theazo_internal.charge_write(
 		p_platform,

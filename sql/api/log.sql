@@ -109,6 +109,8 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = '22023',
 			MESSAGE = 'since must be before until, and bucket must be given';
 	END IF;
+	-- Nothing is older than the first id can say.
+	since := greatest(since, '1970-01-02 00:00:00+00'::timestamptz);
 	v_seconds := extract(epoch FROM bucket);
 	IF v_seconds < 1 OR extract(epoch FROM until - since) / v_seconds > 10000 THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',

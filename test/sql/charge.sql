@@ -20,7 +20,7 @@ SELECT item, cents FROM theazo.price_set('compute.hour', 20, now() + interval '1
 SELECT theazo_internal.price_at(:'p', 'compute.hour', now()), theazo_internal.price_at(:'p', 'compute.hour', now() + interval '2 days');
 SELECT item, cents, source FROM theazo.prices WHERE item = 'compute.hour' ORDER BY source, cents;
 SELECT tst.try(c) FROM unnest(ARRAY[$$SELECT theazo.price_set('gold', 1)$$, $$SELECT theazo.price_set(NULL, 1)$$, $$SELECT theazo.price_set('agent.fee', -1)$$, $$SELECT theazo.price_set('agent.fee', NULL)$$,
-	$$SELECT theazo.price_set('agent.fee', 'NaN')$$, $$SELECT theazo.price_set('agent.fee', 1e12)$$, $$SELECT theazo.price_set('agent.fee', 1, now() - interval '1 day')$$,
+	$$SELECT theazo.price_set('agent.fee', 'NaN')$$, $$SELECT theazo.price_set('agent.fee', 1e12)$$, $$SELECT theazo.price_set('agent.fee', 1, now() - interval '1 day')$$, $$SELECT theazo.price_set('agent.fee', 1, 'infinity')$$,
 	$$SELECT theazo.price_set('agent.fee', 1, platform => 'plt_0000000000000000000000000Z')$$]) c;
 -- each change is an event of the operator
 SELECT action, count(*) FROM theazo_data.event WHERE platform_id = theazo_internal.operator_platform() AND action = 'price_set' GROUP BY 1;

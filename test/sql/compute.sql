@@ -51,6 +51,19 @@ SELECT theazo_internal.keeper_meter() BETWEEN 6 AND 15;
 SELECT agent_id = :'b' AS browser, sum(cents), sum(quantity) FROM theazo.charges GROUP BY 1 ORDER BY 1;
 ROLLBACK;
 
+-- a price that comes while work runs does not hold for it, and holds for what begins after
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
+SELECT tst.boot() \gset
+SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'sleep 3600') \gset
+SELECT count(*) FROM tst.claim();
+SELECT cents FROM theazo.price_set('compute.hour', 100, now() + interval '30 minutes', :'p');
+SELECT tst.settle('compute.exec', 'done', '{"stdout": "", "stderr": "", "exit_code": 0}', p_ms => 3600000);
+SELECT round(cost) FROM theazo.run_get(:'r');
+SELECT theazo_internal.sandbox_bill(:'p', b.id, b.billed_until + interval '1 h', false) FROM theazo_data.sandbox b WHERE b.agent_id = :'a';
+ROLLBACK;
+
 -- a session paused while its agent boots: the agent pauses when it has, nothing is metered, and both go on together
 BEGIN;
 SELECT theazo.authenticate(:'k');

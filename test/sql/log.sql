@@ -28,6 +28,7 @@ INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, env
 SELECT b ->> 'p50', b ->> 'p95', b ->> 'p99' FROM jsonb_array_elements(theazo.metrics_query('exec.duration', now() - interval '2 h', now() + interval '1 h', '1 h')) b;
 SELECT jsonb_array_length(theazo.metrics_query('latency', now() - interval '2 h', now() + interval '1 h', '2 s'));
 SELECT b ->> 'p50' FROM jsonb_array_elements(theazo.metrics_query('cost', now() - interval '2 h', now() + interval '1 h', '1 d')) b;
+SELECT jsonb_array_length(theazo.metrics_query('cost', '1900-01-01', now() + interval '1 h', '30 d')), theazo.metrics_query('cost', '1900-01-01', '1950-01-01', '30 d');
 SELECT theazo.metrics_query('tokens', now() - interval '2 h', now(), '1 h');
 SELECT theazo.metrics_summary();
 SELECT tst.try(c) FROM unnest(ARRAY[$$SELECT theazo.metrics_query('speed', now() - interval '1 h', now(), '1 h')$$, $$SELECT theazo.metrics_query(NULL, now() - interval '1 h', now(), '1 h')$$,
