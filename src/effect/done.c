@@ -187,7 +187,10 @@ tz_error_is_passing(int sqlstate)
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* I/O */
 			return true;
 		default:
-			return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
+			/* the last four: the schema is not what this library expects, whatever the row */
+			return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_UNDEFINED_FUNCTION ||
+			       sqlstate == ERRCODE_UNDEFINED_COLUMN || sqlstate == ERRCODE_UNDEFINED_TABLE ||
+			       sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE;
 	}
 }
 
@@ -206,17 +209,17 @@ settle_broken(const TzSettle *item, const char *message)
 	tz_txn_commit();
 }
 
-/* True when it was settled; else *error (in the caller's context) says why not. */
+/* True when they were settled, in one transaction; else *error (in the caller's context) says why not. */
 static bool
-settle_one(const TzSettle *item, ErrorData **error)
+settle_range(const TzSettle *items, int n, ErrorData **error)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = false;
 
 	PG_TRY();
 	{
-		tz_txn_begin("theazo: settling an effect", SETTLE_TIMEOUT_MS);
-		tz_effect_done(item, 1);
+		tz_txn_begin("theazo: settling effects", SETTLE_TIMEOUT_MS);
+		tz_effect_done(items, n);
 		tz_txn_commit();
 		ok = true;
 	}
@@ -232,25 +235,39 @@ settle_one(const TzSettle *item, ErrorData **error)
 	return ok;
 }
 
+/* By halves, so that one bad row among many costs a few transactions and not one for each of them. */
 void
 tz_effect_done_each(const TzSettle *items, int n, int *settled)
 {
+	int size = Max(n / 2, 1);
+
 	*settled = 0;
-	for (int i = 0; i < n; i++)
+	while (*settled < n)
 	{
 		ErrorData *error = NULL;
+		const TzSettle *first = &items[*settled];
 
-		if (!settle_one(&items[i], &error))
+		size = Min(size, n - *settled);
+		if (settle_range(first, size, &error))
 		{
-			if (tz_error_is_passing(error->sqlerrcode))
-				ReThrowError(error);
-			ereport(WARNING, (errcode(error->sqlerrcode),
-			                  errmsg("effect \"%s\" could not be settled and is marked broken", items[i].id),
-			                  errdetail("%s", error->message != NULL ? error->message : "")));
-			settle_broken(&items[i], error->message != NULL ? error->message : "unknown error");
-			FreeErrorData(error);
+			*settled += size;
+			size = Min(size * 2, n);
+			continue;
 		}
-		*settled = i + 1;
+		if (tz_error_is_passing(error->sqlerrcode))
+			ReThrowError(error);
+		if (size > 1)
+		{
+			FreeErrorData(error);
+			size /= 2;
+			continue;
+		}
+		ereport(WARNING, (errcode(error->sqlerrcode),
+		                  errmsg("effect \"%s\" could not be settled and is marked broken", first->id),
+		                  errdetail("%s", error->message != NULL ? error->message : "")));
+		settle_broken(first, error->message != NULL ? error->message : "unknown error");
+		FreeErrorData(error);
+		(*settled)++;
 	}
 }
 

@@ -31,10 +31,10 @@ typedef struct TzSettle
 extern int tz_effect_done(const TzSettle *items, int n);
 
 /*
- * In transactions of its own: settles them one by one, and marks as broken what
- * still throws, so that one bad row never stops the queue. Throws only for
- * troubles that are not the row's (deadlock, no space, shutdown), then with
- * *settled saying how many need not be tried again.
+ * In transactions of its own: settles them by ever smaller ranges, and marks as
+ * broken what still throws alone, so that one bad row never stops the queue.
+ * Throws only for troubles that are not the row's (deadlock, no space,
+ * shutdown), then with *settled saying how many need not be tried again.
  */
 extern void tz_effect_done_each(const TzSettle *items, int n, int *settled);
 /* True when an error says nothing about the rows it met. */

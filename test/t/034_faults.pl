@@ -127,6 +127,25 @@ SKIP:
 		'and no sandbox is made');
 }
 
+# ---- a row that cannot be settled: marked broken, the others of its batch are settled -------------
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.state = 'done' AND NEW.error_code IS NULL AND NEW.max_attempts = 77 THEN
+		RAISE EXCEPTION 'this row is spoilt';
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER spoil BEFORE UPDATE ON theazo_data.effect FOR EACH ROW EXECUTE FUNCTION spoil();
+SQL
+$node->safe_psql('postgres', "SELECT count(theazo_internal.effect_enqueue('$p->{id}', NULL, 'probe.noop', 'noop',"
+	  . " p_max_attempts => CASE i WHEN 31 THEN 77 ELSE 1 END)) FROM generate_series(1, 50) i");
+ok(wait_sql($node, "SELECT string_agg(n || ' ' || state, ', ' ORDER BY n) FROM (SELECT count(*) AS n, state FROM theazo_data.effect"
+		  . " WHERE kind = 'probe.noop' GROUP BY state) x", '1 failed, 49 done', 'a spoilt row ends alone'), 'a spoilt row ends alone');
+is($node->safe_psql('postgres', "SELECT error_message FROM theazo_data.effect WHERE max_attempts = 77"), 'this row is spoilt',
+	'and says why');
+$node->safe_psql('postgres', 'DROP TRIGGER spoil ON theazo_data.effect');
+
 is($node->safe_psql('postgres', $pids), $pid, 'the dispatcher lived through all of it');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM theazo.integrity_check()'), 0, 'the rows fit together');
 $node->stop;
