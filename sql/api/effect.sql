@@ -243,15 +243,20 @@ BEGIN
 		  FROM taken c
 		  LEFT JOIN provided n
 				 ON n.platform_id = c.platform_id AND n.adapter = c.adapter AND n.provider_name IS NOT DISTINCT FROM c.provider_name
-		  -- A no-op carries nothing: no look at other tables. One that is made in several steps may.
 		  LEFT JOIN theazo_data.effect_payload ep
-				 ON (c.adapter <> 'noop' OR c.step > 0)
-				AND ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
+				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
 		  LEFT JOIN theazo_data.run_payload rp
 				 ON c.run_id IS NOT NULL AND rp.platform_id = c.platform_id AND rp.root_id = c.root_id
 		  LEFT JOIN theazo_data.sandbox s
 				 ON c.sandbox_id IS NOT NULL AND s.platform_id = c.platform_id AND s.id = c.sandbox_id
-		 WHERE c.state = 'claimed';
+		 WHERE c.state = 'claimed' AND (c.adapter <> 'noop' OR c.step > 0)
+		UNION ALL
+		-- A no-op carries nothing: no look at other tables. One that is made in several steps may.
+		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+			   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text
+		  FROM taken c
+		 WHERE c.state = 'claimed' AND c.adapter = 'noop' AND c.step = 0;
 		GET DIAGNOSTICS v_n = ROW_COUNT;
 		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
 		v_left := v_left - v_n;
