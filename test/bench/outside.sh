@@ -20,15 +20,10 @@ dispatcher_cpu() {			# microseconds so far, all dispatchers
 	echo $((sum * 1000000 / $(getconf CLK_TCK)))
 }
 
-# Seconds from switching the engine on until the last call of a queued batch is settled.
+# Seconds from the commit that queues them until the last call is settled.
 carry_calls() {				# carry_calls N PROVIDER
-	local t0
-	switch off
-	calls_in "$1" "$2"
-	t0=$(q -c 'SELECT extract(epoch FROM clock_timestamp())')
-	q -c 'ALTER SYSTEM SET theazo.enabled = on' -c 'SELECT pg_reload_conf()' > /dev/null
-	wait_idle
-	q -c "SELECT extract(epoch FROM max(finished_at)) - $t0 FROM theazo_data.effect WHERE finished_at > to_timestamp($t0)"
+	carried "SELECT count(theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook', '$call_request',
+			p_provider => '$2')) FROM generate_series(1, $1)"
 }
 
 http_setup() {
