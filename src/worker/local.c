@@ -113,7 +113,7 @@ job_lost(TzLocalJob *job, const char *why)
 	tz_err_set(&err, TZ_UNAVAILABLE, "the sandbox is gone");
 	if (why[0] != '\0')
 		tz_err_detail(&err, "%s", why);
-	tz_err_hint(&err, "Create a new agent; files of a local sandbox end with it.");
+	tz_err_hint(&err, "Its files are lost. The next exec makes a new sandbox.");
 	tz_local_job_fail(job, &err, "TZ410", "provider_error");
 }
 

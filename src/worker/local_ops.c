@@ -230,7 +230,10 @@ read_done(void *arg, const TzBoxResult *res)
 
 	if (res->err.status != TZ_OK)
 	{
-		tz_local_job_box_error(job, &res->err);
+		err = res->err;
+		if (err.status == TZ_TOO_LARGE)
+			tz_err_hint(&err, "Read a smaller file, or take a part of it with theazo.exec().");
+		tz_local_job_box_error(job, &err);
 		return;
 	}
 	tz_err_clear(&err);
