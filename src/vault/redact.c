@@ -318,7 +318,8 @@ redact_message(ErrorData *edata)
 	bool plain; /* nothing but quoted parts is a value */
 	const char *p;
 
-	if (m == NULL)
+	/* of JSON: the type's name and nothing else, what is wrong is in the detail */
+	if (m == NULL || (id != NULL && strcmp(id, "invalid input syntax for type %s") == 0))
 		return;
 	/* the untranslated format tells; "syntax error" comes in by a %s of its own */
 	plain = id != NULL && (strncmp(id, "%s at ", 6) == 0 || strncmp(id, "%s", 2) != 0);

@@ -247,6 +247,7 @@ like(run("SELECT theazo.exec('a', 'sh', '" . canary() . "', api_key => '$key')")
 	'whoever selects from a procedure is told what to do');
 like(run("SELECT theazo.secret_st('a', '" . canary() . "', api_key => '$key')"), qr/function theazo\.secret_st\(.*does not exist.*HINT:  No function/s,
 	'so is whoever misspells a function');
+like(run("SELECT theazo.secrets_set('{" . canary() . "', api_key => '$key')"), qr/invalid input syntax for type json/, 'or whose JSON is none');
 run("SELECT 'visible' AS authenticated");
 ok(wait_log("statement: SELECT 'visible' AS authenticated"), 'and so do their texts');
 
