@@ -53,7 +53,8 @@ COMMENT ON FUNCTION theazo_internal.effect_recovery(text, text) IS
 -- ----------------------------------------------------------------------------
 -- Enqueue
 -- ----------------------------------------------------------------------------
--- One row, a payload row only when there is something to carry, a latch at commit.
+-- One row, a payload row only when there is something to carry, a latch at commit. Hot, so it is no definer function and
+-- sets no search path: it names everything in full and runs as the definer functions that call it.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_enqueue(
 	p_platform text, p_root text, p_kind text, p_adapter text, p_request jsonb DEFAULT NULL,
 	p_run text DEFAULT NULL, p_session text DEFAULT NULL, p_agent text DEFAULT NULL, p_sandbox text DEFAULT NULL,
@@ -61,12 +62,11 @@ CREATE OR REPLACE FUNCTION theazo_internal.effect_enqueue(
 	p_affinity integer DEFAULT NULL, p_due timestamptz DEFAULT now(), p_deadline timestamptz DEFAULT NULL,
 	p_content bytea DEFAULT NULL)
 RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_id	text := theazo_internal.id_new('eff');
-	v_root	text := coalesce(p_root, substr(v_id, 5));
+	v_root	text := coalesce(p_root, pg_catalog.substr(v_id, 5));
 BEGIN
 	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, max_attempts, due_at, deadline, timeout_ms,
 									affinity, instance, run_id, session_id, agent_id, sandbox_id, provider_name)
