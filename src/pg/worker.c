@@ -567,6 +567,12 @@ tz_worker_incarnation(void)
 	return my_incarnation;
 }
 
+TimestampTz
+tz_worker_rests_until(void)
+{
+	return extension == TZ_EXTENSION_PRESENT ? sql_not_before : DT_NOEND;
+}
+
 uint32
 tz_worker_cancel_epoch(void)
 {

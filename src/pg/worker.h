@@ -88,6 +88,8 @@ extern int tz_worker_slot(void);
 extern int64 tz_worker_incarnation(void);
 /* Moves whenever wake_cancel() committed in this database: compare with what you saw before. */
 extern uint32 tz_worker_cancel_epoch(void);
+/* No turn before, after an error; DT_NOEND while the extension is not ours to work with. */
+extern TimestampTz tz_worker_rests_until(void);
 
 /* What worker_status() shows. */
 extern void tz_worker_state(const char *state); /* a literal: "idle", "claiming", ... at most 15 bytes */

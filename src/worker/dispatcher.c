@@ -538,7 +538,8 @@ dispatcher_deadline(void *arg)
 {
 	Dispatcher *d = arg;
 	int calls_ms = tz_carrier_timeout(&d->carrier);
-	int news_ms = has_news(d) ? until(d->sql_at, GetCurrentTimestamp()) : -1;
+	/* no sooner than they can be written, or we would run in circles until then */
+	int news_ms = has_news(d) ? until(Max(d->sql_at, tz_worker_rests_until()), GetCurrentTimestamp()) : -1;
 
 	if (calls_ms < 0 || news_ms < 0)
 		return Max(calls_ms, news_ms);

@@ -141,12 +141,30 @@ $node->safe_psql('one', "UPDATE pg_extension SET extversion = '$version' WHERE e
 wait_workers('one', 'they go on when the versions agree');
 SKIP:
 {
-	skip 'no local sandboxes on this machine', 1
+	skip 'no local sandboxes on this machine', 6
 	  if $node->safe_psql('one', "SELECT count(*) FROM theazo.sandbox_preflight WHERE mode = 'none'") > 0;
 	my $key = $node->safe_psql('one', "SELECT k.key FROM theazo.platform_create('Reload Inc') p, theazo.api_key_create('k', platform => p.id) k");
 	my $agent = $node->safe_psql('one', "SELECT a.id FROM theazo.session_create('u', api_key => '$key') s, theazo.agent_create(s.id, '{}', api_key => '$key') a");
 	my ($rc, $out, $err) = $node->psql('one', "CALL theazo.exec('$agent', 'sh', 'true', api_key => '$key')");
 	like($err, qr{could not start "/nowhere/bwrap"}, 'settings that changed while workers were idle hold for the first thing they do');
+
+	# a command that ends while its worker cannot settle it
+	configure('theazo.sandbox_bwrap', "'/usr/bin/bwrap'");
+	$node->reload;
+	$agent = $node->safe_psql('one', "SELECT a.id FROM theazo.session_create('u', api_key => '$key') s, theazo.agent_create(s.id, '{}', api_key => '$key') a");
+	my $run = $node->safe_psql('one', "SELECT id FROM theazo.exec_start('$agent', 'sh', 'sleep 2', api_key => '$key')");
+	ok($node->poll_query_until('one', "SELECT sum(inflight) = 1 FROM theazo_internal.worker_status() WHERE kind = 'dispatcher'"), 'a command runs');
+	$node->safe_psql('one', "UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'theazo'; SELECT theazo_internal.launcher_notice()");
+	ok($node->poll_query_until('one', "SELECT count(*) = 2 FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND state = 'mismatch'"), 'its worker idles');
+	my @pids = split /\n/, $node->safe_psql('one', "SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'dispatcher'");
+	my $ticks = sub { my $sum = 0; $sum += (split / /, slurp_file("/proc/$_/stat"))[13] + (split / /, slurp_file("/proc/$_/stat"))[14] for @pids; return $sum; };
+	sleep 3;
+	my $before = $ticks->();
+	sleep 2;
+	cmp_ok($ticks->() - $before, '<', 50, 'and does so at rest');
+	$node->safe_psql('one', "UPDATE pg_extension SET extversion = '$version' WHERE extname = 'theazo'; SELECT theazo_internal.launcher_notice()");
+	ok($node->poll_query_until('one', "SELECT status = 'completed' FROM theazo.run_get('$run', '$key')"), 'what ended meanwhile is settled then');
+	wait_workers('one', 'and all work again');
 }
 configure('theazo.sandbox_bwrap', "'/usr/bin/bwrap'");
 $node->reload;
