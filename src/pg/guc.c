@@ -21,7 +21,7 @@
 #include "pg/guc.h"
 
 char *tz_guc_ca_file = NULL;
-int tz_guc_claim_batch = 100;
+int tz_guc_claim_batch = 1000;
 int tz_guc_claim_interval_ms = 1000;
 char *tz_guc_databases = NULL;
 int tz_guc_dispatchers = 2;
@@ -132,7 +132,7 @@ static void
 define_engine(void)
 {
 	define_int("theazo.claim_batch", "Most effects a dispatcher claims in one turn.", &tz_guc_claim_batch,
-	           100, 1, 10000, PGC_SIGHUP, 0);
+	           1000, 1, 10000, PGC_SIGHUP, 0);
 	define_int("theazo.claim_interval",
 	           "Longest time until a dispatcher looks for due work that no commit announced.",
 	           &tz_guc_claim_interval_ms, 1000, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS);
