@@ -9,7 +9,8 @@ SELECT a.platform_id, a.id, a.session_id, a.user_id, a.key_environment, a.status
 	   a.managed_loop, coalesce((a.options ->> 'browser')::boolean, false) AS browser,
 	   coalesce(a.options ->> 'region', 'us-east-1') AS region, a.definition_id, a.definition_version, a.sandbox_id,
 	   a.run_id, a.error, a.paused_by, a.one_shot, a.options, a.created_at, a.paused_at, a.ended_at
-  FROM theazo_data.agent a;
+  FROM theazo_data.agent a
+ WHERE (SELECT theazo_internal.may_read('agent:read'));
 COMMENT ON VIEW theazo.agents IS 'agents of the caller''s sessions';
 
 CREATE OR REPLACE FUNCTION theazo_internal.agent_shown(p_id text)

@@ -131,7 +131,8 @@ CREATE OR REPLACE VIEW theazo.charges WITH (security_barrier) AS
 	SELECT c.id, c.environment, c.session_id, c.agent_id, c.run_id, c.user_id, c.effect_id, c.sandbox_id,
 		   c.item, c.quantity, (c.amount::numeric / 1000000)::numeric(30,6) AS cents, c.amount, c.currency, c.payer,
 		   c.provider, c.model, c.estimated, c.interval_start, c.interval_end, c.occurred_at
-	  FROM theazo_data.charge c;
+	  FROM theazo_data.charge c
+	 WHERE (SELECT theazo_internal.may_read('usage:read'));
 COMMENT ON VIEW theazo.charges IS 'ledger of the platform; amount is in millionths of a cent';
 
 -- What applies now, for the operator.

@@ -113,6 +113,12 @@ CREATE OR REPLACE FUNCTION theazo_internal.identity_clear() RETURNS void
 COMMENT ON FUNCTION theazo_internal.identity_clear() IS
 	'forgets who asks';
 
+CREATE OR REPLACE FUNCTION theazo_internal.may_read(scope text) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_may_read';
+COMMENT ON FUNCTION theazo_internal.may_read(text) IS
+	'for views: does whoever reads them hold this scope; true inside the public functions';
+
 CREATE OR REPLACE FUNCTION theazo_internal.in_maintenance() RETURNS boolean
 	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'theazo_in_maintenance';

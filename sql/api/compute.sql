@@ -761,5 +761,6 @@ CREATE OR REPLACE VIEW theazo.sandboxes WITH (security_barrier) AS
 	SELECT s.id, s.session_id, s.agent_id, s.user_id, s.environment, s.provider, s.status, s.isolation, s.managed,
 		   s.external_id, s.created_at, s.started_at, s.paused_at, s.ended_at, s.billed_seconds AS uptime_seconds,
 		   round(s.billed_seconds::numeric / 60, 2) AS uptime_minutes
-	  FROM theazo_data.sandbox s;
+	  FROM theazo_data.sandbox s
+	 WHERE (SELECT theazo_internal.may_read('agent:read'));
 COMMENT ON VIEW theazo.sandboxes IS 'sandboxes of the platform with their metered uptime';

@@ -207,14 +207,14 @@ SELECT d.platform_id, d.id, d.name, d.version, v.content ->> 'description' AS de
   FROM theazo_data.definition d
   JOIN theazo_data.definition_version v
 	ON v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = d.version
- WHERE d.deleted_at IS NULL AND theazo_internal.current_session() IS NULL;
+ WHERE (SELECT theazo_internal.may_read('definition:read')) AND d.deleted_at IS NULL AND theazo_internal.current_session() IS NULL;
 COMMENT ON VIEW theazo.definitions IS 'agent definitions with their current version';
 
 CREATE OR REPLACE VIEW theazo.definition_versions WITH (security_barrier) AS
 SELECT v.platform_id, v.definition_id, v.version, v.changelog, v.content, v.created_at
   FROM theazo_data.definition_version v
   JOIN theazo_data.definition d ON d.platform_id = v.platform_id AND d.id = v.definition_id
- WHERE d.deleted_at IS NULL AND theazo_internal.current_session() IS NULL;
+ WHERE (SELECT theazo_internal.may_read('definition:read')) AND d.deleted_at IS NULL AND theazo_internal.current_session() IS NULL;
 COMMENT ON VIEW theazo.definition_versions IS 'every version of every agent definition';
 
 CREATE OR REPLACE FUNCTION theazo_internal.definition_shown(p_id text)

@@ -95,5 +95,6 @@ CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
 	SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.actor_kind, e.actor_id,
 		   e.category, e.action, e.decision, e.rule, e.is_violation,
 		   convert_from(e.body, 'UTF8')::jsonb -> 'summary' AS summary
-	  FROM theazo_data.event e;
+	  FROM theazo_data.event e
+	 WHERE (SELECT theazo_internal.may_read('event:read'));
 COMMENT ON VIEW theazo.events IS 'audit events of the platform';

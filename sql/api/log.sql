@@ -41,14 +41,16 @@ COMMENT ON FUNCTION theazo_internal.span_write(text, text, text, text, text, tex
 CREATE OR REPLACE VIEW theazo.logs WITH (security_barrier) AS
 	SELECT l.id, l.occurred_at, l.environment, l.level, l.source, l.session_id, l.agent_id, l.run_id, l.user_id,
 		   l.provider, l.trace_id, l.message, l.metadata
-	  FROM theazo_data.log l;
+	  FROM theazo_data.log l
+	 WHERE (SELECT theazo_internal.may_read('log:read'));
 COMMENT ON VIEW theazo.logs IS 'log lines of the platform';
 
 CREATE OR REPLACE VIEW theazo.spans WITH (security_barrier) AS
 	SELECT s.id, s.trace_id, s.parent_id, s.environment, s.session_id, s.agent_id, s.run_id, s.name, s.status,
 		   s.started_at, s.ended_at,
 		   round(extract(epoch FROM s.ended_at - s.started_at) * 1000)::bigint AS duration_ms, s.attributes
-	  FROM theazo_data.span s;
+	  FROM theazo_data.span s
+	 WHERE (SELECT theazo_internal.may_read('log:read'));
 COMMENT ON VIEW theazo.spans IS 'spans of all traces of the platform';
 
 CREATE OR REPLACE VIEW theazo.traces WITH (security_barrier) AS
@@ -57,7 +59,7 @@ CREATE OR REPLACE VIEW theazo.traces WITH (security_barrier) AS
 		   (coalesce((SELECT r.cost FROM theazo_data.run r
 					   WHERE r.platform_id = s.platform_id AND r.id = s.run_id), 0)::numeric / 1000000)::numeric(30,6) AS cents
 	  FROM theazo_data.span s
-	 WHERE s.parent_id IS NULL;
+	 WHERE (SELECT theazo_internal.may_read('log:read')) AND s.parent_id IS NULL;
 COMMENT ON VIEW theazo.traces IS 'one row per run or exec, with its duration and cost';
 
 -- What a run costs while it is looked at belongs to run.sql; here are the figures over many.

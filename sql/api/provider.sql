@@ -8,7 +8,7 @@ CREATE OR REPLACE VIEW theazo.providers WITH (security_barrier) AS
 SELECT p.platform_id, p.kind, p.name, p.type, p.mode, p.endpoint, p.credential_ref, p.signing_ref, p.config,
 	   p.priority, p.limits, p.capabilities, p.created_at, p.updated_at
   FROM theazo_data.provider p
- WHERE theazo_internal.current_session() IS NULL AND p.name NOT LIKE 'ses\_%';
+ WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL AND p.name NOT LIKE 'ses\_%';
 COMMENT ON VIEW theazo.providers IS 'the platform''s compute and model providers';
 
 CREATE OR REPLACE FUNCTION theazo_internal.provider_shown(p_kind text, p_name text)

@@ -9,7 +9,8 @@ CREATE OR REPLACE VIEW theazo.runs WITH (security_barrier) AS
 		   round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000)::bigint AS duration_ms,
 		   (r.cost::numeric / 1000000)::numeric(30,6) AS cost,
 		   r.trace_id, r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown, r.cancel_requested
-	  FROM theazo_data.run r;
+	  FROM theazo_data.run r
+	 WHERE (SELECT theazo_internal.may_read('run:read'));
 COMMENT ON VIEW theazo.runs IS 'runs of the platform; cost is in cents';
 
 -- With what came out. Lists should use theazo.runs, which never touches payloads.
@@ -23,7 +24,8 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown,
 		   CASE WHEN r.kind = 'exec' THEN p.result ->> 'note' END AS note
 	  FROM theazo_data.run r
-	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5);
+	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5)
+	 WHERE (SELECT theazo_internal.may_read('run:read'));
 COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries; note says what the program could not, such as that it was over its memory';
 
 -- ----------------------------------------------------------------------------

@@ -4,7 +4,8 @@
 CREATE OR REPLACE VIEW theazo.secrets WITH (security_barrier) AS
 SELECT s.platform_id, NULLIF(s.session_id, '') AS session_id, s.name, s.version, s.delivery, s.master_key_id,
 	   s.created_at, s.updated_at, s.last_used_at
-  FROM theazo_data.secret s;
+  FROM theazo_data.secret s
+ WHERE (SELECT theazo_internal.may_read('secret:read'));
 COMMENT ON VIEW theazo.secrets IS 'names and dates of secrets, of the platform (no session_id) and of sessions; never a value';
 
 CREATE OR REPLACE FUNCTION theazo_internal.secret_name_check(p_field text, p_name text)

@@ -5,7 +5,8 @@
 CREATE OR REPLACE VIEW theazo.sessions WITH (security_barrier) AS
 SELECT s.platform_id, s.id, s.user_id, s.status, s.environment, s.key_environment, s.metadata, s.limits,
 	   s.compute, s.models, s.created_at, s.paused_at, s.paused_reason, s.terminated_at
-  FROM theazo_data.session s;
+  FROM theazo_data.session s
+ WHERE (SELECT theazo_internal.may_read('session:read'));
 COMMENT ON VIEW theazo.sessions IS 'sessions of the caller''s platform and environment';
 
 CREATE OR REPLACE FUNCTION theazo_internal.session_shown(p_id text)

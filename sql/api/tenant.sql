@@ -7,13 +7,14 @@ CREATE OR REPLACE VIEW theazo.platforms WITH (security_barrier) AS
 SELECT p.platform_id AS id, p.name, p.compute_mode, p.primitives_enabled, p.plan, p.state, p.metadata,
 	   p.allow_private, p.allow_http, p.created_at
   FROM theazo_data.platform p
- WHERE theazo_internal.current_session() IS NULL;
+ WHERE (SELECT theazo_internal.may_read('platform:read')) AND theazo_internal.current_session() IS NULL;
 COMMENT ON VIEW theazo.platforms IS 'the caller''s platform';
 
 CREATE OR REPLACE VIEW theazo.api_keys WITH (security_barrier) AS
 SELECT k.platform_id, k.id, k.name, k.environment, k.kind, k.prefix, k.scopes, k.created_at, k.expires_at,
 	   k.revoked_at, k.rotated_to, k.last_used_at
-  FROM theazo_data.api_key k;
+  FROM theazo_data.api_key k
+ WHERE (SELECT theazo_internal.may_read('key:read'));
 COMMENT ON VIEW theazo.api_keys IS 'the platform''s API keys; the key itself is shown once, when it is made';
 
 CREATE OR REPLACE VIEW theazo.operator_platforms WITH (security_barrier) AS

@@ -38,6 +38,7 @@
 #include "pg/errors.h"
 #include "pg/export.h"
 
+#define TZ_OWNER_ROLE "theazo_owner"
 #define TZ_SYSTEM_ROLE "theazo_system"
 
 /* What the identity was before subtransaction level `level` changed it. */
@@ -62,6 +63,7 @@ static void identity_about_to_change(void);
 static bool identity_lookup(Oid role, TzIdentity *out);
 static void identity_copy(char *out, size_t size, Datum value, const char *what);
 static void identity_scopes(TzIdentity *id, ArrayType *scopes);
+static bool identity_holds(const TzIdentity *id, TzSlice scope);
 static Datum identity_text(PG_FUNCTION_ARGS, const char *value);
 
 void
@@ -245,6 +247,20 @@ THEAZO_FUNCTION(theazo_current_scopes)
 		p += strlen(p) + 1;
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(values, id->nscopes, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * theazo_internal.may_read(scope text), for the views of schema theazo: a view's
+ * functions run as whoever reads it. Inside the public functions, which have
+ * asked for their own scope, that is one of the owners.
+ */
+THEAZO_FUNCTION(theazo_may_read)
+{
+	Oid user = GetUserId();
+
+	if (user == get_role_oid(TZ_OWNER_ROLE, true) || user == get_role_oid(TZ_SYSTEM_ROLE, true))
+		PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(identity_holds(tz_identity_current(), tz_datum_slice(PG_GETARG_DATUM(0))));
 }
 
 /* theazo_internal.current_actor_kind(): whoever has no platform and yet got here operates the server */
@@ -477,6 +493,30 @@ identity_scopes(TzIdentity *id, ArrayType *scopes)
 		used += s.len + 1;
 		id->nscopes++;
 	}
+}
+
+/* The scope itself, its area's wildcard, or all. */
+static bool
+identity_holds(const TzIdentity *id, TzSlice scope)
+{
+	const char *colon = memchr(scope.data, ':', scope.len);
+	size_t area = colon == NULL ? scope.len : (size_t) (colon - scope.data) + 1;
+	const char *p;
+	int i;
+
+	if (id == NULL)
+		return false;
+	p = id->scopes;
+	for (i = 0; i < id->nscopes; i++)
+	{
+		size_t len = strlen(p);
+
+		if ((len == 1 && p[0] == '*') || (len == scope.len && memcmp(p, scope.data, len) == 0) ||
+		    (len == area + 1 && memcmp(p, scope.data, area) == 0 && p[area] == '*'))
+			return true;
+		p += len + 1;
+	}
+	return false;
 }
 
 /* Empty means none, as SQL NULL. */

@@ -129,6 +129,39 @@ SELECT (theazo.act_as(:'b1')).id = :'b1';
 SELECT count(*) FROM theazo.sessions WHERE pg_temp.peek(id);
 RESET ROLE;
 ROLLBACK;
+
+-- scopes hold for views: each shows its rows with the scope of its area, and nothing without
+BEGIN;
+SELECT platform AS pa, live AS ka FROM tst.platform('Scopes of views') \gset
+SELECT s1 FROM tst.fill(:'ka') \gset
+SELECT key AS kf FROM theazo.api_key_create('files only', scopes => '{file:read,run:write}') \gset
+CREATE FUNCTION tst.agent_of(ses text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT id FROM theazo_data.agent WHERE session_id = ses $$;
+CREATE FUNCTION tst.rows(key text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE v name; n bigint;
+BEGIN
+	PERFORM theazo.authenticate(key);
+	FOR v IN SELECT relname FROM pg_class WHERE relnamespace = 'theazo'::regnamespace AND relkind = 'v'
+				AND has_table_privilege('theazo_app', oid, 'SELECT') ORDER BY 1
+	LOOP
+		EXECUTE format('SELECT count(*) FROM theazo.%I', v) INTO n;
+		IF n > 0 THEN RETURN NEXT v; END IF;
+	END LOOP;
+END $$;
+CREATE TEMP TABLE area_key AS SELECT area, (theazo.api_key_create(area, scopes => ARRAY[area || CASE WHEN area < 'l' THEN ':read' ELSE ':*' END])).key
+	FROM unnest('{agent,definition,event,key,log,platform,provider,run,secret,session,usage}'::text[]) area;
+GRANT SELECT ON area_key TO theazo_app;
+-- something in the ledger as well
+SELECT theazo_internal.fee_write(:'pa', 'agent.fee', a.id, 'live', a.session_id, a.id, NULL, 'u', 'p') FROM theazo.agents a WHERE a.session_id = :'s1';
+SET LOCAL ROLE theazo_app;
+SELECT count(*) FROM tst.rows(:'kf');
+SELECT area, (SELECT string_agg(r, ' ') FROM tst.rows(key) r) FROM area_key ORDER BY area;
+SELECT string_agg(r, ' ') FROM tst.rows(:'ka') r;
+-- functions return what they made though the caller could not read it
+SELECT theazo.authenticate(:'kf');
+SELECT tst.code(format('SELECT theazo.session_get(%L)', :'s1'));
+SELECT kind FROM theazo.file_list_start((SELECT id FROM tst.agent_of(:'s1') id));
+RESET ROLE;
+ROLLBACK;
 DROP FUNCTION tst.fill, tst.seen, tst.writes;
 
 -- Code of a table's owner that maintenance runs in somebody else's session does not ask in their name: not as the
