@@ -192,6 +192,19 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.refuse_narrowed(text) IS
 'TZ602 for a caller that acts as one session';
 
+-- Providers, platform secrets and definitions have no environment: live work uses them too.
+CREATE OR REPLACE FUNCTION theazo_internal.shared_change_check(p_what text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM theazo_internal.refuse_narrowed(p_what);
+	IF theazo_internal.current_environment() <> 'live' THEN
+		PERFORM theazo_internal.raise_scope(
+			pg_catalog.format('a test key cannot change %s, because live work uses it too', p_what), 'test_key', 'Use a live key.');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.shared_change_check(text) IS
+'TZ602 for a change of what the whole platform shares, by one session or with a test key';
+
 -- ---------------------------------------------------------------------------------------
 -- legal moves
 

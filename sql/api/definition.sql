@@ -289,7 +289,7 @@ DECLARE
 	d theazo_data.definition;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'definition:write');
-	PERFORM theazo_internal.refuse_narrowed('a definition');
+	PERFORM theazo_internal.shared_change_check('a definition');
 	PERFORM theazo_internal.name_check('name', name, 200);
 	content := theazo_internal.without_nulls(theazo_internal.options_check('content', content, theazo_internal.platform_http()));
 	IF (SELECT pg_catalog.count(*) FROM theazo_data.definition t
@@ -313,7 +313,7 @@ DECLARE
 	was jsonb;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'definition:write');
-	PERFORM theazo_internal.refuse_narrowed('a definition');
+	PERFORM theazo_internal.shared_change_check('a definition');
 	content := theazo_internal.options_check('content', content, theazo_internal.platform_http());
 	changelog := theazo_internal.text_check('changelog', pg_catalog.to_jsonb(coalesce(changelog, '')), 2000);
 	d := theazo_internal.definition_lock(definition);
@@ -333,7 +333,7 @@ DECLARE
 	was jsonb;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'definition:write');
-	PERFORM theazo_internal.refuse_narrowed('a definition');
+	PERFORM theazo_internal.shared_change_check('a definition');
 	d := theazo_internal.definition_lock(definition);
 	SELECT v.content INTO was FROM theazo_data.definition_version v
 	 WHERE v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = definition_rollback.version;
@@ -362,7 +362,7 @@ DECLARE
 	result theazo.definitions;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'definition:write');
-	PERFORM theazo_internal.refuse_narrowed('a definition');
+	PERFORM theazo_internal.shared_change_check('a definition');
 	d := theazo_internal.definition_lock(definition);
 	result := theazo_internal.definition_shown(d.id);
 	UPDATE theazo_data.definition t SET deleted_at = pg_catalog.now()

@@ -69,7 +69,7 @@ DECLARE
 	result theazo.providers;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'provider:write');
-	PERFORM theazo_internal.refuse_narrowed('a provider');
+	PERFORM theazo_internal.shared_change_check('a provider');
 	here := theazo_internal.current_platform();
 	PERFORM theazo_internal.name_check('name', name, 128);
 	IF name = 'theazo' OR name LIKE 'ses\_%' THEN
@@ -158,6 +158,7 @@ DECLARE
 BEGIN
 	result := theazo.provider_get(name, kind, api_key);
 	PERFORM theazo_internal.enter(NULL, 'provider:write');
+	PERFORM theazo_internal.shared_change_check('a provider');
 	SELECT pg_catalog.count(*) INTO live FROM theazo_data.sandbox b
 	 WHERE b.platform_id = result.platform_id AND b.provider_name = result.name
 	   AND b.status IN ('creating', 'ready', 'paused', 'destroying');

@@ -26,7 +26,11 @@ DECLARE
 	s theazo_data.session;
 BEGIN
 	IF p_session IS NULL THEN
-		PERFORM theazo_internal.refuse_narrowed('a platform secret');
+		IF p_for_change THEN
+			PERFORM theazo_internal.shared_change_check('a platform secret');
+		ELSE
+			PERFORM theazo_internal.refuse_narrowed('a platform secret');
+		END IF;
 		RETURN '';
 	END IF;
 	IF NOT p_for_change THEN

@@ -71,3 +71,13 @@ SELECT count(*) FROM theazo.providers;
 SELECT endpoint FROM theazo.provider_set('mine', endpoint => 'https://theirs.example');
 SELECT endpoint FROM theazo.provider_get('mine', api_key => :'k');
 COMMIT;
+
+-- what the whole platform shares, live work included, is not a test key's to change
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS d FROM theazo.definition_create('shared') \gset
+SELECT key AS t FROM theazo.api_key_create('tester', 'test') \gset
+SELECT theazo.authenticate(:'t');
+SELECT split_part(c, '(', 1) AS call, tst.try('SELECT theazo.' || c) FROM unnest(ARRAY[$$provider_set('local')$$, $$secret_set('a', 'b')$$,
+	$$definition_create('shared')$$, format('definition_update(%L, ''{}'')', :'d'), format('definition_delete(%L)', :'d')]) c;
+ROLLBACK;
