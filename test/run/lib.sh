@@ -36,7 +36,7 @@ need_test_user() {
 # Everything that can change a result is passed by name, nothing else.
 as_test_user() {
 	local keep=() v
-	for v in TESTS FUZZ_SECONDS THEAZO_CHAOS THEAZO_CHAOS_SEED THEAZO_VERSIONS_FULL \
+	for v in TESTS FUZZ_SECONDS THEAZO_CHAOS THEAZO_CHAOS_RUNS THEAZO_CHAOS_SEED THEAZO_VERSIONS_FULL \
 		THEAZO_CACHE PROVE_FLAGS PAUSE_POINTS BENCH_ROWS BENCH_SECONDS BENCH_ROUNDS \
 		BENCH_CALLS BENCH_CARRY BENCH_EXECS; do
 		if [ -n "${!v+set}" ]; then

@@ -3,7 +3,7 @@
 # process or directory is left. The webhook double never de-duplicates and journals on disk, so that
 # calls received, sandboxes held, effects and charges can be compared with each other.
 #
-# THEAZO_CHAOS: number of kills (3). THEAZO_CHAOS_RUNS: number of runs (200). THEAZO_SEED: repeats a run.
+# THEAZO_CHAOS: number of kills (3). THEAZO_CHAOS_RUNS: number of runs (200). THEAZO_CHAOS_SEED: repeats a run.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep time);
 
 my $kills = $ENV{THEAZO_CHAOS} || 3;
 my $total = $ENV{THEAZO_CHAOS_RUNS} || 200;
-my $seed = $ENV{THEAZO_SEED} || 20260131;
+my $seed = $ENV{THEAZO_CHAOS_SEED} || 20260131;
 my $patience = 180;
 srand($seed);
 diag("seed $seed, $kills kills, $total runs");
