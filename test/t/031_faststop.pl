@@ -47,9 +47,11 @@ wait_sql($node, "SELECT count(*) FROM theazo_data.run WHERE status NOT IN ('comp
   and pass('every run has ended');
 is($node->safe_psql('postgres', "SELECT DISTINCT error_sqlstate FROM theazo_data.run WHERE provider = 'hook'"), 'TZ408',
 	'those that had been sent with "outcome unknown"');
-# Settled as gone when the dispatcher had the time before it left; else the next one can only say that it does not know.
-like($node->safe_psql('postgres', "SELECT error_sqlstate FROM theazo_data.run WHERE id = '$run'"), qr/^TZ4(10|08)$/,
-	'the local one because its sandbox is gone, or with "outcome unknown"');
+# Settled as gone when the dispatcher had the time before it left; else the next one can only say that it does not
+# know, and then the charge must say so too.
+like($node->safe_psql('postgres', "SELECT r.error_sqlstate, r.outcome_unknown, c.estimated FROM theazo_data.run r"
+			. " JOIN theazo_data.charge c ON c.platform_id = r.platform_id AND c.run_id = r.id WHERE r.id = '$run'"),
+	qr/^(TZ410\|f\|f|TZ408\|t\|t)$/, 'the local one because its sandbox is gone, or as unknown, with one charge that says the same');
 is(scalar $double->requests('exec'), $calls, 'none was sent again');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM theazo.integrity_check()'), 0, 'the rows fit together');
 
