@@ -11,9 +11,11 @@ CREATE TABLE theazo_data.platform (
 	allow_private		boolean NOT NULL DEFAULT false,	-- operator: this platform's endpoints may be private
 	allow_http			boolean NOT NULL DEFAULT false,	-- operator: ... and plain http
 	vault_salt			bytea,								-- set with the first secret
+	secret_delivery		text NOT NULL DEFAULT 'env',		-- of secrets and definitions that do not say
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	CONSTRAINT platform_pkey PRIMARY KEY (platform_id),
 	CONSTRAINT platform_name_check CHECK (pg_catalog.length(name) BETWEEN 1 AND 200),
+	CONSTRAINT platform_secret_delivery_check CHECK (secret_delivery IN ('env', 'brokered')),
 	CONSTRAINT platform_compute_mode_check CHECK (compute_mode IN ('managed', 'byoi')),
 	CONSTRAINT platform_state_check CHECK (state IN ('active', 'deleted'))
 );
