@@ -7,10 +7,12 @@
  * nonce needs no uniqueness of its own, and 2^32 values under one key, where
  * GCM would end, cannot be reached. The nonce is the head of the salt.
  *
- * HKDF is two HMACs by hand over one kept digest context: through EVP_KDF the
- * set-up costs more than the hashing. Everything else is EVP as it comes. After
- * each operation the contexts are given worthless keys, so they can be kept
- * without keeping secrets.
+ * A platform key is uniformly random already, so its record keys need only the
+ * second half of HKDF (RFC 5869, section 3.3): one HMAC over label and salt,
+ * half the work of an opening saved. HMAC is by hand over one kept digest
+ * context: through EVP_KDF and EVP_MAC the set-up costs more than the hashing.
+ * Everything else is EVP as it comes. After each operation the contexts are
+ * given worthless keys, so they can be kept without keeping secrets.
  *
  * Format of sealed bytes: one byte 0x01, the ciphertext, a tag of 16 bytes.
  *
@@ -28,6 +30,7 @@
 #define TAG_LEN 16
 #define NONCE_LEN 12
 #define FORMAT 0x01
+#define INFO_PARTS_MAX 2
 #define NAME_MAX_BYTES 1024 /* ceiling of each part of a TzSealName */
 
 struct TzEnvelope
@@ -43,8 +46,10 @@ static const char record_label[] = "theazo record v1";
 static const char check_label[] = "theazo key check v1";
 
 static bool env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts, uint8_t out[SHA_LEN]);
-static bool env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], TzSlice salt,
-                           uint8_t out[TZ_KEY_LEN]);
+static bool env_expand(TzEnvelope *env, const uint8_t prk[SHA_LEN], const TzSlice *info, int ninfo,
+                       uint8_t *out, size_t out_len);
+static bool env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN],
+                           const uint8_t salt[TZ_SALT_LEN], uint8_t out[TZ_KEY_LEN]);
 static bool env_aad(TzEnvelope *env, const TzSealName *name, bool seal);
 static bool env_name_ok(const TzSealName *name);
 static void env_burn(TzEnvelope *env);
@@ -88,34 +93,14 @@ tz_envelope_hkdf(TzEnvelope *env, TzSlice ikm, TzSlice salt, TzSlice info, uint8
                  TzErr *err)
 {
 	uint8_t prk[SHA_LEN];
-	uint8_t block[SHA_LEN];
-	uint8_t counter = 0;
-	size_t done = 0;
 	bool ok;
 
 	if (out_len > 255 * SHA_LEN)
 		return tz_err_set(err, TZ_TOO_LARGE, "HKDF gives at most %d bytes", 255 * SHA_LEN);
 
-	/* extract; an absent salt is one of zeros, which HMAC pads to anyway */
-	ok = env_hmac(env, salt, &ikm, 1, prk);
-
-	/* expand */
-	while (ok && done < out_len)
-	{
-		TzSlice parts[3];
-		size_t n = out_len - done < SHA_LEN ? out_len - done : SHA_LEN;
-
-		parts[0] = tz_slice((const char *) block, counter == 0 ? 0 : SHA_LEN);
-		parts[1] = info;
-		counter++;
-		parts[2] = tz_slice((const char *) &counter, 1);
-		ok = env_hmac(env, tz_slice((const char *) prk, SHA_LEN), parts, 3, block);
-		if (ok)
-			memcpy(out + done, block, n);
-		done += n;
-	}
+	/* an absent salt is one of zeros, which HMAC pads to anyway */
+	ok = env_hmac(env, salt, &ikm, 1, prk) && env_expand(env, prk, &info, 1, out, out_len);
 	OPENSSL_cleanse(prk, sizeof(prk));
-	OPENSSL_cleanse(block, sizeof(block));
 	if (!ok)
 	{
 		OPENSSL_cleanse(out, out_len);
@@ -181,7 +166,6 @@ TzStatus
 tz_envelope_seal(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const TzSealName *name,
                  const uint8_t record_salt[TZ_SALT_LEN], TzSlice plain, TzBuf *sealed, TzErr *err)
 {
-	TzSlice salt = tz_slice((const char *) record_salt, TZ_SALT_LEN);
 	uint8_t key[TZ_KEY_LEN];
 	uint8_t *p;
 	int n = 0;
@@ -197,7 +181,7 @@ tz_envelope_seal(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const 
 
 	p = (uint8_t *) sealed->data + sealed->len;
 	p[0] = FORMAT;
-	ok = env_record_key(env, platform_key, salt, key) &&
+	ok = env_record_key(env, platform_key, record_salt, key) &&
 	     EVP_EncryptInit_ex2(env->cipher, env->gcm, key, record_salt, NULL) == 1 && env_aad(env, name, true);
 	if (ok && plain.len > 0)
 		ok = EVP_EncryptUpdate(env->cipher, p + 1, &n, (const uint8_t *) plain.data, (int) plain.len) == 1;
@@ -221,6 +205,7 @@ tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const 
                  TzSlice record_salt, TzSlice sealed, TzBuf *plain, TzErr *err)
 {
 	const uint8_t *s = (const uint8_t *) sealed.data;
+	const uint8_t *salt = (const uint8_t *) record_salt.data;
 	uint8_t key[TZ_KEY_LEN];
 	uint8_t tag[TAG_LEN];
 	uint8_t *p;
@@ -239,9 +224,8 @@ tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const 
 	p = (uint8_t *) plain->data + plain->len;
 	memcpy(tag, s + 1 + len, TAG_LEN);
 
-	ok = env_record_key(env, platform_key, record_salt, key) &&
-	     EVP_DecryptInit_ex2(env->cipher, env->gcm, key, (const uint8_t *) record_salt.data, NULL) == 1 &&
-	     env_aad(env, name, false);
+	ok = env_record_key(env, platform_key, salt, key) &&
+	     EVP_DecryptInit_ex2(env->cipher, env->gcm, key, salt, NULL) == 1 && env_aad(env, name, false);
 	if (ok && len > 0)
 		ok = EVP_DecryptUpdate(env->cipher, p, &n, s + 1, (int) len) == 1;
 	ok = ok && EVP_CIPHER_CTX_ctrl(env->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
@@ -259,49 +243,85 @@ tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const 
 	return TZ_OK;
 }
 
-/* HMAC-SHA-256 (RFC 2104) in the kept context; keys over a block are hashed first. */
+/*
+ * HMAC-SHA-256 (RFC 2104) in the kept context; keys over a block are hashed
+ * first. What fits goes in with the padded key, in one call of the library.
+ */
 static bool
 env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts, uint8_t out[SHA_LEN])
 {
-	uint8_t pad[SHA_BLOCK] = {0};
-	uint8_t inner[SHA_LEN];
+	uint8_t text[2 * SHA_BLOCK] = {0};
+	size_t used = SHA_BLOCK;
 	bool ok = true;
 	int i;
 
 	if (key.len > SHA_BLOCK)
 		ok = EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1 &&
 		     EVP_DigestUpdate(env->digest, key.data, key.len) == 1 &&
-		     EVP_DigestFinal_ex(env->digest, pad, NULL) == 1;
+		     EVP_DigestFinal_ex(env->digest, text, NULL) == 1;
 	else if (key.len > 0)
-		memcpy(pad, key.data, key.len);
+		memcpy(text, key.data, key.len);
 
 	for (i = 0; i < SHA_BLOCK; i++)
-		pad[i] ^= 0x36;
-	ok = ok && EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1 &&
-	     EVP_DigestUpdate(env->digest, pad, sizeof(pad)) == 1;
-	for (i = 0; ok && i < nparts; i++)
+		text[i] ^= 0x36;
+	ok = ok && EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1;
+	for (i = 0; i < nparts && parts[i].len <= sizeof(text) - used; i++)
 	{
 		if (parts[i].len > 0)
-			ok = EVP_DigestUpdate(env->digest, parts[i].data, parts[i].len) == 1;
+			memcpy(text + used, parts[i].data, parts[i].len);
+		used += parts[i].len;
 	}
-	ok = ok && EVP_DigestFinal_ex(env->digest, inner, NULL) == 1;
+	ok = ok && EVP_DigestUpdate(env->digest, text, used) == 1;
+	for (; ok && i < nparts; i++)
+		ok = parts[i].len == 0 || EVP_DigestUpdate(env->digest, parts[i].data, parts[i].len) == 1;
+	ok = ok && EVP_DigestFinal_ex(env->digest, text + SHA_BLOCK, NULL) == 1;
 
 	for (i = 0; i < SHA_BLOCK; i++)
-		pad[i] ^= 0x36 ^ 0x5c;
+		text[i] ^= 0x36 ^ 0x5c;
 	ok = ok && EVP_DigestInit_ex2(env->digest, env->md, NULL) == 1 &&
-	     EVP_DigestUpdate(env->digest, pad, sizeof(pad)) == 1 &&
-	     EVP_DigestUpdate(env->digest, inner, sizeof(inner)) == 1 &&
+	     EVP_DigestUpdate(env->digest, text, SHA_BLOCK + SHA_LEN) == 1 &&
 	     EVP_DigestFinal_ex(env->digest, out, NULL) == 1;
-	OPENSSL_cleanse(pad, sizeof(pad));
-	OPENSSL_cleanse(inner, sizeof(inner));
+	OPENSSL_cleanse(text, sizeof(text));
+	return ok;
+}
+
+/* The second half of HKDF; info in parts, laid end to end. */
+static bool
+env_expand(TzEnvelope *env, const uint8_t prk[SHA_LEN], const TzSlice *info, int ninfo, uint8_t *out,
+           size_t out_len)
+{
+	TzSlice parts[2 + INFO_PARTS_MAX];
+	uint8_t block[SHA_LEN];
+	uint8_t counter = 0;
+	size_t done = 0;
+	bool ok = ninfo <= INFO_PARTS_MAX;
+
+	for (int i = 0; ok && i < ninfo; i++)
+		parts[1 + i] = info[i];
+	while (ok && done < out_len)
+	{
+		size_t n = out_len - done < SHA_LEN ? out_len - done : SHA_LEN;
+
+		parts[0] = tz_slice((const char *) block, counter == 0 ? 0 : SHA_LEN);
+		counter++;
+		parts[1 + ninfo] = tz_slice((const char *) &counter, 1);
+		ok = env_hmac(env, tz_slice((const char *) prk, SHA_LEN), parts, ninfo + 2, block);
+		if (ok)
+			memcpy(out + done, block, n);
+		done += n;
+	}
+	OPENSSL_cleanse(block, sizeof(block));
 	return ok;
 }
 
 static bool
-env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], TzSlice salt, uint8_t out[TZ_KEY_LEN])
+env_record_key(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const uint8_t salt[TZ_SALT_LEN],
+               uint8_t out[TZ_KEY_LEN])
 {
-	return tz_envelope_hkdf(env, tz_slice((const char *) platform_key, TZ_KEY_LEN), salt,
-	                        tz_slice(record_label, sizeof(record_label) - 1), out, TZ_KEY_LEN, NULL) == TZ_OK;
+	const TzSlice info[2] = {tz_slice(record_label, sizeof(record_label) - 1),
+	                         tz_slice((const char *) salt, TZ_SALT_LEN)};
+
+	return env_expand(env, platform_key, info, 2, out, TZ_KEY_LEN);
 }
 
 /*

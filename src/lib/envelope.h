@@ -4,7 +4,9 @@
  *	  Sealing and opening of secrets: HKDF-SHA256 and AES-256-GCM.
  *
  * master key --HKDF(platform salt; platform id, key version)--> platform key
- * platform key --HKDF(record salt)--> record key --AES-256-GCM--> sealed bytes
+ * platform key --HKDF-Expand(record salt)--> record key --AES-256-GCM--> sealed bytes
+ *
+ * docs/vault.md has the format and test vectors.
  *
  *-------------------------------------------------------------------------
  */
