@@ -2,6 +2,7 @@
 --
 --	creating -> ready -> paused -> ready ... -> destroying -> destroyed
 --	creating -> failed | unknown;  ready, paused -> lost (it died by itself, or its dispatcher did)
+--	any live one at a provider -> held (it came with a restore or a clone) -> as before, or unknown
 --
 -- Order of locks: agent, sandbox, effect, run. What is called here by other areas expects the agent's row locked.
 
@@ -101,9 +102,10 @@ BEGIN
 		v_net := jsonb_build_object('enabled', v_net = 'true'::jsonb);
 	END IF;
 	INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name,
-									 adapter, managed, browser, tried)
+									 adapter, managed, browser, tried, instance)
 	VALUES (p_platform, v_id, a.session_id, p_agent, a.user_id, v_env, c.shown, c.provider_name, c.adapter, c.managed,
-			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text);
+			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text,
+			theazo_internal.instance());
 	UPDATE theazo_data.agent x SET sandbox_id = v_id, provider = c.shown WHERE x.platform_id = p_platform AND x.id = p_agent;
 	PERFORM theazo_internal.effect_enqueue(
 		p_platform, NULL, 'compute.create', c.adapter,
@@ -118,10 +120,6 @@ BEGIN
 		p_timeout_ms => 60000);
 	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',
 		jsonb_build_object('sandbox', v_id, 'provider', c.shown), a.session_id, p_agent, NULL, v_env);
-	IF NOT c.managed THEN
-		-- The orchestration fee of an agent on its owner's machines; the key makes it count once.
-		PERFORM theazo_internal.fee_write(p_platform, 'agent.fee', p_agent, v_env, a.session_id, p_agent, NULL, a.user_id, c.shown);
-	END IF;
 	RETURN v_id;
 END
 $$;
@@ -536,6 +534,12 @@ DECLARE
 	v_error	jsonb;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
+	IF p_state = 'done' AND NOT s.managed THEN
+		-- The orchestration fee of an agent on its owner's machines: due once one of them is there, not when the
+		-- operator's had to step in. The key makes it count once.
+		PERFORM theazo_internal.fee_write(e.platform_id, 'agent.fee', e.agent_id, s.environment, s.session_id, e.agent_id, NULL,
+										  s.user_id, s.provider);
+	END IF;
 	IF s.status = 'destroying' THEN
 		-- The agent ended meanwhile.
 		IF p_state = 'done' THEN
@@ -712,6 +716,50 @@ $$;
 COMMENT ON FUNCTION theazo_internal.compute_resumed(theazo_data.effect, theazo_data.sandbox, text, jsonb, timestamptz) IS
 'the end of a resume: work that waited goes out, or fails';
 
+-- Sandboxes at a provider that came with a restore or a clone: the database they came from may still use them, so here
+-- nobody works in them, ends them or books their time until the operator lets them go.
+CREATE OR REPLACE FUNCTION theazo_internal.sandboxes_hold()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_n integer;
+BEGIN
+	UPDATE theazo_data.sandbox s SET status = 'held', status_before_hold = s.status
+	 WHERE s.status IN ('creating', 'ready', 'paused', 'destroying') AND s.adapter <> 'local'
+	   AND s.instance <> theazo_internal.instance();
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandboxes_hold() IS 'holds sandboxes that another instance made';
+
+-- They are this database's from now on. Time that passed while they were held is nobody's. Where an agent has got
+-- another one meanwhile, nobody comes back for the old.
+CREATE OR REPLACE FUNCTION theazo_internal.sandboxes_release()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_n integer;
+BEGIN
+	UPDATE theazo_data.sandbox s
+	   SET status = CASE WHEN a.sandbox_id = s.id OR s.status_before_hold = 'destroying' THEN s.status_before_hold ELSE 'unknown' END,
+		   ended_at = CASE WHEN a.sandbox_id = s.id THEN s.ended_at ELSE coalesce(s.ended_at, clock_timestamp()) END,
+		   paused_seconds = s.paused_seconds + CASE WHEN s.paused_at IS NULL AND s.billed_until IS NOT NULL
+			THEN greatest(0, extract(epoch FROM clock_timestamp() - s.billed_until)) ELSE 0 END,
+		   billed_until = CASE WHEN s.paused_at IS NULL AND s.billed_until IS NOT NULL THEN clock_timestamp() ELSE s.billed_until END,
+		   status_before_hold = NULL, instance = theazo_internal.instance()
+	  FROM theazo_data.agent a
+	 WHERE s.status = 'held' AND a.platform_id = s.platform_id AND a.id = s.agent_id;
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandboxes_release() IS 'takes over sandboxes that another instance made';
+
 -- ----------------------------------------------------------------------------
 -- Idle minutes
 -- ----------------------------------------------------------------------------
@@ -722,13 +770,14 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	v_here	text := theazo_internal.instance();
 	s	theazo_data.sandbox;
 	v_n	integer := 0;
 	v_i	integer;
 BEGIN
 	FOR s IN
 		SELECT x.* FROM theazo_data.sandbox x
-		 WHERE x.status = 'ready' AND x.billed_until < clock_timestamp() - '1 minute'::interval
+		 WHERE x.status = 'ready' AND x.instance = v_here AND x.billed_until < clock_timestamp() - '1 minute'::interval
 		 ORDER BY x.agent_id LIMIT 2000
 	LOOP
 		CONTINUE WHEN EXISTS (SELECT FROM theazo_data.run r

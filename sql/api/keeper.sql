@@ -33,8 +33,8 @@ CREATE OR REPLACE FUNCTION theazo_internal.keeper_hold()
 RETURNS integer
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT theazo_internal.effects_hold() $$;
-COMMENT ON FUNCTION theazo_internal.keeper_hold() IS 'keeper: holds effects that came by restore or clone';
+AS $$ SELECT theazo_internal.effects_hold() + theazo_internal.sandboxes_hold() $$;
+COMMENT ON FUNCTION theazo_internal.keeper_hold() IS 'keeper: holds effects and sandboxes that came by restore or clone';
 
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_leases()
 RETURNS integer

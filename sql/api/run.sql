@@ -203,7 +203,8 @@ DECLARE
 	v_sandbox	text;
 	v_status	text;
 BEGIN
-	SELECT a.sandbox_id, s.status INTO v_sandbox, v_status
+	-- What another instance made is not ours to work in (sandboxes_hold).
+	SELECT a.sandbox_id, CASE WHEN s.adapter = 'local' OR s.instance = theazo_internal.instance() THEN s.status END INTO v_sandbox, v_status
 	  FROM theazo_data.agent a
 	  LEFT JOIN theazo_data.sandbox s ON s.platform_id = a.platform_id AND s.id = a.sandbox_id
 	 WHERE a.platform_id = p_platform AND a.id = p_agent;

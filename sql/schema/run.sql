@@ -32,10 +32,12 @@ CREATE TABLE theazo_data.sandbox (
 	snapshot		text,								-- the provider's, while paused there
 	metadata		jsonb,								-- what the provider said at creation
 	destroy_attempts integer NOT NULL DEFAULT 0,
+	instance		text NOT NULL,						-- of the database that made it
+	status_before_hold text,							-- while held
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	ended_at		timestamptz,
 	CONSTRAINT sandbox_pkey PRIMARY KEY (platform_id, id),
-	CONSTRAINT sandbox_status_check CHECK (status IN ('creating', 'ready', 'paused', 'destroying', 'destroyed', 'lost', 'failed', 'unknown'))
+	CONSTRAINT sandbox_status_check CHECK (status IN ('creating', 'ready', 'paused', 'destroying', 'destroyed', 'lost', 'failed', 'unknown', 'held'))
 );
 CREATE INDEX sandbox_agent_id_idx ON theazo_data.sandbox (platform_id, agent_id);
 CREATE INDEX sandbox_live_idx ON theazo_data.sandbox (status, billed_until)

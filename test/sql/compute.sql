@@ -23,6 +23,8 @@ SELECT item, quantity, cents, payer, agent_id = :'a' FROM theazo.charges;
 SELECT * FROM tst.claim();
 SELECT endpoint - 'config' - 'owner', request -> 'runtime', request -> 'lifetime_s', request -> 'network', needs_secrets FROM tst.claimed;
 SELECT tst.settle('compute.create', 'done', '{"sandbox": "vm-1", "metadata": {"region": "x"}}', p_ms => 0);
+-- the fee, once the machine is there
+SELECT item, quantity, cents, payer, agent_id = :'a' FROM theazo.charges;
 SELECT status FROM theazo.agents;
 SELECT status, managed, external_id, isolation FROM theazo.sandboxes;
 -- two and a half minutes of idling, then work of 1.2 s, then 30 s more
@@ -151,7 +153,7 @@ SELECT provider, status, error, run_id, sandbox_id FROM theazo.agents;
 SELECT status, error_sqlstate, error_code, error_message FROM theazo.run_get(:'r');
 SELECT level, source, message, provider FROM theazo.logs ORDER BY occurred_at, id;
 SELECT provider, status FROM theazo.sandboxes ORDER BY provider;
--- the fee is booked once, though two providers of its own were tried
+-- no fee: none of its own providers gave a machine
 SELECT item, cents FROM theazo.charges;
 -- a failed agent may be used again
 SELECT status FROM theazo.exec_start(:'a', 'sh', 'true');
@@ -344,4 +346,43 @@ SELECT theazo_internal.keeper_agents();
 SELECT status, paused_by FROM theazo.agents ORDER BY status;
 SELECT status FROM theazo.exec_start(:'a', 'sh', 'true');
 SELECT status, paused_by FROM theazo.agents ORDER BY status;
+ROLLBACK;
+
+-- a restored or cloned database: machines at a provider are held, an agent gets another, and release takes them over
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "mine"}') \gset
+SELECT tst.claim() \gset
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "vm-1"}', p_ms => 0) \gset
+SELECT id AS b FROM theazo.agent_create(:'s', '{"provider": "mine"}') \gset
+SELECT tst.claim() \gset
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "vm-2"}', p_ms => 0) \gset
+UPDATE theazo_data.sandbox SET instance = '1:1' WHERE platform_id = :'p';
+SELECT tst.earlier(7200) \gset
+SELECT theazo_internal.sandboxes_meter();
+SELECT theazo_internal.keeper_hold();
+SELECT external_id, status FROM theazo.sandboxes ORDER BY 1;
+SELECT status FROM theazo.exec_start(:'a', 'sh', 'true');
+SELECT (theazo.agent_terminate(:'b')).status;
+SELECT kind, state FROM theazo_data.effect WHERE platform_id = :'p' AND state = 'queued' ORDER BY 1, 2;
+SELECT theazo.effects_release();
+SELECT external_id, status, instance = theazo_internal.instance() AS ours FROM theazo_data.sandbox WHERE platform_id = :'p' ORDER BY external_id, status;
+SELECT count(*) FROM theazo.charges WHERE item = 'compute.second';
+ROLLBACK;
+
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "mine"}') \gset
+SELECT tst.claim() \gset
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "vm-1"}', p_ms => 0) \gset
+UPDATE theazo_data.sandbox SET instance = '1:1' WHERE platform_id = :'p';
+SELECT tst.earlier(7200) \gset
+SELECT theazo_internal.keeper_hold();
+SELECT theazo.effects_release();
+SELECT status, billed_until > now() - interval '1 minute' AS from_now FROM theazo_data.sandbox WHERE platform_id = :'p';
+SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'true') \gset
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('compute.exec', 'done', '{"stdout": "", "stderr": "", "exit_code": 0}', p_ms => 1200);
+SELECT sum(quantity) < 60 AS not_the_gap FROM theazo.charges WHERE item = 'compute.second';
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
 ROLLBACK;
