@@ -31,6 +31,7 @@
 #define NONCE_LEN 12
 #define FORMAT 0x01
 #define INFO_PARTS_MAX 2
+#define LABEL_MAX 32
 #define NAME_MAX_BYTES 1024 /* ceiling of each part of a TzSealName */
 
 struct TzEnvelope
@@ -42,9 +43,12 @@ struct TzEnvelope
 };
 
 static const char platform_label[] = "theazo vault v1";
+static const char operator_label[] = "theazo operator v1";
 static const char record_label[] = "theazo record v1";
 static const char check_label[] = "theazo key check v1";
 
+static TzStatus env_owner_key(TzEnvelope *env, TzSlice label, const uint8_t master[TZ_KEY_LEN], TzSlice salt,
+                              TzSlice owner, uint32_t key_version, uint8_t out[TZ_KEY_LEN], TzErr *err);
 static bool env_hmac(TzEnvelope *env, TzSlice key, const TzSlice *parts, int nparts, uint8_t out[SHA_LEN]);
 static bool env_expand(TzEnvelope *env, const uint8_t prk[SHA_LEN], const TzSlice *info, int ninfo,
                        uint8_t *out, size_t out_len);
@@ -113,29 +117,16 @@ TzStatus
 tz_envelope_platform_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN], TzSlice platform_salt,
                          TzSlice platform, uint32_t key_version, uint8_t out[TZ_KEY_LEN], TzErr *err)
 {
-	uint8_t info[sizeof(platform_label) - 1 + 4 + NAME_MAX_BYTES + 4];
-	uint8_t *p = info;
-	TzStatus status;
+	return env_owner_key(env, tz_slice(platform_label, sizeof(platform_label) - 1), master, platform_salt,
+	                     platform, key_version, out, err);
+}
 
-	if (platform.len < 1 || platform.len > NAME_MAX_BYTES)
-		return tz_err_set(err, TZ_BAD_INPUT, "platform must have 1 to %d bytes", NAME_MAX_BYTES);
-	if (platform_salt.len < 16)
-		return tz_err_set(err, TZ_BAD_INPUT, "salt of a platform must have at least 16 bytes");
-
-	/* the length in front of the id makes the encoding unambiguous */
-	memcpy(p, platform_label, sizeof(platform_label) - 1);
-	p += sizeof(platform_label) - 1;
-	put_u32(p, (uint32_t) platform.len);
-	p += 4;
-	memcpy(p, platform.data, platform.len);
-	p += platform.len;
-	put_u32(p, key_version);
-	p += 4;
-
-	status = tz_envelope_hkdf(env, tz_slice((const char *) master, TZ_KEY_LEN), platform_salt,
-	                          tz_slice((const char *) info, (size_t) (p - info)), out, TZ_KEY_LEN, err);
-	env_burn(env);
-	return status;
+TzStatus
+tz_envelope_operator_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN], TzSlice salt, TzSlice operator_id,
+                         uint32_t key_version, uint8_t out[TZ_KEY_LEN], TzErr *err)
+{
+	return env_owner_key(env, tz_slice(operator_label, sizeof(operator_label) - 1), master, salt, operator_id,
+	                     key_version, out, err);
 }
 
 TzStatus
@@ -241,6 +232,36 @@ tz_envelope_open(TzEnvelope *env, const uint8_t platform_key[TZ_KEY_LEN], const 
 	plain->len += len;
 	plain->data[plain->len] = '\0';
 	return TZ_OK;
+}
+
+/* HKDF with the label, the owner's id and the version as info. */
+static TzStatus
+env_owner_key(TzEnvelope *env, TzSlice label, const uint8_t master[TZ_KEY_LEN], TzSlice salt, TzSlice owner,
+              uint32_t key_version, uint8_t out[TZ_KEY_LEN], TzErr *err)
+{
+	uint8_t info[LABEL_MAX + 4 + NAME_MAX_BYTES + 4];
+	uint8_t *p = info;
+	TzStatus status;
+
+	if (owner.len < 1 || owner.len > NAME_MAX_BYTES)
+		return tz_err_set(err, TZ_BAD_INPUT, "platform must have 1 to %d bytes", NAME_MAX_BYTES);
+	if (salt.len < 16)
+		return tz_err_set(err, TZ_BAD_INPUT, "salt of a platform must have at least 16 bytes");
+
+	/* the length in front of the id makes the encoding unambiguous */
+	memcpy(p, label.data, label.len);
+	p += label.len;
+	put_u32(p, (uint32_t) owner.len);
+	p += 4;
+	memcpy(p, owner.data, owner.len);
+	p += owner.len;
+	put_u32(p, key_version);
+	p += 4;
+
+	status = tz_envelope_hkdf(env, tz_slice((const char *) master, TZ_KEY_LEN), salt,
+	                          tz_slice((const char *) info, (size_t) (p - info)), out, TZ_KEY_LEN, err);
+	env_burn(env);
+	return status;
 }
 
 /*

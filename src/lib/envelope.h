@@ -24,6 +24,9 @@
 /* Version of the derivation of platform keys; stored nowhere, as it has been 1 for ever. */
 #define TZ_PLATFORM_KEY_VERSION 1
 
+/* The reserved platform that owns what belongs to the operator. */
+#define TZ_OPERATOR_PLATFORM "plt_00000000000000000000000000"
+
 /* Kept contexts of one process (never carried over a fork with keys inside). */
 typedef struct TzEnvelope TzEnvelope;
 
@@ -47,6 +50,11 @@ extern TzStatus tz_envelope_hkdf(TzEnvelope *env, TzSlice ikm, TzSlice salt, TzS
 extern TzStatus tz_envelope_platform_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN],
                                          TzSlice platform_salt, TzSlice platform, uint32_t key_version,
                                          uint8_t out[TZ_KEY_LEN], TzErr *err);
+
+/* The same for the operator's own vault, under a label no platform's key has. */
+extern TzStatus tz_envelope_operator_key(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN], TzSlice salt,
+                                         TzSlice operator_id, uint32_t key_version, uint8_t out[TZ_KEY_LEN],
+                                         TzErr *err);
 
 /* Public name of a master key: says nothing about it. out is terminated. */
 extern TzStatus tz_envelope_fingerprint(TzEnvelope *env, const uint8_t master[TZ_KEY_LEN],

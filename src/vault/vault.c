@@ -257,8 +257,12 @@ vault_platform_key(const uint8_t *master, const char *fingerprint, TzSlice platf
 	}
 
 	oldest->used = 0;
-	status = tz_envelope_platform_key(vault_env, master, salt, platform, TZ_PLATFORM_KEY_VERSION, oldest->key,
-	                                  err);
+	if (tz_slice_eq_cstr(platform, TZ_OPERATOR_PLATFORM))
+		status = tz_envelope_operator_key(vault_env, master, salt, platform, TZ_PLATFORM_KEY_VERSION,
+		                                  oldest->key, err);
+	else
+		status = tz_envelope_platform_key(vault_env, master, salt, platform, TZ_PLATFORM_KEY_VERSION,
+		                                  oldest->key, err);
 	if (status != TZ_OK)
 		return status;
 	strlcpy(oldest->master, fingerprint, sizeof(oldest->master));

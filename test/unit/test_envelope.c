@@ -302,6 +302,7 @@ test_keys_differ(void **state)
 {
 	uint8_t a[TZ_KEY_LEN];
 	uint8_t b[TZ_KEY_LEN];
+	uint8_t info[64];
 	char fa[TZ_FINGERPRINT_LEN + 1];
 	char fb[TZ_FINGERPRINT_LEN + 1];
 	TzSlice salt = tz_test_slice(platform_salt, TZ_SALT_LEN);
@@ -316,6 +317,13 @@ test_keys_differ(void **state)
 	                 TZ_BAD_INPUT);
 	assert_int_equal(tz_envelope_platform_key(env, master, salt, tz_slice_cstr(""), 1, b, NULL),
 	                 TZ_BAD_INPUT);
+
+	/* the operator's is another, though all else be equal */
+	assert_int_equal(tz_envelope_operator_key(env, master, salt, tz_slice_cstr("plt_a"), 1, b, NULL), TZ_OK);
+	assert_memory_not_equal(a, b, TZ_KEY_LEN);
+	memcpy(info, "theazo operator v1\0\0\0\x05plt_a\0\0\0\x01", 31);
+	reference_hkdf(master, platform_salt, info, 31, a);
+	assert_memory_equal(a, b, TZ_KEY_LEN);
 
 	assert_int_equal(tz_envelope_fingerprint(env, master, fa, NULL), TZ_OK);
 	assert_int_equal(strlen(fa), TZ_FINGERPRINT_LEN);
