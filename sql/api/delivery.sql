@@ -1,10 +1,82 @@
 -- delivery.sql: which secrets a call gets, and how: in a header, in the environment of a process, or not at all.
 
--- What to open: credential and signing key of the provider, and environment variables of the sandbox. Session vault
--- first, then the platform's. Every one is an event.
+-- The environment variable a secret becomes; its placeholder is named after it.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_env_name(p_name text)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT regexp_replace(regexp_replace(upper(p_name), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')
+$$;
+COMMENT ON FUNCTION theazo_internal.secret_env_name(text) IS
+'name of the environment variable that a secret of this name becomes';
+
+-- Names of the placeholders in the headers of a request, also inside basic authentication.
+CREATE OR REPLACE FUNCTION theazo_internal.header_placeholders(p_headers jsonb)
+RETURNS text[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(array_agg(DISTINCT m.name[1]), '{}')
+	  FROM jsonb_each_text(CASE WHEN jsonb_typeof(p_headers) = 'object' THEN p_headers ELSE '{}' END) h
+	 CROSS JOIN LATERAL (SELECT rtrim(substring(h.value FROM '^\s*[Bb][Aa][Ss][Ii][Cc]\s+([A-Za-z0-9+/]+)={0,2}\s*$')) AS b64) b
+	 CROSS JOIN LATERAL (
+		SELECT h.value AS text
+		UNION ALL
+		-- padded here, so that what a lenient server would take is looked into as well
+		SELECT encode(decode(rpad(b.b64, (length(b.b64) + 3) / 4 * 4, '='), 'base64'), 'escape')
+		 WHERE length(b.b64) % 4 <> 1) t
+	 CROSS JOIN LATERAL regexp_matches(t.text, 'tzsecret_([A-Z0-9_]+)', 'g') AS m (name)
+$$;
+COMMENT ON FUNCTION theazo_internal.header_placeholders(jsonb) IS
+'environment names of the brokered secrets whose placeholder stands in request headers';
+
+-- Secrets an agent may have, one for each environment name: its session's vault first, then the platform's. A list on
+-- the agent restricts and opens the platform's vault, but for names that one who acted for the session alone put there;
+-- without a list only the session's secrets are given.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_secrets(p_platform text, p_session text, p_agent text)
+RETURNS TABLE (env_name text, delivery text, vault text, name text, version integer, master_key_id text, salt bytea,
+			   sealed bytea, hosts text[], header text, username text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	v_wanted	jsonb;
+	v_own		jsonb;
+	v_delivery	text;
+BEGIN
+	SELECT a.options -> 'secrets', coalesce(a.options -> 'sessionSecrets', '[]'), coalesce(a.options ->> 'secretDelivery', p.secret_delivery)
+	  INTO v_wanted, v_own, v_delivery
+	  FROM theazo_data.agent a JOIN theazo_data.platform p ON p.platform_id = a.platform_id
+	 WHERE a.platform_id = p_platform AND a.id = p_agent;
+	RETURN QUERY
+		SELECT DISTINCT ON (v.env_name) v.env_name, coalesce(x.delivery, v_delivery, 'env'), x.session_id::text, x.name, x.version,
+			   x.master_key_id, x.salt, x.sealed, x.hosts, x.header, x.username
+		  FROM theazo_data.secret x
+		 CROSS JOIN LATERAL (SELECT theazo_internal.secret_env_name(x.name)) AS v (env_name)
+		 WHERE x.platform_id = p_platform AND x.session_id IN ('', p_session)
+		   AND CASE WHEN jsonb_typeof(v_wanted) = 'array'
+					THEN v_wanted ? x.name AND (x.session_id = p_session OR x.session_id = '' AND NOT v_own ? x.name)
+					ELSE x.session_id = p_session END
+		   AND v.env_name NOT LIKE 'THEAZO\_%'
+		 ORDER BY v.env_name, x.session_id DESC, x.name
+		 LIMIT 200;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.agent_secrets(text, text, text) IS
+'sealed secrets an agent may have, by environment name, and how each is delivered';
+
+-- What to open for one call. use says what for:
+--   credential, signing	of the provider; a row without a value means the placeholder of env_name
+--   env					environment variable of the sandbox
+--   placeholder			environment variable of the sandbox that gets the placeholder; no value
+--   broker					value for the headers of calls to hosts only, where the placeholder stands
+--   mask					given to this sandbox earlier; kept out of what comes back
+-- Every value that is opened is an event; host is where it goes.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_secrets(p_platform_id text, p_root_id text, p_id text)
-RETURNS TABLE (use text, env_name text, name text, session_id text, version integer, master_key_id text,
-			   salt bytea, sealed bytea, platform_salt bytea)
+RETURNS TABLE (use text, env_name text, owner text, session_id text, name text, version integer, master_key_id text,
+			   salt bytea, sealed bytea, platform_salt bytea, hosts text[], header text, username text, host text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -15,9 +87,11 @@ DECLARE
 	v_owner		text;
 	v_ref		text;
 	v_use		text;
-	v_wanted	jsonb;
-	v_own		jsonb;
+	v_request	jsonb;
+	v_names		text[];
 	v_env		text;
+	v_salt		bytea;
+	v_boot		boolean;
 	r			record;
 BEGIN
 	SELECT * INTO e FROM theazo_data.effect x WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id;
@@ -27,6 +101,7 @@ BEGIN
 	v_env := coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = e.platform_id AND s.id = e.session_id), 'live');
 	v_endpoint := theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter);
 	v_owner := coalesce(v_endpoint ->> 'owner', e.platform_id);
+	host := theazo_internal.url_host(v_endpoint ->> 'url');
 	FOREACH v_use IN ARRAY ARRAY['credential', 'signing']
 	LOOP
 		v_ref := v_endpoint ->> (v_use || '_ref');
@@ -35,54 +110,88 @@ BEGIN
 			v_ref := v_endpoint ->> 'credential_ref';
 		END IF;
 		CONTINUE WHEN v_ref IS NULL;
-		SELECT x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt INTO r
+		SELECT x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt, x.hosts, x.header, x.username,
+			   -- The default of a platform is about sandboxes: it must not take away what reaches a provider today.
+			   coalesce(x.delivery, CASE WHEN x.hosts = '{}' THEN 'env' ELSE p.secret_delivery END) = 'brokered' AS brokered INTO r
 		  FROM theazo_data.secret x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
 		 WHERE x.platform_id = v_owner AND x.name = v_ref
 		   -- A session's vault counts for its own endpoint only: it must not stand in for what the platform stored.
 		   AND x.session_id IN ('', CASE WHEN v_endpoint ->> 'provider' = e.session_id THEN e.session_id::text ELSE '' END)
 		 ORDER BY x.session_id DESC LIMIT 1;
-		IF NOT FOUND THEN
+		IF NOT FOUND AND v_owner <> e.platform_id THEN
+			RAISE EXCEPTION USING ERRCODE = '42704',
+				MESSAGE = 'the account of the managed provider is not set up',
+				HINT = 'The operator has to store its credential.';
+		ELSIF NOT FOUND THEN
 			RAISE EXCEPTION USING ERRCODE = '42704',
 				MESSAGE = format('secret "%s" does not exist', v_ref),
 				DETAIL = format('Provider "%s" names it as its %s.', v_endpoint ->> 'provider', v_use),
 				HINT = 'Store it with theazo.secret_set() or change the provider.';
 		END IF;
-		use := v_use; env_name := NULL; name := r.name; session_id := r.session_id; version := r.version;
+		use := v_use; env_name := NULL; owner := v_owner; session_id := r.session_id; name := r.name; version := r.version;
+		hosts := NULL; header := NULL; username := NULL;
+		IF v_use = 'credential' AND r.brokered THEN
+			-- The adapter gets the placeholder, the value is put in its place afterwards.
+			env_name := theazo_internal.secret_env_name(r.name);
+			master_key_id := NULL; salt := NULL; sealed := NULL; platform_salt := NULL;
+			RETURN NEXT;
+			use := 'broker'; hosts := r.hosts; header := r.header; username := r.username;
+		END IF;
 		master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed; platform_salt := r.vault_salt;
 		RETURN NEXT;
-		PERFORM theazo_internal.secret_opened(v_owner, r.session_id, r.name, v_use, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+		PERFORM theazo_internal.secret_opened(v_owner, r.session_id, r.name, r.version, use, host, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
 	END LOOP;
-	IF e.kind NOT IN ('compute.create', 'compute.exec') THEN
+
+	owner := e.platform_id;
+	SELECT p.vault_salt INTO v_salt FROM theazo_data.platform p WHERE p.platform_id = e.platform_id;
+	IF v_salt IS NULL THEN
 		RETURN;
 	END IF;
-	SELECT a.options -> 'secrets', coalesce(a.options -> 'sessionSecrets', '[]') INTO v_wanted, v_own FROM theazo_data.agent a WHERE a.platform_id = e.platform_id AND a.id = e.agent_id;
-	FOR r IN
-		-- A list on the agent restricts and opens the platform's vault, but for names that one who acted for the
-		-- session alone put there; without a list only the session's secrets are given.
-		SELECT DISTINCT ON (v.env_name) v.env_name, x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt
-		  FROM theazo_data.secret x
-		  JOIN theazo_data.platform p ON p.platform_id = x.platform_id
-		 CROSS JOIN LATERAL (SELECT regexp_replace(regexp_replace(upper(x.name), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')) AS v (env_name)
-		 WHERE x.platform_id = e.platform_id AND coalesce(x.delivery, 'env') = 'env'
-		   AND CASE WHEN jsonb_typeof(v_wanted) = 'array'
-					THEN v_wanted ? x.name AND (x.session_id = e.session_id OR x.session_id = '' AND NOT v_own ? x.name)
-					ELSE x.session_id = e.session_id END
-		   AND v.env_name NOT LIKE 'THEAZO\_%'
-		 ORDER BY v.env_name, x.session_id DESC, x.name
-		 LIMIT 200
-	LOOP
-		use := 'env'; env_name := r.env_name; name := r.name; session_id := r.session_id; version := r.version;
-		master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed; platform_salt := r.vault_salt;
-		RETURN NEXT;
-		PERFORM theazo_internal.secret_opened(e.platform_id, r.session_id, r.name, 'env', e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
-	END LOOP;
+	IF e.kind = 'http.request' THEN
+		SELECT coalesce(rp.input, ep.request) INTO v_request
+		  FROM (SELECT) one
+		  LEFT JOIN theazo_data.run_payload rp ON e.run_id IS NOT NULL AND rp.platform_id = e.platform_id AND rp.root_id = e.root_id
+		  LEFT JOIN theazo_data.effect_payload ep ON ep.platform_id = e.platform_id AND ep.root_id = e.root_id AND ep.id = e.id;
+		v_names := theazo_internal.header_placeholders(v_request -> 'headers');
+		host := theazo_internal.url_host(v_request ->> 'url');
+	END IF;
+	-- A local sandbox is given them with each process, so not when it is made.
+	v_boot := e.kind = 'compute.exec' OR e.kind = 'compute.create' AND e.adapter <> 'local';
+	IF v_boot OR cardinality(v_names) > 0 THEN
+		FOR r IN SELECT * FROM theazo_internal.agent_secrets(e.platform_id, e.session_id, e.agent_id) a
+				  WHERE v_boot OR a.delivery = 'brokered' AND a.env_name = ANY (v_names)
+		LOOP
+			use := CASE WHEN NOT v_boot THEN 'broker' WHEN r.delivery = 'brokered' THEN 'placeholder' ELSE 'env' END;
+			env_name := r.env_name; session_id := r.vault; name := r.name; version := r.version;
+			master_key_id := NULL; salt := NULL; sealed := NULL; platform_salt := NULL; hosts := NULL; header := NULL; username := NULL;
+			IF use = 'broker' THEN
+				hosts := r.hosts; header := r.header; username := r.username;
+			END IF;
+			IF use <> 'placeholder' THEN
+				master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed; platform_salt := v_salt;
+			END IF;
+			RETURN NEXT;
+			CONTINUE WHEN use = 'placeholder';
+			PERFORM theazo_internal.secret_opened(e.platform_id, r.vault, r.name, r.version, use, host, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+		END LOOP;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_secrets(text, text, text) IS
-'sealed secrets to open for one call; writes an event for each';
+'sealed secrets to open for one call, and what for; writes an event for each that is opened';
+
+CREATE OR REPLACE FUNCTION theazo_internal.url_host(p_url text)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT lower(substring(p_url FROM '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^]/?#]*\]|[^/:?#]+)'))
+$$;
+COMMENT ON FUNCTION theazo_internal.url_host(text) IS 'host of a URL in lower case, or null';
 
 CREATE OR REPLACE FUNCTION theazo_internal.secret_opened(
-	p_owner text, p_vault text, p_name text, p_use text, p_platform text, p_session text, p_agent text, p_run text, p_environment text)
+	p_owner text, p_vault text, p_name text, p_version integer, p_use text, p_host text,
+	p_platform text, p_session text, p_agent text, p_run text, p_environment text)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -97,10 +206,10 @@ BEGIN
 			   FOR UPDATE SKIP LOCKED) y
 	 WHERE x.platform_id = y.platform_id AND x.session_id = y.session_id AND x.name = y.name;
 	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_opened',
-		jsonb_build_object('name', p_name, 'use', p_use, 'vault', CASE p_vault WHEN '' THEN 'platform' ELSE 'session' END),
+		jsonb_build_object('name', p_name, 'version', p_version, 'use', p_use, 'host', p_host,
+						   'vault', CASE WHEN p_owner <> p_platform THEN 'operator' WHEN p_vault = '' THEN 'platform' ELSE 'session' END),
 		p_session, p_agent, p_run, p_environment);
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.secret_opened(text, text, text, text, text, text, text, text, text) IS
+COMMENT ON FUNCTION theazo_internal.secret_opened(text, text, text, integer, text, text, text, text, text, text, text) IS
 'records that a worker opens a secret';
-

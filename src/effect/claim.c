@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -34,7 +35,8 @@ static TzStmt claim_stmt = {
 	{INT4OID, INT8OID, INT4OID, FLOAT8OID}};
 
 static TzStmt secrets_stmt = {
-	"SELECT use, env_name, name, session_id, version, master_key_id, salt, sealed, platform_salt"
+	"SELECT use, env_name, owner, session_id, name, version, master_key_id, salt, sealed, platform_salt,"
+	" hosts, header, username"
 	" FROM theazo_internal.effect_secrets($1, $2, $3)",
 	3,
 	{TEXTOID, TEXTOID, TEXTOID}};
@@ -86,6 +88,41 @@ claim_columns(ClaimColumns *col)
 	col->step_state = tz_spi_column("step_state");
 	col->endpoint = tz_spi_column("endpoint");
 	col->needs_secrets = tz_spi_column("needs_secrets");
+}
+
+typedef struct SecretColumns
+{
+	int use;
+	int env_name;
+	int owner;
+	int session_id;
+	int name;
+	int version;
+	int master_key_id;
+	int salt;
+	int sealed;
+	int platform_salt;
+	int hosts;
+	int header;
+	int username;
+} SecretColumns;
+
+static void
+secret_columns(SecretColumns *col)
+{
+	col->use = tz_spi_column("use");
+	col->env_name = tz_spi_column("env_name");
+	col->owner = tz_spi_column("owner");
+	col->session_id = tz_spi_column("session_id");
+	col->name = tz_spi_column("name");
+	col->version = tz_spi_column("version");
+	col->master_key_id = tz_spi_column("master_key_id");
+	col->salt = tz_spi_column("salt");
+	col->sealed = tz_spi_column("sealed");
+	col->platform_salt = tz_spi_column("platform_salt");
+	col->hosts = tz_spi_column("hosts");
+	col->header = tz_spi_column("header");
+	col->username = tz_spi_column("username");
 }
 
 static void
@@ -163,30 +200,77 @@ secret_failed(TzClaimed *c, int sqlstate)
 	strlcpy(c->secret_sqlstate, unpack_sql_state(sqlstate), sizeof(c->secret_sqlstate));
 }
 
+/* The elements of a text[] column as malloc'ed strings, NULL-terminated; NULL when NULL or empty. */
+static char **
+copy_texts(uint64 row, int col)
+{
+	bool isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col, &isnull);
+	Datum *elements;
+	char **list;
+	int n;
+
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &n);
+	if (n == 0)
+		return NULL;
+	list = calloc((size_t) n + 1, sizeof(char *));
+	for (int i = 0; list != NULL && i < n; i++)
+	{
+		list[i] = strdup(TextDatumGetCString(elements[i]));
+		if (list[i] == NULL)
+			out_of_memory();
+	}
+	if (list == NULL)
+		out_of_memory();
+	return list;
+}
+
+/* A row without a value stands for its placeholder. */
+static TzStatus
+placeholder_value(TzClaimedSecret *s)
+{
+	tz_buf_append_cstr(&s->value, TZ_PLACEHOLDER_PREFIX);
+	return tz_buf_append_cstr(&s->value, s->env_name != NULL ? s->env_name : "");
+}
+
 /* One row of effect_secrets, opened into the claim. */
 static void
-open_secret(TzClaimed *c, uint64 row, TzSecretOpen open)
+open_secret(TzClaimed *c, uint64 row, const SecretColumns *col, TzSecretOpen open)
 {
 	TzClaimedSecret *s = &c->secrets[c->nsecrets];
-	int env_col = tz_spi_column("env_name");
 	int sqlstate = ERRCODE_INTERNAL_ERROR;
 	TzSealedSecret sealed = {
-		.platform_id = c->platform_id,
-		.session_id = tz_spi_text(row, tz_spi_column("session_id")),
-		.name = tz_spi_text(row, tz_spi_column("name")),
-		.version = tz_spi_int32(row, tz_spi_column("version"), 0),
-		.master_key_id = tz_spi_text(row, tz_spi_column("master_key_id")),
-		.platform_salt = tz_spi_bytea(row, tz_spi_column("platform_salt")),
-		.salt = tz_spi_bytea(row, tz_spi_column("salt")),
-		.sealed = tz_spi_bytea(row, tz_spi_column("sealed")),
+		.platform_id = tz_spi_text(row, col->owner),
+		.session_id = tz_spi_text(row, col->session_id),
+		.name = tz_spi_text(row, col->name),
+		.version = tz_spi_int32(row, col->version, 0),
+		.master_key_id = tz_spi_text(row, col->master_key_id),
+		.platform_salt = tz_spi_bytea(row, col->platform_salt),
+		.salt = tz_spi_bytea(row, col->salt),
+		.sealed = tz_spi_bytea(row, col->sealed),
 	};
 
 	if (sealed.session_id == NULL)
 		sealed.session_id = "";
 	c->nsecrets++;
 	tz_buf_init_secret(&s->value, SECRET_BYTES_MAX);
-	s->use = copy_text(row, tz_spi_column("use"), NULL);
-	s->name = copy_text(row, tz_spi_isnull(row, env_col) ? tz_spi_column("name") : env_col, NULL);
+	s->use = copy_text(row, col->use, NULL);
+	s->name = copy_text(row, col->name, NULL);
+	s->env_name = copy_text(row, col->env_name, NULL);
+	s->hosts = copy_texts(row, col->hosts);
+	s->header = copy_text(row, col->header, NULL);
+	s->username = copy_text(row, col->username, NULL);
+	if (s->use == NULL || s->name == NULL || sealed.platform_id == NULL)
+		elog(ERROR, "secret of an effect lacks its identity");
+	if (sealed.sealed.data == NULL)
+	{
+		if (placeholder_value(s) != TZ_OK)
+			out_of_memory();
+		return;
+	}
+	s->sealed = true;
 	if (open(&sealed, &s->value, &sqlstate, &c->secret_err) != TZ_OK)
 		secret_failed(c, sqlstate);
 }
@@ -196,6 +280,7 @@ open_secrets(TzClaimed *c, TzSecretOpen open)
 {
 	Datum values[3];
 	SPITupleTable *mine;
+	SecretColumns col;
 	uint64 n;
 
 	values[0] = CStringGetTextDatum(c->platform_id);
@@ -208,8 +293,9 @@ open_secrets(TzClaimed *c, TzSecretOpen open)
 		c->secrets = calloc(n, sizeof(TzClaimedSecret));
 		if (c->secrets == NULL)
 			out_of_memory();
+		secret_columns(&col);
 		for (uint64 i = 0; i < n && !c->secret_failed; i++)
-			open_secret(c, i, open);
+			open_secret(c, i, &col, open);
 	}
 	SPI_freetuptable(mine);
 }
@@ -313,9 +399,17 @@ tz_claimed_wipe(TzClaimed *c)
 {
 	for (int i = 0; i < c->nsecrets; i++)
 	{
-		free(c->secrets[i].use);
-		free(c->secrets[i].name);
-		tz_buf_wipe(&c->secrets[i].value);
+		TzClaimedSecret *s = &c->secrets[i];
+
+		for (char **host = s->hosts; host != NULL && *host != NULL; host++)
+			free(*host);
+		free(s->hosts);
+		free(s->use);
+		free(s->name);
+		free(s->env_name);
+		free(s->header);
+		free(s->username);
+		tz_buf_wipe(&s->value);
 	}
 	free(c->secrets);
 	c->secrets = NULL;

@@ -13,11 +13,25 @@
 #include "lib/buf.h"
 #include "utils/timestamp.h"
 
-/* One opened secret; value is wiped with the claim or by tz_claimed_wipe. */
+/* What stands for a brokered secret: this and the name of its environment variable. */
+#define TZ_PLACEHOLDER_PREFIX "tzsecret_"
+
+/*
+ * One secret of a call; value is wiped with the claim or by tz_claimed_wipe. use:
+ * "credential" and "signing" of the provider; "env" and "placeholder" for the
+ * sandbox's environment; "broker" for headers, never seen by adapters; "mask" for
+ * nothing but keeping it out of what comes back. Without a sealed value (a
+ * placeholder, a brokered credential) value is the placeholder itself.
+ */
 typedef struct TzClaimedSecret
 {
-	char *use; /* "credential", "signing" or "env" */
-	char *name; /* env: the environment name; else the secret's name */
+	char *use;
+	char *name; /* the secret's */
+	char *env_name; /* variable, and what the placeholder is named after; NULL: signing, mask */
+	char **hosts; /* broker: the only hosts it may go to; NULL-terminated, or NULL */
+	char *header; /* broker: as this header, or NULL */
+	char *username; /* broker: as basic authentication of this user, or NULL */
+	bool sealed; /* value was opened, not made up */
 	TzBuf value;
 } TzClaimedSecret;
 

@@ -198,6 +198,21 @@ parse_document(const char *text, size_t len, bool needed, json_t **out, TzErr *e
 	return st;
 }
 
+/* What adapters get to see: a brokered value is not for them, a placeholder is a variable like any other. */
+static void
+add_secret(TzFlight *f, const TzClaimedSecret *s)
+{
+	TzSecretValue *out = &f->secrets[f->effect.nsecrets];
+	bool placeholder = strcmp(s->use, "placeholder") == 0;
+
+	if (strcmp(s->use, "broker") == 0 || strcmp(s->use, "mask") == 0)
+		return;
+	out->use = placeholder ? "env" : s->use;
+	out->name = strcmp(out->use, "env") == 0 ? s->env_name : s->name;
+	out->value = tz_buf_slice(&s->value);
+	f->effect.nsecrets++;
+}
+
 TzStatus
 tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *err)
 {
@@ -221,11 +236,7 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 		if (f->secrets == NULL)
 			return tz_err_set(err, TZ_NOMEM, "out of memory");
 		for (int i = 0; i < c->nsecrets; i++)
-		{
-			f->secrets[i].use = c->secrets[i].use;
-			f->secrets[i].name = c->secrets[i].name;
-			f->secrets[i].value = tz_buf_slice(&c->secrets[i].value);
-		}
+			add_secret(f, &c->secrets[i]);
 	}
 	f->effect.platform_id = c->platform_id;
 	f->effect.root_id = c->root_id;
@@ -238,7 +249,6 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 	f->effect.state = f->step_state;
 	f->effect.content = tz_slice(c->content, c->content_len);
 	f->effect.secrets = f->secrets;
-	f->effect.nsecrets = c->nsecrets;
 	f->effect.now_ms = now_unix_ms;
 	f->endpoint.url = json_string_value(json_object_get(f->endpoint_doc, "url"));
 	f->endpoint.allow_http = json_is_true(json_object_get(f->endpoint_doc, "allow_http"));

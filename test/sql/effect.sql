@@ -249,13 +249,13 @@ SELECT (theazo.secret_set('sign', 'canary-detour', :'s')).version;
 SELECT options - 'provider' FROM theazo.agent_create(:'s', '{"provider": "theazo", "secrets": ["plain", "sign", "shared"]}');
 SELECT name FROM theazo.secret_delete('sign', :'s');
 SELECT count(*) FROM tst.claim();
-SELECT x.use, x.env_name, x.session_id = :'s' AS own
-  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+SELECT x.env_name, x.vault = :'s' AS own
+  FROM tst.claimed c, theazo_internal.agent_secrets(c.platform_id, c.session_id, c.agent_id) x ORDER BY 1, 2;
 SELECT options - 'provider' FROM theazo.agent_create(:'s', '{"definition": "opens"}');
 SELECT options - 'provider' FROM theazo.agent_create(:'s', '{"definition": "opens", "overrides": {"secrets": ["plain", "sign"]}}');
 SELECT count(*) FROM tst.claim();
-SELECT x.use, x.env_name, x.session_id = :'s' AS own
-  FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id) x ORDER BY 1, 2, 3;
+SELECT x.env_name, x.vault = :'s' AS own
+  FROM tst.claimed c, theazo_internal.agent_secrets(c.platform_id, c.session_id, c.agent_id) x ORDER BY 1, 2;
 SELECT tst.code(format($$SELECT theazo.agent_create(%L, '{"sessionSecrets": []}')$$, :'s'));
 ROLLBACK TO narrowed;
 -- a reference to nothing: the call must not go out without it
