@@ -2,7 +2,7 @@
 # Prints reference, theazo and ratio for the rows of docs/performance.md, measured
 # in turn in one run on one private server with fsync on.
 #
-#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 2a 2b 2c 3x
+#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 2a 2b 2c 3x 4a 4b
 #
 # BENCH_SECONDS: length of a timed row (5); BENCH_ROUNDS: interleaved rounds, the median counts (3).
 set -eu
@@ -13,7 +13,7 @@ bindir=$1
 shift
 seconds=${BENCH_SECONDS:-5}
 rounds=${BENCH_ROUNDS:-3}
-rows=${*:-1a 1b 1c 1d 2a 2b 2c 3x}
+rows=${*:-1a 1b 1c 1d 2a 2b 2c 3x 4a 4b}
 clients=8
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/theazo-bench.XXXXXX")
@@ -25,7 +25,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-cat > "$work/bench.conf" << 'END'
+cat > "$work/bench.conf" << END
 shared_preload_libraries = 'theazo'
 fsync = on
 synchronous_commit = on
@@ -38,7 +38,9 @@ max_connections = 50
 theazo.dispatchers = 2
 theazo.egress_allow_http = on
 theazo.egress_allow_private = on
+theazo.master_key_file = '$work/master.key'
 END
+(umask 077 && openssl rand -hex 32 > "$work/master.key")
 
 cc=${CC:-cc}
 "$cc" -O2 -std=gnu11 -o "$work/loopd" test/bench/loopd.c
@@ -224,3 +226,4 @@ if wants 1d; then
 	start_row
 fi
 . test/bench/outside.sh
+. test/bench/vault.sh
