@@ -113,6 +113,19 @@ BEGIN
 	definition_version := d.version;
 	options := theazo_internal.object_check('options',
 		theazo_internal.without_nulls(base || overrides || (given - 'definition' - 'overrides')), 65536);
+	-- What the definition keeps out of the sandbox stays out, and who acts for one session follows the platform.
+	IF base ->> 'secretDelivery' = 'brokered' AND options ->> 'secretDelivery' IS DISTINCT FROM 'brokered' THEN
+		PERFORM theazo_internal.raise_value('secretDelivery', 'is brokered in the definition',
+			'An agent can tighten what its definition says, not loosen it. Leave the option out.');
+	ELSIF theazo_internal.current_session() IS NOT NULL AND options ->> 'secretDelivery' = 'env'
+		AND base ->> 'secretDelivery' IS DISTINCT FROM 'env' THEN
+		IF (SELECT p.secret_delivery FROM theazo_data.platform p WHERE p.platform_id = theazo_internal.current_platform()) = 'brokered' THEN
+			PERFORM theazo_internal.raise_scope('one who acts for a session cannot loosen the delivery of secrets', 'session_only',
+				'Leave secretDelivery out, or have the platform say it in a definition.');
+		END IF;
+		-- the platform's word counts, also when it changes
+		options := options - 'secretDelivery';
+	END IF;
 	-- Who acts for one session may not open the platform's vault, except where the platform's own definition
 	-- does. Kept with the agent, because names are looked up at each use.
 	IF theazo_internal.current_session() IS NOT NULL AND options ? 'secrets' THEN

@@ -538,6 +538,22 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.limits_merge(jsonb, jsonb) IS
 'session limits laid over older ones; null removes one; negative values are refused, zero is a limit';
 
+-- A rule about hosts as src/lib/hostlist.c reads it.
+CREATE OR REPLACE FUNCTION theazo_internal.host_rule_check(p_field text, p_rule text)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	p_rule := pg_catalog.lower(p_rule);
+	IF NOT p_rule OPERATOR(pg_catalog.~) '^((\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$'
+		OR coalesce(pg_catalog.substring(p_rule, '[^:\]]:([0-9]+)$')::integer, 1) NOT BETWEEN 1 AND 65535 THEN
+		PERFORM theazo_internal.raise_value(p_field,
+			pg_catalog.format('has no usable host in %s', theazo_internal.quoted(p_rule)),
+			'Use host, *.host, or host:port; without a port 443 is meant.');
+	END IF;
+	RETURN p_rule;
+END $$;
+COMMENT ON FUNCTION theazo_internal.host_rule_check(text, text) IS
+'one rule of a list of hosts; returns it in lower case';
+
 -- The address itself is judged when the connection is made; here only its form and scheme.
 CREATE OR REPLACE FUNCTION theazo_internal.endpoint_check(p_field text, p_url text, p_http boolean)
 RETURNS text LANGUAGE plpgsql STABLE AS $$

@@ -13,14 +13,7 @@ BEGIN
 	PERFORM theazo_internal.object_check('network', p_doc, 32768, ARRAY['enabled', 'allow']);
 	IF p_doc ? 'allow' THEN
 		FOREACH rule IN ARRAY theazo_internal.names_check('network.allow', p_doc -> 'allow', 100, 260) LOOP
-			rule := pg_catalog.lower(rule);
-			IF NOT rule OPERATOR(pg_catalog.~) '^((\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$'
-				OR coalesce(pg_catalog.substring(rule, '[^:\]]:([0-9]+)$')::integer, 1) NOT BETWEEN 1 AND 65535 THEN
-				PERFORM theazo_internal.raise_value('network.allow',
-					pg_catalog.format('has no usable host in %s', theazo_internal.quoted(rule)),
-					'Use host, *.host, or host:port; without a port 443 is meant.');
-			END IF;
-			rules := rules || rule;
+			rules := rules || theazo_internal.host_rule_check('network.allow', rule);
 		END LOOP;
 	END IF;
 	RETURN pg_catalog.jsonb_build_object(
@@ -111,6 +104,8 @@ BEGIN
 	CASE
 		WHEN k = 'compute' THEN
 			PERFORM theazo_internal.one_of(k, v #>> '{}', 'python', 'node', 'go');
+		WHEN k = 'secretDelivery' THEN
+			PERFORM theazo_internal.one_of(k, theazo_internal.text_check(k, v, 20), 'env', 'brokered');
 		WHEN k IN ('browser', 'longRunning', 'autoResume', 'managedLoop') THEN
 			PERFORM theazo_internal.boolean_check(k, v);
 		WHEN k IN ('storage', 'gpu', 'provider', 'providerFallback', 'region') THEN
@@ -173,7 +168,7 @@ BEGIN
 	p_doc := theazo_internal.object_check(p_field, p_doc, 65536,
 		ARRAY['compute', 'browser', 'storage', 'gpu', 'model', 'instructions', 'tools', 'timeout', 'costCap', 'provider',
 			  'providerFallback', 'region', 'approvals', 'knowledge', 'metadata', 'guardrails', 'lifecycle', 'secrets',
-			  'longRunning', 'checkpointInterval', 'maxDuration', 'hibernateAfterIdle', 'autoResume', 'managedLoop', 'mcp',
+			  'secretDelivery', 'longRunning', 'checkpointInterval', 'maxDuration', 'hibernateAfterIdle', 'autoResume', 'managedLoop', 'mcp',
 			  'network', 'config', 'description'] || p_more);
 	FOR k, v IN SELECT e.key, e.value FROM pg_catalog.jsonb_each(p_doc) e LOOP
 		result := result || pg_catalog.jsonb_build_object(k,

@@ -6,7 +6,7 @@ RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT regexp_replace(regexp_replace(upper(p_name), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')
+	SELECT regexp_replace(regexp_replace(upper(p_name COLLATE "C"), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')
 $$;
 COMMENT ON FUNCTION theazo_internal.secret_env_name(text) IS
 'name of the environment variable that a secret of this name becomes';

@@ -2,11 +2,23 @@
 -- a value: only workers open them.
 
 CREATE OR REPLACE VIEW theazo.secrets WITH (security_barrier) AS
-SELECT s.platform_id, NULLIF(s.session_id, '') AS session_id, s.name, s.version, coalesce(s.delivery, 'env') AS delivery, s.master_key_id,
-	   s.created_at, s.updated_at, s.last_used_at
+SELECT s.platform_id, NULLIF(s.session_id, '') AS session_id, s.name, s.version,
+	   coalesce(s.delivery, (SELECT p.secret_delivery FROM theazo_data.platform p WHERE p.platform_id = s.platform_id)) AS delivery,
+	   s.hosts, s.header, s.username, s.master_key_id, s.created_at, s.updated_at, s.last_used_at
   FROM theazo_data.secret s
  WHERE (SELECT theazo_internal.may_read('secret:read'));
-COMMENT ON VIEW theazo.secrets IS 'names and dates of secrets, of the platform (no session_id) and of sessions; never a value';
+COMMENT ON VIEW theazo.secrets IS
+'names and dates of secrets, of the platform (no session_id) and of sessions, and how they are delivered; never a value';
+
+CREATE OR REPLACE VIEW theazo.secret_versions WITH (security_barrier) AS
+SELECT v.platform_id, NULLIF(v.session_id, '') AS session_id, v.name, v.version, v.actor_kind, v.actor, v.set_at, v.ended_at, v.end_reason
+  FROM theazo_data.secret_version v
+ WHERE (SELECT theazo_internal.may_read('secret:read'));
+COMMENT ON VIEW theazo.secret_versions IS
+'every version of every secret: who set it, when, and what ended it; the current one has no end';
+
+-- ---------------------------------------------------------------------------------------
+-- checks
 
 CREATE OR REPLACE FUNCTION theazo_internal.secret_name_check(p_field text, p_name text)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -18,6 +30,83 @@ BEGIN
 	RETURN p_name;
 END $$;
 COMMENT ON FUNCTION theazo_internal.secret_name_check(text, text) IS 'a secret''s name; the message never repeats it';
+
+-- A variable of these names would change how programs in the sandbox find each other, or who they trust.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_env_check(p_name text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	variable text := theazo_internal.secret_env_name(p_name);
+BEGIN
+	IF variable IN ('PATH', 'HOME', 'USER', 'SHELL', 'PWD', 'TMPDIR', 'IFS', 'ENV', 'BASH_ENV', 'NODE_OPTIONS', 'PYTHONPATH', 'PYTHONHOME',
+			'PYTHONSTARTUP', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY')
+		OR variable LIKE 'LD\_%' OR variable LIKE 'THEAZO\_%' THEN
+		PERFORM theazo_internal.raise_value('name', pg_catalog.format('is reserved: it would set the variable %s', variable),
+			'Choose another name; it becomes a variable of the sandbox, in upper case.');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_env_check(text) IS '22023 for a secret that would replace a variable sandboxes rely on';
+
+-- Never repeats the value. Control characters but tab and line ends are no text: a variable or
+-- a header cannot carry them safely.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_set_check(p_value text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF p_value IS NULL OR p_value = '' THEN
+		PERFORM theazo_internal.raise_value('value', 'must not be empty', 'Delete a secret with theazo.secret_delete().');
+	ELSIF pg_catalog.octet_length(p_value) > 65536 THEN
+		PERFORM theazo_internal.raise_value('value', 'is longer than 65536 bytes');
+	ELSIF p_value OPERATOR(pg_catalog.~) '[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f]' COLLATE "C" THEN
+		PERFORM theazo_internal.raise_value('value', 'contains binary data', 'Encode it, for example with base64, and decode it where it is used.');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_set_check(text) IS 'a secret''s value: not empty, bounded, text';
+
+-- Where a brokered secret may go. A wildcard over a whole top-level domain, or over digits of
+-- an address, is a slip.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_hosts_check(p_hosts text[])
+RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	host text;
+	result text[] := '{}';
+BEGIN
+	IF pg_catalog.cardinality(p_hosts) > 50 THEN
+		PERFORM theazo_internal.raise_value('hosts', 'has more than 50 entries');
+	END IF;
+	FOREACH host IN ARRAY p_hosts LOOP
+		host := theazo_internal.host_rule_check('hosts', pg_catalog.btrim(coalesce(pg_catalog."left"(host, 300), '')));
+		IF host OPERATOR(pg_catalog.~) '^\*\.([^.]+|.*\.[0-9]+|0x.*)(:[0-9]+)?$' THEN
+			PERFORM theazo_internal.raise_value('hosts', pg_catalog.format('is too wide with %s', theazo_internal.quoted(host)),
+				'After *. name at least a domain and its ending, as in *.example.com.');
+		ELSIF NOT host = ANY (result) THEN
+			result := result || host;
+		END IF;
+	END LOOP;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_hosts_check(text[]) IS 'hosts of a brokered secret: each checked, in lower case, once';
+
+-- Headers that say how a message travels are the transport's own.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_header_check(p_header text, p_username text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF p_header <> '' AND p_username <> '' THEN
+		PERFORM theazo_internal.raise_value('username', 'cannot be given together with header',
+			'A user name means basic authentication, which has a header of its own.');
+	END IF;
+	IF p_header <> '' AND NOT p_header OPERATOR(pg_catalog.~) '^[A-Za-z0-9!#$%&''*+.^_`|~-]{1,100}$' THEN
+		PERFORM theazo_internal.raise_value('header', 'is not a name of a header', 'Give the name alone, for example X-Api-Key.');
+	ELSIF pg_catalog.lower(p_header) IN ('host', 'content-length', 'content-type', 'transfer-encoding', 'connection', 'keep-alive', 'te',
+			'trailer', 'upgrade', 'expect', 'proxy-authorization', 'proxy-connection') THEN
+		PERFORM theazo_internal.raise_value('header', pg_catalog.format('%s belongs to the connection', theazo_internal.quoted(p_header)),
+			'Name the header in which the service expects the credential.');
+	END IF;
+	IF p_username <> '' AND (pg_catalog.octet_length(p_username) > 256 OR pg_catalog.strpos(p_username, ':') > 0
+		OR theazo_internal.has_control(p_username)) THEN
+		PERFORM theazo_internal.raise_value('username', 'is not a name for basic authentication',
+			'It has at most 256 bytes, no colon and no control characters.');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_header_check(text, text) IS 'header or user name of a brokered secret; an empty one means none';
 
 -- Whose vault is meant, and may the caller touch it. Returns '' for the platform's.
 CREATE OR REPLACE FUNCTION theazo_internal.vault_of(p_session text, p_for_change boolean)
@@ -62,68 +151,150 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.vault_salt(text) IS 'the platform''s salt, made with its first secret';
 
-CREATE OR REPLACE FUNCTION theazo_internal.secret_set_one(p_vault text, p_name text, p_value text, p_delivery text)
-RETURNS theazo.secrets LANGUAGE plpgsql AS $$
+-- ---------------------------------------------------------------------------------------
+-- setting
+
+-- What is not given stays as it was, an empty header, user name or list of hosts means none. It
+-- changes together with the value only, so that nobody sends a value elsewhere whom it was not told.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_set_merge(
+	p_was theazo_data.secret, p_value text, p_delivery text, p_hosts text[], p_header text, p_username text)
+RETURNS theazo_data.secret LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	p_was.delivery := coalesce(p_delivery, p_was.delivery);
+	IF p_was.delivery = 'env' AND (pg_catalog.cardinality(p_hosts) > 0 OR p_header <> '' OR p_username <> '') THEN
+		PERFORM theazo_internal.raise_value('delivery', 'is env, which knows no hosts, header or username', 'Pass delivery => ''brokered''.');
+	END IF;
+	p_was.hosts := coalesce(p_hosts, p_was.hosts, '{}');
+	IF p_header <> '' THEN
+		p_was.username := NULL;
+	ELSIF p_username <> '' THEN
+		p_was.header := NULL;
+	END IF;
+	p_was.header := NULLIF(coalesce(p_header, p_was.header), '');
+	p_was.username := NULLIF(coalesce(p_username, p_was.username), '');
+	IF (p_was.delivery = 'brokered' OR p_was.hosts <> '{}' OR p_was.header IS NOT NULL) AND p_was.username IS NULL
+		AND p_value OPERATOR(pg_catalog.~) '[\r\n]' THEN
+		PERFORM theazo_internal.raise_value('value', 'has several lines, which no header can carry',
+			'A brokered value is sent in a header: give one line, or use delivery => ''env''.');
+	END IF;
+	RETURN p_was;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_set_merge(theazo_data.secret, text, text, text[], text, text) IS
+'delivery of a secret as it is to be: what was given over what it has';
+
+-- The caller has checked who asks; under policies nothing but the caller's platform is reached.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_set_row(
+	p_platform text, p_vault text, p_name text, p_value text, p_delivery text, p_hosts text[], p_header text, p_username text)
+RETURNS theazo_data.secret LANGUAGE plpgsql AS $$
 DECLARE
-	here text := theazo_internal.current_platform();
-	salt bytea := theazo_internal.vault_salt(here);
+	salt bytea := theazo_internal.vault_salt(p_platform);
+	result theazo_data.secret;
 	next_version integer;
 	box record;
-	result theazo.secrets;
+	at timestamptz;
 	most bigint := CASE WHEN p_vault = '' THEN 1000 ELSE 200 END;
 BEGIN
 	PERFORM theazo_internal.secret_name_check('name', p_name);
-	IF p_value IS NULL OR p_value = '' THEN
-		PERFORM theazo_internal.raise_value('value', 'must not be empty', 'Delete a secret with theazo.secret_delete().');
-	ELSIF pg_catalog.octet_length(p_value) > 65536 THEN
-		PERFORM theazo_internal.raise_value('value', 'is longer than 65536 bytes');
-	END IF;
+	PERFORM theazo_internal.secret_env_check(p_name);
+	PERFORM theazo_internal.secret_set_check(p_value);
 	-- the version is sealed into the record, so it must be known before; a lost race starts over
 	LOOP
-		SELECT s.version + 1 INTO next_version FROM theazo_data.secret s
-		 WHERE s.platform_id = here AND s.session_id = p_vault AND s.name = p_name FOR UPDATE;
-		box := theazo_internal.secret_seal(here, p_vault, p_name, coalesce(next_version, 1), salt, p_value);
-		IF next_version IS NOT NULL THEN
+		SELECT * INTO result FROM theazo_data.secret s
+		 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name FOR UPDATE;
+		IF FOUND THEN
+			next_version := result.version + 1;
+		ELSE
+			SELECT coalesce(pg_catalog.max(v.version), 0) + 1 INTO next_version FROM theazo_data.secret_version v
+			 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name;
+		END IF;
+		result := theazo_internal.secret_set_merge(result, p_value, p_delivery, p_hosts, p_header, p_username);
+		box := theazo_internal.secret_seal(p_platform, p_vault, p_name, next_version, salt, p_value);
+		at := pg_catalog.clock_timestamp();
+		IF result.version IS NOT NULL THEN
 			UPDATE theazo_data.secret s
-			   SET version = next_version, delivery = coalesce(p_delivery, s.delivery), master_key_id = box.master_key_id,
-				   salt = box.salt, sealed = box.sealed, updated_at = pg_catalog.clock_timestamp()
-			 WHERE s.platform_id = here AND s.session_id = p_vault AND s.name = p_name;
+			   SET version = next_version, delivery = result.delivery, hosts = result.hosts, header = result.header, username = result.username,
+				   master_key_id = box.master_key_id, salt = box.salt, sealed = box.sealed, updated_at = at
+			 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name
+			RETURNING * INTO result;
+			UPDATE theazo_data.secret_version v SET ended_at = at, end_reason = 'replaced'
+			 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = next_version - 1
+			   AND v.ended_at IS NULL;
 			EXIT;
 		END IF;
 		-- all of a session's may go into one environment (effect_secrets)
-		IF (SELECT pg_catalog.count(*) FROM theazo_data.secret s WHERE s.platform_id = here AND s.session_id = p_vault) >= most THEN
+		IF (SELECT pg_catalog.count(*) FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = p_vault) >= most THEN
 			PERFORM theazo_internal.raise_ceiling('secrets in this vault', most, 'Delete those that are not used.');
 		END IF;
-		INSERT INTO theazo_data.secret (platform_id, session_id, name, version, delivery, master_key_id, salt, sealed)
-		VALUES (here, p_vault, p_name, 1, p_delivery, box.master_key_id, box.salt, box.sealed)
-		ON CONFLICT ON CONSTRAINT secret_pkey DO NOTHING;
+		INSERT INTO theazo_data.secret AS s (platform_id, session_id, name, version, delivery, hosts, header, username,
+			master_key_id, salt, sealed, created_at, updated_at)
+		VALUES (p_platform, p_vault, p_name, next_version, result.delivery, result.hosts, result.header, result.username,
+			box.master_key_id, box.salt, box.sealed, at, at)
+		ON CONFLICT ON CONSTRAINT secret_pkey DO NOTHING
+		RETURNING * INTO result;
 		EXIT WHEN FOUND;
 	END LOOP;
+	INSERT INTO theazo_data.secret_version (platform_id, session_id, name, version, actor_kind, actor, set_at)
+	VALUES (p_platform, p_vault, p_name, next_version, coalesce(theazo_internal.current_actor_kind(), 'worker'),
+		theazo_internal.current_actor(), at);
+	IF next_version > 100 THEN
+		DELETE FROM theazo_data.secret_version v
+		 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version <= next_version - 100;
+	END IF;
 	PERFORM theazo_internal.master_key_record(box.master_key_id);
-	SELECT * INTO STRICT result FROM theazo.secrets s
-	 WHERE s.platform_id = here AND s.session_id IS NOT DISTINCT FROM NULLIF(p_vault, '') AND s.name = p_name;
-	PERFORM theazo_internal.event_write(here, 'data', 'secret_set',
-		pg_catalog.jsonb_build_object('name', p_name, 'version', result.version, 'delivery', result.delivery),
-		result.session_id, NULL, NULL, theazo_internal.current_environment());
+	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_set',
+		pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('name', p_name, 'version', next_version, 'delivery', result.delivery,
+			'hosts', CASE WHEN result.hosts <> '{}' THEN pg_catalog.to_jsonb(result.hosts) END, 'header', result.header, 'username', result.username)),
+		NULLIF(p_vault, ''), NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));
 	RETURN result;
 END $$;
-COMMENT ON FUNCTION theazo_internal.secret_set_one(text, text, text, text) IS 'seals one value into a vault of the caller';
+COMMENT ON FUNCTION theazo_internal.secret_set_row(text, text, text, text, text, text[], text, text) IS
+'seals one value into a vault and writes its history';
+
+CREATE OR REPLACE FUNCTION theazo_internal.secret_shown(p_vault text, p_name text)
+RETURNS theazo.secrets LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	result theazo.secrets;
+BEGIN
+	SELECT * INTO result FROM theazo.secrets s
+	 WHERE s.platform_id = theazo_internal.current_platform() AND s.session_id IS NOT DISTINCT FROM NULLIF(p_vault, '') AND s.name = p_name;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('secret', p_name);
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_shown(text, text) IS 'a secret of the caller, or 42704';
+
+CREATE OR REPLACE FUNCTION theazo_internal.secret_delivery_check(p_delivery text, p_hosts text[], p_header text, p_username text)
+RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF p_delivery IS NOT NULL THEN
+		PERFORM theazo_internal.one_of('delivery', p_delivery, 'env', 'brokered');
+	END IF;
+	PERFORM theazo_internal.secret_header_check(p_header, p_username);
+	RETURN CASE WHEN p_hosts IS NOT NULL THEN theazo_internal.secret_hosts_check(p_hosts) END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_delivery_check(text, text[], text, text) IS
+'what a call says about delivery, checked; returns the hosts to store';
 
 CREATE OR REPLACE FUNCTION theazo.secret_set(
-	name text, value text, session text DEFAULT NULL, delivery text DEFAULT NULL, api_key text DEFAULT NULL)
+	name text, value text, session text DEFAULT NULL, delivery text DEFAULT NULL, hosts text[] DEFAULT NULL,
+	header text DEFAULT NULL, username text DEFAULT NULL, api_key text DEFAULT NULL)
 RETURNS theazo.secrets LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	vault text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
-	IF delivery IS NOT NULL THEN
-		PERFORM theazo_internal.one_of('delivery', delivery, 'env', 'brokered');
-	END IF;
-	RETURN theazo_internal.secret_set_one(theazo_internal.vault_of(session, true), name, value, delivery);
+	hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
+	vault := theazo_internal.vault_of(session, true);
+	PERFORM theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, name, value, delivery, hosts, header, username);
+	RETURN theazo_internal.secret_shown(vault, name);
 END $$;
-COMMENT ON FUNCTION theazo.secret_set(text, text, text, text, text) IS
+COMMENT ON FUNCTION theazo.secret_set(text, text, text, text, text[], text, text, text) IS
 'stores or replaces a secret of the platform, or of a session; pass the value as a parameter, not as text of the statement';
 
 CREATE OR REPLACE FUNCTION theazo.secrets_set(
-	secrets jsonb, session text DEFAULT NULL, delivery text DEFAULT NULL, api_key text DEFAULT NULL)
+	secrets jsonb, session text DEFAULT NULL, delivery text DEFAULT NULL, hosts text[] DEFAULT NULL,
+	header text DEFAULT NULL, username text DEFAULT NULL, api_key text DEFAULT NULL)
 RETURNS SETOF theazo.secrets LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	vault text;
@@ -131,9 +302,7 @@ DECLARE
 	v jsonb;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
-	IF delivery IS NOT NULL THEN
-		PERFORM theazo_internal.one_of('delivery', delivery, 'env', 'brokered');
-	END IF;
+	hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
 	IF secrets IS NULL OR pg_catalog.jsonb_typeof(secrets) <> 'object' OR secrets = '{}' THEN
 		PERFORM theazo_internal.raise_value('secrets', 'must be an object of names and values');
 	ELSIF (SELECT pg_catalog.count(*) FROM pg_catalog.jsonb_object_keys(secrets)) > 200 THEN
@@ -145,11 +314,15 @@ BEGIN
 		IF pg_catalog.jsonb_typeof(v) <> 'string' THEN
 			PERFORM theazo_internal.raise_value('secrets', 'must have strings as values');
 		END IF;
-		RETURN NEXT theazo_internal.secret_set_one(vault, k, v #>> '{}', delivery);
+		PERFORM theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, k, v #>> '{}', delivery, hosts, header, username);
+		RETURN NEXT theazo_internal.secret_shown(vault, k);
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION theazo.secrets_set(jsonb, text, text, text) IS
-'stores or replaces several secrets at once: all or none';
+COMMENT ON FUNCTION theazo.secrets_set(jsonb, text, text, text[], text, text, text) IS
+'stores or replaces several secrets at once, all or none; delivery, hosts, header and username are those of each';
+
+-- ---------------------------------------------------------------------------------------
+-- reading
 
 CREATE OR REPLACE FUNCTION theazo.secret_list(session text DEFAULT NULL, api_key text DEFAULT NULL)
 RETURNS SETOF theazo.secrets LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -164,42 +337,105 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo.secret_list(text, text) IS 'the platform''s secrets, or one session''s: names and dates, no values';
 
+CREATE OR REPLACE FUNCTION theazo.secret_history(name text, session text DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS SETOF theazo.secret_versions LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	vault text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'secret:read');
+	vault := NULLIF(theazo_internal.vault_of(session, false), '');
+	RETURN QUERY SELECT v.* FROM theazo.secret_versions v
+	 WHERE v.platform_id = theazo_internal.current_platform() AND v.session_id IS NOT DISTINCT FROM vault AND v.name = secret_history.name
+	 ORDER BY v.version DESC;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('secret', name);
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo.secret_history(text, text, text) IS
+'the versions of a secret, newest first, at most 100, also after it was deleted; no values';
+
+-- ---------------------------------------------------------------------------------------
+-- deleting
+
+-- Whose calls would fail, or miss something, without it. A session's own endpoint looks into the
+-- session's vault first, everybody else into the platform's.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_users(p_platform text, p_vault text, p_name text)
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	names text[];
+BEGIN
+	SELECT pg_catalog.array_agg(u.what ORDER BY u.kind, u.what COLLATE "C") INTO names FROM (
+		SELECT 1 AS kind, pg_catalog.format('%s provider %s', p.kind, theazo_internal.quoted(p.name)) AS what
+		  FROM theazo_data.provider p
+		 WHERE p_vault = '' AND p.platform_id = p_platform AND p_name IN (p.credential_ref, p.signing_ref) AND p.name NOT LIKE 'ses\_%'
+		UNION ALL
+		SELECT 2, pg_catalog.format('session %s', theazo_internal.quoted(s.id))
+		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
+		 WHERE s.platform_id = p_platform AND p_vault IN ('', s.id) AND s.status <> 'terminated'
+		   AND (s.compute ? 'endpoint' AND p_name IN (p.credential_ref, p.signing_ref) OR s.models ->> 'credentialRef' = p_name)
+		   AND NOT (p_vault = '' AND EXISTS (SELECT FROM theazo_data.secret x
+				WHERE x.platform_id = p_platform AND x.session_id = s.id AND x.name = p_name))
+		UNION ALL
+		SELECT 3, pg_catalog.format('definition %s', theazo_internal.quoted(d.name))
+		  FROM theazo_data.definition d
+		  JOIN theazo_data.definition_version v ON v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = d.version
+		 WHERE p_vault = '' AND d.platform_id = p_platform AND d.deleted_at IS NULL
+		   AND (v.content -> 'secrets' ? p_name OR v.content #>> '{model,credentialRef}' = p_name)
+		UNION ALL
+		SELECT 4, pg_catalog.format('agent %s', theazo_internal.quoted(a.id))
+		  FROM theazo_data.agent a
+		 WHERE p_vault = '' AND a.platform_id = p_platform AND a.status <> 'completed'
+		   AND (a.options -> 'secrets' ? p_name AND NOT coalesce(a.options -> 'sessionSecrets', '[]') ? p_name
+				OR a.options #>> '{model,credentialRef}' = p_name)) u;
+	RETURN pg_catalog.array_to_string(names[1:10], ', ')
+		|| CASE WHEN pg_catalog.cardinality(names) > 10 THEN pg_catalog.format(' and %s more', pg_catalog.cardinality(names) - 10) ELSE '' END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_users(text, text, text) IS
+'who uses a secret by name: providers, sessions, definitions, live agents; null when nobody does';
+
+-- The caller has checked who asks. The row lock keeps a provider from naming it meanwhile.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_drop(p_platform text, p_vault text, p_name text, p_force boolean)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	last_version integer;
+	users text;
+BEGIN
+	SELECT s.version INTO last_version FROM theazo_data.secret s
+	 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('secret', p_name);
+	END IF;
+	users := theazo_internal.secret_users(p_platform, p_vault, p_name);
+	IF users IS NOT NULL AND NOT coalesce(p_force, false) THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+			MESSAGE = pg_catalog.format('secret %s is in use', theazo_internal.quoted(p_name)),
+			DETAIL = pg_catalog.format('It is used by %s.', users),
+			HINT = 'Change or delete them first, or pass force => true.';
+	END IF;
+	DELETE FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name;
+	UPDATE theazo_data.secret_version v SET ended_at = pg_catalog.clock_timestamp(), end_reason = 'deleted'
+	 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = last_version AND v.ended_at IS NULL;
+	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_deleted',
+		pg_catalog.jsonb_build_object('name', p_name, 'version', last_version, 'forced', coalesce(p_force, false), 'users', users),
+		NULLIF(p_vault, ''), NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_drop(text, text, text, boolean) IS 'deletes a secret, unless it is used and this is not forced';
+
 CREATE OR REPLACE FUNCTION theazo.secret_delete(
 	name text, session text DEFAULT NULL, force boolean DEFAULT false, api_key text DEFAULT NULL)
 RETURNS theazo.secrets LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	here text;
 	vault text;
-	users text;
 	result theazo.secrets;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
-	here := theazo_internal.current_platform();
 	vault := theazo_internal.vault_of(session, true);
-	PERFORM 1 FROM theazo_data.secret s
-	 WHERE s.platform_id = here AND s.session_id = vault AND s.name = secret_delete.name FOR UPDATE;
-	IF NOT FOUND THEN
-		PERFORM theazo_internal.raise_not_found('secret', name);
-	END IF;
-	SELECT * INTO STRICT result FROM theazo.secrets s
-	 WHERE s.platform_id = here AND s.session_id IS NOT DISTINCT FROM NULLIF(vault, '') AND s.name = secret_delete.name;
-	IF vault = '' AND NOT coalesce(force, false) THEN
-		SELECT pg_catalog.string_agg(pg_catalog.format('%s provider "%s"', p.kind, p.name), ', ' ORDER BY p.kind, p.name COLLATE "C")
-		  INTO users FROM theazo_data.provider p
-		 WHERE p.platform_id = here AND p.name NOT LIKE 'ses\_%'
-		   AND secret_delete.name IN (p.credential_ref, p.signing_ref);
-		IF users IS NOT NULL THEN
-			RAISE EXCEPTION USING ERRCODE = 'object_in_use',
-				MESSAGE = pg_catalog.format('secret %s is in use', theazo_internal.quoted(name)),
-				DETAIL = pg_catalog.format('It is used by %s.', users),
-				HINT = 'Change or delete them first, or pass force => true.';
-		END IF;
-	END IF;
-	DELETE FROM theazo_data.secret s WHERE s.platform_id = here AND s.session_id = vault AND s.name = secret_delete.name;
-	PERFORM theazo_internal.event_write(here, 'data', 'secret_deleted',
-		pg_catalog.jsonb_build_object('name', name, 'version', result.version, 'forced', force),
-		result.session_id, NULL, NULL, theazo_internal.current_environment());
+	-- locked before it is shown: what is returned is what was deleted
+	PERFORM 1 FROM theazo_data.secret s WHERE s.platform_id = theazo_internal.current_platform() AND s.session_id = vault
+	   AND s.name = secret_delete.name FOR UPDATE;
+	result := theazo_internal.secret_shown(vault, name);
+	PERFORM theazo_internal.secret_drop(theazo_internal.current_platform(), vault, name, force);
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION theazo.secret_delete(text, text, boolean, text) IS
-'deletes a secret; refused while a provider uses it, unless forced';
+'deletes a secret and its value; refused while providers, sessions, definitions or agents name it, unless forced';

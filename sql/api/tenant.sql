@@ -5,7 +5,7 @@
 
 CREATE OR REPLACE VIEW theazo.platforms WITH (security_barrier) AS
 SELECT p.platform_id AS id, p.name, p.compute_mode, p.primitives_enabled, p.plan, p.state, p.metadata,
-	   p.allow_private, p.allow_http, p.created_at
+	   p.allow_private, p.allow_http, p.secret_delivery, p.created_at
   FROM theazo_data.platform p
  WHERE (SELECT theazo_internal.may_read('platform:read')) AND theazo_internal.current_session() IS NULL;
 COMMENT ON VIEW theazo.platforms IS 'the caller''s platform';
@@ -19,7 +19,7 @@ COMMENT ON VIEW theazo.api_keys IS 'the platform''s API keys; the key itself is 
 
 CREATE OR REPLACE VIEW theazo.operator_platforms WITH (security_barrier) AS
 SELECT p.platform_id AS id, p.name, p.compute_mode, p.primitives_enabled, p.plan, p.state, p.metadata,
-	   p.allow_private, p.allow_http, p.created_at
+	   p.allow_private, p.allow_http, p.secret_delivery, p.created_at
   FROM theazo_data.platform p;
 COMMENT ON VIEW theazo.operator_platforms IS 'every platform, for the operator';
 
@@ -78,7 +78,7 @@ COMMENT ON FUNCTION theazo.platform_get(text) IS 'the caller''s platform';
 
 CREATE OR REPLACE FUNCTION theazo.platform_update(
 	name text DEFAULT NULL, compute_mode text DEFAULT NULL, primitives_enabled boolean DEFAULT NULL,
-	metadata jsonb DEFAULT NULL, api_key text DEFAULT NULL)
+	metadata jsonb DEFAULT NULL, secret_delivery text DEFAULT NULL, api_key text DEFAULT NULL)
 RETURNS theazo.platforms LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	was theazo_data.platform;
@@ -96,22 +96,27 @@ BEGIN
 	IF compute_mode IS NOT NULL THEN
 		PERFORM theazo_internal.one_of('compute_mode', compute_mode, 'managed', 'byoi');
 	END IF;
+	IF secret_delivery IS NOT NULL THEN
+		PERFORM theazo_internal.one_of('secret_delivery', secret_delivery, 'env', 'brokered');
+	END IF;
 	UPDATE theazo_data.platform p
 	   SET name = coalesce(platform_update.name, p.name),
 		   compute_mode = coalesce(platform_update.compute_mode, p.compute_mode),
 		   primitives_enabled = coalesce(platform_update.primitives_enabled, p.primitives_enabled),
+		   secret_delivery = coalesce(platform_update.secret_delivery, p.secret_delivery),
 		   metadata = CASE WHEN platform_update.metadata IS NULL THEN p.metadata
 						   ELSE theazo_internal.metadata_check('metadata', platform_update.metadata) END
 	 WHERE p.platform_id = was.platform_id;
 	SELECT * INTO STRICT result FROM theazo.platforms;
 	PERFORM theazo_internal.event_write(was.platform_id, 'control', 'platform_updated',
 		pg_catalog.jsonb_build_object('name', result.name, 'computeMode', result.compute_mode,
-			'primitivesEnabled', result.primitives_enabled, 'was', pg_catalog.jsonb_build_object('name', was.name,
-			'computeMode', was.compute_mode, 'primitivesEnabled', was.primitives_enabled)),
+			'primitivesEnabled', result.primitives_enabled, 'secretDelivery', result.secret_delivery,
+			'was', pg_catalog.jsonb_build_object('name', was.name, 'computeMode', was.compute_mode,
+				'primitivesEnabled', was.primitives_enabled, 'secretDelivery', was.secret_delivery)),
 		NULL, NULL, NULL, 'live');
 	RETURN result;
 END $$;
-COMMENT ON FUNCTION theazo.platform_update(text, text, boolean, jsonb, text) IS
+COMMENT ON FUNCTION theazo.platform_update(text, text, boolean, jsonb, text, text) IS
 'changes the knobs of the caller''s platform; what is not given stays';
 
 CREATE OR REPLACE FUNCTION theazo_internal.platform_egress_set(p_platform text, p_private boolean, p_http boolean)

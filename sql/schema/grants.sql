@@ -101,10 +101,10 @@ BEGIN
 			WHEN 'session' THEN
 				rule := platform || ' AND key_environment = (SELECT theazo_internal.current_environment())'
 					|| ' AND (' || whole || ' OR id = (SELECT theazo_internal.current_session()))';
-			WHEN 'secret' THEN
+			WHEN 'secret', 'secret_version', 'secret_delivered' THEN
 				-- session secrets follow their session, whose own policy applies in the subquery
 				rule := platform || ' AND CASE WHEN session_id = '''' THEN ' || whole
-					|| ' ELSE EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = secret.platform_id AND s.id = secret.session_id) END';
+					|| pg_catalog.format(' ELSE EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = %1$I.platform_id AND s.id = %1$I.session_id) END', r.relname);
 			ELSE
 				rule := platform;
 				IF r.env_column IS NOT NULL THEN
@@ -139,7 +139,7 @@ DECLARE
 	operator_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices'];
 	-- what an auditor may call; it reads every view of its platform
 	auditor_functions CONSTANT text[] := ARRAY['authenticate', 'act_as', 'whoami', 'platform_get', 'session_get', 'session_list',
-		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'run_get', 'run_result', 'secret_list', 'vault_status',
+		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'run_get', 'run_result', 'secret_list', 'secret_history', 'vault_status',
 		'usage_summary', 'usage_for_user', 'metrics_summary', 'metrics_query'];
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_broken',

@@ -84,8 +84,6 @@ SELECT provider FROM theazo.agent_create(:'se', '{"provider":"local"}');
 SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"provider":"%s"}')$$, :'s', :'se'));
 SELECT count(*) FROM theazo.providers WHERE endpoint ~ 'own';
 SELECT tst.code(format('SELECT theazo.provider_delete(%L)', :'se'));
--- the fee of an agent on the platform's own compute, once each
-SELECT provider, item, quantity, cents, payer, count(*) FROM theazo.charges GROUP BY 1, 2, 3, 4, 5 ORDER BY 1;
 ROLLBACK;
 
 -- the life of one

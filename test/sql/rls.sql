@@ -24,6 +24,11 @@ BEGIN
 		PERFORM theazo_internal.log_write(theazo_internal.current_platform(), NULL, 'info', 'system', 'm', theazo_internal.current_environment(), s, a, run);
 		PERFORM theazo_internal.span_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'),
 			NULL, theazo_internal.current_environment(), s, a, run, 'n', 'running', now(), NULL);
+		PERFORM theazo_internal.charge_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('chg'),
+			theazo_internal.current_environment(), s, a, run, 'u', NULL, NULL, 'agent.fee', 1, 2000000, 'theazo', 'p');
+		INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
+		SELECT x.platform_id, (SELECT b.id FROM theazo_data.sandbox b WHERE b.agent_id = a), s, x.name, x.version, x.master_key_id, x.salt, x.sealed
+		  FROM theazo_data.secret x WHERE x.session_id = s;
 	END LOOP;
 END $$;
 
@@ -78,7 +83,7 @@ SELECT s1 AS a1, s2 AS a2, run AS ar FROM tst.fill(:'ka') \gset
 SELECT s1 AS at1 FROM tst.fill(:'ta') \gset
 SELECT s1 AS b1, run AS br FROM tst.fill(:'kb') \gset
 -- seen without policies, so that nothing below is empty by accident
-SELECT string_agg(tab, ' ' ORDER BY tab) AS empty_tables FROM tst.seen() WHERE seen = 0 AND tab NOT IN ('preflight', 'platform_role', 'master_key');
+SELECT string_agg(tab, ' ' ORDER BY tab) AS empty_tables FROM tst.seen() WHERE seen = 0 AND tab NOT IN ('preflight', 'platform_role', 'master_key', 'vault_rotation');
 
 SET ROLE theazo_owner;
 \echo -- as platform A, live

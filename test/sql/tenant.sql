@@ -151,7 +151,7 @@ SELECT tst.try(format($$SELECT theazo.api_key_revoke('key_0000000000000000000000
 
 -- the platform's own knobs
 SELECT name, compute_mode, primitives_enabled, metadata FROM theazo.platform_update(api_key => :'k1');
-SELECT name, compute_mode, primitives_enabled, metadata FROM theazo.platform_update('Acme 2', 'byoi', false, '{}', :'k1');
+SELECT name, compute_mode, primitives_enabled, metadata FROM theazo.platform_update('Acme 2', 'byoi', false, '{}', api_key => :'k1');
 SELECT name, compute_mode, primitives_enabled FROM theazo.platform_update('Acme', 'managed', true, api_key => :'k1');
 SELECT tst.try(format($$SELECT theazo.platform_update(compute_mode => 'x', api_key => %L)$$, :'k1'));
 SELECT tst.try(format($$SELECT theazo.platform_update('', api_key => %L)$$, :'k1'));

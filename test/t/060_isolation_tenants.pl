@@ -136,6 +136,7 @@ my %cases = (
 	run_result => [foreign => "'{run}'"],
 	run_wait => [foreign => "'{run}', '1 ms'"],
 	secret_delete => [foreign => "'{mark}.secret'", "'{mark}.own', '{ses}'"],
+	secret_history => [foreign => "'{mark}.secret'", "'{mark}.own', '{ses}'"],
 	secret_list => [foreign => "'{ses}'"],
 	secret_set => [foreign => "'x', 'y', '{ses}'"],
 	secrets_set => [foreign => "'{\"x\":\"y\"}', '{ses}'"],
@@ -156,7 +157,7 @@ my %cases = (
 my %operator_view = map { $_ => 1 } qw(effects held_effects operator_integrity operator_partitions operator_platform_roles
 	operator_platforms prices sandbox_preflight workers);
 my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms providers run_results runs
-	sandboxes secrets sessions spans traces);
+	sandboxes secret_versions secrets sessions spans traces);
 
 sub names { return split /\n/, $node->safe_psql('postgres', $_[0]) }
 my %kind = map { split /\|/ } names("SELECT proname, prokind FROM pg_proc WHERE pronamespace = 'theazo'::regnamespace");
