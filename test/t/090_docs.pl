@@ -67,7 +67,7 @@ sub run_shell
 	}
 }
 
-foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md')
+foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md', 'docs/vault.md')
 {
 	my ($db) = $page =~ /(\w+)\.md$/;
 	$db = lc $db;

@@ -333,12 +333,132 @@ test_keys_differ(void **state)
 	assert_string_not_equal(fa, fb);
 }
 
+/* A field of the vectors' current case; bytes are in hex. */
+typedef struct Vector
+{
+	char kind[16];
+	char platform[64];
+	char session[64];
+	char name[160];
+	uint32_t version;
+	uint32_t key_version;
+	char fingerprint[TZ_FINGERPRINT_LEN + 1];
+	uint8_t master[TZ_KEY_LEN];
+	uint8_t platform_salt[TZ_SALT_LEN];
+	uint8_t record_salt[TZ_SALT_LEN];
+	uint8_t owner_key[TZ_KEY_LEN];
+	uint8_t value[256];
+	size_t value_len;
+	uint8_t sealed[256];
+	size_t sealed_len;
+} Vector;
+
+static void
+vector_field(Vector *v, const char *key, const char *text)
+{
+	if (strcmp(key, "kind") == 0)
+		snprintf(v->kind, sizeof(v->kind), "%s", text);
+	else if (strcmp(key, "platform") == 0)
+		snprintf(v->platform, sizeof(v->platform), "%s", text);
+	else if (strcmp(key, "session") == 0)
+		snprintf(v->session, sizeof(v->session), "%s", text);
+	else if (strcmp(key, "name") == 0)
+		snprintf(v->name, sizeof(v->name), "%s", text);
+	else if (strcmp(key, "version") == 0)
+		v->version = (uint32_t) strtoul(text, NULL, 10);
+	else if (strcmp(key, "key_version") == 0)
+		v->key_version = (uint32_t) strtoul(text, NULL, 10);
+	else if (strcmp(key, "fingerprint") == 0)
+		snprintf(v->fingerprint, sizeof(v->fingerprint), "%s", text);
+	else if (strcmp(key, "master_key") == 0)
+		assert_int_equal(tz_test_hex(text, v->master, TZ_KEY_LEN), TZ_KEY_LEN);
+	else if (strcmp(key, "platform_salt") == 0)
+		assert_int_equal(tz_test_hex(text, v->platform_salt, TZ_SALT_LEN), TZ_SALT_LEN);
+	else if (strcmp(key, "record_salt") == 0)
+		assert_int_equal(tz_test_hex(text, v->record_salt, TZ_SALT_LEN), TZ_SALT_LEN);
+	else if (strcmp(key, "owner_key") == 0)
+		assert_int_equal(tz_test_hex(text, v->owner_key, TZ_KEY_LEN), TZ_KEY_LEN);
+	else if (strcmp(key, "value") == 0)
+		v->value_len = tz_test_hex(text, v->value, sizeof(v->value));
+	else if (strcmp(key, "sealed") == 0)
+		v->sealed_len = tz_test_hex(text, v->sealed, sizeof(v->sealed));
+}
+
+static void
+vector_check(const Vector *v)
+{
+	TzSealName name = name_of(v->platform, v->session, v->name, v->version);
+	bool by_operator = strcmp(v->kind, "operator") == 0;
+	char fingerprint[TZ_FINGERPRINT_LEN + 1];
+	uint8_t key[TZ_KEY_LEN];
+	TzBuf sealed;
+	TzBuf plain;
+
+	assert_int_equal(tz_envelope_fingerprint(env, v->master, fingerprint, NULL), TZ_OK);
+	assert_string_equal(fingerprint, v->fingerprint);
+	assert_int_equal((by_operator ? tz_envelope_operator_key
+	                              : tz_envelope_platform_key)(env, v->master,
+	                                                          tz_test_slice(v->platform_salt, TZ_SALT_LEN),
+	                                                          name.platform, v->key_version, key, NULL),
+	                 TZ_OK);
+	assert_memory_equal(key, v->owner_key, TZ_KEY_LEN);
+
+	tz_buf_init(&sealed, sizeof(v->sealed));
+	tz_buf_init_secret(&plain, sizeof(v->value));
+	assert_int_equal(tz_envelope_seal(env, key, &name, v->record_salt, tz_test_slice(v->value, v->value_len),
+	                                  &sealed, NULL),
+	                 TZ_OK);
+	assert_int_equal(sealed.len, v->sealed_len);
+	assert_memory_equal(sealed.data, v->sealed, sealed.len);
+	assert_int_equal(tz_envelope_open(env, key, &name, tz_test_slice(v->record_salt, TZ_SALT_LEN),
+	                                  tz_test_slice(v->sealed, v->sealed_len), &plain, NULL),
+	                 TZ_OK);
+	assert_int_equal(plain.len, v->value_len);
+	assert_memory_equal(plain.data, v->value, plain.len);
+	tz_buf_wipe(&plain);
+	tz_buf_free(&sealed);
+}
+
+/* The published vectors, which test/vectors/vault.py computes without any of our code. */
+static void
+test_vectors(void **state)
+{
+	FILE *f = fopen("docs/vault-vectors.txt", "r");
+	char line[1024];
+	Vector v;
+	int n = 0;
+
+	if (f == NULL)
+		fail_msg("docs/vault-vectors.txt: run this at the top of the tree");
+	memset(&v, 0, sizeof(v));
+	while (fgets(line, sizeof(line), f) != NULL)
+	{
+		char *text = strstr(line, " =");
+
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] == '#' || text == NULL)
+			continue;
+		*text = '\0';
+		text += text[2] == ' ' ? 3 : 2;
+		vector_field(&v, line, text);
+		if (strcmp(line, "sealed") == 0)
+		{
+			vector_check(&v);
+			memset(&v, 0, sizeof(v));
+			n++;
+		}
+	}
+	fclose(f);
+	assert_int_equal(n, 8);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hkdf),   cmocka_unit_test(test_gcm_vector), cmocka_unit_test(test_format),
-		cmocka_unit_test(test_tamper), cmocka_unit_test(test_sizes),      cmocka_unit_test(test_keys_differ),
+		cmocka_unit_test(test_hkdf),    cmocka_unit_test(test_gcm_vector), cmocka_unit_test(test_format),
+		cmocka_unit_test(test_tamper),  cmocka_unit_test(test_sizes),      cmocka_unit_test(test_keys_differ),
+		cmocka_unit_test(test_vectors),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
