@@ -21,6 +21,9 @@
 #define LOWER(c) ((uint32_t) ((unsigned char) (c) | 0x20))
 #define FOUR(a, b, c, d) (LOWER(a) << 24 | LOWER(b) << 16 | LOWER(c) << 8 | LOWER(d))
 
+/* U&" */
+#define ESCAPED_IDENTIFIER (LOWER('u') << 16 | LOWER('&') << 8 | LOWER('"'))
+
 /* One bit of 64 for four characters: a multiplication and a test pass over most of a text. */
 #define BIT(four) (UINT64_C(1) << ((uint32_t) ((four) *UINT32_C(2654435761)) >> 26))
 #define BEGINNINGS                                                                                   \
@@ -32,13 +35,17 @@ typedef struct SensitiveName
 {
 	const char *name; /* lower case */
 	bool whole; /* only as a whole word, and only when called: name( */
+	unsigned int bits;
 } SensitiveName;
 
 /* Every function that takes a secret carries one of these names. tz_sensitive_scan() knows how they begin. */
 static const SensitiveName names[] = {
-	{"secret_set", false},  {"secrets_set", false},
-	{"secret_seal", false}, {"request.headers", false}, /* PostgREST puts the X-API-Key header there */
-	{"x-api-key", false},   {"authenticate", true},
+	{"secret_set", false, TZ_SENSITIVE_NAME | TZ_SENSITIVE_VALUE},
+	{"secrets_set", false, TZ_SENSITIVE_NAME | TZ_SENSITIVE_VALUE},
+	{"secret_seal", false, TZ_SENSITIVE_NAME | TZ_SENSITIVE_VALUE},
+	{"request.headers", false, TZ_SENSITIVE_NAME}, /* PostgREST puts the X-API-Key header there */
+	{"x-api-key", false, TZ_SENSITIVE_NAME},
+	{"authenticate", true, TZ_SENSITIVE_NAME},
 };
 
 static const char *const key_prefixes[] = {"th_live_", "th_test_", "tzk_"};
@@ -47,8 +54,9 @@ static bool match(TzSlice text, size_t pos, const char *word);
 static bool is_word(char c);
 static bool is_base62(char c);
 static bool is_space(char c);
+static size_t skip_comment(TzSlice text, size_t pos);
 static size_t skip_space(TzSlice text, size_t pos);
-static bool name_at(TzSlice text, size_t pos);
+static unsigned int name_at(TzSlice text, size_t pos);
 static bool api_key_argument_at(TzSlice text, size_t pos);
 static size_t key_at(TzSlice text, size_t pos, size_t *secret);
 static bool execute_at(TzSlice text, size_t pos);
@@ -65,6 +73,9 @@ tz_sensitive_scan(TzSlice text)
 	for (i = 0; i < text.len; i++)
 	{
 		four = four << 8 | LOWER(text.data[i]);
+		/* an identifier with escapes may be any of the names, and hardly ever is anything else */
+		if ((four & 0xffffff) == ESCAPED_IDENTIFIER)
+			found |= TZ_SENSITIVE_NAME | TZ_SENSITIVE_VALUE;
 		if (!(BEGINNINGS & BIT(four)))
 			continue;
 		switch (four)
@@ -77,8 +88,7 @@ tz_sensitive_scan(TzSlice text)
 			case FOUR('r', 'e', 'q', 'u'):
 			case FOUR('x', '-', 'a', 'p'):
 			case FOUR('a', 'u', 't', 'h'):
-				if (name_at(text, i - 3))
-					found |= TZ_SENSITIVE_NAME;
+				found |= name_at(text, i - 3);
 				break;
 			case FOUR('t', 'h', '_', 'l'):
 			case FOUR('t', 'h', '_', 't'):
@@ -135,10 +145,13 @@ tz_sensitive_next_execute(TzSlice text, size_t *pos, char *name, size_t name_siz
 		quoted = p < text.len && text.data[p] == '"';
 		if (quoted)
 			p++;
-		while (p < text.len && (quoted ? text.data[p] != '"' : is_word(text.data[p])))
+		while (p < text.len && (quoted || is_word(text.data[p])))
 		{
 			char c = text.data[p++];
 
+			/* two are one */
+			if (quoted && c == '"' && (p >= text.len || text.data[p++] != '"'))
+				break;
 			if (!quoted && c >= 'A' && c <= 'Z')
 				c = (char) (c + ('a' - 'A'));
 			if (n + 1 < name_size)
@@ -194,6 +207,31 @@ is_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* They nest. */
+static size_t
+skip_comment(TzSlice text, size_t pos)
+{
+	size_t depth = 0;
+
+	while (pos < text.len)
+	{
+		if (match(text, pos, "/*"))
+		{
+			depth++;
+			pos += 2;
+		}
+		else if (match(text, pos, "*/"))
+		{
+			pos += 2;
+			if (--depth == 0)
+				break;
+		}
+		else
+			pos++;
+	}
+	return pos;
+}
+
 /* White space and comments, which may stand between any two words. */
 static size_t
 skip_space(TzSlice text, size_t pos)
@@ -204,22 +242,17 @@ skip_space(TzSlice text, size_t pos)
 			pos++;
 		else if (match(text, pos, "--"))
 		{
-			while (pos < text.len && text.data[pos] != '\n')
+			while (pos < text.len && text.data[pos] != '\n' && text.data[pos] != '\r')
 				pos++;
 		}
 		else if (match(text, pos, "/*"))
-		{
-			pos += 2;
-			while (pos < text.len && !match(text, pos, "*/"))
-				pos++;
-			pos = pos < text.len ? pos + 2 : pos;
-		}
+			pos = skip_comment(text, pos);
 		else
 			return pos;
 	}
 }
 
-static bool
+static unsigned int
 name_at(TzSlice text, size_t pos)
 {
 	size_t i;
@@ -231,14 +264,14 @@ name_at(TzSlice text, size_t pos)
 		if (!match(text, pos, names[i].name))
 			continue;
 		if (!names[i].whole)
-			return true;
+			return names[i].bits;
 		if (end < text.len && text.data[end] == '"')
 			end++;
 		end = skip_space(text, end);
 		if ((pos == 0 || !is_word(text.data[pos - 1])) && end < text.len && text.data[end] == '(')
-			return true;
+			return names[i].bits;
 	}
-	return false;
+	return 0;
 }
 
 /*
@@ -260,13 +293,16 @@ api_key_argument_at(TzSlice text, size_t pos)
 	p = skip_space(text, p + 2);
 	if (p >= text.len)
 		return false;
-	if (text.data[p] == '$')
-		return !(p + 1 < text.len && text.data[p + 1] >= '0' && text.data[p + 1] <= '9');
-	if (!is_word(text.data[p]))
+	if (text.data[p] == '$' && p + 1 < text.len && text.data[p + 1] >= '0' && text.data[p + 1] <= '9')
+		p++; /* a parameter */
+	else if (!is_word(text.data[p]) || text.data[p] == '$')
 		return true;
 	while (p < text.len && (is_word(text.data[p]) || text.data[p] == '.'))
 		p++;
-	return p < text.len && text.data[p] == '\''; /* E'...' */
+	p = skip_space(text, p);
+	/* more than a name is an expression, and may hold a literal: E'...', text '...', a || '...' */
+	return p < text.len && text.data[p] != ',' && text.data[p] != ')' && text.data[p] != ';' &&
+	       !match(text, p, "::");
 }
 
 /* Length of the API key that begins at pos, 0 for none; *secret: where its secret part begins. */

@@ -12,6 +12,7 @@
 
 #define TZ_SENSITIVE_NAME 0x01 /* names a function or setting that takes a secret */
 #define TZ_SENSITIVE_KEY 0x02 /* holds an API key, known by its form */
+#define TZ_SENSITIVE_VALUE 0x08 /* of the names, one of a function that takes a value to be stored */
 #define TZ_SENSITIVE_EXECUTE 0x04 /* runs a prepared statement: look at what that is */
 
 /* Bits of TZ_SENSITIVE_*; 0 for a harmless text. One pass, no allocation. */
@@ -22,7 +23,8 @@ extern void tz_sensitive_scrub_keys(char *text, size_t len);
 
 /*
  * Name of the next prepared statement that text executes, from *pos on; false
- * when there is no further one. The name is folded as the server does.
+ * when there is no further one. ASCII letters are folded as the server does;
+ * what does not fit into name is cut.
  */
 extern bool tz_sensitive_next_execute(TzSlice text, size_t *pos, char *name, size_t name_size);
 

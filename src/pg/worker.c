@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
+#include "pg/coredump.h"
 #include "pg/export.h"
 #include "pg/guc.h"
 #include "pg/shmem.h"
@@ -93,6 +94,7 @@ tz_worker_main(TzWorkerKind kind, const TzWorkerOps *ops)
 	TimestampTz turn_at = 0; /* when turn wants to be called */
 	int why = TZ_TURN_TIMEOUT;
 
+	tz_coredump_off();
 	tz_worker_signals();
 	worker_contexts();
 	worker_attach(kind);

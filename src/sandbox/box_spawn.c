@@ -48,6 +48,28 @@ typedef struct SpawnPlan
 	pid_t parent;
 } SpawnPlan;
 
+/*
+ * A process that may not be dumped owns none of its files in /proc. The parent
+ * is one, and until exec its memory, with that mark, is the child's too.
+ */
+static void
+spawn_oom_first(void)
+{
+	bool undumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
+	int fd;
+
+	if (undumpable)
+		(void) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+	{
+		(void) !write(fd, "1000", 4);
+		close(fd);
+	}
+	if (undumpable)
+		(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 /* Between vfork and exec: system calls only, and the parent's memory is ours. */
 static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatile int *error)
 {
@@ -65,15 +87,7 @@ static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatil
 		goto failed;
 	/* The kernel, when short of memory, takes the sandbox first. */
 	if (plan->oom_first)
-	{
-		int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-		if (fd >= 0)
-		{
-			(void) !write(fd, "1000", 4);
-			close(fd);
-		}
-	}
+		spawn_oom_first();
 	/*
 	 * Never root, not even root of a namespace: to the files of /proc/sys the
 	 * box's user would be the machine's root, and one of them names a program

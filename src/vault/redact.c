@@ -10,8 +10,13 @@
  * quoted value is kept. The hook changes what the client sees as well: the
  * server has one copy of a message for both.
  *
- * Limit: between the arrival of a statement and its parse analysis its text
- * stands in pg_stat_activity. Only parameters close that.
+ * A statement that hands a secret to such a function by way of another one, or
+ * of a trigger, is known by then: when the inner statement begins.
+ *
+ * Limits: between the arrival of a statement and its parse analysis its text
+ * stands in pg_stat_activity, and log_statement writes what only an inner
+ * statement tells. Only parameters close the first, and a name with secret_set
+ * in it the second.
  *
  * The log hook must not throw, must not look into catalogs and may be entered
  * at any point of an error, so it works on the strings alone.
@@ -25,6 +30,7 @@
 #include "commands/prepare.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -34,6 +40,7 @@
 
 #include "lib/sensitive.h"
 #include "pg/compat.h"
+#include "pg/coredump.h"
 #include "vault/redact.h"
 
 #define HIDDEN "<hidden>"
@@ -48,6 +55,14 @@ static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
 static ProcessUtility_hook_type previous_utility = NULL;
 
+/*
+ * What is known of the client's statement. Asked many times for one statement,
+ * whose text may be long, so it is kept; a new message of the client has a new time.
+ */
+static const char *current_text = NULL;
+static TimestampTz current_at = 0;
+static unsigned int current_class = 0;
+
 static void redact_log(ErrorData *edata);
 static void redact_analyze(ParseState *pstate, Query *query, JumbleState *jstate);
 static void redact_start(QueryDesc *query, int eflags);
@@ -58,6 +73,7 @@ static void redact_utility(PlannedStmt *pstmt, const char *text, bool read_only_
 
 static unsigned int redact_class(const char *text);
 static unsigned int redact_class_current(void);
+static PreparedStatement *redact_prepared(const char *name);
 static bool redact_activity(const char *text);
 static void redact_report(ErrorData *edata, unsigned int statement);
 static void redact_lower(ErrorData *edata, unsigned int statement);
@@ -82,6 +98,16 @@ tz_redact_init(void)
 	ExecutorRun_hook = redact_run;
 	previous_utility = ProcessUtility_hook;
 	ProcessUtility_hook = redact_utility;
+}
+
+void
+tz_redact_mark(void)
+{
+	tz_coredump_off();
+	if (debug_query_string == NULL || (redact_class_current() & TZ_SENSITIVE_NAME))
+		return;
+	current_class |= TZ_SENSITIVE_NAME;
+	pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
 }
 
 static void
@@ -163,15 +189,14 @@ redact_class(const char *text)
 {
 	TzSlice slice = tz_slice_cstr(text);
 	unsigned int found = tz_sensitive_scan(slice);
-	char name[NAMEDATALEN];
+	char name[NAMEDATALEN * 2];
 	size_t pos = 0;
 
 	if (!(found & TZ_SENSITIVE_EXECUTE) || (found & TZ_SENSITIVE_NAME))
 		return found;
 	while (tz_sensitive_next_execute(slice, &pos, name, sizeof(name)))
 	{
-		/* a look into a hash table of this session, no catalog */
-		PreparedStatement *prepared = FetchPreparedStatement(name, false);
+		PreparedStatement *prepared = redact_prepared(name);
 
 		if (prepared != NULL && prepared->plansource->query_string != NULL)
 			found |= tz_sensitive_scan(tz_slice_cstr(prepared->plansource->query_string));
@@ -179,26 +204,35 @@ redact_class(const char *text)
 	return found;
 }
 
-/*
- * Of the client's statement. Asked many times for one statement, whose text may
- * be long, so the answer is kept; a new message of the client has a new time.
- */
+/* By its name as the server would cut it. A look into a hash table of this session, no catalog. */
+static PreparedStatement *
+redact_prepared(const char *name)
+{
+	char cut[NAMEDATALEN];
+	int len = (int) strlen(name);
+
+	if (len >= NAMEDATALEN)
+		len = pg_mbcliplen(name, len, NAMEDATALEN - 1);
+	memcpy(cut, name, (size_t) len);
+	cut[len] = '\0';
+	return FetchPreparedStatement(cut, false);
+}
+
+/* Of the client's statement. */
 static unsigned int
 redact_class_current(void)
 {
-	static const char *text = NULL;
-	static TimestampTz at = 0;
-	static unsigned int found = 0;
-
 	if (debug_query_string == NULL)
 		return 0;
-	if (debug_query_string != text || GetCurrentStatementStartTimestamp() != at)
+	if (debug_query_string != current_text || GetCurrentStatementStartTimestamp() != current_at)
 	{
-		found = redact_class(debug_query_string);
-		text = debug_query_string;
-		at = GetCurrentStatementStartTimestamp();
+		current_class = redact_class(debug_query_string);
+		current_text = debug_query_string;
+		current_at = GetCurrentStatementStartTimestamp();
+		if (current_class & HIDE_TEXT)
+			tz_coredump_off();
 	}
-	return found;
+	return current_class;
 }
 
 /* Hides the client's statement in pg_stat_activity if need be; true if text (may be NULL) or that is sensitive. */
@@ -206,13 +240,23 @@ static bool
 redact_activity(const char *text)
 {
 	bool hide = (redact_class_current() & HIDE_TEXT) != 0;
+	unsigned int found;
 
 	if (hide)
 		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
 	/* the script of an extension comes whole with each of its statements, and holds no secret */
 	if (hide || text == NULL || text == debug_query_string || creating_extension)
 		return hide;
-	return (redact_class(text) & HIDE_TEXT) != 0;
+	found = redact_class(text);
+	if (found & TZ_SENSITIVE_VALUE)
+		tz_redact_mark();
+	/* a worker of another extension runs statements that no client sent, and shows them all the same */
+	if ((found & HIDE_TEXT) && debug_query_string == NULL)
+	{
+		tz_coredump_off();
+		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+	}
+	return (found & HIDE_TEXT) != 0;
 }
 
 /* ERROR and above. */

@@ -17,9 +17,11 @@
 
 #include "lib/id.h"
 #include "pg/convert.h"
+#include "pg/coredump.h"
 #include "pg/errors.h"
 #include "pg/export.h"
 #include "vault/keyring.h"
+#include "vault/redact.h"
 #include "vault/vault.h"
 
 #define PLATFORM_KEYS_MAX 32
@@ -100,6 +102,7 @@ THEAZO_FUNCTION(theazo_secret_seal)
 	TzErr err;
 	TzStatus status;
 
+	tz_redact_mark();
 	theazo_seal_args(fcinfo, &name, &platform_salt);
 	if (PG_ARGISNULL(5))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a secret must have a value"));
@@ -212,6 +215,7 @@ static TzStatus
 vault_ready(TzErr *err)
 {
 	tz_err_clear(err);
+	tz_coredump_off(); /* keyed contexts of OpenSSL lie in ordinary memory */
 	if (tz_keyring_count() == 0)
 	{
 		tz_keyring_fault(err);

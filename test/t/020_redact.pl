@@ -160,6 +160,45 @@ run("SET auto_explain.log_format = xml; SELECT ${seal}'" . canary() . "')");
 run("SET auto_explain.log_format = yaml; SELECT ${seal}'" . canary() . "')");
 run("SET standard_conforming_strings = off; SELECT ${seal}'\\'" . canary() . "')");
 
+run("SELECT theazo_internal.U&\"\\0073ecret_seal\"('$platform', '', 'A', 1, theazo_internal.random_bytes(32), '" . canary() . "')");
+run("SELECT theazo_internal.u&\"!0073ecret_seal\" UESCAPE '!' ('$platform', '', 'A', '" . canary() . "', NULL, 'x')");
+run("PREPARE \"a\"\"b\"(text) AS SELECT ${seal}\$1); EXECUTE /* a /* b */ c */ \"a\"\"b\"('" . canary() . "')");
+{
+	# cut as the server cuts it: in front of a character that would be halved
+	my $long = 'n' x 62 . "\xc3\xa9" x 4;
+	run("PREPARE $long(text) AS SELECT ${seal}\$1); EXECUTE --\r$long('" . canary() . "')");
+}
+run("DECLARE c CURSOR WITH HOLD FOR SELECT ${seal}'" . canary() . "'); FETCH c; CLOSE c");
+run("COPY (SELECT ${seal}'" . canary() . "')) TO STDOUT");
+run("SELECT theazo.whoami(api_key => text '" . canary() . "')");
+run("SELECT theazo.whoami(api_key => U&'" . canary() . "')");
+
+# By way of functions whose names say nothing: known as soon as the inner statement begins. What log_statement wrote
+# before that is written, so it is off here.
+$node->safe_psql('postgres', q(
+CREATE FUNCTION keep_it(v text) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN RETURN (theazo_internal.secret_seal('p', '', 'A', 1, theazo_internal.random_bytes(32), v)).sealed; END $$;
+CREATE FUNCTION keep_sql(v text) RETURNS bytea LANGUAGE sql AS $$ SELECT (theazo_internal.secret_seal('p', '', 'A', 1, theazo_internal.random_bytes(32), v)).sealed $$;
+CREATE PROCEDURE keep_by(v text) LANGUAGE plpgsql AS $$ BEGIN PERFORM keep_it(v); PERFORM 1 / 0; END $$;
+CREATE TABLE keep_in (v text);
+CREATE FUNCTION keep_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM keep_it(NEW.v); RETURN NULL; END $$;
+CREATE TRIGGER keep_row BEFORE INSERT ON keep_in FOR EACH ROW EXECUTE FUNCTION keep_row()));
+
+# Each line a message of its own.
+sub quiet
+{
+	my $in = join('', map { "$_\n" } 'SET log_statement = none;', @_);
+	my ($o, $e) = ('', '');
+	IPC::Run::run([ 'psql', '-X', '-q', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$o, '2>', \$e);
+	return "$o\n$e";
+}
+like(quiet("SELECT keep_it('" . canary() . "');"), qr/\\x/, 'a wrapper of our function works');
+quiet("SELECT keep_sql('" . canary() . "');");
+quiet("CALL keep_by('" . canary() . "');");
+like(quiet("SELECT keep_it('" . canary() . "'), 1 / (length(keep_it('x')) * 0);"), qr/division by zero/, 'and may fail after it');
+quiet("INSERT INTO keep_in VALUES ('" . canary() . "');");
+quiet("COPY keep_in FROM STDIN;", canary(), '\.');
+quiet("DO \$\$ BEGIN EXECUTE 'SELECT theazo_internal.sec' || 'ret_seal(''p'', '''', ''A'', 1, ''x'', ''" . canary() . "'')'; END \$\$;");
+
 # ---- statements that fail ---------------------------------------------------------
 run("SELECT ${seal}" . canary());	# end of input
 run("SELECT ${seal}" . canary() . "-x y z)");	# a value without quotes

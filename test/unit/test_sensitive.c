@@ -3,6 +3,7 @@
 
 #include "lib/sensitive.h"
 
+#define VALUE (TZ_SENSITIVE_NAME | TZ_SENSITIVE_VALUE)
 #define KEY "th_live_O6ByWaTHStufl5Sm4vFJYyafHrwiN6TxF5oFDrYB2Om"
 
 static void
@@ -19,10 +20,10 @@ test_names(void **state)
 {
 	is("SELECT 1", 0);
 	is("", 0);
-	is("SELECT theazo.secret_set('a', 'b')", TZ_SENSITIVE_NAME);
-	is("select THEAZO.SECRET_SET", TZ_SENSITIVE_NAME);
-	is("select theazo.secrets_set($1)", TZ_SENSITIVE_NAME);
-	is("select theazo.\"secret_set\"('a'", TZ_SENSITIVE_NAME);
+	is("SELECT theazo.secret_set('a', 'b')", VALUE);
+	is("select THEAZO.SECRET_SET", VALUE);
+	is("select theazo.secrets_set($1)", VALUE);
+	is("select theazo.\"secret_set\"('a'", VALUE);
 	is("select theazo.secret_list()", 0);
 	is("x secret_se", 0);
 	is("select theazo.authenticate('x')", TZ_SENSITIVE_NAME);
@@ -30,6 +31,11 @@ test_names(void **state)
 	is("select \"authenticate\"('x')", TZ_SENSITIVE_NAME);
 	is("connection authenticated: identity=\"x\"", 0);
 	is("a sealed value does not authenticate", 0);
+	is("select authenticate --\r('x')", TZ_SENSITIVE_NAME);
+	is("select authenticate /* /* a */ b */ ('x')", TZ_SENSITIVE_NAME);
+	is("select theazo.u&\"\\0073ecret_set\"('a', 'b')", VALUE);
+	is("select U&\"!0073ecret_set\" UESCAPE '!' ('a')", VALUE);
+	is("select U&'x' & \"y\"", 0);
 	is("set_config('request.headers', $1, true)", TZ_SENSITIVE_NAME);
 }
 
@@ -45,6 +51,12 @@ test_argument(void **state)
 	is("exec('a', api_key => NULL)", 0);
 	is("exec('a', api_key => v_key)", 0);
 	is("exec('a', api_key => v.key)", 0);
+	is("exec('a', api_key => v.key, 'b')", 0);
+	is("exec('a', api_key => $1::text)", 0);
+	is("exec('a', api_key => U&'x')", TZ_SENSITIVE_NAME);
+	is("exec('a', api_key => text 'x')", TZ_SENSITIVE_NAME);
+	is("exec('a', api_key => $1 || 'x')", TZ_SENSITIVE_NAME);
+	is("exec('a', api_key => ('x'))", TZ_SENSITIVE_NAME);
 	is("enter(api_key, 'run:write')", 0);
 	is("SELECT * FROM theazo_data.api_key", 0);
 	is("exec(api_key =>", 0);
@@ -102,6 +114,10 @@ test_execute(void **state)
 	     (const char *const[]){"myplan", "My P", NULL});
 	next("executes p; my_execute q; execute", (const char *const[]){NULL});
 	next("execute averyveryverylongname", (const char *const[]){"averyveryverylo", NULL});
+	next("execute \"a\"\"b\"('x')", (const char *const[]){"a\"b", NULL});
+	next("execute /* a /* b */ c */ p('x')", (const char *const[]){"p", NULL});
+	next("execute -- a\rp('x')", (const char *const[]){"p", NULL});
+	next("execute \"open\"\"", (const char *const[]){"open\"", NULL});
 	next("execute \"open", (const char *const[]){"open", NULL});
 	is("EXECUTE p(1)", TZ_SENSITIVE_EXECUTE);
 	is("executed", 0);
