@@ -2,12 +2,8 @@
 
 -- The environment variable a secret becomes; its placeholder is named after it.
 CREATE OR REPLACE FUNCTION theazo_internal.secret_env_name(p_name text)
-RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT regexp_replace(regexp_replace(upper(p_name COLLATE "C"), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1')
-$$;
+RETURNS text LANGUAGE sql IMMUTABLE	-- a body without settings is inlined: a tenth of the time
+RETURN pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.upper(p_name COLLATE "C"), '[^A-Z0-9_]', '_', 'g'), '^([0-9])', '_\1');
 COMMENT ON FUNCTION theazo_internal.secret_env_name(text) IS
 'name of the environment variable that a secret of this name becomes';
 

@@ -216,9 +216,6 @@ BEGIN
 				   master_key_id = box.master_key_id, salt = box.salt, sealed = box.sealed, updated_at = at
 			 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name
 			RETURNING * INTO result;
-			UPDATE theazo_data.secret_version v SET ended_at = at, end_reason = 'replaced'
-			 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = next_version - 1
-			   AND v.ended_at IS NULL;
 			EXIT;
 		END IF;
 		-- all of a session's may go into one environment (effect_secrets)
@@ -233,6 +230,10 @@ BEGIN
 		RETURNING * INTO result;
 		EXIT WHEN FOUND;
 	END LOOP;
+	WITH ended AS (
+		UPDATE theazo_data.secret_version v SET ended_at = at, end_reason = 'replaced'
+		 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = next_version - 1
+		   AND v.ended_at IS NULL)
 	INSERT INTO theazo_data.secret_version (platform_id, session_id, name, version, actor_kind, actor, set_at)
 	VALUES (p_platform, p_vault, p_name, next_version, coalesce(theazo_internal.current_actor_kind(), 'worker'),
 		theazo_internal.current_actor(), at);
@@ -249,6 +250,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.secret_set_row(text, text, text, text, text, text[], text, text) IS
 'seals one value into a vault and writes its history';
+
+-- As the view shows it, without looking for it again.
+CREATE OR REPLACE FUNCTION theazo_internal.secret_as_shown(p_row theazo_data.secret)
+RETURNS theazo.secrets LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF p_row.delivery IS NULL THEN
+		SELECT p.secret_delivery INTO p_row.delivery FROM theazo_data.platform p WHERE p.platform_id = p_row.platform_id;
+	END IF;
+	RETURN ROW(p_row.platform_id, NULLIF(p_row.session_id, ''), p_row.name, p_row.version, p_row.delivery, p_row.hosts, p_row.header,
+		p_row.username, p_row.master_key_id, p_row.created_at, p_row.updated_at, p_row.last_used_at)::theazo.secrets;
+END $$;
+COMMENT ON FUNCTION theazo_internal.secret_as_shown(theazo_data.secret) IS 'a row of theazo.secrets made of what was just stored';
 
 CREATE OR REPLACE FUNCTION theazo_internal.secret_shown(p_vault text, p_name text)
 RETURNS theazo.secrets LANGUAGE plpgsql STABLE AS $$
@@ -284,10 +297,12 @@ DECLARE
 	vault text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
-	hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
+	IF delivery IS NOT NULL OR hosts IS NOT NULL OR header IS NOT NULL OR username IS NOT NULL THEN
+		hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
+	END IF;
 	vault := theazo_internal.vault_of(session, true);
-	PERFORM theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, name, value, delivery, hosts, header, username);
-	RETURN theazo_internal.secret_shown(vault, name);
+	RETURN theazo_internal.secret_as_shown(
+		theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, name, value, delivery, hosts, header, username));
 END $$;
 COMMENT ON FUNCTION theazo.secret_set(text, text, text, text, text[], text, text, text) IS
 'stores or replaces a secret of the platform, or of a session; pass the value as a parameter, not as text of the statement';
@@ -314,8 +329,8 @@ BEGIN
 		IF pg_catalog.jsonb_typeof(v) <> 'string' THEN
 			PERFORM theazo_internal.raise_value('secrets', 'must have strings as values');
 		END IF;
-		PERFORM theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, k, v #>> '{}', delivery, hosts, header, username);
-		RETURN NEXT theazo_internal.secret_shown(vault, k);
+		RETURN NEXT theazo_internal.secret_as_shown(
+			theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, k, v #>> '{}', delivery, hosts, header, username));
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION theazo.secrets_set(jsonb, text, text, text[], text, text, text) IS
