@@ -7,9 +7,11 @@
 -- Order of locks: agent, sandbox, effect, run. What is called here by other areas expects the agent's row locked.
 
 -- Which compute to try, best first. Named by the agent, else by the session, else the
--- platform's entries by priority, else the operator's. Left out: what has no adapter, what
--- is at its ceiling, and with compute mode byoi everything managed. provider_name is null
--- for the operator's own; shown is what the agent says.
+-- platform's entries by priority, else the operator's: theazo, which stands for the operator's
+-- entries by priority, and for the local sandbox when there are none. Left out: what has no
+-- adapter, what is at its ceiling, and with compute mode byoi everything managed. provider_name
+-- is theazo: and its name for an entry of the operator's, null for the local sandbox; shown is
+-- what the agent says.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_candidates(p_platform text, p_session text, p_provider text, p_fallback text)
 RETURNS TABLE (ord integer, provider_name text, type text, managed boolean, shown text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -38,17 +40,32 @@ BEGIN
 		names := names[1:1] || p_fallback;
 	END IF;
 	RETURN QUERY
-	SELECT n.ord::integer, p.name, coalesce(p.type, 'local'), coalesce(p.mode = 'managed', true),
-		   CASE WHEN p.name IS NULL THEN 'theazo' WHEN p.name = p_session THEN coalesce(compute ->> 'provider', 'custom') ELSE p.name END
-	  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
-	  LEFT JOIN theazo_data.provider p ON p.platform_id = p_platform AND p.kind = 'compute' AND p.name = n.name
-	 WHERE (p.name IS NOT NULL OR n.name IN ('theazo', 'local'))
-	   AND coalesce(p.type, 'local') IN ('local', 'webhook')
-	   AND NOT (byoi AND coalesce(p.mode = 'managed', true))
-	   AND (NOT coalesce(p.limits, '{}') ? 'maxConcurrent' OR (p.limits ->> 'maxConcurrent')::bigint > (
+	SELECT pg_catalog.row_number() OVER (ORDER BY c.place, c.priority, c.name COLLATE "C")::integer, c.name, c.type, c.managed, c.shown
+	  FROM (
+		SELECT n.ord AS place, 0 AS priority, p.name, p.type, p.mode = 'managed' AS managed,
+			   CASE WHEN p.name = p_session THEN coalesce(compute ->> 'provider', 'custom') ELSE p.name END AS shown,
+			   (p.limits ->> 'maxConcurrent')::bigint AS most, p_platform AS owner
+		  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
+		  JOIN theazo_data.provider p ON p.platform_id = p_platform AND p.kind = 'compute' AND p.name = n.name
+		UNION ALL
+		SELECT n.ord, o.priority, CASE WHEN o.type <> 'local' THEN 'theazo:' || o.name END, o.type, true, 'theazo',
+			   (o.limits ->> 'maxConcurrent')::bigint, NULL
+		  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
+		  JOIN theazo_data.provider o ON o.platform_id = theazo_internal.operator_platform() AND o.kind = 'compute'
+		 WHERE n.name = 'theazo'
+		UNION ALL
+		SELECT n.ord, 0, NULL, 'local', true, 'theazo', NULL, NULL
+		  FROM pg_catalog.unnest(names) WITH ORDINALITY n (name, ord)
+		 WHERE n.name IN ('theazo', 'local')
+		   AND NOT EXISTS (SELECT FROM theazo_data.provider x
+							WHERE x.kind = 'compute' AND (n.name = 'theazo' AND x.platform_id = theazo_internal.operator_platform()
+								  OR n.name = 'local' AND x.platform_id = p_platform AND x.name = 'local'))) c
+	 WHERE c.type IN ('local', 'webhook') AND NOT (byoi AND c.managed)
+	   AND (c.most IS NULL OR c.most > (
 			SELECT pg_catalog.count(*) FROM theazo_data.sandbox b
-			 WHERE b.platform_id = p_platform AND b.provider_name = p.name AND b.status IN ('creating', 'ready', 'paused')))
-	 ORDER BY n.ord;
+			 WHERE (c.owner IS NULL OR b.platform_id = c.owner) AND b.provider_name IS NOT DISTINCT FROM c.name
+			   AND b.status IN ('creating', 'ready', 'paused')))
+	 ORDER BY 1;
 END $$;
 COMMENT ON FUNCTION theazo_internal.compute_candidates(text, text, text, text) IS
 'compute providers to try for an agent, best first';
@@ -314,8 +331,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT NOT EXISTS (SELECT FROM theazo_data.provider v
 						WHERE v.kind = 'compute' AND v.capabilities -> p_op = 'false'::jsonb
-						  AND (v.platform_id = p_platform AND v.name = p_provider_name
-							   OR p_provider_name IS NULL AND v.platform_id = theazo_internal.operator_platform()))
+						  AND v.platform_id = CASE WHEN p_provider_name LIKE 'theazo:%' THEN theazo_internal.operator_platform() ELSE p_platform END
+						  AND v.name = CASE WHEN p_provider_name LIKE 'theazo:%' THEN substr(p_provider_name, 8) ELSE p_provider_name END)
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_capable(text, text, text) IS 'false when the provider has answered 501 to this operation';
 
@@ -326,9 +343,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	UPDATE theazo_data.provider v
 	   SET capabilities = v.capabilities || jsonb_build_object(p_op, false)
-	 WHERE v.kind = 'compute' AND (v.platform_id = p_platform AND v.name = p_provider_name
-								   OR p_provider_name IS NULL AND v.platform_id = theazo_internal.operator_platform())
-	   AND v.capabilities -> p_op IS DISTINCT FROM 'false'::jsonb
+	 WHERE v.kind = 'compute' AND v.capabilities -> p_op IS DISTINCT FROM 'false'::jsonb
+	   AND v.platform_id = CASE WHEN p_provider_name LIKE 'theazo:%' THEN theazo_internal.operator_platform() ELSE p_platform END
+	   AND v.name = CASE WHEN p_provider_name LIKE 'theazo:%' THEN substr(p_provider_name, 8) ELSE p_provider_name END
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_learn(text, text, text) IS 'remembers that a provider lacks an operation';
 

@@ -201,9 +201,17 @@ BEGIN
 			   AND (y.last_used_at IS NULL OR y.last_used_at < now() - '1 minute'::interval)
 			   FOR UPDATE SKIP LOCKED) y
 	 WHERE x.platform_id = y.platform_id AND x.session_id = y.session_id AND x.name = y.name;
+	IF p_owner <> p_platform THEN
+		-- Names and addresses of the operator's accounts are no business of the platform that uses them.
+		PERFORM theazo_internal.event_write(p_owner, 'data', 'secret_opened',
+			jsonb_build_object('name', p_name, 'version', p_version, 'use', p_use, 'host', p_host, 'vault', 'operator',
+							   'platform', p_platform, 'session', p_session, 'agent', p_agent, 'run', p_run),
+			NULL, NULL, NULL, p_environment);
+		RETURN;
+	END IF;
 	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_opened',
 		jsonb_build_object('name', p_name, 'version', p_version, 'use', p_use, 'host', p_host,
-						   'vault', CASE WHEN p_owner <> p_platform THEN 'operator' WHEN p_vault = '' THEN 'platform' ELSE 'session' END),
+						   'vault', CASE p_vault WHEN '' THEN 'platform' ELSE 'session' END),
 		p_session, p_agent, p_run, p_environment);
 END
 $$;

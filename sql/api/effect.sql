@@ -123,19 +123,17 @@ BEGIN
 	IF p_adapter IN ('local', 'noop') THEN
 		RETURN NULL;
 	END IF;
-	-- No name: the operator's own entry, the first by priority.
+	-- An entry of the operator's goes with the operator's secrets and flags, and platforms know it as theazo.
 	SELECT jsonb_build_object(
-			'url', v.endpoint, 'allow_http', p.allow_http OR v.platform_id = theazo_internal.operator_platform(),
-				'allow_private', p.allow_private OR v.platform_id = theazo_internal.operator_platform(),
-				'config', v.config, 'provider', v.name, 'credential_ref', v.credential_ref,
+				'url', v.endpoint, 'allow_http', p.allow_http OR n.managed, 'allow_private', p.allow_private OR n.managed,
+				'config', v.config, 'provider', CASE WHEN n.managed THEN 'theazo' ELSE v.name END, 'credential_ref', v.credential_ref,
 				'signing_ref', coalesce(v.signing_ref, v.config ->> 'signingSecretRef', v.config ->> 'signing_secret_ref'),
 				'owner', v.platform_id)
-		  INTO v_out
-		  FROM theazo_data.provider v, theazo_data.platform p
-		 WHERE p.platform_id = p_platform AND v.kind = 'compute'
-		   AND v.platform_id = CASE WHEN p_provider IS NULL THEN theazo_internal.operator_platform() ELSE p_platform END
-		   AND (p_provider IS NULL AND v.type = p_adapter OR v.name = p_provider)
-		 ORDER BY v.priority, v.name LIMIT 1;
+	  INTO v_out
+	  FROM (SELECT p_provider LIKE 'theazo:%' AS managed) n
+	  JOIN theazo_data.provider v ON v.platform_id = CASE WHEN n.managed THEN theazo_internal.operator_platform() ELSE p_platform END
+		   AND v.kind = 'compute' AND v.name = CASE WHEN n.managed THEN substr(p_provider, 8) ELSE p_provider END
+	  JOIN theazo_data.platform p ON p.platform_id = p_platform;
 	RETURN v_out;
 END
 $$;

@@ -58,6 +58,77 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.provider_type(text, text, text, text) IS
 'the adapter that a provider''s name, type and endpoint mean';
 
+-- Checks an entry and stores it. The caller has checked who asks; the operator's own entries are
+-- managed, go to any address and are named by nobody else.
+CREATE OR REPLACE FUNCTION theazo_internal.provider_put(
+	p_platform text, p_name text, p_kind text, p_type text, p_mode text, p_endpoint text, p_credential_ref text, p_signing_ref text,
+	p_config jsonb, p_priority integer, p_limits jsonb)
+RETURNS theazo_data.provider LANGUAGE plpgsql AS $$
+DECLARE
+	is_operators boolean := p_platform = theazo_internal.operator_platform();
+	ref text;
+	result theazo_data.provider;
+BEGIN
+	PERFORM theazo_internal.name_check('name', p_name, 128);
+	IF p_name = 'theazo' OR p_name LIKE 'theazo:%' OR p_name LIKE 'ses\_%' THEN
+		PERFORM theazo_internal.raise_value('name', pg_catalog.format('%s is reserved', theazo_internal.quoted(p_name)), 'Choose another name.');
+	END IF;
+	PERFORM theazo_internal.one_of('kind', p_kind, 'compute', 'model');
+	p_config := theazo_internal.object_check('config', p_config, 16384);
+	p_endpoint := coalesce(p_endpoint, p_config ->> 'endpoint', CASE p_kind WHEN 'model' THEN p_config ->> 'baseUrl' END);
+	p_signing_ref := coalesce(p_signing_ref, p_config ->> 'signingSecretRef', p_config ->> 'signing_secret_ref');
+	p_type := theazo_internal.provider_type(p_kind, p_name, p_type, p_endpoint);
+	IF p_type = 'webhook' AND p_endpoint IS NULL THEN
+		PERFORM theazo_internal.raise_value('endpoint', 'is needed for a webhook provider', 'Give the https address of your webhook.');
+	ELSIF p_type = 'local' AND p_endpoint IS NOT NULL THEN
+		PERFORM theazo_internal.raise_value('endpoint', 'cannot be given for the local provider');
+	ELSIF p_endpoint IS NOT NULL THEN
+		p_endpoint := theazo_internal.endpoint_check('endpoint', p_endpoint, is_operators OR theazo_internal.platform_http());
+	END IF;
+	p_mode := coalesce(p_mode, CASE p_type WHEN 'local' THEN 'managed' ELSE 'byoi' END);
+	PERFORM theazo_internal.one_of('mode', p_mode, 'byoi', 'managed');
+	IF p_kind = 'compute' AND NOT is_operators AND (p_type = 'local') <> (p_mode = 'managed') THEN
+		PERFORM theazo_internal.raise_value('mode', pg_catalog.format('%s does not fit a provider of type "%s"', theazo_internal.quoted(p_mode), p_type),
+			CASE p_type WHEN 'local' THEN 'The local sandbox is the operator''s: managed.' ELSE 'The operator has no account there: byoi.' END);
+	END IF;
+	IF p_priority IS NULL OR p_priority NOT BETWEEN 0 AND 1000000 THEN
+		PERFORM theazo_internal.raise_value('priority', 'must be from 0 to 1000000');
+	END IF;
+	p_limits := theazo_internal.object_check('limits', p_limits, 1024, ARRAY['maxConcurrent']);
+	IF p_limits ? 'maxConcurrent' THEN
+		PERFORM theazo_internal.integer_check('limits.maxConcurrent', p_limits -> 'maxConcurrent', 0, 1000000);
+	END IF;
+	FOREACH ref IN ARRAY pg_catalog.array_remove(ARRAY[p_credential_ref, p_signing_ref], NULL) LOOP
+		-- the share lock keeps a delete of the secret from passing this check
+		PERFORM 1 FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = '' AND s.name = ref FOR SHARE;
+		IF NOT FOUND THEN
+			PERFORM theazo_internal.raise_value(CASE WHEN ref = p_credential_ref THEN 'credential_ref' ELSE 'signing_ref' END,
+				pg_catalog.format('names no stored secret: %s', theazo_internal.quoted(ref)),
+				CASE WHEN is_operators THEN 'Store it first with theazo.operator_secret_set().' ELSE 'Store it first with theazo.secret_set().' END);
+		END IF;
+	END LOOP;
+	IF (SELECT pg_catalog.count(*) FROM theazo_data.provider p WHERE p.platform_id = p_platform AND p.name NOT LIKE 'ses\_%') >= 200 THEN
+		PERFORM 1 FROM theazo_data.provider p WHERE p.platform_id = p_platform AND p.kind = p_kind AND p.name = p_name;
+		IF NOT FOUND THEN
+			PERFORM theazo_internal.raise_ceiling('providers', 200, 'Delete those that are not used.');
+		END IF;
+	END IF;
+	INSERT INTO theazo_data.provider AS p (platform_id, kind, name, type, mode, endpoint, credential_ref, signing_ref, config, priority, limits)
+	VALUES (p_platform, p_kind, p_name, p_type, p_mode, p_endpoint, p_credential_ref, p_signing_ref, p_config, p_priority, p_limits)
+	ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE
+	   SET type = excluded.type, mode = excluded.mode, endpoint = excluded.endpoint, credential_ref = excluded.credential_ref,
+		   signing_ref = excluded.signing_ref, config = excluded.config, priority = excluded.priority, limits = excluded.limits,
+		   capabilities = '{}', updated_at = pg_catalog.now()
+	RETURNING * INTO result;
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'provider_set',
+		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'type', result.type, 'mode', result.mode,
+			'endpoint', result.endpoint, 'credentialRef', result.credential_ref, 'signingRef', result.signing_ref, 'priority', result.priority),
+		NULL, NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo_internal.provider_put(text, text, text, text, text, text, text, text, jsonb, integer, jsonb) IS
+'creates or replaces a provider of a platform, or of the operator';
+
 CREATE OR REPLACE FUNCTION theazo.provider_set(
 	name text, kind text DEFAULT 'compute', type text DEFAULT NULL, mode text DEFAULT NULL, endpoint text DEFAULT NULL,
 	credential_ref text DEFAULT NULL, signing_ref text DEFAULT NULL, config jsonb DEFAULT '{}',
@@ -65,69 +136,14 @@ CREATE OR REPLACE FUNCTION theazo.provider_set(
 RETURNS theazo.providers LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	here text;
-	ref text;
 	result theazo.providers;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'provider:write');
 	PERFORM theazo_internal.shared_change_check('a provider');
 	here := theazo_internal.current_platform();
-	PERFORM theazo_internal.name_check('name', name, 128);
-	IF name = 'theazo' OR name LIKE 'ses\_%' THEN
-		PERFORM theazo_internal.raise_value('name', pg_catalog.format('%s is reserved', theazo_internal.quoted(name)), 'Choose another name.');
-	END IF;
-	PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
-	config := theazo_internal.object_check('config', config, 16384);
-	endpoint := coalesce(endpoint, config ->> 'endpoint', CASE kind WHEN 'model' THEN config ->> 'baseUrl' END);
-	signing_ref := coalesce(signing_ref, config ->> 'signingSecretRef');
-	type := theazo_internal.provider_type(kind, name, type, endpoint);
-	IF type = 'webhook' AND endpoint IS NULL THEN
-		PERFORM theazo_internal.raise_value('endpoint', 'is needed for a webhook provider', 'Give the https address of your webhook.');
-	ELSIF type = 'local' AND endpoint IS NOT NULL THEN
-		PERFORM theazo_internal.raise_value('endpoint', 'cannot be given for the local provider');
-	ELSIF endpoint IS NOT NULL THEN
-		endpoint := theazo_internal.endpoint_check('endpoint', endpoint, theazo_internal.platform_http());
-	END IF;
-	mode := coalesce(mode, CASE type WHEN 'local' THEN 'managed' ELSE 'byoi' END);
-	PERFORM theazo_internal.one_of('mode', mode, 'byoi', 'managed');
-	IF kind = 'compute' AND (type = 'local') <> (mode = 'managed') THEN
-		PERFORM theazo_internal.raise_value('mode', pg_catalog.format('%s does not fit a provider of type "%s"', theazo_internal.quoted(mode), type),
-			CASE type WHEN 'local' THEN 'The local sandbox is the operator''s: managed.' ELSE 'The operator has no account there: byoi.' END);
-	END IF;
-	IF priority IS NULL OR priority NOT BETWEEN 0 AND 1000000 THEN
-		PERFORM theazo_internal.raise_value('priority', 'must be from 0 to 1000000');
-	END IF;
-	limits := theazo_internal.object_check('limits', limits, 1024, ARRAY['maxConcurrent']);
-	IF limits ? 'maxConcurrent' THEN
-		PERFORM theazo_internal.integer_check('limits.maxConcurrent', limits -> 'maxConcurrent', 0, 1000000);
-	END IF;
-	FOREACH ref IN ARRAY pg_catalog.array_remove(ARRAY[credential_ref, signing_ref], NULL) LOOP
-		-- the share lock keeps a delete of the secret from passing this check
-		PERFORM 1 FROM theazo_data.secret s WHERE s.platform_id = here AND s.session_id = '' AND s.name = ref FOR SHARE;
-		IF NOT FOUND THEN
-			PERFORM theazo_internal.raise_value(CASE WHEN ref = credential_ref THEN 'credential_ref' ELSE 'signing_ref' END,
-				pg_catalog.format('names no stored secret: %s', theazo_internal.quoted(ref)),
-				'Store it first with theazo.secret_set().');
-		END IF;
-	END LOOP;
-	IF (SELECT pg_catalog.count(*) FROM theazo_data.provider p WHERE p.platform_id = here AND p.name NOT LIKE 'ses\_%') >= 200 THEN
-		PERFORM 1 FROM theazo_data.provider p WHERE p.platform_id = here AND p.kind = provider_set.kind AND p.name = provider_set.name;
-		IF NOT FOUND THEN
-			PERFORM theazo_internal.raise_ceiling('providers', 200, 'Delete those that are not used.');
-		END IF;
-	END IF;
-	INSERT INTO theazo_data.provider AS p (platform_id, kind, name, type, mode, endpoint, credential_ref, signing_ref, config, priority, limits)
-	VALUES (here, provider_set.kind, provider_set.name, provider_set.type, provider_set.mode, provider_set.endpoint,
-			provider_set.credential_ref, provider_set.signing_ref, provider_set.config, provider_set.priority, provider_set.limits)
-	ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE
-	   SET type = excluded.type, mode = excluded.mode, endpoint = excluded.endpoint, credential_ref = excluded.credential_ref,
-		   signing_ref = excluded.signing_ref, config = excluded.config, priority = excluded.priority, limits = excluded.limits,
-		   capabilities = '{}', updated_at = pg_catalog.now();
+	PERFORM theazo_internal.provider_put(here, name, kind, type, mode, endpoint, credential_ref, signing_ref, config, priority, limits);
 	SELECT * INTO STRICT result FROM theazo.providers p
 	 WHERE p.platform_id = here AND p.kind = provider_set.kind AND p.name = provider_set.name;
-	PERFORM theazo_internal.event_write(here, 'control', 'provider_set',
-		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'type', result.type, 'mode', result.mode,
-			'endpoint', result.endpoint, 'credentialRef', result.credential_ref, 'priority', result.priority),
-		NULL, NULL, NULL, theazo_internal.current_environment());
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION theazo.provider_set(text, text, text, text, text, text, text, jsonb, integer, jsonb, text) IS
@@ -150,29 +166,41 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo.provider_get(text, text, text) IS 'one provider';
 
+-- The caller has checked who asks, and that it is there.
+CREATE OR REPLACE FUNCTION theazo_internal.provider_drop(p_platform text, p_kind text, p_name text, p_force boolean)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	is_operators boolean := p_platform = theazo_internal.operator_platform();
+	live bigint := 0;
+BEGIN
+	IF p_kind = 'compute' THEN
+		SELECT pg_catalog.count(*) INTO live FROM theazo_data.sandbox b
+		 WHERE (is_operators OR b.platform_id = p_platform) AND b.provider_name = CASE WHEN is_operators THEN 'theazo:' ELSE '' END || p_name
+		   AND b.status IN ('creating', 'ready', 'paused', 'destroying', 'held');
+	END IF;
+	IF live > 0 AND NOT coalesce(p_force, false) THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+			MESSAGE = pg_catalog.format('provider %s holds %s live sandboxes', theazo_internal.quoted(p_name), live),
+			DETAIL = 'Without the provider they cannot be destroyed.',
+			HINT = 'Terminate their agents first, or pass force => true and remove the sandboxes yourself.';
+	END IF;
+	DELETE FROM theazo_data.provider p WHERE p.platform_id = p_platform AND p.kind = p_kind AND p.name = p_name;
+	PERFORM theazo_internal.event_write(p_platform, 'control', 'provider_deleted',
+		pg_catalog.jsonb_build_object('kind', p_kind, 'name', p_name, 'liveSandboxes', live),
+		NULL, NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));
+END $$;
+COMMENT ON FUNCTION theazo_internal.provider_drop(text, text, text, boolean) IS
+'deletes a provider of a platform, or of the operator, unless it holds sandboxes and this is not forced';
+
 CREATE OR REPLACE FUNCTION theazo.provider_delete(name text, kind text DEFAULT 'compute', force boolean DEFAULT false, api_key text DEFAULT NULL)
 RETURNS theazo.providers LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	result theazo.providers;
-	live bigint;
 BEGIN
 	result := theazo.provider_get(name, kind, api_key);
 	PERFORM theazo_internal.enter(NULL, 'provider:write');
 	PERFORM theazo_internal.shared_change_check('a provider');
-	SELECT pg_catalog.count(*) INTO live FROM theazo_data.sandbox b
-	 WHERE b.platform_id = result.platform_id AND b.provider_name = result.name
-	   AND b.status IN ('creating', 'ready', 'paused', 'destroying');
-	IF kind = 'compute' AND live > 0 AND NOT coalesce(force, false) THEN
-		RAISE EXCEPTION USING ERRCODE = 'object_in_use',
-			MESSAGE = pg_catalog.format('provider %s holds %s live sandboxes', theazo_internal.quoted(name), live),
-			DETAIL = 'Without the provider they cannot be destroyed.',
-			HINT = 'Terminate their agents first, or pass force => true and remove the sandboxes yourself.';
-	END IF;
-	DELETE FROM theazo_data.provider p
-	 WHERE p.platform_id = result.platform_id AND p.kind = result.kind AND p.name = result.name;
-	PERFORM theazo_internal.event_write(result.platform_id, 'control', 'provider_deleted',
-		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'liveSandboxes', live),
-		NULL, NULL, NULL, theazo_internal.current_environment());
+	PERFORM theazo_internal.provider_drop(result.platform_id, result.kind, result.name, force);
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION theazo.provider_delete(text, text, boolean, text) IS

@@ -160,7 +160,8 @@ CREATE OR REPLACE FUNCTION theazo_internal.secret_set_merge(
 	p_was theazo_data.secret, p_value text, p_delivery text, p_hosts text[], p_header text, p_username text)
 RETURNS theazo_data.secret LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-	p_was.delivery := coalesce(p_delivery, p_was.delivery);
+	-- who names hosts wants it to go nowhere else
+	p_was.delivery := coalesce(p_delivery, p_was.delivery, CASE WHEN pg_catalog.cardinality(p_hosts) > 0 THEN 'brokered' END);
 	IF p_was.delivery = 'env' AND (pg_catalog.cardinality(p_hosts) > 0 OR p_header <> '' OR p_username <> '') THEN
 		PERFORM theazo_internal.raise_value('delivery', 'is env, which knows no hosts, header or username', 'Pass delivery => ''brokered''.');
 	END IF;

@@ -20,7 +20,8 @@ COMMENT ON VIEW theazo.api_keys IS 'the platform''s API keys; the key itself is 
 CREATE OR REPLACE VIEW theazo.operator_platforms WITH (security_barrier) AS
 SELECT p.platform_id AS id, p.name, p.compute_mode, p.primitives_enabled, p.plan, p.state, p.metadata,
 	   p.allow_private, p.allow_http, p.secret_delivery, p.created_at
-  FROM theazo_data.platform p;
+  FROM theazo_data.platform p
+ WHERE p.state <> 'reserved';
 COMMENT ON VIEW theazo.operator_platforms IS 'every platform, for the operator';
 
 CREATE OR REPLACE VIEW theazo.operator_platform_roles WITH (security_barrier) AS
@@ -126,7 +127,7 @@ DECLARE
 BEGIN
 	UPDATE theazo_data.platform p
 	   SET allow_private = coalesce(p_private, p.allow_private), allow_http = coalesce(p_http, p.allow_http)
-	 WHERE p.platform_id = p_platform;
+	 WHERE p.platform_id = p_platform AND p.state <> 'reserved';
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found('platform', p_platform);
 	END IF;

@@ -14,7 +14,7 @@ CREATE TABLE theazo_data.sandbox (
 	user_id			text NOT NULL,
 	environment		text NOT NULL,
 	provider		text NOT NULL,						-- as shown: theazo when managed
-	provider_name	text,								-- provider row, null when managed
+	provider_name	text,								-- provider row; theazo:name the operator's; null: local, managed
 	adapter			text NOT NULL,						-- local, webhook
 	managed			boolean NOT NULL,
 	external_id		text,								-- the provider's id
@@ -105,7 +105,7 @@ CREATE TABLE theazo_data.effect (
 	session_id		theazo.id,
 	agent_id		theazo.id,
 	sandbox_id		theazo.id,
-	provider_name	text,								-- provider row; null: the operator's
+	provider_name	text,								-- as of the sandbox
 	cancel_requested boolean NOT NULL DEFAULT false,
 	error_code		text,
 	error_message	text,

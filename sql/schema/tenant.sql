@@ -17,7 +17,7 @@ CREATE TABLE theazo_data.platform (
 	CONSTRAINT platform_name_check CHECK (pg_catalog.length(name) BETWEEN 1 AND 200),
 	CONSTRAINT platform_secret_delivery_check CHECK (secret_delivery IN ('env', 'brokered')),
 	CONSTRAINT platform_compute_mode_check CHECK (compute_mode IN ('managed', 'byoi')),
-	CONSTRAINT platform_state_check CHECK (state IN ('active', 'deleted'))
+	CONSTRAINT platform_state_check CHECK (state IN ('active', 'deleted', 'reserved'))	-- reserved: the operator's
 );
 
 CREATE TABLE theazo_data.api_key (

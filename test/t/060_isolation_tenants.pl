@@ -120,6 +120,11 @@ my %cases = (
 	metrics_query => [own => "'cost', now() - interval '1 day', now() + interval '1 day', interval '1 day'"],
 	metrics_start => [foreign => "'{agt}'"],
 	metrics_summary => [own => ''],
+	operator_provider_delete => [operator => "'{mark}.provider'"],
+	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],
+	operator_secret_delete => [operator => "'{mark}.secret'"],
+	operator_secret_list => [operator => ''],
+	operator_secret_set => [operator => "'x', 'y'"],
 	platform_allow_egress => [operator => "'{plt}', true"],
 	platform_bind_role => [operator => "'{plt}', 'b_role'"],
 	platform_create => [operator => "'x'"],
@@ -154,8 +159,8 @@ my %cases = (
 	whoami => [own => ''],
 );
 # for the operator only
-my %operator_view = map { $_ => 1 } qw(effects held_effects operator_integrity operator_partitions operator_platform_roles
-	operator_platforms prices sandbox_preflight workers);
+my %operator_view = map { $_ => 1 } qw(effects held_effects operator_events operator_integrity operator_partitions operator_platform_roles
+	operator_platforms operator_providers operator_secret_versions operator_secrets prices sandbox_preflight workers);
 my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms providers run_results runs
 	sandboxes secret_versions secrets sessions spans traces);
 
