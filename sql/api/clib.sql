@@ -221,6 +221,26 @@ CREATE OR REPLACE FUNCTION theazo_internal.secret_opens(platform text, session t
 COMMENT ON FUNCTION theazo_internal.secret_opens(text, text, text, integer, bytea, text, bytea, bytea) IS
 	'whether a sealed value opens here; raises TZ303 when its master key is missing; never tells the value';
 
+CREATE OR REPLACE FUNCTION theazo_internal.secret_reseal(platform text, session text, name text, version integer,
+		platform_salt bytea, master_key_id text, salt bytea, sealed bytea, target text,
+		OUT new_salt bytea, OUT new_sealed bytea, OUT fault text)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'theazo_secret_reseal';
+COMMENT ON FUNCTION theazo_internal.secret_reseal(text, text, text, integer, bytea, text, bytea, bytea, text) IS
+	'in workers only: seals a sealed value anew under another master key; fault says why it does not open';
+
+CREATE OR REPLACE FUNCTION theazo_internal.master_key_current() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_master_key_current';
+COMMENT ON FUNCTION theazo_internal.master_key_current() IS
+	'fingerprint of the master key that seals; raises TZ301 without one';
+
+CREATE OR REPLACE FUNCTION theazo_internal.master_key_loaded(id text) RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_master_key_loaded';
+COMMENT ON FUNCTION theazo_internal.master_key_loaded(text) IS
+	'whether this server holds the master key of a fingerprint';
+
 CREATE OR REPLACE FUNCTION theazo_internal.master_keys(OUT id text, OUT current boolean, OUT source text) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'theazo_master_keys';

@@ -6,7 +6,7 @@ RETURNS SETOF text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	VALUES ('keeper_hold'), ('keeper_leases'), ('keeper_expire'),
+	VALUES ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_rotate'),
 		   -- once per partitioned table
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
@@ -22,9 +22,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	v_next	timestamptz;
+	v_due	timestamptz := theazo_internal.vault_rotation_due();
 BEGIN
 	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status = 'ready';
-	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)));
+	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)),
+				 CASE WHEN v_due IS NOT NULL THEN greatest('0'::interval, v_due - clock_timestamp()) END);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_turn() IS 'when upkeep is due again, at most a minute from now';

@@ -76,8 +76,14 @@ CREATE TABLE theazo_data.vault_rotation (
 	batch			integer NOT NULL,					-- values a transaction
 	total			bigint NOT NULL,					-- values under other keys at the start
 	done			bigint NOT NULL DEFAULT 0,
-	failed			bigint NOT NULL DEFAULT 0,
+	failed			bigint NOT NULL DEFAULT 0,			-- in this pass
 	failures		jsonb NOT NULL DEFAULT '[]',		-- the first of them: platform, session, name, version, reason
+	pass			integer NOT NULL DEFAULT 1,			-- rows that others held are met again in the next
+	pass_done		bigint NOT NULL DEFAULT 0,
+	reached			text[],								-- last row of the pass: table and key
+	draining		text[],								-- transactions that may still copy what they read before
+	waiting			text,								-- why it stands still
+	due_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	started_by		text NOT NULL,
 	started_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	updated_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),

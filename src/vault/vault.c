@@ -20,6 +20,8 @@
 #include "pg/coredump.h"
 #include "pg/errors.h"
 #include "pg/export.h"
+#include "pg/pausepoint.h"
+#include "pg/worker.h"
 #include "vault/keyring.h"
 #include "vault/redact.h"
 #include "vault/vault.h"
@@ -50,6 +52,8 @@ static TzStatus vault_platform_key(const uint8_t *master, const char *fingerprin
                                    TzSlice salt, const uint8_t **key, TzErr *err);
 static TzStatus vault_open(const TzSealName *name, TzSlice platform_salt, TzSlice master_key_id, TzSlice salt,
                            TzSlice sealed, TzBuf *out, TzErr *err);
+static TzStatus vault_reseal(const TzSealName *name, TzSlice platform_salt, const TzSlice old[3],
+                             TzSlice target, const uint8_t new_salt[TZ_SALT_LEN], TzBuf *sealed, TzErr *err);
 static void theazo_seal_args(FunctionCallInfo fcinfo, TzSealName *name, TzSlice *platform_salt);
 
 TzStatus
@@ -171,6 +175,100 @@ THEAZO_FUNCTION(theazo_secret_opens)
 	if (status != TZ_OK && status != TZ_CRYPTO)
 		tz_throw_as(tz_vault_sqlstate(status), &err);
 	PG_RETURN_BOOL(status == TZ_OK);
+}
+
+/*
+ * theazo_internal.secret_reseal(platform, session, name, version, platform_salt, master_key_id, salt, sealed,
+ * target, OUT new_salt, OUT new_sealed, OUT fault)
+ *
+ * Opens a value and seals it under another master key, without showing it. In
+ * our workers only. What does not open is a fault in the row, not an error:
+ * one bad row must not stop the others.
+ */
+THEAZO_FUNCTION(theazo_secret_reseal)
+{
+	TzSealName name;
+	TzSlice platform_salt;
+	TzSlice args[4];
+	bytea *salt = palloc(VARHDRSZ + TZ_SALT_LEN);
+	bytea *bytes;
+	TzBuf sealed;
+	TupleDesc desc;
+	Datum values[3] = {0};
+	bool nulls[3] = {true, true, true};
+	TzErr err;
+	TzStatus status;
+
+	if (tz_worker_incarnation() == 0)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("only workers seal secrets anew"),
+		        errhint("Call theazo.vault_rotate(); the keeper carries it on."));
+	theazo_seal_args(fcinfo, &name, &platform_salt);
+	for (int i = 0; i < 4; i++)
+	{
+		if (PG_ARGISNULL(5 + i))
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			        errmsg("what is sealed anew must not be null"));
+		args[i] = tz_datum_slice(PG_GETARG_DATUM(5 + i));
+	}
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+
+	TZ_PAUSE_POINT("vault-reseal");
+	SET_VARSIZE(salt, VARHDRSZ + TZ_SALT_LEN);
+	if (!pg_strong_random(VARDATA(salt), TZ_SALT_LEN))
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
+	/* a value sealed anew is as long as it was */
+	bytes = palloc(VARHDRSZ + args[2].len);
+	SET_VARSIZE(bytes, VARHDRSZ + args[2].len);
+
+	/* from here to the end of sealed nothing may throw */
+	tz_buf_init(&sealed, args[2].len);
+	status =
+		vault_reseal(&name, platform_salt, args, args[3], (const uint8_t *) VARDATA(salt), &sealed, &err);
+	if (status == TZ_OK && sealed.len != args[2].len)
+		status = tz_err_set(&err, TZ_INTERNAL, "a value sealed anew has another length");
+	if (status == TZ_OK)
+		memcpy(VARDATA(bytes), sealed.data, sealed.len);
+	tz_buf_free(&sealed);
+
+	if (status == TZ_OK)
+	{
+		values[0] = PointerGetDatum(salt);
+		values[1] = PointerGetDatum(bytes);
+		nulls[0] = nulls[1] = false;
+	}
+	else if (status == TZ_CRYPTO || status == TZ_NOT_FOUND)
+	{
+		values[2] = CStringGetTextDatum(err.message);
+		nulls[2] = false;
+	}
+	else
+		tz_throw_as(tz_vault_sqlstate(status), &err);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* theazo_internal.master_key_current(): the fingerprint of the key that seals; TZ301 without one. */
+THEAZO_FUNCTION(theazo_master_key_current)
+{
+	const char *fingerprint;
+	TzErr err;
+
+	(void) fcinfo;
+	tz_err_clear(&err);
+	if (tz_keyring_count() == 0)
+	{
+		tz_keyring_fault(&err);
+		tz_throw_as(tz_vault_sqlstate(err.status), &err);
+	}
+	(void) tz_keyring_key(0, &fingerprint);
+	PG_RETURN_DATUM(CStringGetTextDatum(fingerprint));
+}
+
+/* theazo_internal.master_key_loaded(id) */
+THEAZO_FUNCTION(theazo_master_key_loaded)
+{
+	PG_RETURN_BOOL(tz_keyring_find(tz_datum_slice(PG_GETARG_DATUM(0))) != NULL);
 }
 
 /* theazo_internal.master_keys(OUT id, OUT current, OUT source) */
@@ -300,7 +398,8 @@ vault_open(const TzSealName *name, TzSlice platform_salt, TzSlice master_key_id,
 		              "The secret was sealed under it. Keys this server holds: %d; the current one: \"%s\".",
 		              tz_keyring_count(), current);
 		tz_err_hint(
-			err, "Add that key as a further line of what theazo.master_key_%s gives and restart the server.",
+			err,
+			"Add that key as a further line of what theazo.master_key_%s gives and restart the server, or set the secret again.",
 			tz_keyring_source());
 		return TZ_NOT_FOUND;
 	}
@@ -323,7 +422,46 @@ vault_open(const TzSealName *name, TzSlice platform_salt, TzSlice master_key_id,
 	return status;
 }
 
-/* The first five arguments of both functions. Named theazo_ as redaction trusts messages from there. */
+/*
+ * old: master key id, salt and sealed bytes. The new bytes are opened again
+ * before they are given away: they will replace the only copy of a value.
+ */
+static TzStatus
+vault_reseal(const TzSealName *name, TzSlice platform_salt, const TzSlice old[3], TzSlice target,
+             const uint8_t new_salt[TZ_SALT_LEN], TzBuf *sealed, TzErr *err)
+{
+	TzSlice salt = tz_slice((const char *) new_salt, TZ_SALT_LEN);
+	char fingerprint[TZ_FINGERPRINT_LEN + 1];
+	const uint8_t *master;
+	const uint8_t *key;
+	TzBuf plain;
+	TzBuf again;
+	TzStatus status;
+
+	tz_buf_init_secret(&plain, TZ_SECRET_MAX);
+	tz_buf_init_secret(&again, TZ_SECRET_MAX);
+	status = vault_open(name, platform_salt, old[0], old[1], old[2], &plain, err);
+	master = tz_keyring_find(target);
+	if (status == TZ_OK && master == NULL)
+		status = tz_err_set(err, TZ_INTERNAL, "the master key to seal under is missing");
+	if (status == TZ_OK)
+	{
+		memcpy(fingerprint, target.data, TZ_FINGERPRINT_LEN);
+		fingerprint[TZ_FINGERPRINT_LEN] = '\0';
+		status = vault_platform_key(master, fingerprint, name->platform, platform_salt, &key, err);
+	}
+	if (status == TZ_OK)
+		status = tz_envelope_seal(vault_env, key, name, new_salt, tz_buf_slice(&plain), sealed, err);
+	if (status == TZ_OK &&
+	    (tz_envelope_open(vault_env, key, name, salt, tz_buf_slice(sealed), &again, err) != TZ_OK ||
+	     again.len != plain.len || memcmp(again.data, plain.data, plain.len) != 0))
+		status = tz_err_set(err, TZ_INTERNAL, "a value sealed anew does not open");
+	tz_buf_wipe(&again);
+	tz_buf_wipe(&plain);
+	return status;
+}
+
+/* The first five arguments of all three functions. Named theazo_ as redaction trusts messages from there. */
 static void
 theazo_seal_args(FunctionCallInfo fcinfo, TzSealName *name, TzSlice *platform_salt)
 {

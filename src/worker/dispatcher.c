@@ -27,6 +27,7 @@
 #include "pg/spi.h"
 #include "pg/txn.h"
 #include "pg/worker.h"
+#include "vault/check.h"
 #include "worker/carry.h"
 
 #define TURN_TIMEOUT_MS 30000
@@ -150,6 +151,7 @@ dispatcher_init(void *arg)
 		tz_spi_exec(&preflight_stmt, values, NULL, 0);
 	}
 	tz_txn_commit();
+	tz_vault_check();
 	d->want_claim = true;
 }
 

@@ -6,7 +6,9 @@
  * The jobs are SQL functions of theazo_internal whose names keeper_jobs()
  * lists; each runs in a transaction of its own, so that one that fails stops
  * no other. keeper_turn() comes last and says when to come back. Nobody waits
- * for these commits: what a crash takes back is done again.
+ * for these commits: what a crash takes back is done again. A job that returns
+ * less than 0 did something that must not be lost, and is called again at once,
+ * for a bounded time.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,9 +24,12 @@
 #include "pg/spi.h"
 #include "pg/txn.h"
 #include "pg/worker.h"
+#include "vault/check.h"
 
 #define JOB_TIMEOUT_MS 60000
 #define JOBS_MAX 64
+#define AGAIN_MS 1000 /* how long one job may go on in a turn */
+#define FAILED_PAUSE_MS 1000
 
 extern PGDLLEXPORT void theazo_keeper_main(Datum main_arg);
 
@@ -33,6 +38,7 @@ static int keeper_turn(void *arg, int why);
 static void keeper_leave(void *arg, bool sql);
 static int keeper_job_names(char **names);
 static bool keeper_job(const char *name);
+static bool keeper_job_once(const char *name, bool *again);
 static int keeper_next(void);
 
 void
@@ -58,6 +64,7 @@ keeper_init(void *arg)
 	tz_txn_begin("theazo keeper: start", JOB_TIMEOUT_MS);
 	(void) tz_spi_exec(&started, values, NULL, 0);
 	tz_txn_commit_lazy();
+	tz_vault_check();
 }
 
 static int
@@ -80,6 +87,8 @@ keeper_turn(void *arg, int why)
 	next_ms = keeper_next();
 	if (failed == 0)
 		tz_worker_note("%s", "");
+	else
+		next_ms = Max(next_ms, FAILED_PAUSE_MS);
 	return Min(next_ms, tz_guc_keeper_interval_ms);
 }
 
@@ -116,11 +125,27 @@ keeper_job_names(char **names)
 	return (int) rows;
 }
 
-/* One job, under protection of its own; false when it failed. */
+/* One job, as often as it wants to go on; false when it failed. */
 static bool
 keeper_job(const char *name)
 {
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AGAIN_MS);
+	bool again = false;
+
+	do
+	{
+		if (!keeper_job_once(name, &again))
+			return false;
+	} while (again && !tz_worker_stopping() && GetCurrentTimestamp() < until);
+	return true;
+}
+
+/* One transaction of a job, under protection of its own. */
+static bool
+keeper_job_once(const char *name, bool *again)
+{
 	volatile bool ok = true;
+	volatile bool more = false;
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
@@ -130,7 +155,12 @@ keeper_job(const char *name)
 		tz_txn_begin("theazo keeper: job", JOB_TIMEOUT_MS);
 		if (SPI_execute(sql, false, 0) < 0)
 			elog(ERROR, "could not execute \"%s\"", sql);
-		tz_txn_commit_lazy();
+		more = SPI_processed == 1 && SPI_gettypeid(SPI_tuptable->tupdesc, 1) == INT4OID &&
+		       tz_spi_int32(0, 1, 0) < 0;
+		if (more)
+			tz_txn_commit();
+		else
+			tz_txn_commit_lazy();
 	}
 	PG_CATCH();
 	{
@@ -145,6 +175,7 @@ keeper_job(const char *name)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	*again = ok && more;
 	return ok;
 }
 

@@ -155,12 +155,14 @@ my %cases = (
 	session_update_limits => [foreign => "'{ses}', '{}'"],
 	usage_for_user => [own => "'Alpha-user'"],
 	usage_summary => [own => ''],
+	vault_forget => [operator => "'0123456789abcdef'"],
+	vault_rotate => [operator => ''],
 	vault_status => [own => ''],
 	whoami => [own => ''],
 );
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects operator_events operator_integrity operator_partitions operator_platform_roles
-	operator_platforms operator_providers operator_secret_versions operator_secrets prices sandbox_preflight workers);
+	operator_platforms operator_providers operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
 my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms providers run_results runs
 	sandboxes secret_versions secrets sessions spans traces);
 
