@@ -197,9 +197,14 @@ RETURNS theazo.providers LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_
 DECLARE
 	result theazo.providers;
 BEGIN
-	result := theazo.provider_get(name, kind, api_key);
-	PERFORM theazo_internal.enter(NULL, 'provider:write');
+	PERFORM theazo_internal.enter(api_key, 'provider:write');
 	PERFORM theazo_internal.shared_change_check('a provider');
+	PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
+	SELECT * INTO result FROM theazo.providers p
+	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = provider_delete.kind AND p.name = provider_delete.name;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found(kind || ' provider', name);
+	END IF;
 	PERFORM theazo_internal.provider_drop(result.platform_id, result.kind, result.name, force);
 	RETURN result;
 END $$;

@@ -173,7 +173,7 @@ BEGIN
 	END IF;
 	p_was.header := NULLIF(coalesce(p_header, p_was.header), '');
 	p_was.username := NULLIF(coalesce(p_username, p_was.username), '');
-	IF (p_was.delivery = 'brokered' OR p_was.hosts <> '{}' OR p_was.header IS NOT NULL) AND p_was.username IS NULL
+	IF (p_was.delivery = 'brokered' OR p_was.delivery IS NULL AND p_was.header IS NOT NULL) AND p_was.username IS NULL
 		AND p_value OPERATOR(pg_catalog.~) '[\r\n]' THEN
 		PERFORM theazo_internal.raise_value('value', 'has several lines, which no header can carry',
 			'A brokered value is sent in a header: give one line, or use delivery => ''env''.');
@@ -263,20 +263,6 @@ BEGIN
 		p_row.username, p_row.master_key_id, p_row.created_at, p_row.updated_at, p_row.last_used_at)::theazo.secrets;
 END $$;
 COMMENT ON FUNCTION theazo_internal.secret_as_shown(theazo_data.secret) IS 'a row of theazo.secrets made of what was just stored';
-
-CREATE OR REPLACE FUNCTION theazo_internal.secret_shown(p_vault text, p_name text)
-RETURNS theazo.secrets LANGUAGE plpgsql STABLE AS $$
-DECLARE
-	result theazo.secrets;
-BEGIN
-	SELECT * INTO result FROM theazo.secrets s
-	 WHERE s.platform_id = theazo_internal.current_platform() AND s.session_id IS NOT DISTINCT FROM NULLIF(p_vault, '') AND s.name = p_name;
-	IF NOT FOUND THEN
-		PERFORM theazo_internal.raise_not_found('secret', p_name);
-	END IF;
-	RETURN result;
-END $$;
-COMMENT ON FUNCTION theazo_internal.secret_shown(text, text) IS 'a secret of the caller, or 42704';
 
 CREATE OR REPLACE FUNCTION theazo_internal.secret_delivery_check(p_delivery text, p_hosts text[], p_header text, p_username text)
 RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
@@ -411,12 +397,12 @@ COMMENT ON FUNCTION theazo_internal.secret_users(text, text, text) IS
 
 -- The caller has checked who asks. The row lock keeps a provider from naming it meanwhile.
 CREATE OR REPLACE FUNCTION theazo_internal.secret_drop(p_platform text, p_vault text, p_name text, p_force boolean)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS theazo_data.secret LANGUAGE plpgsql AS $$
 DECLARE
-	last_version integer;
+	was theazo_data.secret;
 	users text;
 BEGIN
-	SELECT s.version INTO last_version FROM theazo_data.secret s
+	SELECT * INTO was FROM theazo_data.secret s
 	 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name FOR UPDATE;
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found('secret', p_name);
@@ -430,28 +416,24 @@ BEGIN
 	END IF;
 	DELETE FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name;
 	UPDATE theazo_data.secret_version v SET ended_at = pg_catalog.clock_timestamp(), end_reason = 'deleted'
-	 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = last_version AND v.ended_at IS NULL;
+	 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = was.version AND v.ended_at IS NULL;
 	PERFORM theazo_internal.event_write(p_platform, 'data', 'secret_deleted',
-		pg_catalog.jsonb_build_object('name', p_name, 'version', last_version, 'forced', coalesce(p_force, false), 'users', users),
+		pg_catalog.jsonb_build_object('name', p_name, 'version', was.version, 'forced', coalesce(p_force, false), 'users', users),
 		NULLIF(p_vault, ''), NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));
+	RETURN was;
 END $$;
-COMMENT ON FUNCTION theazo_internal.secret_drop(text, text, text, boolean) IS 'deletes a secret, unless it is used and this is not forced';
+COMMENT ON FUNCTION theazo_internal.secret_drop(text, text, text, boolean) IS
+'deletes a secret, unless it is used and this is not forced; returns what it was';
 
 CREATE OR REPLACE FUNCTION theazo.secret_delete(
 	name text, session text DEFAULT NULL, force boolean DEFAULT false, api_key text DEFAULT NULL)
 RETURNS theazo.secrets LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	vault text;
-	result theazo.secrets;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
 	vault := theazo_internal.vault_of(session, true);
-	-- locked before it is shown: what is returned is what was deleted
-	PERFORM 1 FROM theazo_data.secret s WHERE s.platform_id = theazo_internal.current_platform() AND s.session_id = vault
-	   AND s.name = secret_delete.name FOR UPDATE;
-	result := theazo_internal.secret_shown(vault, name);
-	PERFORM theazo_internal.secret_drop(theazo_internal.current_platform(), vault, name, force);
-	RETURN result;
+	RETURN theazo_internal.secret_as_shown(theazo_internal.secret_drop(theazo_internal.current_platform(), vault, name, force));
 END $$;
 COMMENT ON FUNCTION theazo.secret_delete(text, text, boolean, text) IS
 'deletes a secret and its value; refused while providers, sessions, definitions or agents name it, unless forced';
