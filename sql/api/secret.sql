@@ -73,6 +73,10 @@ BEGIN
 		PERFORM theazo_internal.raise_value('hosts', 'has more than 50 entries');
 	END IF;
 	FOREACH host IN ARRAY p_hosts LOOP
+		IF NOT host OPERATOR(pg_catalog.~) '^[][*A-Za-z0-9.:_ -]*$' THEN
+			-- an address with a password in it, say
+			PERFORM theazo_internal.raise_value('hosts', 'has an entry that is no host', 'Use host, *.host, or host:port; without a port 443 is meant.');
+		END IF;
 		host := theazo_internal.host_rule_check('hosts', pg_catalog.btrim(coalesce(pg_catalog."left"(host, 300), '')));
 		IF host OPERATOR(pg_catalog.~) '^\*\.([^.]+|.*\.[0-9]+|0x.*)(:[0-9]+)?$' THEN
 			PERFORM theazo_internal.raise_value('hosts', pg_catalog.format('is too wide with %s', theazo_internal.quoted(host)),
@@ -122,7 +126,10 @@ BEGIN
 		END IF;
 		RETURN '';
 	END IF;
-	IF NOT p_for_change THEN
+	-- what is no id is not repeated: it may be a value in the wrong place
+	IF NOT p_session OPERATOR(pg_catalog.~) '^[a-z]{2,8}_[0-9A-Za-z]{1,40}$' THEN
+		PERFORM theazo_internal.raise_value('session', 'is not an id', 'Pass the id that theazo.session_create() returned.');
+	ELSIF NOT p_for_change THEN
 		PERFORM theazo_internal.session_shown(p_session);
 		RETURN p_session;
 	END IF;
@@ -268,7 +275,10 @@ CREATE OR REPLACE FUNCTION theazo_internal.secret_delivery_check(p_delivery text
 RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	IF p_delivery IS NOT NULL THEN
-		PERFORM theazo_internal.one_of('delivery', p_delivery, 'env', 'brokered');
+		-- one_of() would repeat it, and it may be a value in the wrong place
+		IF p_delivery NOT IN ('env', 'brokered') THEN
+			PERFORM theazo_internal.raise_value('delivery', 'is not known', 'Use one of: env, brokered.');
+		END IF;
 	END IF;
 	PERFORM theazo_internal.secret_header_check(p_header, p_username);
 	RETURN CASE WHEN p_hosts IS NOT NULL THEN theazo_internal.secret_hosts_check(p_hosts) END;

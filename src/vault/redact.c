@@ -74,6 +74,7 @@ static void redact_utility(PlannedStmt *pstmt, const char *text, bool read_only_
 static unsigned int redact_class(const char *text);
 static unsigned int redact_class_current(void);
 static PreparedStatement *redact_prepared(const char *name);
+static void redact_hide(void);
 static bool redact_activity(const char *text);
 static void redact_report(ErrorData *edata, unsigned int statement);
 static void redact_lower(ErrorData *edata, unsigned int statement);
@@ -107,7 +108,7 @@ tz_redact_mark(void)
 	if (debug_query_string == NULL || (redact_class_current() & TZ_SENSITIVE_NAME))
 		return;
 	current_class |= TZ_SENSITIVE_NAME;
-	pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+	redact_hide();
 }
 
 static void
@@ -235,6 +236,37 @@ redact_class_current(void)
 	return current_class;
 }
 
+/*
+ * In pg_stat_activity. The server writes over what stood there no more than the
+ * new text has, and the rest would lie in shared memory, of which any process's
+ * core dump has a copy: so a text as long as any comes first.
+ */
+static void
+redact_hide(void)
+{
+	static char *blank = NULL;
+	static TimestampTz blanked_at = 0;
+
+	if (blank == NULL)
+	{
+		/* a server's limit of one megabyte; no memory is no reason to fail */
+		blank = MemoryContextAllocExtended(TopMemoryContext, (Size) pgstat_track_activity_query_size,
+		                                   MCXT_ALLOC_NO_OOM);
+		if (blank != NULL)
+		{
+			memset(blank, ' ', (size_t) pgstat_track_activity_query_size - 1);
+			blank[pgstat_track_activity_query_size - 1] = '\0';
+		}
+	}
+	/* once for each message of the client: inner statements do not report themselves */
+	if (blank != NULL && (debug_query_string == NULL || blanked_at != GetCurrentStatementStartTimestamp()))
+	{
+		pgstat_report_activity(STATE_RUNNING, blank);
+		blanked_at = GetCurrentStatementStartTimestamp();
+	}
+	pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+}
+
 /* Hides the client's statement in pg_stat_activity if need be; true if text (may be NULL) or that is sensitive. */
 static bool
 redact_activity(const char *text)
@@ -243,7 +275,7 @@ redact_activity(const char *text)
 	unsigned int found;
 
 	if (hide)
-		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+		redact_hide();
 	/* the script of an extension comes whole with each of its statements, and holds no secret */
 	if (hide || text == NULL || text == debug_query_string || creating_extension)
 		return hide;
@@ -254,7 +286,7 @@ redact_activity(const char *text)
 	if ((found & HIDE_TEXT) && debug_query_string == NULL)
 	{
 		tz_coredump_off();
-		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+		redact_hide();
 	}
 	return (found & HIDE_TEXT) != 0;
 }
@@ -341,16 +373,24 @@ redact_is_ours(const ErrorData *edata)
 }
 
 /*
- * A function that is not there or is a procedure: messages and hints of the
- * parser's file name functions and types of arguments, never a value.
+ * A function that is not there or is a procedure, one that may not be called,
+ * a transaction that may not write: these name functions, types of arguments
+ * and commands, never a value.
  */
 static bool
 redact_is_lookup(const ErrorData *edata)
 {
-	return edata->filename != NULL && strcmp(edata->filename, "parse_func.c") == 0 &&
-	       (edata->sqlerrcode == ERRCODE_UNDEFINED_FUNCTION ||
-	        edata->sqlerrcode == ERRCODE_AMBIGUOUS_FUNCTION ||
-	        edata->sqlerrcode == ERRCODE_WRONG_OBJECT_TYPE);
+	const char *file = edata->filename;
+	int code = edata->sqlerrcode;
+
+	if (file == NULL)
+		return false;
+	if (strcmp(file, "parse_func.c") == 0)
+		return code == ERRCODE_UNDEFINED_FUNCTION || code == ERRCODE_AMBIGUOUS_FUNCTION ||
+		       code == ERRCODE_WRONG_OBJECT_TYPE;
+	if (strcmp(file, "aclchk.c") == 0)
+		return code == ERRCODE_INSUFFICIENT_PRIVILEGE;
+	return strcmp(file, "utility.c") == 0 && code == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
 /* Keeps what stands before the first quoted part, if nothing before it can be a value. */
