@@ -1,6 +1,6 @@
-# Every command and every SQL block of the README and the tutorial, run as written.
+# Every command and every SQL block of these pages, run as written.
 #
-# ```sql blocks of one page run in one psql, in order. ```sh blocks run in a shell
+# ```sql blocks of one page (indented ones too) run in one psql, in order. ```sh blocks run in a shell
 # whose psql talks to the same server; of `make` lines it is checked that the target
 # exists, because this test is itself part of one of them. A block marked ```text is
 # output or configuration and is not run.
@@ -25,7 +25,7 @@ sub blocks
 		$line++;
 		if (defined $lang)
 		{
-			if (/^```\s*$/)
+			if (/^\s*```\s*$/)
 			{
 				push @out, { lang => $lang, text => $text, line => $line };
 				undef $lang;
@@ -33,7 +33,7 @@ sub blocks
 			}
 			$text .= "$_\n";
 		}
-		elsif (/^```(\w+)/)
+		elsif (/^\s*```(\w+)/)
 		{
 			($lang, $text) = ($1, '');
 		}
