@@ -205,10 +205,11 @@ BEGIN
 	PERFORM theazo_internal.secret_name_check('name', p_name);
 	PERFORM theazo_internal.secret_env_check(p_name);
 	PERFORM theazo_internal.secret_set_check(p_value);
-	-- the version is sealed into the record, so it must be known before; a lost race starts over
+	-- the version is sealed into the record, so it must be known before; a lost race starts over,
+	-- which is rarer than a lock of the row before its change would be dear
 	LOOP
 		SELECT * INTO result FROM theazo_data.secret s
-		 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name FOR UPDATE;
+		 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name;
 		IF FOUND THEN
 			next_version := result.version + 1;
 		ELSE
@@ -222,9 +223,10 @@ BEGIN
 			UPDATE theazo_data.secret s
 			   SET version = next_version, delivery = result.delivery, hosts = result.hosts, header = result.header, username = result.username,
 				   master_key_id = box.master_key_id, salt = box.salt, sealed = box.sealed, updated_at = at
-			 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name
+			 WHERE s.platform_id = p_platform AND s.session_id = p_vault AND s.name = p_name AND s.version = next_version - 1
 			RETURNING * INTO result;
-			EXIT;
+			EXIT WHEN FOUND;
+			CONTINUE;
 		END IF;
 		-- all of a session's may go into one environment (effect_secrets)
 		IF (SELECT pg_catalog.count(*) FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = p_vault) >= most THEN
