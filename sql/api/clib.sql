@@ -2,9 +2,10 @@
 
 -- ---- workers, wake-ups, waiting (src/pg) ----
 
-CREATE OR REPLACE FUNCTION theazo_internal.wake() RETURNS void
+CREATE OR REPLACE FUNCTION theazo_internal.wake(slot integer DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_wake';
-COMMENT ON FUNCTION theazo_internal.wake() IS 'Wakes the dispatchers of this database when the transaction commits.';
+COMMENT ON FUNCTION theazo_internal.wake(integer) IS
+	'When the transaction commits: wakes a dispatcher of this database that is free, the one of that slot, or all (-1).';
 
 CREATE OR REPLACE FUNCTION theazo_internal.wake_cancel() RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_wake_cancel';

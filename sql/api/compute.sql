@@ -164,7 +164,7 @@ BEGIN
 	IF v_n > 0 THEN
 		UPDATE theazo_data.run r SET provider = s.provider
 		 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued' AND r.provider <> s.provider;
-		PERFORM theazo_internal.wake();
+		PERFORM theazo_internal.wake(CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
 	END IF;
 	RETURN v_n;
 END

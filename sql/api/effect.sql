@@ -76,7 +76,7 @@ BEGIN
 		INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request, content)
 		VALUES (p_platform, v_root, v_id, coalesce(p_request, '{}'), p_content);
 	END IF;
-	PERFORM theazo_internal.wake();
+	PERFORM theazo_internal.wake(p_affinity);
 	RETURN v_id;
 END
 $$;
@@ -419,7 +419,7 @@ BEGIN
 				   affinity = CASE WHEN x.kind <> 'compute.create' THEN x.affinity END,
 				   due_at = clock_timestamp(), max_attempts = x.max_attempts + 1
 			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
-			PERFORM theazo_internal.wake();
+			PERFORM theazo_internal.wake(CASE WHEN e.kind <> 'compute.create' THEN e.affinity END);
 			RETURN true;
 		END IF;
 	ELSIF v_verdict = 'next' THEN
@@ -436,7 +436,7 @@ BEGIN
 				INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request, step_state)
 				VALUES (p_platform, p_root, p_id, '{}', p_result -> 'state');
 			END IF;
-			PERFORM theazo_internal.wake();
+			PERFORM theazo_internal.wake(e.affinity);
 			RETURN true;
 		END IF;
 	ELSIF v_verdict = 'unknown' THEN
@@ -477,7 +477,7 @@ BEGIN
 					   error_code = p_result ->> 'code',
 					   error_message = left(theazo_internal.text_mask(p_result ->> 'message'), 1000)
 				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
-				PERFORM theazo_internal.wake();
+				PERFORM theazo_internal.wake(CASE WHEN e.kind <> 'compute.create' THEN e.affinity END);
 				RETURN true;
 			END IF;
 		END IF;

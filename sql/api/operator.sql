@@ -90,7 +90,7 @@ BEGIN
 	IF v_n + v_boxes > 0 THEN
 		PERFORM theazo_internal.event_write(theazo_internal.operator_platform(), 'control', 'effects_released',
 			jsonb_build_object('count', v_n, 'sandboxes', v_boxes), NULL, NULL, NULL, 'live');
-		PERFORM theazo_internal.wake();
+		PERFORM theazo_internal.wake(-1);
 	END IF;
 	RETURN v_n;
 END

@@ -44,6 +44,7 @@ typedef struct TzWorkerSlot
 	int64 incarnation;
 	TimestampTz started_at; /* starting: when it was registered */
 	int inflight;
+	pg_atomic_uint32 idle; /* asleep, with room for more: whoever sets it back to 0 sets the latch */
 	bool planned; /* free: the last one left by itself, nothing failed */
 	char state[16];
 	char note[TZ_NOTE_MAX]; /* also says why nothing runs here */

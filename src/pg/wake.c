@@ -23,14 +23,20 @@
 #include "pg/guc.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
+#include "pg/worker.h"
 
 static int pending = 0; /* TZ_WAKE_ bits of this transaction */
+static uint32 pending_slots = 0; /* a bit for each dispatcher */
 static uint64 pending_runs = 0; /* a bit for each bucket */
 
+StaticAssertDecl(TZ_DISPATCHERS_MAX <= 32, "pending_slots has a bit for each dispatcher");
 StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket");
 
 static void wake_xact_callback(XactEvent event, void *arg);
-static void wake_slot(const TzWorkerSlot *slot);
+static void wake_slot(TzWorkerSlot *slot);
+static void wake_slots(int dbindex, int what);
+static void wake_one(int dbindex);
+static void wake_numbered(uint32 slots);
 static void wake_runs(uint64 buckets);
 
 void
@@ -43,6 +49,12 @@ void
 tz_wake_at_commit(int what)
 {
 	pending |= what;
+}
+
+void
+tz_wake_slot_at_commit(int slot)
+{
+	pending_slots |= ((uint32) 1) << slot;
 }
 
 void
@@ -76,14 +88,7 @@ tz_wake_now(Oid dboid, int what)
 			if (db->extension == TZ_EXTENSION_ABSENT)
 				db->extension = TZ_EXTENSION_UNKNOWN;
 		}
-		for (int i = 0; i < tz_slots_per_database(); i++)
-		{
-			int wanted = i == 0 ? TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION
-			                    : TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
-
-			if (what & wanted)
-				wake_slot(tz_slot_at(dbindex, i));
-		}
+		wake_slots(dbindex, what);
 		LWLockRelease(tz_shared->lock);
 	}
 	if (what & (TZ_WAKE_EXTENSION | TZ_WAKE_RESCAN))
@@ -103,9 +108,67 @@ tz_wake_launcher(void)
 	LWLockRelease(tz_shared->lock);
 }
 
+/* With the lock. */
+static void
+wake_slots(int dbindex, int what)
+{
+	const int all = TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
+
+	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION))
+		wake_slot(tz_slot_at(dbindex, 0));
+	if (what & all)
+	{
+		for (int i = 1; i < tz_slots_per_database(); i++)
+			wake_slot(tz_slot_at(dbindex, i));
+	}
+	else if (what & TZ_WAKE_ONE)
+		wake_one(dbindex);
+}
+
+/*
+ * The first that sleeps and has room, so that at low load it is always the same.
+ * Taking its mark away makes the next commit wake another one, should this one
+ * be slow to rise. When nobody sleeps all are told: each looks before it sleeps
+ * again, and one of them being full or stuck swallows nothing.
+ */
+static void
+wake_one(int dbindex)
+{
+	for (int i = 1; i < tz_slots_per_database(); i++)
+	{
+		TzWorkerSlot *slot = tz_slot_at(dbindex, i);
+		uint32 asleep = 1;
+
+		if (slot->phase == TZ_SLOT_RUNNING && pg_atomic_compare_exchange_u32(&slot->idle, &asleep, 0))
+		{
+			wake_slot(slot);
+			return;
+		}
+	}
+	for (int i = 1; i < tz_slots_per_database(); i++)
+		wake_slot(tz_slot_at(dbindex, i));
+}
+
+/* Dispatchers of this database by their number. */
+static void
+wake_numbered(uint32 slots)
+{
+	int dbindex = tz_database_find(MyDatabaseId);
+
+	if (dbindex < 0)
+		return;
+	LWLockAcquire(tz_shared->lock, LW_SHARED);
+	for (int i = 1; i < tz_slots_per_database(); i++)
+	{
+		if (slots & (((uint32) 1) << (i - 1)))
+			wake_slot(tz_slot_at(dbindex, i));
+	}
+	LWLockRelease(tz_shared->lock);
+}
+
 /* The process may be gone and its PGPROC another's: that one sees a spurious wake-up. */
 static void
-wake_slot(const TzWorkerSlot *slot)
+wake_slot(TzWorkerSlot *slot)
 {
 	if (slot->phase == TZ_SLOT_RUNNING)
 		SetLatch(&ProcGlobal->allProcs[slot->procno].procLatch);
@@ -130,29 +193,46 @@ static void
 wake_xact_callback(XactEvent event, void *arg)
 {
 	int what = pending;
+	uint32 slots = pending_slots;
 	uint64 runs = pending_runs;
 
 	(void) arg;
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	pending = 0;
+	pending_slots = 0;
 	pending_runs = 0;
 	if (event != XACT_EVENT_COMMIT || tz_shared == NULL)
 		return;
 	/* Switched off: nobody would carry it, and being switched on wakes everybody. */
 	if (!tz_guc_enabled)
-		what &= ~(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL);
+	{
+		what &= ~(TZ_WAKE_DISPATCHERS | TZ_WAKE_ONE | TZ_WAKE_CANCEL);
+		slots = 0;
+	}
+	/* The next step of a call that a dispatcher settles is best its own: the connection is warm. */
+	if ((what & TZ_WAKE_ONE) && tz_worker_takes_own())
+		what &= ~TZ_WAKE_ONE;
 	if (what != 0)
 		tz_wake_now(MyDatabaseId, what);
+	if (slots != 0)
+		wake_numbered(slots);
 	if (runs != 0)
 		wake_runs(runs);
 }
 
+/* Null: a dispatcher that is free; else the one of this slot; below 0: all. */
 THEAZO_FUNCTION(theazo_wake)
 {
-	(void) fcinfo;
+	int slot = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
+
 	tz_shmem_require();
-	tz_wake_at_commit(TZ_WAKE_DISPATCHERS);
+	if (PG_ARGISNULL(0))
+		tz_wake_at_commit(TZ_WAKE_ONE);
+	else if (slot < 0)
+		tz_wake_at_commit(TZ_WAKE_DISPATCHERS);
+	else if (slot < TZ_DISPATCHERS_MAX)
+		tz_wake_slot_at_commit(slot);
 	PG_RETURN_VOID();
 }
 

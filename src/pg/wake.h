@@ -11,17 +11,21 @@
 #define TZ_WAKE_H
 
 /* Bits, collected until the end of the transaction. */
-#define TZ_WAKE_DISPATCHERS 1
+#define TZ_WAKE_DISPATCHERS 1 /* all of them */
 #define TZ_WAKE_CANCEL 2 /* and move the cancel epoch */
 #define TZ_WAKE_KEEPER 4
 #define TZ_WAKE_EXTENSION 8 /* extension appeared, changed or went: all workers and the launcher look */
 #define TZ_WAKE_RESCAN 16 /* databases were made or dropped: the launcher looks */
+#define TZ_WAKE_ONE 32 /* a dispatcher that sleeps; all of them when none does */
 
 /* Registers the transaction callback; once, while libraries are loaded. */
 extern void tz_wake_init(void);
 
 /* Remembered for this transaction. A prepared one wakes nobody: safety turns find its work. */
 extern void tz_wake_at_commit(int what);
+
+/* The dispatcher of this slot, for work that only it can do. */
+extern void tz_wake_slot_at_commit(int slot);
 
 /* Waiters on this run are woken at commit. */
 extern void tz_wake_run_at_commit(const char *run_id, size_t len);

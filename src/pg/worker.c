@@ -68,6 +68,7 @@ static uint32 seen_extension_epoch = 0;
 static TzExtensionState extension = TZ_EXTENSION_UNKNOWN;
 static int backoff_ms = 0;
 static TimestampTz sql_not_before = 0;
+static bool accepting = false; /* a wake-up may be ours alone */
 static bool pump_is_next = false; /* what the wait will end for: the pump's deadline */
 static int untold = 0; /* TZ_TURN_RELOADED until a turn has heard of it: settings it borrowed are gone */
 
@@ -184,6 +185,9 @@ worker_failed(void)
 
 	tz_worker_note("%s", error->message);
 	tz_worker_recover();
+	/* what woke us may be waiting: others see to it while we rest */
+	accepting = false;
+	tz_worker_pass_on();
 	backoff_ms = backoff_ms == 0 ? BACKOFF_FIRST_MS : Min(backoff_ms * 2, BACKOFF_LAST_MS);
 	sql_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff_ms);
 	/* the extension may have been dropped under the turn: look again in the next */
@@ -219,7 +223,9 @@ worker_leave(const TzWorkerOps *ops, bool initialized)
 	int code = stop_requested ? 1 : 0;
 
 	leaving = true;
+	accepting = false;
 	tz_worker_state("stopping");
+	tz_worker_pass_on();
 	if (initialized && ops->leave != NULL)
 	{
 		MemoryContextSwitchTo(cycle_context);
@@ -367,6 +373,7 @@ worker_detach(int code, Datum arg)
 	{
 		my_slot->phase = TZ_SLOT_FREE;
 		my_slot->pid = 0;
+		pg_atomic_write_u32(&my_slot->idle, 0);
 		my_slot->planned = leaving && !stop_requested;
 		if (my_slot->planned)
 			my_slot->note[0] = '\0';
@@ -463,8 +470,12 @@ tz_worker_wait(long timeout_ms)
 		if (watched_fd >= 0)
 			AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, watched_fd, NULL, NULL);
 	}
+	if (accepting)
+		pg_atomic_write_u32(&my_slot->idle, 1);
 	n = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events),
 	                     wait_event != 0 ? wait_event : PG_WAIT_EXTENSION);
+	if (accepting)
+		pg_atomic_write_u32(&my_slot->idle, 0);
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
@@ -573,6 +584,28 @@ TimestampTz
 tz_worker_rests_until(void)
 {
 	return extension == TZ_EXTENSION_PRESENT ? sql_not_before : DT_NOEND;
+}
+
+void
+tz_worker_accepts(bool accepts)
+{
+	accepting = accepts;
+}
+
+void
+tz_worker_pass_on(void)
+{
+	if (my_slot != NULL && my_slot->kind == TZ_WORKER_DISPATCHER)
+		tz_wake_now(my_slot->dboid, TZ_WAKE_ONE);
+}
+
+bool
+tz_worker_takes_own(void)
+{
+	if (!accepting || tz_worker_stopping())
+		return false;
+	SetLatch(MyLatch);
+	return true;
 }
 
 uint32

@@ -88,6 +88,15 @@ extern int tz_worker_slot(void);
 extern int64 tz_worker_incarnation(void);
 /* Moves whenever wake_cancel() committed in this database: compare with what you saw before. */
 extern uint32 tz_worker_cancel_epoch(void);
+/*
+ * Whether a wake-up may be given to this worker alone. Said at the end of a turn;
+ * an error takes it back. What wakes it is then its to look at, or to pass on.
+ */
+extern void tz_worker_accepts(bool accepts);
+/* Wakes another dispatcher of this database: there is more than we take. */
+extern void tz_worker_pass_on(void);
+/* True, and we will look again, when this process is a dispatcher that accepts work. */
+extern bool tz_worker_takes_own(void);
 /* No turn before, after an error; DT_NOEND while the extension is not ours to work with. */
 extern TimestampTz tz_worker_rests_until(void);
 

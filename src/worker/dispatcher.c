@@ -68,6 +68,7 @@ typedef struct Dispatcher
 	int slot;
 	int64 incarnation;
 	bool want_claim;
+	bool woken; /* a commit told us, and perhaps only us */
 	bool reloaded; /* settings were read again, and strings of before are gone */
 	bool careful; /* the last claim threw: look at secrets one by one, and settle apart */
 	int claim_backoff_ms;
@@ -257,12 +258,19 @@ claim(Dispatcher *d, TimestampTz now)
 	d->claim_at = TimestampTzPlusMilliseconds(now, tz_guc_claim_interval_ms);
 	if (d->more)
 		return;
+	if (got > 0)
+	{
+		/* When the next is due is for a quieter moment: these want to leave. */
+		d->contended = 0;
+		d->claim_at = Min(d->claim_at, TimestampTzPlusMilliseconds(now, CONTENDED_MS));
+		return;
+	}
 	due = tz_effect_next_due(d->slot);
 	if (due <= now)
 	{
 		int wait = CONTENDED_MS << Min(d->contended, 6);
 
-		d->contended = got > 0 ? 0 : d->contended + 1;
+		d->contended++;
 		due = TimestampTzPlusMilliseconds(now, wait);
 	}
 	else
@@ -317,6 +325,8 @@ turn_committed(Dispatcher *d, bool claiming)
 		d->careful = false;
 		d->claim_backoff_ms = 0;
 	}
+	if (claiming && d->more)
+		tz_worker_pass_on();
 	tz_notes_written(&d->carrier.notes, true);
 	forget_settled(d, d->nsettle);
 	while (d->claimed != NULL)
@@ -340,6 +350,8 @@ claim_failed(Dispatcher *d)
 	EmitErrorReport();
 	FlushErrorState();
 	tz_txn_abort();
+	/* what we were woken for is another's meanwhile */
+	tz_worker_pass_on();
 }
 
 /*
@@ -508,7 +520,7 @@ dispatcher_pump(void *arg, int why)
 	Dispatcher *d = arg;
 
 	if (why & TZ_TURN_WOKEN)
-		d->want_claim = true;
+		d->want_claim = d->woken = true;
 	/* Kept for the next turn, which may be some way off after an error. */
 	if (why & TZ_TURN_RELOADED)
 		d->reloaded = true;
@@ -568,6 +580,18 @@ turn_rows(Dispatcher *d, bool stopping)
 		turn_sql(d, claiming, now);
 }
 
+/* May the next wake-up be for us alone? One that came while we have no room goes on to another. */
+static void
+offer(Dispatcher *d, bool stopping, TimestampTz now)
+{
+	bool room = !stopping && has_room(d, now);
+
+	if (d->woken && !room && !stopping)
+		tz_worker_pass_on();
+	d->woken = false;
+	tz_worker_accepts(room && now >= d->sql_at);
+}
+
 static int
 dispatcher_turn(void *arg, int why)
 {
@@ -589,6 +613,7 @@ dispatcher_turn(void *arg, int why)
 	tz_worker_inflight(list_of(d, TZ_FLIGHT_FLYING)->n);
 
 	now = GetCurrentTimestamp();
+	offer(d, stopping, now);
 	if (has_news(d) || (d->want_claim && !stopping && has_room(d, now)))
 		return until(d->sql_at, now);
 	next_ms = stopping ? tz_guc_claim_interval_ms : until(Max(d->claim_at, d->claim_not_before), now);
