@@ -14,14 +14,18 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "effect/claim.h"
+#include "pg/convert.h"
 #include "pg/spi.h"
 
 #define SECRETS_PER_EFFECT 256
@@ -43,51 +47,54 @@ static TzStmt secrets_stmt = {
 
 static TzStmt next_due_stmt = {"SELECT theazo_internal.effect_next_due($1) AS due", 1, {INT4OID}};
 
-typedef struct ClaimColumns
+/* As the statement names them. */
+enum
 {
-	int platform_id;
-	int root_id;
-	int id;
-	int kind;
-	int adapter;
-	int contract;
-	int step;
-	int attempt;
-	int timeout_ms;
-	int deadline;
-	int run_id;
-	int session_id;
-	int agent_id;
-	int sandbox_id;
-	int request;
-	int content;
-	int step_state;
-	int endpoint;
-	int needs_secrets;
-} ClaimColumns;
+	COL_PLATFORM_ID,
+	COL_ROOT_ID,
+	COL_ID,
+	COL_KIND,
+	COL_ADAPTER,
+	COL_CONTRACT,
+	COL_STEP,
+	COL_ATTEMPT,
+	COL_TIMEOUT_MS,
+	COL_DEADLINE,
+	COL_RUN_ID,
+	COL_SESSION_ID,
+	COL_AGENT_ID,
+	COL_SANDBOX_ID,
+	COL_REQUEST,
+	COL_CONTENT,
+	COL_STEP_STATE,
+	COL_ENDPOINT,
+	COL_NEEDS_SECRETS,
+	CLAIM_COLUMNS
+};
 
-static void
-claim_columns(ClaimColumns *col)
+static const Oid claim_types[CLAIM_COLUMNS] = {TEXTOID,  TEXTOID,  TEXTOID,  TEXTOID, TEXTOID,
+                                               INT2OID,  INT2OID,  INT4OID,  INT4OID, TIMESTAMPTZOID,
+                                               TEXTOID,  TEXTOID,  TEXTOID,  TEXTOID, JSONBOID,
+                                               BYTEAOID, JSONBOID, JSONBOID, BOOLOID};
+
+/* A row of the claim, taken apart once: asking for columns one by one would walk it each time. */
+typedef struct ClaimRow
 {
-	col->platform_id = tz_spi_column("platform_id");
-	col->root_id = tz_spi_column("root_id");
-	col->id = tz_spi_column("id");
-	col->kind = tz_spi_column("kind");
-	col->adapter = tz_spi_column("adapter");
-	col->contract = tz_spi_column("contract");
-	col->step = tz_spi_column("step");
-	col->attempt = tz_spi_column("attempt");
-	col->timeout_ms = tz_spi_column("timeout_ms");
-	col->deadline = tz_spi_column("deadline");
-	col->run_id = tz_spi_column("run_id");
-	col->session_id = tz_spi_column("session_id");
-	col->agent_id = tz_spi_column("agent_id");
-	col->sandbox_id = tz_spi_column("sandbox_id");
-	col->request = tz_spi_column("request");
-	col->content = tz_spi_column("content");
-	col->step_state = tz_spi_column("step_state");
-	col->endpoint = tz_spi_column("endpoint");
-	col->needs_secrets = tz_spi_column("needs_secrets");
+	Datum values[CLAIM_COLUMNS];
+	bool nulls[CLAIM_COLUMNS];
+} ClaimRow;
+
+/* Rows come apart by position, so the types must be what the statement is known to give. */
+static void
+check_columns(TupleDesc desc)
+{
+	if (desc->natts != CLAIM_COLUMNS)
+		elog(ERROR, "claim has %d columns, expected %d", desc->natts, CLAIM_COLUMNS);
+	for (int i = 0; i < CLAIM_COLUMNS; i++)
+	{
+		if (getBaseType(TupleDescAttr(desc, i)->atttypid) != claim_types[i])
+			elog(ERROR, "column %d of the claim is of an unexpected type", i + 1);
+	}
 }
 
 typedef struct SecretColumns
@@ -154,41 +161,135 @@ copy_text(uint64 row, int col, size_t *len)
 	return copy;
 }
 
-static void
-decode_row(TzClaimed *c, uint64 row, const ClaimColumns *col)
+/* malloc'ed copy with a NUL behind, which belongs to nobody's length. */
+static char *
+copy_bytes(const char *data, size_t len)
 {
-	TzSlice content;
+	char *copy = malloc(len + 1);
 
-	c->platform_id = copy_text(row, col->platform_id, NULL);
-	c->root_id = copy_text(row, col->root_id, NULL);
-	c->id = copy_text(row, col->id, NULL);
-	c->kind = copy_text(row, col->kind, NULL);
-	c->adapter = copy_text(row, col->adapter, NULL);
+	if (copy == NULL)
+		out_of_memory();
+	memcpy(copy, data, len);
+	copy[len] = '\0';
+	return copy;
+}
+
+/* The strings of a row into one block: a claim of a thousand would make ten thousand small ones. */
+static void
+decode_words(TzClaimed *c, const ClaimRow *row)
+{
+	const struct
+	{
+		int col;
+		char **out;
+	} words[] = {
+		{COL_PLATFORM_ID, &c->platform_id},
+		{COL_ROOT_ID, &c->root_id},
+		{COL_ID, &c->id},
+		{COL_KIND, &c->kind},
+		{COL_ADAPTER, &c->adapter},
+		{COL_RUN_ID, &c->run_id},
+		{COL_SESSION_ID, &c->session_id},
+		{COL_AGENT_ID, &c->agent_id},
+		{COL_SANDBOX_ID, &c->sandbox_id},
+	};
+	TzSlice found[lengthof(words)];
+	size_t size = 0;
+	char *at;
+
+	for (size_t i = 0; i < lengthof(words); i++)
+	{
+		found[i] = tz_slice(NULL, 0);
+		if (row->nulls[words[i].col])
+			continue;
+		found[i] = tz_datum_slice(row->values[words[i].col]);
+		size += found[i].len + 1;
+	}
+	at = c->words = malloc(Max(size, 1));
+	if (at == NULL)
+		out_of_memory();
+	for (size_t i = 0; i < lengthof(words); i++)
+	{
+		if (found[i].data == NULL)
+			continue;
+		memcpy(at, found[i].data, found[i].len);
+		at[found[i].len] = '\0';
+		*words[i].out = at;
+		at += found[i].len + 1;
+	}
 	if (c->platform_id == NULL || c->root_id == NULL || c->id == NULL || c->kind == NULL ||
 	    c->adapter == NULL)
 		elog(ERROR, "claimed effect lacks its identity");
-	c->attempt = tz_spi_int32(row, col->attempt, 0);
-	c->deadline = tz_spi_timestamptz(row, col->deadline, DT_NOEND);
+}
+
+static char *
+copy_json(const ClaimRow *row, int col, size_t *len)
+{
+	char *text;
+	char *copy;
+
+	*len = 0;
+	if (row->nulls[col])
+		return NULL;
+	text = DatumGetCString(DirectFunctionCall1(jsonb_out, row->values[col]));
+	*len = strlen(text);
+	copy = copy_bytes(text, *len);
+	pfree(text);
+	return copy;
+}
+
+/* Calls to one provider come in a row: the text is made, and later parsed, for the first of them. */
+static void
+decode_endpoint(TzClaimed *c, const ClaimRow *row, const TzClaimed *before, TzSlice *last)
+{
+	TzSlice raw = tz_slice(NULL, 0);
+	char *text;
+	size_t len;
+
+	if (!row->nulls[COL_ENDPOINT])
+		raw = tz_datum_slice(row->values[COL_ENDPOINT]);
+	if (raw.data == NULL)
+		return;
+	if (before != NULL && before->endpoint != NULL && last->len == raw.len &&
+	    memcmp(last->data, raw.data, raw.len) == 0)
+	{
+		c->endpoint = before->endpoint;
+		c->endpoint->refs++;
+		return;
+	}
+	*last = raw;
+	text = DatumGetCString(DirectFunctionCall1(jsonb_out, row->values[COL_ENDPOINT]));
+	len = strlen(text);
+	c->endpoint = malloc(offsetof(TzEndpointDoc, text) + len + 1);
+	if (c->endpoint == NULL)
+		out_of_memory();
+	c->endpoint->refs = 1;
+	c->endpoint->doc = NULL;
+	c->endpoint->len = len;
+	memcpy(c->endpoint->text, text, len + 1);
+	pfree(text);
+}
+
+static void
+decode_row(TzClaimed *c, const ClaimRow *row, const TzClaimed *before, TzSlice *last)
+{
+	decode_words(c, row);
+	c->attempt = DatumGetInt32(row->values[COL_ATTEMPT]);
+	c->deadline = row->nulls[COL_DEADLINE] ? DT_NOEND : DatumGetTimestampTz(row->values[COL_DEADLINE]);
 	/* Carried by nobody, so the rest of the row is of no use. */
 	if (strcmp(c->adapter, "noop") == 0)
 		return;
-	c->contract = tz_spi_int16(row, col->contract, 1);
-	c->step = tz_spi_int16(row, col->step, 0);
-	c->timeout_ms = tz_spi_int32(row, col->timeout_ms, 30000);
-	c->run_id = copy_text(row, col->run_id, NULL);
-	c->session_id = copy_text(row, col->session_id, NULL);
-	c->agent_id = copy_text(row, col->agent_id, NULL);
-	c->sandbox_id = copy_text(row, col->sandbox_id, NULL);
-	c->request = copy_text(row, col->request, &c->request_len);
-	c->step_state = copy_text(row, col->step_state, &c->step_state_len);
-	c->endpoint = copy_text(row, col->endpoint, &c->endpoint_len);
-	content = tz_spi_bytea(row, col->content);
-	if (content.data != NULL)
+	c->contract = DatumGetInt16(row->values[COL_CONTRACT]);
+	c->step = DatumGetInt16(row->values[COL_STEP]);
+	c->timeout_ms = DatumGetInt32(row->values[COL_TIMEOUT_MS]);
+	c->request = copy_json(row, COL_REQUEST, &c->request_len);
+	c->step_state = copy_json(row, COL_STEP_STATE, &c->step_state_len);
+	decode_endpoint(c, row, before, last);
+	if (!row->nulls[COL_CONTENT])
 	{
-		c->content = malloc(content.len + 1);
-		if (c->content == NULL)
-			out_of_memory();
-		memcpy(c->content, content.data, content.len);
+		TzSlice content = tz_datum_slice(row->values[COL_CONTENT]);
+
+		c->content = copy_bytes(content.data, content.len);
 		c->content_len = content.len;
 	}
 }
@@ -340,7 +441,9 @@ tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool caref
                 TzClaimed **list)
 {
 	Datum values[4];
-	ClaimColumns col;
+	ClaimRow row;
+	TzSlice last = tz_slice(NULL, 0);
+	TzClaimed *before = NULL;
 	TzClaimed **tail = list;
 	TzClaimed *c;
 	TzClaimed **first;
@@ -358,7 +461,7 @@ tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool caref
 		tail = &(*tail)->next;
 	first = tail;
 	needs = palloc(n * sizeof(bool));
-	claim_columns(&col);
+	check_columns(SPI_tuptable->tupdesc);
 	for (uint64 i = 0; i < n; i++)
 	{
 		c = calloc(1, sizeof(TzClaimed));
@@ -366,8 +469,11 @@ tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool caref
 			out_of_memory();
 		*tail = c;
 		tail = &c->next;
-		decode_row(c, i, &col);
-		needs[i] = tz_spi_bool(i, col.needs_secrets, false);
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, row.values, row.nulls);
+		decode_row(c, &row, before, &last);
+		if (c->endpoint != NULL)
+			before = c;
+		needs[i] = !row.nulls[COL_NEEDS_SECRETS] && DatumGetBool(row.values[COL_NEEDS_SECRETS]);
 	}
 	/* Only now: each call below replaces the result that the rows were read from. */
 	c = *first;
@@ -422,18 +528,14 @@ tz_claimed_free(TzClaimed *c)
 	if (c == NULL)
 		return;
 	tz_claimed_wipe(c);
-	free(c->platform_id);
-	free(c->root_id);
-	free(c->id);
-	free(c->kind);
-	free(c->adapter);
-	free(c->run_id);
-	free(c->session_id);
-	free(c->agent_id);
-	free(c->sandbox_id);
+	free(c->words);
 	free(c->request);
 	free(c->step_state);
-	free(c->endpoint);
+	if (c->endpoint != NULL && --c->endpoint->refs == 0)
+	{
+		json_decref(c->endpoint->doc);
+		free(c->endpoint);
+	}
 	free(c->content);
 	free(c);
 }

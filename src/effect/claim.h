@@ -11,6 +11,7 @@
 #define TZ_CLAIM_H
 
 #include "lib/buf.h"
+#include "lib/jansson.h"
 #include "utils/timestamp.h"
 
 /* What stands for a brokered secret: this and the name of its environment variable. */
@@ -36,12 +37,25 @@ typedef struct TzClaimedSecret
 } TzClaimedSecret;
 
 /*
+ * Where calls go: one document for all effects of a claim that share it, parsed by whoever needs it
+ * first. doc is borrowed by those that hold a reference.
+ */
+typedef struct TzEndpointDoc
+{
+	int refs;
+	json_t *doc; /* parsed, or NULL */
+	size_t len;
+	char text[FLEXIBLE_ARRAY_MEMBER]; /* JSON */
+} TzEndpointDoc;
+
+/*
  * One claimed effect. All of it is malloc'ed, because it outlives the
  * transaction: free with tz_claimed_free.
  */
 typedef struct TzClaimed
 {
 	struct TzClaimed *next; /* of the claim's list */
+	char *words; /* one block for all strings below but the request */
 	char *platform_id;
 	char *root_id;
 	char *id;
@@ -53,10 +67,9 @@ typedef struct TzClaimed
 	char *sandbox_id;
 	char *request; /* JSON text; NULL for the adapter "noop" */
 	char *step_state; /* JSON text or NULL */
-	char *endpoint; /* JSON text or NULL */
+	TzEndpointDoc *endpoint; /* shared, or NULL */
 	size_t request_len;
 	size_t step_state_len;
-	size_t endpoint_len;
 	char *content; /* bytes, or NULL */
 	size_t content_len;
 	int contract;

@@ -26,7 +26,7 @@
 #define RESULT_BYTES_MAX (128 * 1024 * 1024)
 #define BACKOFF_BASE_MS 500
 #define BACKOFF_MAX_MS 60000
-#define SPARE_MAX 256
+#define SPARE_MAX 2048
 
 /* moves[from][to] */
 static const bool moves[TZ_FLIGHT_LISTS][TZ_FLIGHT_GONE + 1] = {
@@ -164,7 +164,6 @@ tz_flight_free(TzFlight *f)
 	tz_flight_wipe(f);
 	json_decref(f->request);
 	json_decref(f->step_state);
-	json_decref(f->endpoint_doc);
 	tz_outcome_free(&f->outcome);
 	free(f->result);
 	tz_claimed_free(f->claim);
@@ -218,14 +217,15 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 {
 	TzClaimed *c = f->claim;
 	const char *dot = strchr(c->kind, '.');
+	const json_t *to;
 	TzStatus st;
 
 	tz_outcome_init(&f->outcome, CONTENT_BYTES_MAX);
 	st = parse_document(c->request, c->request_len, true, &f->request, err);
 	if (st == TZ_OK)
 		st = parse_document(c->step_state, c->step_state_len, false, &f->step_state, err);
-	if (st == TZ_OK)
-		st = parse_document(c->endpoint, c->endpoint_len, false, &f->endpoint_doc, err);
+	if (st == TZ_OK && c->endpoint != NULL && c->endpoint->doc == NULL)
+		st = parse_document(c->endpoint->text, c->endpoint->len, true, &c->endpoint->doc, err);
 	if (st != TZ_OK)
 		return st;
 	free(c->request);
@@ -250,10 +250,11 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 	f->effect.content = tz_slice(c->content, c->content_len);
 	f->effect.secrets = f->secrets;
 	f->effect.now_ms = now_unix_ms;
-	f->endpoint.url = json_string_value(json_object_get(f->endpoint_doc, "url"));
-	f->endpoint.allow_http = json_is_true(json_object_get(f->endpoint_doc, "allow_http"));
-	f->endpoint.allow_private = json_is_true(json_object_get(f->endpoint_doc, "allow_private"));
-	f->endpoint.config = json_object_get(f->endpoint_doc, "config");
+	to = c->endpoint != NULL ? c->endpoint->doc : NULL;
+	f->endpoint.url = json_string_value(json_object_get(to, "url"));
+	f->endpoint.allow_http = json_is_true(json_object_get(to, "allow_http"));
+	f->endpoint.allow_private = json_is_true(json_object_get(to, "allow_private"));
+	f->endpoint.config = json_object_get(to, "config");
 	if (!json_is_object(f->endpoint.config))
 		f->endpoint.config = NULL;
 	f->endpoint.max_response = max_response;

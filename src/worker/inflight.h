@@ -45,7 +45,6 @@ typedef struct TzFlight
 	/* filled by tz_flight_prepare */
 	json_t *request;
 	json_t *step_state;
-	json_t *endpoint_doc;
 	TzEffect effect;
 	TzEndpoint endpoint;
 	TzSecretValue *secrets;
