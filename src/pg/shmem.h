@@ -32,6 +32,14 @@ typedef enum TzSlotPhase
 	TZ_SLOT_RUNNING
 } TzSlotPhase;
 
+/* Who takes a dispatcher from asleep to awake sets its latch. */
+typedef enum TzRoom
+{
+	TZ_ROOM_NONE = 0, /* full, resting after an error, leaving */
+	TZ_ROOM_ASLEEP,
+	TZ_ROOM_AWAKE
+} TzRoom;
+
 /* A place for one worker. Protected by tz_shared->lock. */
 typedef struct TzWorkerSlot
 {
@@ -44,7 +52,7 @@ typedef struct TzWorkerSlot
 	int64 incarnation;
 	TimestampTz started_at; /* starting: when it was registered */
 	int inflight;
-	pg_atomic_uint32 idle; /* asleep, with room for more: whoever sets it back to 0 sets the latch */
+	pg_atomic_uint32 room; /* TzRoom of a dispatcher: may a wake-up be for it alone */
 	bool planned; /* free: the last one left by itself, nothing failed */
 	char state[16];
 	char note[TZ_NOTE_MAX]; /* also says why nothing runs here */

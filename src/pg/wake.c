@@ -35,7 +35,7 @@ StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket")
 static void wake_xact_callback(XactEvent event, void *arg);
 static void wake_slot(TzWorkerSlot *slot);
 static void wake_slots(int dbindex, int what);
-static void wake_one(int dbindex);
+static bool wake_sleeper(int dbindex);
 static void wake_numbered(uint32 slots);
 static void wake_runs(uint64 buckets);
 
@@ -121,32 +121,57 @@ wake_slots(int dbindex, int what)
 		for (int i = 1; i < tz_slots_per_database(); i++)
 			wake_slot(tz_slot_at(dbindex, i));
 	}
-	else if (what & TZ_WAKE_ONE)
-		wake_one(dbindex);
+	else if ((what & TZ_WAKE_ONE) && !wake_sleeper(dbindex))
+	{
+		/* each looks before it sleeps again, so that one that is full or stuck swallows nothing */
+		for (int i = 1; i < tz_slots_per_database(); i++)
+			wake_slot(tz_slot_at(dbindex, i));
+	}
 }
 
 /*
- * The first that sleeps and has room, so that at low load it is always the same.
- * Taking its mark away makes the next commit wake another one, should this one
- * be slow to rise. When nobody sleeps all are told: each looks before it sleeps
- * again, and one of them being full or stuck swallows nothing.
+ * With the lock: the first that sleeps and has room, so that at low load it is
+ * always the same. It counts as awake at once: the next commit wakes another,
+ * should this one be slow to rise.
  */
-static void
-wake_one(int dbindex)
+static bool
+wake_sleeper(int dbindex)
 {
 	for (int i = 1; i < tz_slots_per_database(); i++)
 	{
 		TzWorkerSlot *slot = tz_slot_at(dbindex, i);
-		uint32 asleep = 1;
+		uint32 asleep = TZ_ROOM_ASLEEP;
 
-		if (slot->phase == TZ_SLOT_RUNNING && pg_atomic_compare_exchange_u32(&slot->idle, &asleep, 0))
+		if (slot->phase == TZ_SLOT_RUNNING &&
+		    pg_atomic_compare_exchange_u32(&slot->room, &asleep, TZ_ROOM_AWAKE))
 		{
 			wake_slot(slot);
-			return;
+			return true;
 		}
 	}
-	for (int i = 1; i < tz_slots_per_database(); i++)
-		wake_slot(tz_slot_at(dbindex, i));
+	return false;
+}
+
+/* Only those with room, or two that are full would wake each other for ever. */
+void
+tz_wake_pass_on(Oid dboid, int not_slot)
+{
+	int dbindex = tz_database_find(dboid);
+
+	if (dbindex < 0)
+		return;
+	LWLockAcquire(tz_shared->lock, LW_SHARED);
+	if (!wake_sleeper(dbindex))
+	{
+		for (int i = 1; i < tz_slots_per_database(); i++)
+		{
+			TzWorkerSlot *slot = tz_slot_at(dbindex, i);
+
+			if (slot->number != not_slot && pg_atomic_read_u32(&slot->room) == TZ_ROOM_AWAKE)
+				wake_slot(slot);
+		}
+	}
+	LWLockRelease(tz_shared->lock);
 }
 
 /* Dispatchers of this database by their number. */

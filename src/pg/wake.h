@@ -37,4 +37,7 @@ extern int tz_wake_run_bucket(const char *run_id, size_t len);
 extern void tz_wake_now(Oid dboid, int what);
 extern void tz_wake_launcher(void);
 
+/* At once: another dispatcher than this one, if any has room. */
+extern void tz_wake_pass_on(Oid dboid, int not_slot);
+
 #endif /* TZ_WAKE_H */

@@ -186,7 +186,7 @@ worker_failed(void)
 	tz_worker_note("%s", error->message);
 	tz_worker_recover();
 	/* what woke us may be waiting: others see to it while we rest */
-	accepting = false;
+	tz_worker_accepts(false);
 	tz_worker_pass_on();
 	backoff_ms = backoff_ms == 0 ? BACKOFF_FIRST_MS : Min(backoff_ms * 2, BACKOFF_LAST_MS);
 	sql_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff_ms);
@@ -223,7 +223,7 @@ worker_leave(const TzWorkerOps *ops, bool initialized)
 	int code = stop_requested ? 1 : 0;
 
 	leaving = true;
-	accepting = false;
+	tz_worker_accepts(false);
 	tz_worker_state("stopping");
 	tz_worker_pass_on();
 	if (initialized && ops->leave != NULL)
@@ -373,7 +373,7 @@ worker_detach(int code, Datum arg)
 	{
 		my_slot->phase = TZ_SLOT_FREE;
 		my_slot->pid = 0;
-		pg_atomic_write_u32(&my_slot->idle, 0);
+		pg_atomic_write_u32(&my_slot->room, TZ_ROOM_NONE);
 		my_slot->planned = leaving && !stop_requested;
 		if (my_slot->planned)
 			my_slot->note[0] = '\0';
@@ -471,11 +471,11 @@ tz_worker_wait(long timeout_ms)
 			AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, watched_fd, NULL, NULL);
 	}
 	if (accepting)
-		pg_atomic_write_u32(&my_slot->idle, 1);
+		pg_atomic_write_u32(&my_slot->room, TZ_ROOM_ASLEEP);
 	n = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events),
 	                     wait_event != 0 ? wait_event : PG_WAIT_EXTENSION);
 	if (accepting)
-		pg_atomic_write_u32(&my_slot->idle, 0);
+		pg_atomic_write_u32(&my_slot->room, TZ_ROOM_AWAKE);
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
@@ -590,13 +590,14 @@ void
 tz_worker_accepts(bool accepts)
 {
 	accepting = accepts;
+	pg_atomic_write_u32(&my_slot->room, accepts ? TZ_ROOM_AWAKE : TZ_ROOM_NONE);
 }
 
 void
 tz_worker_pass_on(void)
 {
 	if (my_slot != NULL && my_slot->kind == TZ_WORKER_DISPATCHER)
-		tz_wake_now(my_slot->dboid, TZ_WAKE_ONE);
+		tz_wake_pass_on(my_slot->dboid, my_number);
 }
 
 bool
