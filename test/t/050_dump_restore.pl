@@ -88,7 +88,11 @@ BEGIN
 	s := (theazo.session_create('user', metadata => '{"a": "b"}', api_key => k)).id;
 	IF theazo_internal.master_keys_ready() THEN
 		PERFORM theazo.secret_set('token', 'value', session => s, api_key => k);
+		PERFORM theazo.secret_set('token', 'next', session => s, hosts => '{a.example}', header => 'X-Key', api_key => k);
+		PERFORM theazo.operator_secret_set('account', 'value');
+		PERFORM theazo.operator_provider_set('spare', endpoint => 'https://spare.example', credential_ref => 'account', priority => 900);
 	END IF;
+	PERFORM theazo.operator_provider_set('here', type => 'local');
 	PERFORM theazo.price_set('compute.hour', 11.5);
 	a := (theazo.agent_create(s, api_key => k)).id;
 	b := (theazo.agent_create(s, api_key => k)).id;
