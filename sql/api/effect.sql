@@ -191,10 +191,10 @@ BEGIN
 		v_share := CASE WHEN v_pass = 1 THEN greatest(1, v_left / cardinality(v_platforms)) ELSE v_left END;
 		RETURN QUERY
 		WITH picked AS MATERIALIZED (
-			SELECT x.platform_id, x.root_id, x.id
+			SELECT x.tid, x.platform_id, x.root_id, x.id
 			  FROM unnest(v_platforms) AS pl (platform_id)
 			 CROSS JOIN LATERAL (
-				SELECT e.platform_id, e.root_id, e.id
+				SELECT e.ctid AS tid, e.platform_id, e.root_id, e.id
 				  FROM theazo_data.effect e
 				 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
 				   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
@@ -210,8 +210,10 @@ BEGIN
 				   held_reason = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN NULL ELSE 'unknown kind' END,
 				   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_lease,
 				   affinity = CASE WHEN e.adapter = 'local' THEN p_slot ELSE e.affinity END, sent_at = NULL
+			  -- By place, which the root narrows down to one partition. Should the row have moved between look and lock,
+			  -- this snapshot does not see it, and it is taken in the next turn.
 			  FROM picked p
-			 WHERE e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
+			 WHERE e.ctid = p.tid AND e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
 			RETURNING e.platform_id, e.root_id, e.id, e.kind, e.adapter, e.contract, e.step, e.attempt, e.timeout_ms, e.deadline,
 				e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.provider_name, e.state),
 		started AS (
@@ -221,19 +223,22 @@ BEGIN
 			 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued'),
 		-- Once for each provider, not for each call; a no-op has none.
 		provided AS MATERIALIZED (
-			SELECT x.platform_id, x.provider_name, x.adapter,
-				   theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter) AS endpoint,
+			SELECT x.platform_id, x.provider_name, x.adapter, v.endpoint,
+				   v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL AS named,
 				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
-			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop') x)
+			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop') x
+			 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter)
+								 OFFSET 0) AS v (endpoint))
 		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
 			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
 			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
-			   coalesce(CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END, '{}')
-				|| CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
-						THEN jsonb_build_object('sandbox', s.external_id) ELSE '{}' END,
+			   CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
+					THEN coalesce(CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END, '{}')
+						 || jsonb_build_object('sandbox', s.external_id)
+					ELSE CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END END,
 			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
 			   ep.step_state, n.endpoint,
-			   coalesce(n.endpoint ->> 'credential_ref' IS NOT NULL OR n.endpoint ->> 'signing_ref' IS NOT NULL
+			   coalesce(n.named
 				OR n.secrets AND c.kind IN ('compute.create', 'compute.exec')
 				   AND EXISTS (SELECT FROM theazo_data.secret x
 								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, '')), false),
@@ -518,13 +523,14 @@ DECLARE
 	v_all	integer := coalesce(cardinality(p_ids), 0);
 	r		record;
 BEGIN
-	-- What has no consequences is settled as a set. The state is compared in a way that no index offers: the planner must
+	-- What has no consequences is settled as a set; of that, a no-op has no result and a call has one, so each of the two
+	-- statements below looks at its own. The state is compared in a way that no index offers: the planner must
 	-- begin with the batch, not with everything that is open.
 	UPDATE theazo_data.effect e
 	   SET state = 'done', finished_at = coalesce(d.finished, clock_timestamp())
-	  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_finished)
-			AS d (platform_id, root_id, id, attempt, verdict, finished)
-	 WHERE d.verdict = 'done' AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
+	  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_results, p_finished)
+			AS d (platform_id, root_id, id, attempt, verdict, result, finished)
+	 WHERE d.verdict = 'done' AND d.result IS NULL AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
 	   AND e.kind = 'probe.noop' AND e.attempt = d.attempt
 	   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END;
 	GET DIAGNOSTICS v_n = ROW_COUNT;
@@ -537,7 +543,8 @@ BEGIN
 		   SET state = 'done', finished_at = coalesce(d.finished, clock_timestamp())
 		  FROM unnest(p_platform_ids, p_root_ids, p_ids, p_attempts, p_verdicts, p_results, p_finished)
 				AS d (platform_id, root_id, id, attempt, verdict, result, finished)
-		 WHERE d.verdict = 'done' AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
+		 WHERE d.verdict = 'done' AND d.result IS NOT NULL
+		   AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
 		   AND e.run_id IS NULL AND e.agent_id IS NULL AND e.sandbox_id IS NULL
 		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics') AND e.attempt = d.attempt
 		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END

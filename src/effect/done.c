@@ -121,25 +121,20 @@ bytes_datum(TzSlice s)
 	return PointerGetDatum(b);
 }
 
-/* {} is by far the most frequent, so it is made once a batch. */
+/* Null where there is none. */
 static Datum
 results_array(const TzSettle *items, int n)
 {
-	Datum *values = palloc(n * sizeof(Datum));
-	Datum empty = (Datum) 0;
+	Datum *values = palloc0(n * sizeof(Datum));
+	bool *nulls = palloc(n * sizeof(bool));
 
 	for (int i = 0; i < n; i++)
 	{
-		if (items[i].result != NULL)
+		nulls[i] = items[i].result == NULL;
+		if (!nulls[i])
 			values[i] = DirectFunctionCall1(jsonb_in, CStringGetDatum(items[i].result));
-		else
-		{
-			if (empty == (Datum) 0)
-				empty = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
-			values[i] = empty;
-		}
 	}
-	return array_of(values, NULL, n, JSONBOID);
+	return array_of(values, nulls, n, JSONBOID);
 }
 
 static Datum

@@ -21,7 +21,7 @@ typedef struct TzSettle
 	const char *id;
 	int attempt;
 	const char *verdict; /* done, next, retry, failed, unknown, cancelled, released */
-	const char *result; /* JSON text, NULL for {} */
+	const char *result; /* JSON text, NULL for none */
 	TzSlice content; /* data NULL: none */
 	TimestampTz started;
 	TimestampTz finished;
