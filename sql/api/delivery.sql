@@ -88,6 +88,9 @@ DECLARE
 	v_env		text;
 	v_salt		bytea;
 	v_boot		boolean;
+	v_output	boolean;
+	v_given		text[] := '{}';
+	v_n			integer := 0;
 	r			record;
 BEGIN
 	SELECT * INTO e FROM theazo_data.effect x WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id;
@@ -169,8 +172,39 @@ BEGIN
 			RETURN NEXT;
 			CONTINUE WHEN use = 'placeholder';
 			PERFORM theazo_internal.secret_opened(e.platform_id, r.vault, r.name, r.version, use, host, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+			IF use = 'env' AND e.sandbox_id IS NOT NULL THEN
+				v_given := v_given || format('%s/%s/%s', r.vault, r.version, r.name);
+				INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
+				VALUES (e.platform_id, e.sandbox_id, r.vault, r.name, r.version, r.master_key_id, r.salt, r.sealed)
+				ON CONFLICT ON CONSTRAINT secret_delivered_pkey DO NOTHING;
+			END IF;
 		END LOOP;
 	END IF;
+
+	-- What was given to this sandbox earlier may still be in its files and processes.
+	v_output := e.kind IN ('compute.exec', 'compute.read', 'compute.list');
+	IF e.sandbox_id IS NULL OR e.adapter = 'local' AND NOT v_output THEN
+		RETURN;
+	END IF;
+	use := 'mask'; env_name := NULL; hosts := NULL; header := NULL; username := NULL; platform_salt := v_salt; host := NULL;
+	FOR r IN SELECT d.session_id AS vault, d.name, d.version, d.master_key_id, d.salt, d.sealed FROM theazo_data.secret_delivered d
+			  WHERE d.platform_id = e.platform_id AND d.sandbox_id = e.sandbox_id
+				AND format('%s/%s/%s', d.session_id, d.version, d.name) <> ALL (v_given)
+				-- A machine must be given back also when the key to what it once held is gone.
+				AND (v_output OR theazo_internal.master_key_loaded(d.master_key_id))
+			  ORDER BY d.delivered_at DESC, d.name, d.version
+	LOOP
+		v_n := v_n + 1;
+		IF v_n > 300 THEN
+			EXIT WHEN NOT v_output;
+			RAISE EXCEPTION USING ERRCODE = '54000',
+				MESSAGE = format('more than %s earlier values of secrets would have to be kept out of what the sandbox prints', v_n - 1),
+				HINT = 'Start a new agent: its sandbox has been given none of them.';
+		END IF;
+		session_id := r.vault; name := r.name; version := r.version; master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed;
+		RETURN NEXT;
+		PERFORM theazo_internal.secret_opened(e.platform_id, r.vault, r.name, r.version, use, NULL, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_secrets(text, text, text) IS
@@ -217,3 +251,26 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.secret_opened(text, text, text, integer, text, text, text, text, text, text, text) IS
 'records that a worker opens a secret';
+
+-- A sandbox that has ended prints nothing any more.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_delivered()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_n integer;
+BEGIN
+	DELETE FROM theazo_data.secret_delivered d
+	 USING (SELECT x.platform_id, x.sandbox_id, x.session_id, x.name, x.version FROM theazo_data.secret_delivered x
+			 WHERE NOT EXISTS (SELECT FROM theazo_data.sandbox s
+								WHERE s.platform_id = x.platform_id AND s.id = x.sandbox_id
+								  AND s.status IN ('creating', 'ready', 'paused', 'destroying', 'held'))
+			 LIMIT 10000 FOR UPDATE SKIP LOCKED) x
+	 WHERE d.platform_id = x.platform_id AND d.sandbox_id = x.sandbox_id AND d.session_id = x.session_id
+	   AND d.name = x.name AND d.version = x.version;
+	GET DIAGNOSTICS v_n = ROW_COUNT;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_delivered() IS 'keeper: forgets values that were given to sandboxes that have ended';

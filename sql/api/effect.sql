@@ -239,9 +239,12 @@ BEGIN
 			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
 			   ep.step_state, n.endpoint,
 			   coalesce(n.named
-				OR n.secrets AND c.kind IN ('compute.create', 'compute.exec')
+				OR n.secrets AND c.kind IN ('compute.create', 'compute.exec', 'http.request')
 				   AND EXISTS (SELECT FROM theazo_data.secret x
-								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, '')), false),
+								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
+				OR c.sandbox_id IS NOT NULL
+				   AND EXISTS (SELECT FROM theazo_data.secret_delivered x
+								WHERE x.platform_id = c.platform_id AND x.sandbox_id = c.sandbox_id), false),
 			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
 		  FROM taken c
 		  LEFT JOIN provided n

@@ -10,7 +10,7 @@ AS $$
 		   -- once per partitioned table
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_meter'), ('keeper_agents'), ('keeper_keys'), ('keeper_prune'), ('keeper_retention')
+		   ('keeper_meter'), ('keeper_agents'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 

@@ -28,7 +28,8 @@
 #include "pg/convert.h"
 #include "pg/spi.h"
 
-#define SECRETS_PER_EFFECT 256
+/* More than effect_secrets ever gives: all of them must be known to be kept out of what comes back. */
+#define SECRETS_PER_EFFECT 1024
 #define SECRET_BYTES_MAX (64 * 1024)
 
 static TzStmt claim_stmt = {

@@ -11,7 +11,7 @@
 #include "lib/buf.h"
 
 #define TZ_HTTP_HEADERS_MAX 64
-#define TZ_HTTP_MASKS_MAX 128
+#define TZ_HTTP_MASKS_MAX 512
 
 typedef struct TzHttpHeader
 {

@@ -45,8 +45,23 @@ static bool
 on_connection(void *arg, const TzLocalConnection *conn)
 {
 	TzCarrier *c = arg;
+	TzLocalConnection shown = *conn;
+	char host[256];
+	char reason[TZ_ERR_MESSAGE_MAX];
 
-	return tz_notes_connection(&c->notes, conn);
+	/* A program can put what it was given into the name it asks for. */
+	for (TzFlight *f = c->flights.lists[TZ_FLIGHT_FLYING].first; f != NULL; f = f->next)
+	{
+		if (!f->local || f->claim->run_id == NULL || strcmp(f->claim->run_id, conn->run_id) != 0)
+			continue;
+		if (!tz_flight_conceal(f, conn->host, host, sizeof(host)) ||
+		    !tz_flight_conceal(f, conn->reason, reason, sizeof(reason)))
+			return false;
+		shown.host = host;
+		shown.reason = reason;
+		break;
+	}
+	return tz_notes_connection(&c->notes, &shown);
 }
 
 static void
@@ -225,7 +240,6 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 	job->arg = f;
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 	tz_local_start(c->local, job);
-	tz_flight_wipe(f);
 }
 
 static void
@@ -271,7 +285,6 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 		fail(f, &err, build_sqlstate(err.status));
 		return;
 	}
-	tz_flight_wipe(f);
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 }
 

@@ -268,8 +268,82 @@ tz_flight_wipe(TzFlight *f)
 	f->secrets = NULL;
 	f->effect.secrets = NULL;
 	f->effect.nsecrets = 0;
+	tz_mask_free(f->mask);
+	f->mask = NULL;
+	f->mask_tried = false;
 	tz_claimed_wipe(f->claim);
 }
+
+/* ---- keeping its secrets out of what comes back -------------------------------- */
+
+/* Values that were opened for the call, borrowed; free the list. NULL when there are none, or no memory. */
+static TzSlice *
+opened_values(const TzClaimed *c, int *n)
+{
+	TzSlice *values = malloc(((size_t) c->nsecrets + 1) * sizeof(TzSlice));
+
+	*n = 0;
+	for (int i = 0; values != NULL && i < c->nsecrets; i++)
+	{
+		if (c->secrets[i].sealed)
+			values[(*n)++] = tz_buf_slice(&c->secrets[i].value);
+	}
+	return values;
+}
+
+/* Made at the first need: most calls have no secrets, and most secrets meet one text. */
+static TzStatus
+need_mask(TzFlight *f)
+{
+	TzSlice *values;
+	int n;
+
+	if (f->mask_tried || f->claim->nsecrets == 0)
+		return f->mask_tried ? f->mask_status : TZ_OK;
+	f->mask_tried = true;
+	values = opened_values(f->claim, &n);
+	f->mask_status = values != NULL ? tz_mask_create(values, n, &f->mask, NULL) : TZ_NOMEM;
+	free(values);
+	return f->mask_status;
+}
+
+static void
+conceal_outcome(TzFlight *f)
+{
+	TzStatus status = need_mask(f);
+	TzSlice *values;
+	int n;
+
+	if (status != TZ_OK)
+	{
+		tz_conceal_withhold(&f->outcome, status);
+		return;
+	}
+	if (f->mask == NULL)
+		return;
+	values = opened_values(f->claim, &n);
+	if (values != NULL)
+		tz_conceal_outcome(f->mask, values, n, &f->outcome);
+	else
+		tz_conceal_withhold(&f->outcome, TZ_NOMEM);
+	free(values);
+}
+
+bool
+tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t size)
+{
+	TzErr err;
+
+	if (need_mask(f) != TZ_OK)
+		return false;
+	tz_err_clear(&err);
+	strlcpy(err.detail, text, sizeof(err.detail));
+	tz_conceal_err(f->mask, &err);
+	strlcpy(out, err.detail, size);
+	return true;
+}
+
+/* ---- ends ------------------------------------------------------------------------ */
 
 void
 tz_flight_end(TzFlight *f, const char *verdict, TimestampTz now)
@@ -334,7 +408,14 @@ void
 tz_flight_fail(TzFlight *f, const char *verdict, const TzErr *err, const char *sqlstate, const char *code,
                int retry_after_ms, bool maybe_sent, TimestampTz now)
 {
-	set_result(f, failure_document(err, sqlstate, code, retry_after_ms, maybe_sent));
+	TzErr shown = *err;
+	TzStatus status = need_mask(f);
+
+	if (status == TZ_OK)
+		tz_conceal_err(f->mask, &shown);
+	else
+		tz_err_set(&shown, err->status, "why it failed is withheld, as its secrets cannot be masked");
+	set_result(f, failure_document(&shown, sqlstate, code, retry_after_ms, maybe_sent));
 	tz_flight_end(f, verdict, now);
 }
 
@@ -344,6 +425,7 @@ tz_flight_outcome(TzFlight *f, const char *sqlstate, bool maybe_sent, uint32 ran
 	TzOutcome *o = &f->outcome;
 	int wait = o->retry_after_ms;
 
+	conceal_outcome(f);
 	if (f->cancel && o->verdict != TZ_V_DONE)
 	{
 		tz_flight_fail(f, "cancelled", &o->err, "57014", "cancelled", 0, maybe_sent, now);

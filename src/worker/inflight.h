@@ -14,6 +14,7 @@
 #include "effect/claim.h"
 #include "effect/done.h"
 #include "http/client.h"
+#include "worker/conceal.h"
 #include "worker/local.h"
 
 typedef enum TzFlightState
@@ -48,6 +49,9 @@ typedef struct TzFlight
 	TzEffect effect;
 	TzEndpoint endpoint;
 	TzSecretValue *secrets;
+	TzMask *mask; /* of all values, once something had to be searched */
+	TzStatus mask_status;
+	bool mask_tried;
 
 	/* while it flies */
 	const TzAdapter *adapter; /* of a call over HTTP */
@@ -94,8 +98,10 @@ extern void tz_flight_free(TzFlight *f);
 
 /* Parses the row's documents and fills effect and endpoint. */
 extern TzStatus tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *err);
-/* Secrets are needed no longer than it takes to begin. */
+/* Its secrets, which are needed until what comes back has been masked: every way to end does it. */
 extern void tz_flight_wipe(TzFlight *f);
+/* A text of a call in flight, masked; false when that is not possible. */
+extern bool tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t size);
 
 /*
  * The ways to end, all to ENDED. A failure's sqlstate NULL is what the status
