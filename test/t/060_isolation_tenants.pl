@@ -78,6 +78,10 @@ SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark
 	$p{mark} = $mark;
 	return \%p;
 }
+# the operator's own, which is no platform's; their agents run on it
+$node->safe_psql('postgres', q{SET ROLE operator_role;
+SELECT name FROM theazo.operator_secret_set('Oscar.secret', 'Oscar value', hosts => '{oscar.example}');
+SELECT name FROM theazo.operator_provider_set('Oscar.provider', endpoint => 'https://oscar.example', credential_ref => 'Oscar.secret')});
 my $A = fill('Alpha');
 my $B = fill('Bravo');
 $node->safe_psql('postgres', "SELECT theazo.price_set('agent.fee', 7, platform => '$A->{plt}')");
@@ -276,6 +280,30 @@ for my $as (['its key', 'a_role', $B->{live}], ['its role', 'b_role', ''], ['its
 		is(join(' ', leaks($v[$i], $A)), '', '... and nothing of Alpha');
 		isnt(join(' ', leaks($v[$i], $B)), '', '... but something of its own') if $how ne 'its test key';
 	}
+}
+
+# ---- the operator's things: to a platform they do not exist ----------------------------------------------
+{
+	my %O = (%none, mark => 'Oscar');
+	my @calls = map { my $f = $_; map { [$f, $_] } grep { /\{mark\}\.(secret|provider)/ } @{ $cases{$f} }[1 .. $#{ $cases{$f} }] }
+	  sort grep { $cases{$_}[0] eq 'foreign' && $kind{$_} ne 'p' } keys %cases;
+	push @calls, map { my $c = [@$_]; $c->[1] =~ s/\{mark\}\.provider/theazo:{mark}.provider/ ? $c : () } @calls;
+	my $own = sub { my ($args) = @_; $args =~ s/^MY://; $args =~ s/\{ses\}/$B->{ses}/; return $args };
+	my @o = outcomes('a_role', key($B->{live}), map { call($_->[0], put($own->($_->[1]), \%O)) } @calls);
+	my @u = outcomes('a_role', key($B->{live}), map { call($_->[0], put($own->($_->[1]), \%none)) } @calls);
+	cmp_ok(scalar(@calls), '>=', 12, 'calls that name a secret or a provider');
+	for my $i (0 .. $#calls)
+	{
+		like($o[$i], qr/^(42704|22023) /, "$calls[$i][0]($calls[$i][1]) of the operator is refused");
+		is($o[$i] =~ s/Oscar/*/gr, $u[$i] =~ s/Nobody/*/gr, '... in the words for what does not exist');
+	}
+	my @v = outcomes('a_role', key($B->{live}), map { "SELECT * FROM theazo.$_" } @tenant_views);
+	is(join(' ', grep { $v[$_] =~ /oscar/i } 0 .. $#v), '', 'no view of a platform holds anything of the operator');
+	my @own = sort grep { $cases{$_}[0] eq 'own' } keys %cases;
+	my @w = outcomes('a_role', key($B->{live}), map { call($_, $cases{$_}[1]) } @own);
+	is(join(' ', grep { $w[$_] =~ /oscar/i } 0 .. $#w), '', 'nor does a function');
+	my @e = outcomes('operator_role', '', map { "SELECT * FROM theazo.$_" } qw(operator_secrets operator_secret_versions operator_providers operator_events));
+	like($_, qr/^ok .*Oscar/, 'the operator sees it') for @e;
 }
 
 # the eye: Alpha itself sees its marker in every view and its calls work
