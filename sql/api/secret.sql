@@ -378,27 +378,34 @@ RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	names text[];
 BEGIN
+	IF p_vault <> '' THEN
+		SELECT ARRAY[pg_catalog.format('session %s', theazo_internal.quoted(s.id))] INTO names
+		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
+		 WHERE s.platform_id = p_platform AND s.id = p_vault AND s.status <> 'terminated'
+		   AND (s.compute ? 'endpoint' AND p_name IN (p.credential_ref, p.signing_ref) OR s.models ->> 'credentialRef' = p_name);
+		RETURN names[1];
+	END IF;
 	SELECT pg_catalog.array_agg(u.what ORDER BY u.kind, u.what COLLATE "C") INTO names FROM (
 		SELECT 1 AS kind, pg_catalog.format('%s provider %s', p.kind, theazo_internal.quoted(p.name)) AS what
 		  FROM theazo_data.provider p
-		 WHERE p_vault = '' AND p.platform_id = p_platform AND p_name IN (p.credential_ref, p.signing_ref) AND p.name NOT LIKE 'ses\_%'
+		 WHERE p.platform_id = p_platform AND p_name IN (p.credential_ref, p.signing_ref) AND p.name NOT LIKE 'ses\_%'
 		UNION ALL
 		SELECT 2, pg_catalog.format('session %s', theazo_internal.quoted(s.id))
 		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
-		 WHERE s.platform_id = p_platform AND p_vault IN ('', s.id) AND s.status <> 'terminated'
+		 WHERE s.platform_id = p_platform AND s.status <> 'terminated'
 		   AND (s.compute ? 'endpoint' AND p_name IN (p.credential_ref, p.signing_ref) OR s.models ->> 'credentialRef' = p_name)
-		   AND NOT (p_vault = '' AND EXISTS (SELECT FROM theazo_data.secret x
-				WHERE x.platform_id = p_platform AND x.session_id = s.id AND x.name = p_name))
+		   AND NOT EXISTS (SELECT FROM theazo_data.secret x
+							WHERE x.platform_id = p_platform AND x.session_id = s.id AND x.name = p_name)
 		UNION ALL
 		SELECT 3, pg_catalog.format('definition %s', theazo_internal.quoted(d.name))
 		  FROM theazo_data.definition d
 		  JOIN theazo_data.definition_version v ON v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = d.version
-		 WHERE p_vault = '' AND d.platform_id = p_platform AND d.deleted_at IS NULL
+		 WHERE d.platform_id = p_platform AND d.deleted_at IS NULL
 		   AND (v.content -> 'secrets' ? p_name OR v.content #>> '{model,credentialRef}' = p_name)
 		UNION ALL
 		SELECT 4, pg_catalog.format('agent %s', theazo_internal.quoted(a.id))
 		  FROM theazo_data.agent a
-		 WHERE p_vault = '' AND a.platform_id = p_platform AND a.status <> 'completed'
+		 WHERE a.platform_id = p_platform AND a.status <> 'completed'
 		   AND (a.options -> 'secrets' ? p_name AND NOT coalesce(a.options -> 'sessionSecrets', '[]') ? p_name
 				OR a.options #>> '{model,credentialRef}' = p_name)) u;
 	RETURN pg_catalog.array_to_string(names[1:10], ', ')
