@@ -111,6 +111,27 @@ SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"secretDelivery":"env"}
 SELECT options ->> 'secretDelivery' FROM theazo.agent_create(:'s', '{"definition":"loose"}');
 ROLLBACK;
 
+-- what counts in the end: the secret's own, else the option, else the platform's default
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS m FROM theazo.session_create('matrix') \gset
+SELECT name FROM theazo.secret_set('e', 'v', :'m', 'env');
+SELECT name FROM theazo.secret_set('b', 'v', :'m', 'brokered');
+SELECT name FROM theazo.secret_set('n', 'v', :'m');
+CREATE FUNCTION tst.delivered(platform text, session text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE p text; o text; a text;
+BEGIN
+	FOREACH p IN ARRAY ARRAY['env', 'brokered'] LOOP
+		PERFORM theazo.platform_update(secret_delivery => p);
+		FOREACH o IN ARRAY ARRAY['{}', '{"secretDelivery":"env"}', '{"secretDelivery":"brokered"}'] LOOP
+			a := (theazo.agent_create(session, o::jsonb)).id;
+			RETURN QUERY SELECT format('%s %s: %s', p, o, string_agg(x.name || ' ' || x.delivery, ', ' ORDER BY x.name)) FROM theazo_internal.agent_secrets(platform, session, a) x;
+		END LOOP;
+	END LOOP;
+END $$;
+SELECT * FROM tst.delivered(:'p', :'m');
+ROLLBACK;
+
 -- history: who, when, how it ended; numbers go on after a delete; the hundred newest
 BEGIN;
 SELECT theazo.authenticate(:'k');
