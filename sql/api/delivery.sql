@@ -190,8 +190,10 @@ BEGIN
 	FOR r IN SELECT d.session_id AS vault, d.name, d.version, d.master_key_id, d.salt, d.sealed FROM theazo_data.secret_delivered d
 			  WHERE d.platform_id = e.platform_id AND d.sandbox_id = e.sandbox_id
 				AND format('%s/%s/%s', d.session_id, d.version, d.name) <> ALL (v_given)
-				-- A machine must be given back also when the key to what it once held is gone.
-				AND (v_output OR theazo_internal.master_key_loaded(d.master_key_id))
+				-- A machine must be given back also when the key to what it once held is gone, and used when that was given up.
+				AND (theazo_internal.master_key_loaded(d.master_key_id)
+					 OR v_output AND NOT EXISTS (SELECT FROM theazo_data.master_key m
+												  WHERE m.platform_id = theazo_internal.operator_platform() AND m.id = d.master_key_id AND m.lost))
 			  ORDER BY d.delivered_at DESC, d.name, d.version
 	LOOP
 		v_n := v_n + 1;

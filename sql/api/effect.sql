@@ -239,7 +239,7 @@ BEGIN
 			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
 			   ep.step_state, n.endpoint,
 			   coalesce(n.named
-				OR n.secrets AND c.kind IN ('compute.create', 'compute.exec', 'http.request')
+				OR n.secrets AND (c.kind IN ('compute.exec', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
 				   AND EXISTS (SELECT FROM theazo_data.secret x
 								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
 				OR c.sandbox_id IS NOT NULL
