@@ -27,7 +27,7 @@ SQL_FILES = sql/header.sql \
 	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql event.sql) \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql event.sql charge.sql \
 		log.sql effect.sql delivery.sql compute.sql tenant.sql session.sql provider.sql \
-		secret.sql managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql keeper.sql operator.sql) \
+		secret.sql managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql fetch.sql keeper.sql operator.sql) \
 	sql/schema/grants.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

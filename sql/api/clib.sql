@@ -279,6 +279,15 @@ CREATE OR REPLACE PROCEDURE theazo.file_list(
 COMMENT ON PROCEDURE theazo.file_list(text, text, text, text, jsonb) IS
 	'Lists a directory of the agent''s sandbox: commits, waits and returns the entries.';
 
+CREATE OR REPLACE PROCEDURE theazo.http_fetch(
+	agent text, url text, method text DEFAULT 'GET', headers jsonb DEFAULT NULL, body text DEFAULT NULL,
+	timeout interval DEFAULT NULL, idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL,
+	INOUT run_id text DEFAULT NULL, INOUT status integer DEFAULT NULL, INOUT response_headers jsonb DEFAULT NULL,
+	INOUT response_body text DEFAULT NULL, INOUT truncated boolean DEFAULT NULL, INOUT duration_ms bigint DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_http_fetch';
+COMMENT ON PROCEDURE theazo.http_fetch(text, text, text, jsonb, text, interval, text, text, text, integer, jsonb, text, boolean, bigint) IS
+	'Sends an HTTP request from the server on behalf of an agent: commits, waits and returns the answer, whatever its status.';
+
 -- ---- partitions: membership in the extension (src/pg/member.c) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.partition_member_swap(old_table regclass, new_table regclass) RETURNS void

@@ -163,7 +163,7 @@ BEGIN
 	GET DIAGNOSTICS v_n = ROW_COUNT;
 	IF v_n > 0 THEN
 		UPDATE theazo_data.run r SET provider = s.provider
-		 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued' AND r.provider <> s.provider;
+		 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued' AND r.provider <> s.provider AND r.kind <> 'http_fetch';
 		PERFORM theazo_internal.wake(CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
 	END IF;
 	RETURN v_n;

@@ -146,7 +146,7 @@ BEGIN
 	IF v_salt IS NULL THEN
 		RETURN;
 	END IF;
-	IF e.kind = 'http.request' THEN
+	IF e.adapter = 'http' THEN
 		SELECT coalesce(rp.input, ep.request) INTO v_request
 		  FROM (SELECT) one
 		  LEFT JOIN theazo_data.run_payload rp ON e.run_id IS NOT NULL AND rp.platform_id = e.platform_id AND rp.root_id = e.root_id

@@ -34,7 +34,10 @@ AS $$
 		   ('local', 'compute.metrics', 1, 'repeat'),
 		   ('local', 'compute.pause', 1, 'repeat'),
 		   ('local', 'compute.resume', 1, 'repeat'),
-		   ('local', 'compute.destroy', 1, 'repeat')
+		   ('local', 'compute.destroy', 1, 'repeat'),
+		   -- Any method but GET and HEAD could act a second time.
+		   ('http', 'http.get', 1, 'repeat'),
+		   ('http', 'http.request', 1, 'neither')
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
 'kinds of effects by adapter, the contract version understood and what may be done when an outcome is unknown';
@@ -122,6 +125,11 @@ DECLARE
 BEGIN
 	IF p_adapter IN ('local', 'noop') THEN
 		RETURN NULL;
+	END IF;
+	-- An address of its own, so no provider.
+	IF p_adapter = 'http' THEN
+		RETURN (SELECT jsonb_build_object('allow_http', p.allow_http, 'allow_private', p.allow_private)
+				  FROM theazo_data.platform p WHERE p.platform_id = p_platform);
 	END IF;
 	-- An entry of the operator's goes with the operator's secrets and flags, and platforms know it as theazo.
 	SELECT jsonb_build_object(
@@ -239,7 +247,7 @@ BEGIN
 			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
 			   ep.step_state, n.endpoint,
 			   coalesce(n.named
-				OR n.secrets AND (c.kind IN ('compute.exec', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
+				OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
 				   AND EXISTS (SELECT FROM theazo_data.secret x
 								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
 				OR c.sandbox_id IS NOT NULL
@@ -381,6 +389,9 @@ BEGIN
 		WHEN 'compute' THEN
 			PERFORM theazo_internal.compute_settle(p_effect, p_state, coalesce(p_result, '{}'), p_content,
 												   p_started, coalesce(p_finished, clock_timestamp()));
+		WHEN 'http' THEN
+			PERFORM theazo_internal.fetch_settle(p_effect, p_state, coalesce(p_result, '{}'),
+												 p_started, coalesce(p_finished, clock_timestamp()));
 		ELSE
 			NULL;
 	END CASE;

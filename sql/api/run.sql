@@ -22,11 +22,14 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   p.result -> 'entries' AS entries, p.result_content AS content,
 		   CASE WHEN r.kind = 'metrics' THEN p.result END AS metrics,
 		   r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown,
-		   CASE WHEN r.kind = 'exec' THEN p.result ->> 'note' END AS note
+		   CASE WHEN r.kind = 'exec' THEN p.result ->> 'note' END AS note,
+		   CASE WHEN r.kind = 'http_fetch' THEN (p.result ->> 'status')::integer END AS http_status,
+		   CASE WHEN r.kind = 'http_fetch' THEN p.result -> 'headers' END AS response_headers,
+		   CASE WHEN r.kind = 'http_fetch' THEN p.result ->> 'body' END AS response_body
 	  FROM theazo_data.run r
 	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5)
 	 WHERE (SELECT theazo_internal.may_read('run:read'));
-COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries; note says what the program could not, such as that it was over its memory';
+COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP; note says what the program could not, such as that it was over its memory';
 
 -- ----------------------------------------------------------------------------
 -- Checks

@@ -50,7 +50,7 @@ CREATE TABLE theazo_data.run (
 	agent_id		theazo.id NOT NULL,
 	user_id			text NOT NULL,
 	environment		text NOT NULL,						-- live, test
-	kind			text NOT NULL,						-- exec, file_write, file_read, file_list, metrics
+	kind			text NOT NULL,						-- exec, file_write, file_read, file_list, metrics, http_fetch
 	status			text NOT NULL DEFAULT 'queued',
 	language		text,
 	provider		text NOT NULL,
@@ -67,7 +67,7 @@ CREATE TABLE theazo_data.run (
 	error_hint		text,
 	outcome_unknown	boolean NOT NULL DEFAULT false,
 	cancel_requested boolean NOT NULL DEFAULT false,
-	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics')),
+	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'http_fetch')),
 	CONSTRAINT run_status_check CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
 ) PARTITION BY RANGE (id);
 

@@ -19,7 +19,8 @@
 
 typedef enum TzAdapterKind
 {
-	TZ_COMPUTE = 1
+	TZ_COMPUTE = 1,
+	TZ_HTTP
 } TzAdapterKind;
 
 /* One secret opened for this call; value is wiped by the owner after build. */

@@ -32,7 +32,6 @@ static void repair_surrogates(char *text, size_t len);
 static bool unit_at(const char *text, size_t len, size_t at, unsigned *out);
 static bool is_json_type(const char *type);
 static bool names_error(json_t *doc);
-static void mask(const TzHttpRequest *req, char *text, size_t *len);
 
 void
 tz_answer_transport(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *in, TzOutcome *out)
@@ -144,6 +143,18 @@ tz_answer_done(TzOutcome *out, json_t *result)
 	tz_err_set(&out->err, TZ_NOMEM, "out of memory");
 }
 
+TzStatus
+tz_answer_mask(const TzHttpResponse *in, TzMask **out)
+{
+	TzSlice values[TZ_HTTP_MASKS_MAX];
+	int n = in->request != NULL ? in->request->nmasks : 0;
+
+	*out = NULL;
+	for (int i = 0; i < n; i++)
+		values[i] = tz_slice_cstr(in->request->masks[i]);
+	return n > 0 ? tz_mask_create(values, n, out, NULL) : TZ_OK;
+}
+
 /* Verdict failed, with the facts that the REST document shows. */
 static void
 fail(TzOutcome *out, const TzHttpResponse *in, const char *code)
@@ -174,25 +185,33 @@ static void
 add_upstream(const TzHttpResponse *in, json_t *doc, TzOutcome *out)
 {
 	TzSlice raw = upstream_text(in, doc);
+	TzMask *mask = NULL;
 	TzBuf text;
-	size_t len;
+	TzBuf masked;
+	bool cut = raw.len > UPSTREAM_LOOKED_AT;
+	bool found = false;
 
 	if (raw.len == 0)
 		return;
-	if (raw.len > UPSTREAM_LOOKED_AT)
+	if (cut)
 		raw.len = UPSTREAM_LOOKED_AT;
 	tz_buf_init(&text, UPSTREAM_LOOKED_AT * 3 + 3);
-	if (tz_utf8_sanitize(raw, &text) == TZ_OK && text.len > 0)
+	tz_buf_init(&masked, UPSTREAM_LOOKED_AT * 3 + 3);
+	/* rather no word of the provider's than one that was not searched */
+	if (tz_utf8_sanitize(raw, &text) == TZ_OK && tz_answer_mask(in, &mask) == TZ_OK &&
+	    tz_mask_apply(mask, tz_buf_slice(&text), cut, &masked, &found) == TZ_OK)
 	{
-		len = text.len;
-		if (in->request != NULL)
-			mask(in->request, text.data, &len);
-		len = tz_utf8_cut(tz_slice(text.data, len), UPSTREAM_SHOWN);
+		TzBuf *shown = found ? &masked : &text;
+		size_t len = tz_utf8_cut(tz_buf_slice(shown), UPSTREAM_SHOWN);
+
 		for (size_t i = 0; i < len; i++)
-			if ((unsigned char) text.data[i] < 0x20 || text.data[i] == 0x7f)
-				text.data[i] = ' ';
-		tz_err_detail(&out->err, "Provider said: %.*s", (int) len, text.data);
+			if ((unsigned char) shown->data[i] < 0x20 || shown->data[i] == 0x7f)
+				shown->data[i] = ' ';
+		if (len > 0)
+			tz_err_detail(&out->err, "Provider said: %.*s", (int) len, shown->data);
 	}
+	tz_mask_free(mask);
+	tz_buf_wipe(&masked);
 	tz_buf_wipe(&text);
 }
 
@@ -211,26 +230,6 @@ upstream_text(const TzHttpResponse *in, json_t *doc)
 	if (doc == NULL && type != NULL && strncasecmp(type, "text/plain", 10) == 0)
 		return tz_buf_slice(&in->body);
 	return tz_slice(NULL, 0);
-}
-
-/* Replaces every secret of the request by ***, in place. */
-static void
-mask(const TzHttpRequest *req, char *text, size_t *len)
-{
-	for (int i = 0; i < req->nmasks; i++)
-	{
-		size_t n = strlen(req->masks[i]);
-		char *from = text;
-		char *hit;
-
-		while (n >= 4 && (hit = memmem(from, *len - (size_t) (from - text), req->masks[i], n)) != NULL)
-		{
-			memcpy(hit, "***", 3);
-			memmove(hit + 3, hit + n, *len - (size_t) (hit - text) - n);
-			*len -= n - 3;
-			from = hit + 3;
-		}
-	}
 }
 
 static bool

@@ -10,6 +10,7 @@
 
 #include "adapter/adapter.h"
 #include "lib/backoff.h"
+#include "lib/mask.h"
 
 /* The call ended without an answer: fills out from the transport's error. */
 extern void tz_answer_transport(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *in,
@@ -28,6 +29,9 @@ extern void tz_answer_bad(const TzHttpResponse *in, TzOutcome *out, const char *
  * its content, too large, or an error inside. The caller releases it.
  */
 extern json_t *tz_answer_json(const TzHttpResponse *in, TzOutcome *out);
+
+/* What finds the values the request wants masked; NULL when there are none. Freed by the caller. */
+extern TzStatus tz_answer_mask(const TzHttpResponse *in, TzMask **out);
 
 /* Sets out to done with result (takes it over; NULL: out of memory). */
 extern void tz_answer_done(TzOutcome *out, json_t *result);

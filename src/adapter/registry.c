@@ -10,9 +10,11 @@
 #include "adapter/adapter.h"
 
 extern const TzAdapter tz_compute_webhook;
+extern const TzAdapter tz_http_plain;
 
 static const TzAdapter *const adapters[] = {
 	&tz_compute_webhook,
+	&tz_http_plain,
 };
 
 /* NULL for a name nobody knows. */

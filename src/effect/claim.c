@@ -25,6 +25,7 @@
 #include "utils/resowner.h"
 
 #include "effect/claim.h"
+#include "lib/broker.h"
 #include "pg/convert.h"
 #include "pg/spi.h"
 

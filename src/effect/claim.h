@@ -14,9 +14,6 @@
 #include "lib/jansson.h"
 #include "utils/timestamp.h"
 
-/* What stands for a brokered secret: this and the name of its environment variable. */
-#define TZ_PLACEHOLDER_PREFIX "tzsecret_"
-
 /*
  * One secret of a call; value is wiped with the claim or by tz_claimed_wipe. use:
  * "credential" and "signing" of the provider; "env" and "placeholder" for the

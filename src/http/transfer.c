@@ -11,9 +11,10 @@
  *
  * libcurl repeats a request by itself when a reused connection turns out to be
  * closed before the first byte of an answer. The peer may have acted on the first
- * copy, so for everything but GET a second departure is refused; and such
- * requests use only connections that were idle for a short time, so that this
- * stays rare.
+ * copy, so for everything but GET and HEAD a second departure is refused, and for
+ * those as well when they carry a brokered secret, whose hosts may have changed
+ * since. Such requests use only connections that were idle for a short time, so
+ * that this stays rare.
  *
  * "May it have left?" is answered from the departure callback: a request that
  * never reached it was never written to a connection.
@@ -26,6 +27,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +48,8 @@ static void header_list_free(struct curl_slist *list);
 static void explain(TzHttpCall *call, CURLcode code);
 static void explain_connect(TzHttpCall *call, CURLcode code);
 static void hint_for(TzErr *err);
+static bool may_repeat(const TzHttpRequest *req);
+static bool pin_holds(const TzHttpPin *pin, CURLU *url, const char *scheme);
 static bool surely_not_sent(TzHttpCall *call, CURLcode code);
 
 int64_t
@@ -82,12 +86,55 @@ tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules, CURLU **
 		status = tz_err_set(err, TZ_REFUSED, "plain http is not allowed");
 	if (status == TZ_REFUSED)
 		tz_err_hint(err, "Use https, or let the operator set \"theazo.egress_allow_http\".");
+	if (status == TZ_OK && req->pin.set && !pin_holds(&req->pin, url, scheme))
+	{
+		status = tz_err_set(err, TZ_REFUSED, "URL can be read in more than one way");
+		tz_err_hint(err, "Write the host as a plain name or a plain address.");
+	}
 	curl_free(scheme);
 	if (status == TZ_OK)
 		*out = url;
 	else
 		curl_url_cleanup(url);
 	return status;
+}
+
+/* libcurl may send it a second time by itself. */
+static bool
+may_repeat(const TzHttpRequest *req)
+{
+	return !req->once && (strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0);
+}
+
+/* What libcurl reads is what was checked. */
+static bool
+pin_holds(const TzHttpPin *pin, CURLU *url, const char *scheme)
+{
+	char *host = NULL;
+	char *port = NULL;
+	char number[16];
+	bool same = false;
+
+	snprintf(number, sizeof(number), "%d", pin->port);
+	if (curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
+	{
+		const char *name = host;
+		size_t len = strlen(host);
+
+		if (len > 2 && name[0] == '[' && name[len - 1] == ']')
+		{
+			name++;
+			len -= 2;
+		}
+		else if (len > 1 && name[len - 1] == '.')
+			len--;
+		same = len == strlen(pin->host) && strncasecmp(name, pin->host, len) == 0 &&
+		       strcmp(port, number) == 0 && (strcmp(scheme, "https") == 0) == pin->tls;
+	}
+	curl_free(host);
+	curl_free(port);
+	return same;
 }
 
 /* False when memory is short or this libcurl lacks something we rely on. */
@@ -129,7 +176,8 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	CURL *easy = call->easy;
 	TzHttpRequest *req = &call->req;
 	bool http = rules->allow_http || req->allow_http;
-	bool get = strcmp(req->method, "GET") == 0;
+	bool repeat = may_repeat(req);
+	bool head = strcmp(req->method, "HEAD") == 0;
 	int connect_ms = req->connect_timeout_ms > 0 ? req->connect_timeout_ms : rules->connect_timeout_ms;
 	int64_t left_ms = req->timeout_ms - (tz_http_now_ms() - call->accepted_ms);
 	bool ok = header_list_make(call);
@@ -147,8 +195,10 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) left_ms) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_ms > 0 ? connect_ms : 5000)) ==
 	      CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, get ? IDLE_SECONDS_GET : IDLE_SECONDS_ONCE) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) req->max_response) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, repeat ? IDLE_SECONDS_GET : IDLE_SECONDS_ONCE) ==
+	      CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
+	                       (curl_off_t) (req->cut_response ? 0 : req->max_response)) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK;
@@ -163,6 +213,11 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	}
 	else
 		ok &= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+	/* else the body that a HEAD announces would be waited for; each of the above switches it off again */
+	if (head)
+		ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
+	/* a server that sends the body all the same must not have it read as somebody else's answer */
+	ok &= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, head ? 1L : 0L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, req->method) == CURLE_OK;
 	return ok;
 }
@@ -196,6 +251,9 @@ tz_transfer_finish(TzHttpCall *call, CURLcode code)
 	call->res.status = (int) status;
 	call->res.total_us = (int64_t) total_us;
 	call->res.maybe_sent = call->departures > 0 && !surely_not_sent(call, code);
+	/* we broke it off ourselves, with all that was wanted */
+	if (call->res.cut && code == CURLE_WRITE_ERROR)
+		code = CURLE_OK;
 	if (code != CURLE_OK || call->stop.status != TZ_OK)
 	{
 		explain(call, code);
@@ -245,7 +303,7 @@ on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
 	(void) local;
 	(void) peer_port;
 	(void) local_port;
-	if (call->departures > 0 && strcmp(call->req.method, "GET") != 0)
+	if (call->departures > 0 && !may_repeat(&call->req))
 	{
 		tz_err_set(&call->stop, TZ_UNAVAILABLE, "connection was closed before an answer");
 		return CURL_PREREQFUNC_ABORT;
@@ -281,8 +339,19 @@ on_body(char *data, size_t size, size_t n, void *arg)
 {
 	TzHttpCall *call = arg;
 	size_t len = size * n;
+	size_t room = call->res.body.max - call->res.body.len;
 	TzStatus status;
 
+	if (call->req.cut_response && len > room)
+	{
+		call->res.cut = true;
+		if (room > 0 && tz_http_client_hold(call->client, room))
+		{
+			call->held += room;
+			(void) tz_buf_append(&call->res.body, data, room);
+		}
+		return len == 0 ? 1 : 0;
+	}
 	if (!tz_http_client_hold(call->client, len))
 	{
 		tz_err_set(&call->stop, TZ_UNAVAILABLE, "answers in flight hold too much memory");

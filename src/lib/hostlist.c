@@ -28,13 +28,19 @@ typedef struct Rule
 	bool below; /* "*.": any depth below host, not host itself */
 } Rule;
 
-static bool rule_parse(const char *text, Rule *rule);
+static bool rule_parse(const char *text, int default_port, Rule *rule);
 static bool looks_like_address(const char *host, size_t len);
 static size_t host_trim(const char **host);
 
 /* False also for what is no proper host or port. */
 bool
 tz_hostlist_match(const char *const *rules, int nrules, const char *host, int port)
+{
+	return tz_hostlist_match_port(rules, nrules, host, port, DEFAULT_PORT);
+}
+
+bool
+tz_hostlist_match_port(const char *const *rules, int nrules, const char *host, int port, int default_port)
 {
 	size_t len = host_trim(&host);
 	bool address;
@@ -46,7 +52,7 @@ tz_hostlist_match(const char *const *rules, int nrules, const char *host, int po
 	{
 		Rule rule;
 
-		if (!rule_parse(rules[i], &rule) || rule.port != port)
+		if (!rule_parse(rules[i], default_port, &rule) || rule.port != port)
 			continue;
 		if (!rule.below)
 		{
@@ -80,7 +86,7 @@ host_trim(const char **host)
 }
 
 static bool
-rule_parse(const char *text, Rule *rule)
+rule_parse(const char *text, int default_port, Rule *rule)
 {
 	const char *end;
 	const char *colon;
@@ -89,7 +95,7 @@ rule_parse(const char *text, Rule *rule)
 		return false;
 	rule->below = strncmp(text, "*.", 2) == 0;
 	rule->host = rule->below ? text + 2 : text;
-	rule->port = DEFAULT_PORT;
+	rule->port = default_port;
 	if (rule->host[0] == '[')
 	{
 		end = strchr(rule->host, ']');

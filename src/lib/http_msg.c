@@ -10,6 +10,7 @@
  *-------------------------------------------------------------------------
  */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,16 @@ tz_http_request_header(TzHttpRequest *req, const char *name, const char *value, 
 	}
 	req->nheaders++;
 	return TZ_OK;
+}
+
+/* Holds the request to what was checked, in case its URL can be read in two ways. */
+void
+tz_http_request_pin(TzHttpRequest *req, const char *host, int port, bool tls)
+{
+	req->pin.set = true;
+	req->pin.tls = tls;
+	req->pin.port = port;
+	snprintf(req->pin.host, sizeof(req->pin.host), "%s", host);
 }
 
 /*

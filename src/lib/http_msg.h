@@ -12,6 +12,7 @@
 
 #define TZ_HTTP_HEADERS_MAX 64
 #define TZ_HTTP_MASKS_MAX 512
+#define TZ_HTTP_HOST_MAX 253
 
 typedef struct TzHttpHeader
 {
@@ -20,9 +21,18 @@ typedef struct TzHttpHeader
 	bool secret; /* wiped before free, never printed */
 } TzHttpHeader;
 
+/* The only place a request may go: whoever reads its URL must find exactly this. */
+typedef struct TzHttpPin
+{
+	bool set;
+	bool tls;
+	int port;
+	char host[TZ_HTTP_HOST_MAX + 1]; /* lower case, without brackets and trailing dot */
+} TzHttpPin;
+
 typedef struct TzHttpRequest
 {
-	const char *method; /* static string: "GET", "POST", "PUT", "DELETE" */
+	const char *method; /* static string: "GET", "HEAD", "POST", "PUT", "DELETE" */
 	TzBuf url;
 	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX];
 	int nheaders;
@@ -32,6 +42,9 @@ typedef struct TzHttpRequest
 	int timeout_ms; /* total; must be > 0 */
 	int connect_timeout_ms; /* 0: engine's default */
 	size_t max_response; /* body ceiling in bytes; must be > 0 */
+	bool cut_response; /* a longer body is cut there, instead of being an error */
+	bool once; /* not even a GET is repeated by the engine itself */
+	TzHttpPin pin;
 	bool allow_http; /* plain http allowed for this endpoint */
 	bool allow_private; /* private addresses allowed for this endpoint */
 } TzHttpRequest;
@@ -42,6 +55,7 @@ typedef struct TzHttpResponse
 	TzHttpHeader headers[TZ_HTTP_HEADERS_MAX]; /* names in lower case */
 	int nheaders;
 	TzBuf body;
+	bool cut; /* the body went on, but the request wanted no more of it */
 	TzErr err; /* err.status != TZ_OK: transport failed */
 	bool maybe_sent; /* request bytes may have reached the peer */
 	int64_t total_us;
@@ -55,6 +69,8 @@ extern void tz_http_request_free(TzHttpRequest *req);
 /* Copies both strings. Refuses CR, LF and NUL in either (TZ_BAD_INPUT). */
 extern TzStatus tz_http_request_header(TzHttpRequest *req, const char *name, const char *value, bool secret,
                                        TzErr *err);
+/* host: at most TZ_HTTP_HOST_MAX bytes. */
+extern void tz_http_request_pin(TzHttpRequest *req, const char *host, int port, bool tls);
 /* A value that messages made from the answer must not show (a credential). */
 extern TzStatus tz_http_request_mask(TzHttpRequest *req, TzSlice value, TzErr *err);
 extern void tz_http_response_init(TzHttpResponse *res, size_t max_body);

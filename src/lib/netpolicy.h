@@ -36,5 +36,8 @@ extern TzStatus tz_netpolicy_check(const TzNetPolicy *policy, const struct socka
  * dot ignored, address literals only if listed literally.
  */
 extern bool tz_hostlist_match(const char *const *rules, int nrules, const char *host, int port);
+/* The same, for rules whose port is another one when they name none. */
+extern bool tz_hostlist_match_port(const char *const *rules, int nrules, const char *host, int port,
+                                   int default_port);
 
 #endif /* TZ_NETPOLICY_H */

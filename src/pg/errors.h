@@ -37,6 +37,7 @@
 	X(NO_MASTER_KEY,		'T','Z','3','0','1', "internal_error", 500, "no master key is configured") \
 	X(NOT_AUTHENTIC,		'T','Z','3','0','2', "internal_error", 500, "a sealed value does not authenticate") \
 	X(UNKNOWN_KEY,			'T','Z','3','0','3', "internal_error", 500, "the master key a value was sealed under is missing") \
+	X(SECRET_DESTINATION,	'T','Z','3','0','4', "forbidden", 403, "a secret must not be sent there") \
 	/* outside world */ \
 	X(REFUSED,				'T','Z','4','0','1', "provider_error", 502, "the provider refused") \
 	X(UNAVAILABLE,			'T','Z','4','0','2', "provider_error", 502, "the provider cannot be reached") \

@@ -14,6 +14,7 @@
 #include "common/pg_prng.h"
 #include "utils/timestamp.h"
 
+#include "lib/broker.h"
 #include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
@@ -252,10 +253,56 @@ http_done(void *arg, const TzHttpResponse *res)
 	tz_flight_outcome(f, NULL, res->maybe_sent, random_bits(), GetCurrentTimestamp());
 }
 
+/* A secret that is not to go there, and a request that is no good, are told apart. */
+static const char *
+broker_sqlstate(TzStatus status)
+{
+	return status == TZ_REFUSED ? "TZ304" : build_sqlstate(status);
+}
+
+/*
+ * Values of brokered secrets in the place of their placeholders. Adapters never see
+ * them, so this comes last before the request leaves; hosts are those that stood in
+ * the secret's row when this attempt was claimed.
+ */
+static TzStatus
+broker_values(const TzFlight *f, TzHttpRequest *req, TzErr *err)
+{
+	const TzClaimed *claim = f->claim;
+	TzBrokered *list = calloc((size_t) claim->nsecrets + 1, sizeof(TzBrokered));
+	bool plain = tz_guc_egress_allow_http || f->endpoint.allow_http;
+	TzBrokerScope scope = f->adapter->kind == TZ_HTTP ? TZ_BROKER_ALL : TZ_BROKER_HEADERS;
+	int n = 0;
+	TzStatus status;
+
+	if (list == NULL)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
+	for (int i = 0; i < claim->nsecrets; i++)
+	{
+		const TzClaimedSecret *s = &claim->secrets[i];
+
+		if (strcmp(s->use, "broker") != 0 || s->env_name == NULL || !s->sealed)
+			continue;
+		list[n].env_name = s->env_name;
+		list[n].name = s->name;
+		list[n].value = tz_buf_slice(&s->value);
+		list[n].hosts = (const char *const *) s->hosts;
+		while (s->hosts != NULL && s->hosts[list[n].nhosts] != NULL)
+			list[n].nhosts++;
+		list[n].header = s->header;
+		list[n].username = s->username;
+		n++;
+	}
+	status = tz_broker_apply(list, n, scope, plain, req, err);
+	free(list);
+	return status;
+}
+
 static void
 begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 {
 	size_t max_body = (size_t) tz_guc_http_max_body_kb * 1024;
+	const char *sqlstate = NULL;
 	TzHttpRequest req;
 	TzErr err;
 
@@ -270,6 +317,12 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 	/* Base64 makes a third more of a file. */
 	tz_http_request_init(&req, max_body + max_body / 2);
 	err.status = f->adapter->build(&f->effect, &f->endpoint, &req, &err);
+	sqlstate = build_sqlstate(err.status);
+	if (err.status == TZ_OK)
+	{
+		err.status = broker_values(f, &req, &err);
+		sqlstate = broker_sqlstate(err.status);
+	}
 	if (err.status == TZ_OK)
 	{
 		req.timeout_ms = timeout_ms;
@@ -278,11 +331,12 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 		req.allow_http = f->endpoint.allow_http;
 		req.allow_private = f->endpoint.allow_private;
 		err.status = tz_http_start(c->client, &req, http_done, f, &f->http, &err);
+		sqlstate = build_sqlstate(err.status);
 	}
 	tz_http_request_free(&req);
 	if (err.status != TZ_OK)
 	{
-		fail(f, &err, build_sqlstate(err.status));
+		fail(f, &err, sqlstate);
 		return;
 	}
 	tz_flight_move(f, TZ_FLIGHT_FLYING);

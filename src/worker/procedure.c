@@ -100,6 +100,16 @@ THEAZO_FUNCTION(theazo_file_list)
 	return procedure_body(fcinfo, &start);
 }
 
+THEAZO_FUNCTION(theazo_http_fetch)
+{
+	static const StartCall start = {
+		"SELECT r.id::text FROM theazo.http_fetch_start($1, $2, $3, $4, $5, $6, $7, $8) AS r",
+		8,
+		{TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, INTERVALOID, TEXTOID, TEXTOID}};
+
+	return procedure_body(fcinfo, &start);
+}
+
 static Datum
 procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 {
@@ -286,7 +296,10 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int col = SPI_fnumber(SPI_tuptable->tupdesc, NameStr(att->attname));
+		/* of an answer over HTTP; a procedure that returns at all has no other to tell */
+		const char *name =
+			strcmp(NameStr(att->attname), "status") == 0 ? "http_status" : NameStr(att->attname);
+		int col = SPI_fnumber(SPI_tuptable->tupdesc, name);
 
 		nulls[i] = true;
 		if (strcmp(NameStr(att->attname), "run_id") == 0)

@@ -116,6 +116,8 @@ my %cases = (
 	exec_start => [foreign => "'{agt}', 'python', 'print(1)'"],
 	file_list => [foreign => "'{agt}'"],
 	file_list_start => [foreign => "'{agt}'"],
+	http_fetch => [foreign => "'{agt}', 'https://x.example/'"],
+	http_fetch_start => [foreign => "'{agt}', 'https://x.example/'"],
 	file_read => [foreign => "'{agt}', '/x'"],
 	file_read_start => [foreign => "'{agt}', '/x'"],
 	file_write => [foreign => "'{agt}', '/x', 'x'"],

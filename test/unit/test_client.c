@@ -24,6 +24,7 @@ typedef struct Result
 	int status;
 	bool maybe_sent;
 	size_t len;
+	bool cut;
 	char body[64];
 	char header[64]; /* value of the header asked for */
 	const char *ask;
@@ -55,6 +56,7 @@ on_done(void *arg, const TzHttpResponse *res)
 	r->status = res->status;
 	r->maybe_sent = res->maybe_sent;
 	r->len = res->body.len;
+	r->cut = res->cut;
 	snprintf(r->body, sizeof(r->body), "%.*s", (int) (res->body.len < 60 ? res->body.len : 60),
 	         res->body.data != NULL ? res->body.data : "");
 	if (r->ask != NULL && tz_http_response_header(res, r->ask) != NULL)
@@ -300,6 +302,100 @@ test_ceilings(void **state)
 	assert_int_equal(r.err.status, TZ_TOO_LARGE);
 	r = fetch("GET", url_of(server, "/endless-headers"));
 	assert_int_equal(r.err.status, TZ_TOO_LARGE);
+}
+
+/* A HEAD announces a body that never comes. */
+static void
+test_head(void **state)
+{
+	int64_t begun = now_ms();
+	Result r = fetch("HEAD", url_of(server, "/stated?5000"));
+
+	(void) state;
+	assert_int_equal(r.err.status, TZ_OK);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.len, 0);
+	assert_true(now_ms() - begun < 2000);
+	assert_non_null(strstr(test_server_last(server), "HEAD /stated?5000 HTTP/1.1\r\n"));
+	/* the handle is used again, for bodies */
+	assert_int_equal(fetch("GET", url_of(server, "/ok")).len, 5);
+	assert_int_equal(fetch("POST", url_of(server, "/ok")).len, 5);
+}
+
+/* Some want the beginning of an answer and no more. */
+static void
+test_cut(void **state)
+{
+	static const char *const paths[] = {"/big?104857600", "/stated?104857600", "/big?1000001"};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+	{
+		TzHttpRequest req;
+		Result r = {.called = 0};
+
+		make_request(&req, "GET", url_of(server, paths[i]));
+		req.max_response = 1000000;
+		req.cut_response = true;
+		assert_int_equal(tz_http_start(client, &req, on_done, &r, NULL, NULL), TZ_OK);
+		run_until(&r, 10000);
+		assert_int_equal(r.called, 1);
+		assert_int_equal(r.err.status, TZ_OK);
+		assert_int_equal(r.status, 200);
+		assert_true(r.cut);
+		assert_true(i == 1 || r.len == 1000000);
+	}
+	/* and what fits is whole */
+	{
+		TzHttpRequest req;
+		Result r = {.called = 0};
+
+		make_request(&req, "GET", url_of(server, "/big?1000000"));
+		req.max_response = 1000000;
+		req.cut_response = true;
+		assert_int_equal(tz_http_start(client, &req, on_done, &r, NULL, NULL), TZ_OK);
+		run_until(&r, 10000);
+		assert_int_equal(r.err.status, TZ_OK);
+		assert_int_equal(r.len, 1000000);
+		assert_false(r.cut);
+	}
+}
+
+static void
+try_pin(const char *url, const char *host, int port, bool tls, TzStatus expect)
+{
+	TzHttpRequest req;
+	Result r = {.called = 0};
+	TzErr err;
+
+	make_request(&req, "GET", url);
+	req.timeout_ms = 1000;
+	tz_http_request_pin(&req, host, port, tls);
+	if (tz_http_start(client, &req, on_done, &r, NULL, &err) != expect)
+		fail_msg("%s held to %s", url, host);
+	if (expect == TZ_OK)
+		run_until(&r, 5000);
+	tz_http_request_free(&req);
+}
+
+static void
+test_pin(void **state)
+{
+	char url[100];
+	int port = test_server_port(server);
+
+	(void) state;
+	try_pin(url_of(server, "/ok"), "127.0.0.1", port, false, TZ_OK);
+	try_pin(url_of(server, "/ok"), "127.0.0.1", port, true, TZ_REFUSED);
+	try_pin(url_of(server, "/ok"), "127.0.0.1", port + 1, false, TZ_REFUSED);
+	try_pin(url_of(server, "/ok"), "127.0.0.10", port, false, TZ_REFUSED);
+	try_pin(url_of(server, "/ok"), "127.0.0", port, false, TZ_REFUSED);
+	try_pin("https://LOCALHOST./x", "localhost", 443, true, TZ_OK);
+	try_pin("https://[::1]/x", "::1", 443, true, TZ_OK);
+	try_pin("https://a.example%2eb/x", "a.example%2eb", 443, true, TZ_REFUSED);
+	/* libcurl turns other spellings of an address into the plain one */
+	snprintf(url, sizeof(url), "http://0x7f.1:%d/ok", port);
+	try_pin(url, "0x7f.1", port, false, TZ_REFUSED);
 }
 
 static void
@@ -742,6 +838,9 @@ main(void)
 		TEST(test_connection_is_kept),
 		TEST(test_odd_answers),
 		TEST(test_ceilings),
+		TEST(test_head),
+		TEST(test_cut),
+		TEST(test_pin),
 		TEST(test_redirect_is_not_followed),
 		TEST(test_deadlines),
 		TEST(test_nobody_listens),
