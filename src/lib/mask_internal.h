@@ -44,6 +44,12 @@ struct TzMask
 	bool spaces; /* a pattern has one */
 };
 
+static inline bool
+tz_mask_begins(const TzMask *m, uint8_t one, uint8_t two)
+{
+	return (m->pairs[one * 32 + two / 8] >> (two % 8) & 1) != 0;
+}
+
 static inline uint32_t
 tz_mask_child(const TzMask *m, uint32_t at, uint8_t byte)
 {
@@ -51,6 +57,9 @@ tz_mask_child(const TzMask *m, uint32_t at, uint8_t byte)
 
 	if (at == 0)
 		return m->first[byte];
+	/* Where most readings end, and where there are most children. */
+	if (m->nodes[at].depth == 1 && !tz_mask_begins(m, m->nodes[at].byte, byte))
+		return 0;
 	for (c = m->nodes[at].child; c != 0 && m->nodes[c].byte != byte; c = m->nodes[c].sibling)
 		;
 	return c;
@@ -64,12 +73,6 @@ tz_mask_step(const TzMask *m, uint32_t at, uint8_t byte)
 	while ((next = tz_mask_child(m, at, byte)) == 0 && at != 0)
 		at = m->nodes[at].fail;
 	return next;
-}
-
-static inline bool
-tz_mask_begins(const TzMask *m, uint8_t one, uint8_t two)
-{
-	return (m->pairs[one * 32 + two / 8] >> (two % 8) & 1) != 0;
 }
 
 #endif /* TZ_MASK_INTERNAL_H */

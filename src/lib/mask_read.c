@@ -17,7 +17,6 @@
 #define CUT_MIN 4 /* bytes of a beginning that is taken for one */
 #define TEXT_MAX UINT32_MAX
 #define DECODED_MAX 4 /* bytes one step of a reading gives */
-#define READINGS_MAX 6
 
 /* What was found, from start on and before end; sorted and apart. */
 typedef struct Span
@@ -33,7 +32,6 @@ typedef struct Spans
 	size_t cap;
 } Spans;
 
-/* One way to read a text. */
 typedef enum Escape
 {
 	ESCAPE_NONE,
@@ -41,12 +39,26 @@ typedef enum Escape
 	ESCAPE_JSON
 } Escape;
 
-typedef struct Reading
+/* One way to read a text. */
+typedef struct Kind
 {
 	Escape escape;
 	bool plus; /* + is a space */
 	bool fold; /* line breaks are nothing, and - and _ are + and / */
-	bool special[256]; /* bytes that are not taken as they are */
+	const char *special; /* bytes that are not taken as they are */
+	const char *needs; /* one of these is in the text, or another way says the same; "": always */
+} Kind;
+
+static const Kind kinds[] = {
+	{ESCAPE_NONE, false, false, "", ""},      {ESCAPE_NONE, false, true, "\n\r-_", "\n-_"},
+	{ESCAPE_PERCENT, false, false, "%", "%"}, {ESCAPE_PERCENT, true, false, "%+", "+"},
+	{ESCAPE_JSON, false, false, "\\", "\\"},  {ESCAPE_JSON, false, true, "\\\n\r-_", "\\"},
+};
+
+typedef struct Reading
+{
+	Kind kind;
+	uint8_t stop[65536 / 8]; /* two bytes that a pattern may begin with, or one of which is special */
 } Reading;
 
 /* ---- spans ------------------------------------------------------------------------- */
@@ -202,7 +214,7 @@ json_escape(TzSlice text, size_t at, uint8_t *out, int *n)
 
 /* One step: gives *n bytes (perhaps none) for how many of text. */
 static size_t
-decode(const Reading *r, TzSlice text, size_t at, uint8_t *out, int *n)
+decode(const Kind *kind, TzSlice text, size_t at, uint8_t *out, int *n)
 {
 	uint8_t byte = (uint8_t) text.data[at];
 	size_t used = 1;
@@ -210,16 +222,16 @@ decode(const Reading *r, TzSlice text, size_t at, uint8_t *out, int *n)
 
 	*n = 1;
 	out[0] = byte;
-	if (byte == '%' && r->escape == ESCAPE_PERCENT && (code = hex_number(text, at + 1, 2)) >= 0)
+	if (byte == '%' && kind->escape == ESCAPE_PERCENT && (code = hex_number(text, at + 1, 2)) >= 0)
 	{
 		out[0] = (uint8_t) code;
 		used = 3;
 	}
-	else if (byte == '\\' && r->escape == ESCAPE_JSON)
+	else if (byte == '\\' && kind->escape == ESCAPE_JSON)
 		used = json_escape(text, at, out, n);
-	else if (byte == '+' && r->plus)
+	else if (byte == '+' && kind->plus)
 		out[0] = ' ';
-	if (r->fold)
+	if (kind->fold)
 	{
 		if (out[0] == '\n' || out[0] == '\r')
 			*n = 0;
@@ -285,12 +297,11 @@ add_words(Spans *spans, TzSlice text, const uint32_t *starts, uint32_t mask, siz
 
 /* Where a pattern may begin; used while none has begun. */
 static size_t
-skip(const TzMask *m, const Reading *r, TzSlice text, size_t at)
+skip(const Reading *r, TzSlice text, size_t at)
 {
 	const uint8_t *data = (const uint8_t *) text.data;
 
-	while (at + 1 < text.len && !tz_mask_begins(m, data[at], data[at + 1]) && !r->special[data[at]] &&
-	       !r->special[data[at + 1]])
+	while (at + 1 < text.len && !(r->stop[data[at] * 32 + data[at + 1] / 8] >> (data[at + 1] % 8) & 1))
 		at++;
 	return at;
 }
@@ -314,8 +325,8 @@ read_text(const TzMask *m, const Reading *r, TzSlice text, size_t last, uint32_t
 	for (size_t i = 0; i < text.len && status == TZ_OK; i += used)
 	{
 		if (at == 0)
-			i = skip(m, r, text, i);
-		used = decode(r, text, i, bytes, &n);
+			i = skip(r, text, i);
+		used = decode(&r->kind, text, i, bytes, &n);
 		for (int j = 0; j < n && status == TZ_OK; j++)
 		{
 			const MaskNode *node;
@@ -347,66 +358,61 @@ cut_end(TzSlice text, bool cut)
 }
 
 static void
-add_reading(Reading *list, int *n, Escape escape, bool plus, bool fold)
+set_reading(const TzMask *m, const Kind *kind, Reading *r)
 {
-	Reading *r = &list[(*n)++];
+	r->kind = *kind;
+	memcpy(r->stop, m->pairs, sizeof(r->stop));
+	for (const char *c = kind->special; *c != '\0'; c++)
+	{
+		uint8_t byte = (uint8_t) *c;
 
-	memset(r, 0, sizeof(*r));
-	r->escape = escape;
-	r->plus = plus;
-	r->fold = fold;
-	r->special['%'] = escape == ESCAPE_PERCENT;
-	r->special['\\'] = escape == ESCAPE_JSON;
-	r->special['+'] = plus;
-	r->special['\n'] = r->special['\r'] = r->special['-'] = r->special['_'] = fold;
+		memset(r->stop + byte * 32, 0xFF, 32);
+		for (int one = 0; one < 256; one++)
+			r->stop[one * 32 + byte / 8] |= (uint8_t) (1 << byte % 8);
+	}
 }
 
-/* The readings a text needs: what nothing in it could be escaped by is not tried. */
-static int
-choose_readings(const TzMask *m, TzSlice text, Reading *list)
+/* What could be escaped by nothing in the text needs no reading. */
+static bool
+is_needed(const TzMask *m, const Kind *kind, TzSlice text)
 {
-	bool json = memchr(text.data, '\\', text.len) != NULL;
-	int n = 0;
-
-	add_reading(list, &n, ESCAPE_NONE, false, false);
-	if (m->base64 && (memchr(text.data, '\n', text.len) != NULL || memchr(text.data, '-', text.len) != NULL ||
-	                  memchr(text.data, '_', text.len) != NULL))
-		add_reading(list, &n, ESCAPE_NONE, false, true);
-	if (memchr(text.data, '%', text.len) != NULL)
-		add_reading(list, &n, ESCAPE_PERCENT, false, false);
-	if (m->spaces && memchr(text.data, '+', text.len) != NULL)
-		add_reading(list, &n, ESCAPE_PERCENT, true, false);
-	if (json)
-		add_reading(list, &n, ESCAPE_JSON, false, false);
-	if (json && m->base64)
-		add_reading(list, &n, ESCAPE_JSON, false, true);
-	return n;
+	if ((kind->fold && !m->base64) || (kind->plus && !m->spaces))
+		return false;
+	if (kind->needs[0] == '\0')
+		return true;
+	for (const char *c = kind->needs; *c != '\0'; c++)
+		if (memchr(text.data, *c, text.len) != NULL)
+			return true;
+	return false;
 }
 
 static TzStatus
 find_all(const TzMask *m, TzSlice text, bool cut, Spans *found)
 {
-	Reading readings[READINGS_MAX];
+	Reading *r = malloc(sizeof(Reading));
 	Spans one = {0};
 	uint32_t ring = 1;
 	uint32_t *starts;
 	TzStatus status = TZ_OK;
-	int n = choose_readings(m, text, readings);
 
 	while (ring < m->deepest)
 		ring *= 2;
 	starts = malloc(ring * sizeof(uint32_t));
-	if (starts == NULL)
-		return TZ_NOMEM;
-	for (int i = 0; i < n && status == TZ_OK; i++)
+	if (r == NULL || starts == NULL)
+		status = TZ_NOMEM;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && status == TZ_OK; i++)
 	{
+		if (!is_needed(m, &kinds[i], text))
+			continue;
+		set_reading(m, &kinds[i], r);
 		one.n = 0;
-		status = read_text(m, &readings[i], text, cut_end(text, cut), starts, ring - 1, &one);
+		status = read_text(m, r, text, cut_end(text, cut), starts, ring - 1, &one);
 		if (status == TZ_OK)
 			status = unite(found, &one);
 	}
 	free(one.list);
 	free(starts);
+	free(r);
 	return status;
 }
 

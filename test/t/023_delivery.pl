@@ -175,6 +175,8 @@ except OSError as e:
     print(e)
 PY
 	is($r->{status}, 'completed', 'a program asks for a host named like a secret');
+	wait_sql($node, "SELECT count(*) > 0 FROM theazo_data.event WHERE run_id = '$r->{id}' AND convert_from(body, 'UTF8') LIKE '%***.invalid%'",
+		't', 'what it asked for is recorded, masked', 10);
 	foreach my $value ($one, $two, 'MIIEcanaryPEMline1', $new, 'canary-brokered-55aa')
 	{
 		is(dump_has($value), 0, "\"" . substr($value, 0, 10) . "...\" is in no row");
