@@ -303,6 +303,19 @@ secret_failed(TzClaimed *c, int sqlstate)
 	strlcpy(c->secret_sqlstate, unpack_sql_state(sqlstate), sizeof(c->secret_sqlstate));
 }
 
+/* What is wrong with a managed account is for the operator, who reads the server log. */
+static void
+operators_secret_failed(TzClaimed *c)
+{
+	ereport(LOG,
+	        (errmsg("theazo: a secret of a managed provider cannot be opened: %s", c->secret_err.message),
+	         c->secret_err.detail[0] != '\0' ? errdetail("%s", c->secret_err.detail) : 0,
+	         c->secret_err.hint[0] != '\0' ? errhint("%s", c->secret_err.hint) : 0));
+	tz_err_clear(&c->secret_err);
+	tz_err_set(&c->secret_err, TZ_CRYPTO, "the credential of the managed provider cannot be opened");
+	tz_err_hint(&c->secret_err, "The operator finds the reason in the server log.");
+}
+
 /* The elements of a text[] column as malloc'ed strings, NULL-terminated; NULL when NULL or empty. */
 static char **
 copy_texts(uint64 row, int col)
@@ -374,8 +387,13 @@ open_secret(TzClaimed *c, uint64 row, const SecretColumns *col, TzSecretOpen ope
 		return;
 	}
 	s->sealed = true;
+	s->operators = strcmp(sealed.platform_id, c->platform_id) != 0;
 	if (open(&sealed, &s->value, &sqlstate, &c->secret_err) != TZ_OK)
+	{
+		if (s->operators)
+			operators_secret_failed(c);
 		secret_failed(c, sqlstate);
+	}
 }
 
 static void

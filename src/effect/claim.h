@@ -30,6 +30,7 @@ typedef struct TzClaimedSecret
 	char *header; /* broker: as this header, or NULL */
 	char *username; /* broker: as basic authentication of this user, or NULL */
 	bool sealed; /* value was opened, not made up */
+	bool operators; /* belongs to the operator: its name and hosts are not told to the platform */
 	TzBuf value;
 } TzClaimedSecret;
 

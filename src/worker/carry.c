@@ -272,6 +272,7 @@ broker_values(const TzFlight *f, TzHttpRequest *req, TzErr *err)
 	TzBrokered *list = calloc((size_t) claim->nsecrets + 1, sizeof(TzBrokered));
 	bool plain = tz_guc_egress_allow_http || f->endpoint.allow_http;
 	TzBrokerScope scope = f->adapter->kind == TZ_HTTP ? TZ_BROKER_ALL : TZ_BROKER_HEADERS;
+	bool operators = false;
 	int n = 0;
 	TzStatus status;
 
@@ -291,9 +292,16 @@ broker_values(const TzFlight *f, TzHttpRequest *req, TzErr *err)
 			list[n].nhosts++;
 		list[n].header = s->header;
 		list[n].username = s->username;
+		operators |= s->operators;
 		n++;
 	}
 	status = tz_broker_apply(list, n, scope, plain, req, err);
+	if (status == TZ_REFUSED && operators)
+	{
+		tz_err_clear(err);
+		tz_err_set(err, TZ_REFUSED, "the credential of the managed provider must not be sent to its address");
+		tz_err_hint(err, "The operator has to give its secret the host of the provider's endpoint.");
+	}
 	free(list);
 	return status;
 }

@@ -86,6 +86,29 @@ is($run->{status}, 'failed', 'a missing credential fails the run');
 like($run->{error_message}, qr/account of the managed provider is not set up/, 'in words of its own');
 op("SELECT version FROM theazo.operator_secret_set('account', '$second')");
 
+# --- for named hosts only, in a form of its own ----------------------------------------------------------
+my $brokered = 'op-canary-1618-hosts';
+op("SELECT version FROM theazo.operator_secret_set('account', '$brokered', hosts => '{127.0.0.1:$account->{port}}', header => 'X-Account-Key')");
+$account->{http}->delete("http://127.0.0.1:$account->{port}/_control");
+$run = run_code($p, $agent, 'sh', 'echo brokered');
+is("$run->{status} $run->{stdout}", "completed brokered\n", 'a credential with hosts reaches the endpoint');
+is(carried($account, $brokered), 1, '... once');
+is(carried($account, "Bearer $brokered"), 0, '... in no other form than its header');
+op("SELECT version FROM theazo.operator_secret_set('account', '$brokered', hosts => '{elsewhere.example}')");
+$run = run_code($p, $agent, 'sh', 'true');
+is($run->{error_sqlstate}, 'TZ304', 'to a host it is not for it does not go');
+like($run->{error_message}, qr/credential of the managed provider must not be sent to its address/, '... and the platform is told no name');
+unlike(encode_json($run), qr/elsewhere|127\.0\.0\.1|"account"/, '... nor an address');
+# a row that was changed
+op("SELECT version FROM theazo.operator_secret_set('account', '$brokered', hosts => '{127.0.0.1:$account->{port}}')");
+$node->safe_psql('postgres', "UPDATE theazo_data.secret SET sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1) WHERE name = 'account' AND platform_id = theazo_internal.operator_platform()");
+$run = run_code($p, $agent, 'sh', 'true');
+is($run->{error_sqlstate}, 'TZ302', 'a tampered credential does not open');
+like($run->{error_message}, qr/credential of the managed provider cannot be opened/, '... in words without a name');
+like(slurp_file($node->logfile), qr/a secret of a managed provider cannot be opened: a sealed value does not authenticate/, '... and the reason is in the server log');
+is(carried($account, $brokered), 1, 'nothing of these calls was sent');
+op("SELECT version FROM theazo.operator_secret_set('account', '$second', delivery => 'env')");
+
 # --- what a platform cannot do -------------------------------------------------------------------------
 $node->safe_psql('postgres', "SELECT theazo.platform_allow_egress('$p->{id}', true, true)");
 $node->safe_psql('postgres', "SELECT name FROM theazo.secret_set('token', '$own', $k)");
@@ -123,7 +146,7 @@ unlike($tables, qr/op-canary/, 'no table holds a value');
 unlike(slurp_file($node->logfile), qr/op-canary/, 'nor does the server log');
 my %opened = map { split /\|/, $_, 2 } split /\n/, op("SELECT summary ->> 'use', count(*) > 0 AND bool_and(summary ->> 'platform' = '$p->{id}' AND summary ->> 'host' = '127.0.0.1'"
 	  . " AND summary ? 'version') FROM theazo.operator_events WHERE action = 'secret_opened' GROUP BY 1");
-is_deeply(\%opened, { credential => 't', signing => 't' }, 'each opening is an event for the operator: for whom, which version, where to');
+is_deeply(\%opened, { broker => 't', credential => 't', signing => 't' }, 'each opening is an event for the operator: for whom, which version, where to');
 cmp_ok(op("SELECT count(*) FROM theazo.operator_events WHERE action = 'secret_opened' AND summary ->> 'run' LIKE 'run_%'"), '>=', 3, 'and for which run');
 isnt(op("SELECT last_used_at FROM theazo.operator_secrets WHERE name = 'account.sign'"), '', 'last use is known');
 
