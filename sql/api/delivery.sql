@@ -174,8 +174,11 @@ BEGIN
 			PERFORM theazo_internal.secret_opened(e.platform_id, r.vault, r.name, r.version, use, host, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
 			IF use = 'env' AND e.sandbox_id IS NOT NULL THEN
 				v_given := v_given || format('%s/%s/%s', r.vault, r.version, r.name);
+				-- What does not open is not given; a copy of it would fail every later call of this sandbox.
 				INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
-				VALUES (e.platform_id, e.sandbox_id, r.vault, r.name, r.version, r.master_key_id, r.salt, r.sealed)
+				SELECT e.platform_id, e.sandbox_id, r.vault, r.name, r.version, r.master_key_id, r.salt, r.sealed
+				 WHERE CASE WHEN theazo_internal.master_key_loaded(r.master_key_id)
+							THEN theazo_internal.secret_opens(e.platform_id, r.vault, r.name, r.version, v_salt, r.master_key_id, r.salt, r.sealed) END
 				ON CONFLICT ON CONSTRAINT secret_delivered_pkey DO NOTHING;
 			END IF;
 		END LOOP;

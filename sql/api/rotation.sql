@@ -56,7 +56,8 @@ BEGIN
 	END IF;
 	v_current := theazo_internal.master_key_current();
 	PERFORM theazo_internal.master_keys_return();
-	SELECT * INTO r FROM theazo_data.vault_rotation t WHERE t.platform_id = v_here AND t.state = 'running' FOR UPDATE;
+	-- without a lock: the keeper holds the row while it seals a batch
+	SELECT * INTO r FROM theazo_data.vault_rotation t WHERE t.platform_id = v_here AND t.state = 'running';
 	IF FOUND AND r.master_key_id = v_current THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_in_use',
 			MESSAGE = 'the vault is being rotated already',
@@ -302,22 +303,38 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.keeper_rotate() IS
 'keeper: the next batch of a rotation of the vault; below zero: to be kept at once, and called again';
 
--- A retired key can come back into use: by a transaction prepared before, or rows copied in. A lost one can be found.
+-- A retired key can come back into use: it becomes the current one again, a transaction was prepared before, rows are
+-- copied in. A lost one can be found. Done here and not by who sets a secret, so that callers never wait for each other.
 CREATE OR REPLACE FUNCTION theazo_internal.master_keys_return()
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	v_id text;
+	v_here		text := theazo_internal.operator_platform();
+	v_current	text;
+	v_id		text;
 BEGIN
+	SELECT k.id INTO v_current FROM theazo_internal.master_keys() k WHERE k.current;
 	FOR v_id IN
 		UPDATE theazo_data.master_key m SET retired_at = NULL, lost = false
-		 WHERE m.platform_id = theazo_internal.operator_platform() AND m.retired_at IS NOT NULL
+		 WHERE m.platform_id = v_here AND m.retired_at IS NOT NULL
 		   AND theazo_internal.vault_key_is_used(m.id) AND (NOT m.lost OR theazo_internal.master_key_loaded(m.id))
 		RETURNING m.id
 	LOOP
-		RAISE LOG 'theazo keeper: master key % is in use again: run theazo.vault_rotate() before it is removed', v_id;
+		IF v_id IS DISTINCT FROM v_current THEN
+			RAISE LOG 'theazo keeper: master key % is in use again: run theazo.vault_rotate() before it is removed', v_id;
+		END IF;
 	END LOOP;
+	-- A new key is recorded before the first secret needs it; in an empty vault the first secret does it, because a
+	-- restore may be about to fill the table.
+	IF v_current IS NOT NULL
+		AND EXISTS (SELECT FROM theazo_data.master_key m WHERE m.platform_id = v_here)
+		AND NOT EXISTS (SELECT FROM theazo_data.master_key m WHERE m.platform_id = v_here AND m.id = v_current)
+		AND NOT EXISTS (SELECT FROM theazo_data.master_key m WHERE m.platform_id = v_here AND NOT m.lost
+						   AND NOT theazo_internal.master_key_loaded(m.id) AND theazo_internal.vault_key_is_used(m.id)) THEN
+		PERFORM theazo_internal.master_key_record(v_current);
+	END IF;
 END $$;
-COMMENT ON FUNCTION theazo_internal.master_keys_return() IS 'takes retired master keys that are used again, and lost ones that were found, back into use';
+COMMENT ON FUNCTION theazo_internal.master_keys_return() IS
+'takes retired master keys that are used again, and lost ones that were found, back into use; records a new one';
 
 -- When the keeper should come for a rotation; null: there is none.
 CREATE OR REPLACE FUNCTION theazo_internal.vault_rotation_due()

@@ -7,17 +7,13 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_
 DECLARE
 	box record;
 	here text := theazo_internal.operator_platform();
-	m theazo_data.master_key;
 BEGIN
 	PERFORM theazo_internal.master_keys_required();
-	SELECT * INTO m FROM theazo_data.master_key t WHERE t.platform_id = here AND t.id = p_id;
+	PERFORM FROM theazo_data.master_key m WHERE m.platform_id = here AND m.id = p_id;
 	IF NOT FOUND THEN
 		box := theazo_internal.secret_seal(here, '', 'master key check', 1, pg_catalog.sha256('theazo'), 'theazo');
 		INSERT INTO theazo_data.master_key (platform_id, id, salt, check_value)
 		VALUES (here, box.master_key_id, box.salt, box.sealed) ON CONFLICT ON CONSTRAINT master_key_pkey DO NOTHING;
-	ELSIF m.retired_at IS NOT NULL THEN
-		-- an old key that has become the current one again
-		UPDATE theazo_data.master_key t SET retired_at = NULL, lost = false WHERE t.platform_id = here AND t.id = p_id;
 	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.master_key_record(text) IS
@@ -33,8 +29,8 @@ DECLARE
 	held text;
 BEGIN
 	SELECT m.id INTO missing FROM theazo_data.master_key m
-	 WHERE m.platform_id = theazo_internal.operator_platform() AND m.retired_at IS NULL
-	   AND NOT theazo_internal.master_key_loaded(m.id)
+	 WHERE m.platform_id = theazo_internal.operator_platform() AND NOT m.lost
+	   AND NOT theazo_internal.master_key_loaded(m.id) AND theazo_internal.vault_key_is_used(m.id)
 	 ORDER BY m.created_at, m.id LIMIT 1;
 	IF FOUND THEN
 		SELECT pg_catalog.string_agg(pg_catalog.format('"%s"', k.id), ', ' ORDER BY k.current DESC, k.id), pg_catalog.min(k.source)
@@ -67,9 +63,10 @@ RETURNS SETOF record LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_cata
 BEGIN
 	FOR id IN
 		SELECT m.id FROM theazo_data.master_key m
-		 WHERE m.platform_id = theazo_internal.operator_platform() AND m.retired_at IS NULL ORDER BY m.created_at, m.id
+		 WHERE m.platform_id = theazo_internal.operator_platform() AND NOT m.lost ORDER BY m.created_at, m.id
 	LOOP
 		IF NOT theazo_internal.master_key_loaded(id) THEN
+			CONTINUE WHEN NOT theazo_internal.vault_key_is_used(id);
 			fault := 'missing';
 			RETURN NEXT;
 		ELSIF NOT theazo_internal.master_key_verify(id) THEN
@@ -79,7 +76,7 @@ BEGIN
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION theazo_internal.master_key_faults() IS
-'master keys in use that are not loaded (missing) or whose check value does not open (check)';
+'master keys in use that are not loaded (missing), or whose check value does not open (check)';
 
 -- ---------------------------------------------------------------------------------------
 -- status
@@ -124,7 +121,8 @@ RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = 
 BEGIN
 	RETURN QUERY
 	SELECT u.id,
-		   CASE WHEN k.current THEN 'current' WHEN m.lost THEN 'lost' WHEN m.retired_at IS NOT NULL THEN 'retired' WHEN m.id IS NULL AND n.secrets + n.delivered = 0 THEN 'unused' ELSE 'live' END,
+		   CASE WHEN k.current THEN 'current' WHEN m.lost THEN 'lost' WHEN m.retired_at IS NOT NULL THEN 'retired'
+				WHEN n.secrets + n.delivered = 0 THEN 'unused' ELSE 'live' END,
 		   coalesce(k.current, false), k.id IS NOT NULL,
 		   CASE WHEN k.id IS NOT NULL THEN theazo_internal.master_key_verify(u.id) END,
 		   k.current IS NOT TRUE AND n.secrets + n.delivered = 0,

@@ -412,11 +412,10 @@ vault_open(const TzSealName *name, TzSlice platform_salt, TzSlice master_key_id,
 		status = tz_envelope_open(vault_env, key, name, salt, sealed, out, err);
 	if (status == TZ_CRYPTO)
 	{
-		tz_err_set(err, TZ_CRYPTO, "a sealed value does not authenticate");
-		tz_err_detail(
-			err,
-			"Secret \"%.*s\", version %u: it, its salt or the place it stands in is not what was sealed.",
-			(int) Min(name->name.len, 128), name->name.data, name->version);
+		tz_err_set(err, TZ_CRYPTO, "secret \"%.*s\" does not authenticate", (int) Min(name->name.len, 128),
+		           name->name.data);
+		tz_err_detail(err, "Version %u: it, its salt or the place it stands in is not what was sealed.",
+		              name->version);
 		tz_err_hint(err, "Set the secret again.");
 	}
 	return status;

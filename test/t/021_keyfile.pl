@@ -107,12 +107,28 @@ refused('a passphrase', qr/line 1 is no key of 256 bit/, master_key_file => file
 refused('zeros', qr/one byte repeated/, master_key_file => file('0' x 64));
 refused('the same key twice', qr/line 2 repeats a key/, master_key_file => file("$hex\n$hex\n"));
 refused('a bad second line', qr/line 2 is no key/, master_key_file => file("$hex\nnonsense\n"));
+refused('raw, a byte short', qr/is no key of 256 bit/, master_key_file => file(substr(pack('H*', $hex), 0, 31)));
+refused('raw, a byte long', qr/is no key of 256 bit/, master_key_file => file(pack('H*', $hex) . "\n"));
+refused('two raw ones', qr/is no key of 256 bit/, master_key_file => file(pack('H*', $other . $hex)));
+refused('base64 cut', qr/line 1 is no key of 256 bit/, master_key_file => file(substr($base64, 0, 40)));
+refused('base64 of 31 bytes', qr/line 1 is no key of 256 bit/, master_key_file => file(encode_base64(pack('H*', substr($hex, 0, 62)), '')));
+refused('a second key cut', qr/line 2 is no key of 256 bit/, master_key_file => file("$other\n" . substr($hex, 0, 40)));
+refused('hex with another character', qr/line 1 is no key of 256 bit/, master_key_file => file(substr($hex, 0, 63) . 'g'));
+refused('a zero byte', qr/line 1 is no key of 256 bit/, master_key_file => file(substr($hex, 0, 30) . "\0" . substr($hex, 31)));
+refused('a byte order mark', qr/line 1 is no key of 256 bit/, master_key_file => file("\xef\xbb\xbf$hex\n"));
+refused('comments only', qr/there is no master key in it/, master_key_file => file("# $other\n\n"));
+refused('too many', qr/more than 16 master keys/, master_key_file => file(join '', map { sprintf("%064x\n", $_ * 12345) } 1 .. 17));
+refused('a file nobody may read', qr/could not open master key file/, master_key_file => file($hex, 0000));
+refused('a device', qr/is not a regular file/, master_key_file => '/dev/zero');
 refused('too long', qr/longer than 4096 bytes/, master_key_file => file("\n" x 5000));
 
 # ---- commands --------------------------------------------------------------------------
 my $good = file($hex);
 is(keys_with(master_key_command => "cat '$good' | tr a-f A-F"), $id, 'a command');
 is($node->safe_psql('postgres', 'SELECT source FROM theazo_internal.master_keys()'), 'command', 'is named as source');
+is(keys_with(master_key_command => "cat '" . file(pack('H*', $hex)) . "'"), $id, 'a command may print raw bytes');
+refused('a command that ends in the middle of a key', qr/line 1 is no key of 256 bit/, master_key_command => "head -c 40 '$good'");
+refused('a command that prints words beside the key', qr/line 1 is no key of 256 bit/, master_key_command => "echo key: && cat '$good'");
 refused('a command that fails', qr/ended with status 3/, master_key_command => "cat '$good'; exit 3");
 refused('a command that does not exist', qr/ended with status 127/, master_key_command => '/nonexistent/program');
 refused('a command killed', qr/ended by signal 9/, master_key_command => "cat '$good'; kill -9 \$\$");
@@ -122,6 +138,7 @@ refused('both set', qr/are both set/, master_key_file => $good, master_key_comma
 my $begin = time;
 refused('a command that hangs', qr/took too long/, master_key_command => "cat '$good'; sleep 1000");
 cmp_ok(time - $begin, '<', 30, 'the start of the server is bounded');
+refused('a command that leaves its output open', qr/took too long/, master_key_command => "cat '$good'; sleep 1000 &");
 refused('a command that hangs in the background', qr/took too long/,
 	master_key_command => "cat '$good'; exec > /dev/null; sleep 1000");
 is(`pgrep -u \$(id -u) -fx 'sleep 1000'`, '', 'nothing of it stays behind');
