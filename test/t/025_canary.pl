@@ -571,6 +571,43 @@ wait_idle();
 works('resume at a webhook', qr/\w/, "SELECT status FROM theazo.agent_resume('$agent', $k)");
 wait_idle();
 
+# ---- brokered: into a request of the dispatcher, and nowhere else ----------------------------------------
+my $recorded = PostgreSQL::Test::Utils::tempdir();
+our $ports;	# not lexical: closing it waits for its child
+my $recorder = open($ports, '-|', 'python3', "$FindBin::RealBin/../mock/recorder.py", '--dir', $recorded) or die "cannot start the recorder: $!";
+my ($plain_port) = split ' ', scalar <$ports>;
+
+END
+{
+	my $status = $?;
+	kill 'TERM', $recorder if $recorder;
+	$? = $status;
+}
+my $brokered = secret('stripe.key', 'brokered secret', ", session => '$p->{session}', delivery => 'brokered', hosts => ARRAY['localhost:$plain_port']");
+my $basic = secret('basic', 'brokered, basic', ", session => '$p->{session}', delivery => 'brokered', hosts => ARRAY['localhost:$plain_port'], username => 'me'");
+my $nowhere = secret('nowhere', 'brokered, without hosts', ", session => '$p->{session}', delivery => 'brokered', hosts => ARRAY['api.example.com']");
+
+sub fetch
+{
+	my ($url, $headers, $more) = @_;
+	return run("CALL theazo.http_fetch('$agent', '$url', headers => '$headers'" . ($more // '') . ", $k)");
+}
+foreach my $path ('echo', 'echo?status=500', 'status?status=401', 'plain')
+{
+	foreach my $name ('STRIPE_KEY', 'BASIC')
+	{
+		my $out = fetch("http://localhost:$plain_port/$path", "{\"Authorization\": \"Bearer tzsecret_$name\"}");
+		is(join(' ', canaries($source, $out)), '', "http_fetch, $path, $name: the caller is shown no value");
+	}
+}
+foreach my $case ([ "http://localhost:$plain_port/", '{"Authorization": "Bearer tzsecret_NOWHERE"}' ], [ 'https://example.com/', '{"Authorization": "tzsecret_STRIPE_KEY"}' ],
+	[ "http://localhost:$plain_port/?k=tzsecret_STRIPE_KEY", '{}' ], [ "http://localhost:$plain_port/", '{"X": "tzsecret_STRIPE_KEY\\n"}' ])
+{
+	my $out = fetch(@$case);
+	like($out, qr/ERROR/, "$$case[0] is refused");
+	is(join(' ', canaries($source, $out)), '', 'without a value');
+}
+
 # ---- sessions that handled one ------------------------------------------------------------------------
 {
 	my @sessions = (
@@ -680,6 +717,18 @@ foreach my $case ([ $double, 'authorization' => $credential, 'env' => 1 ], [ $ma
 	}
 	ok($right{ number($may{authorization}) }, 'a provider is sent its credential');
 	is(join(', ', map { $source->name($_) } sort keys %wrong), '', 'and no other value, nor in another place');
+}
+{
+	my (%right, %wrong);
+	my @requests = map { JSON::PP::decode_json($_)->{raw} } split /\n/, slurp_file("$recorded/recorded.jsonl");
+	cmp_ok(scalar(@requests), '>=', 4, 'requests of http_fetch arrived');
+	foreach my $raw (@requests)
+	{
+		$right{$_} = 1 foreach $raw =~ s/^(authorization: (?:Bearer \Q$brokered\E|Basic \Q@{[ encode_base64("me:$basic", '') ]}\E))\r?$//mi ? canaries($source, $1) : ();
+		$wrong{$_} = 1 foreach canaries($source, $raw);
+	}
+	is(join(' ', sort { $a <=> $b } keys %right), join(' ', sort { $a <=> $b } number($brokered), number($basic)), 'brokered secrets stand in their header');
+	is(join(', ', map { $source->name($_) } keys %wrong), '', 'and nowhere else');
 }
 my %left = processes('environ');
 is(join(', ', map { $source->name($_) } map { canaries($source, $_) } values %left), '', 'no environment holds a value when all is done');
