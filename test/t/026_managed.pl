@@ -105,7 +105,7 @@ $node->safe_psql('postgres', "UPDATE theazo_data.secret SET sealed = set_byte(se
 $run = run_code($p, $agent, 'sh', 'true');
 is($run->{error_sqlstate}, 'TZ302', 'a tampered credential does not open');
 like($run->{error_message}, qr/credential of the managed provider cannot be opened/, '... in words without a name');
-like(slurp_file($node->logfile), qr/a secret of a managed provider cannot be opened: a sealed value does not authenticate/, '... and the reason is in the server log');
+like(slurp_file($node->logfile), qr/a secret of a managed provider cannot be opened: secret "account" does not authenticate/, '... and the reason is in the server log');
 is(carried($account, $brokered), 1, 'nothing of these calls was sent');
 op("SELECT version FROM theazo.operator_secret_set('account', '$second', delivery => 'env')");
 

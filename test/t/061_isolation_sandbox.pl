@@ -45,7 +45,7 @@ my %attacks = (
 	  . "    if b'postgres' in open('/proc/%s/cmdline' % p, 'rb').read(): print('W' 'ON'); break\n  except OSError: pass",
 	'signal the postmaster' => "import os; os.kill($postmaster, 0); print('W' 'ON')",
 	'signal the dispatcher' => "import os; os.kill($worker, 0); print('W' 'ON')",
-	'look into the dispatcher' => "import os; os.listdir('/proc/$worker/fd'); print('W' 'ON')",
+	'look into the postmaster' => "import os; os.listdir('/proc/$postmaster/fd'); print('W' 'ON')",
 	'connect to the server\'s unix socket' =>
 	  "import socket; socket.socket(socket.AF_UNIX).connect('$socket/.s.PGSQL.$port'); print('W' 'ON')",
 	'connect to the server\'s port' => "import socket; socket.create_connection(('127.0.0.1', $port), 5); print('W' 'ON')",
@@ -69,6 +69,9 @@ foreach my $name (sort keys %attacks)
 	is($r->{status}, 'completed', "$name: ran inside");
 	unlike($r->{stdout} . $r->{stderr}, qr/WON/, "$name: refused inside");
 }
+
+# A dispatcher is closed even to the server's own user: it holds values of secrets.
+unlike(outside("import os; os.listdir('/proc/$worker/fd'); print('W' 'ON')"), qr/WON/, 'nobody but root looks into a dispatcher');
 
 # ---- environment: what the caller gave, nothing of the server's ------------------------
 my $env = run_code($p, $agent, 'sh', 'env; cat /proc/1/environ 2>&1')->{stdout};
