@@ -99,6 +99,12 @@ $run = run_code($p, $agent, 'sh', 'true');
 is($run->{error_sqlstate}, 'TZ304', 'to a host it is not for it does not go');
 like($run->{error_message}, qr/credential of the managed provider must not be sent to its address/, '... and the platform is told no name');
 unlike(encode_json($run), qr/elsewhere|127\.0\.0\.1|"account"/, '... nor an address');
+my $denied = "FROM theazo_data.event WHERE action = 'provider_call_refused' AND decision = 'deny' AND platform_id";
+my $told = $node->safe_psql('postgres', "SELECT string_agg(convert_from(body, 'UTF8'), ' ') $denied = '$p->{id}'");
+like($told, qr/"provider": ?"theazo"/, 'that is an event of the platform');
+unlike($told, qr/elsewhere|127\.0\.0\.1|acme|"account"/, '... which tells it no more');
+like($node->safe_psql('postgres', "SELECT string_agg(convert_from(body, 'UTF8'), ' ') $denied = theazo_internal.operator_platform()"),
+	qr/(?=.*"provider": ?"acme cloud")(?=.*"host": ?"127\.0\.0\.1")(?=.*$p->{id})/, '... and one of the operator, who is told all');
 # a row that was changed
 op("SELECT version FROM theazo.operator_secret_set('account', '$brokered', hosts => '{127.0.0.1:$account->{port}}')");
 $node->safe_psql('postgres', "UPDATE theazo_data.secret SET sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1) WHERE name = 'account' AND platform_id = theazo_internal.operator_platform()");
