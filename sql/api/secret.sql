@@ -113,7 +113,7 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.secret_header_check(text, text) IS 'header or user name of a brokered secret; an empty one means none';
 
 -- Whose vault is meant, and may the caller touch it. Returns '' for the platform's.
-CREATE OR REPLACE FUNCTION theazo_internal.vault_of(p_session text, p_for_change boolean)
+CREATE OR REPLACE FUNCTION theazo_internal.vault_of(p_session text, p_for_change boolean, p_for_removal boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	s theazo_data.session;
@@ -134,12 +134,13 @@ BEGIN
 		RETURN p_session;
 	END IF;
 	s := theazo_internal.session_lock(p_session);
-	IF s.status = 'terminated' THEN
+	-- nothing new for a session that has ended; what it leaves behind can be taken away
+	IF s.status = 'terminated' AND NOT p_for_removal THEN
 		PERFORM theazo_internal.session_open_check(s.id, s.status, NULL);
 	END IF;
 	RETURN p_session;
 END $$;
-COMMENT ON FUNCTION theazo_internal.vault_of(text, boolean) IS 'the vault a session argument means; locks the session for a change';
+COMMENT ON FUNCTION theazo_internal.vault_of(text, boolean, boolean) IS 'the vault a session argument means; locks the session for a change';
 
 -- The salt of a platform comes with its first secret. Locks the platform's row only then.
 CREATE OR REPLACE FUNCTION theazo_internal.vault_salt(p_platform text)
@@ -201,6 +202,9 @@ DECLARE
 	box record;
 	at timestamptz;
 	most bigint := CASE WHEN p_vault = '' THEN 1000 ELSE 200 END;
+	held bigint;
+	twin text;
+	variable text := theazo_internal.secret_env_name(p_name);
 BEGIN
 	PERFORM theazo_internal.secret_name_check('name', p_name);
 	PERFORM theazo_internal.secret_env_check(p_name);
@@ -228,9 +232,16 @@ BEGIN
 			EXIT WHEN FOUND;
 			CONTINUE;
 		END IF;
-		-- all of a session's may go into one environment (effect_secrets)
-		IF (SELECT pg_catalog.count(*) FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = p_vault) >= most THEN
+		-- all of a session's may go into one environment (effect_secrets); of two that become one variable it would get one
+		SELECT pg_catalog.count(*), pg_catalog.min(s.name) FILTER (
+				WHERE pg_catalog.translate(pg_catalog.upper(s.name COLLATE "C"), '. -', '___') IN (variable, pg_catalog.substr(variable, 2))
+				  AND theazo_internal.secret_env_name(s.name) = variable)
+		  INTO held, twin FROM theazo_data.secret s WHERE s.platform_id = p_platform AND s.session_id = p_vault;
+		IF held >= most THEN
 			PERFORM theazo_internal.raise_ceiling('secrets in this vault', most, 'Delete those that are not used.');
+		ELSIF twin IS NOT NULL THEN
+			PERFORM theazo_internal.raise_value('name', pg_catalog.format('becomes the same variable, %s, as the secret %s', variable, theazo_internal.quoted(twin)),
+				'Set that one, or delete it first; an agent would get only one of the two.');
 		END IF;
 		INSERT INTO theazo_data.secret AS s (platform_id, session_id, name, version, delivery, hosts, header, username,
 			master_key_id, salt, sealed, created_at, updated_at)
@@ -313,7 +324,6 @@ RETURNS SETOF theazo.secrets LANGUAGE plpgsql SECURITY DEFINER SET search_path =
 DECLARE
 	vault text;
 	k text;
-	v jsonb;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
 	hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
@@ -324,12 +334,13 @@ BEGIN
 	END IF;
 	vault := theazo_internal.vault_of(session, true);
 	-- one order for all, so that two calls never wait for each other in a ring
-	FOR k, v IN SELECT e.key, e.value FROM pg_catalog.jsonb_each(secrets) e ORDER BY e.key COLLATE "C" LOOP
-		IF pg_catalog.jsonb_typeof(v) <> 'string' THEN
+	-- and names alone: what a function in FROM returns, and what is sorted, may be written to a temporary file
+	FOR k IN SELECT e.name FROM pg_catalog.jsonb_object_keys(secrets) e (name) ORDER BY e.name COLLATE "C" LOOP
+		IF pg_catalog.jsonb_typeof(secrets -> k) <> 'string' THEN
 			PERFORM theazo_internal.raise_value('secrets', 'must have strings as values');
 		END IF;
 		RETURN NEXT theazo_internal.secret_as_shown(
-			theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, k, v #>> '{}', delivery, hosts, header, username));
+			theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, k, secrets ->> k, delivery, hosts, header, username));
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION theazo.secrets_set(jsonb, text, text, text[], text, text, text) IS
@@ -371,6 +382,16 @@ COMMENT ON FUNCTION theazo.secret_history(text, text, text) IS
 -- ---------------------------------------------------------------------------------------
 -- deleting
 
+-- An ended session's own endpoint still has to take down the machines that are left there.
+CREATE OR REPLACE FUNCTION theazo_internal.session_has_machines(p_platform text, p_session text)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM theazo_data.sandbox b
+					WHERE b.platform_id = p_platform AND b.session_id = p_session AND b.provider_name = p_session
+					  AND b.status IN ('creating', 'ready', 'paused', 'destroying', 'held'));
+END $$;
+COMMENT ON FUNCTION theazo_internal.session_has_machines(text, text) IS 'are there machines left at the endpoint of a session''s own';
+
 -- Whose calls would fail, or miss something, without it. A session's own endpoint looks into the
 -- session's vault first, everybody else into the platform's.
 CREATE OR REPLACE FUNCTION theazo_internal.secret_users(p_platform text, p_vault text, p_name text)
@@ -381,7 +402,7 @@ BEGIN
 	IF p_vault <> '' THEN
 		SELECT ARRAY[pg_catalog.format('session %s', theazo_internal.quoted(s.id))] INTO names
 		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
-		 WHERE s.platform_id = p_platform AND s.id = p_vault AND s.status <> 'terminated'
+		 WHERE s.platform_id = p_platform AND s.id = p_vault AND (s.status <> 'terminated' OR s.compute ? 'endpoint' AND theazo_internal.session_has_machines(s.platform_id, s.id))
 		   AND (s.compute ? 'endpoint' AND p_name IN (p.credential_ref, p.signing_ref) OR s.models ->> 'credentialRef' = p_name);
 		RETURN names[1];
 	END IF;
@@ -392,7 +413,7 @@ BEGIN
 		UNION ALL
 		SELECT 2, pg_catalog.format('session %s', theazo_internal.quoted(s.id))
 		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
-		 WHERE s.platform_id = p_platform AND s.status <> 'terminated'
+		 WHERE s.platform_id = p_platform AND (s.status <> 'terminated' OR s.compute ? 'endpoint' AND theazo_internal.session_has_machines(s.platform_id, s.id))
 		   AND (s.compute ? 'endpoint' AND p_name IN (p.credential_ref, p.signing_ref) OR s.models ->> 'credentialRef' = p_name)
 		   AND NOT EXISTS (SELECT FROM theazo_data.secret x
 							WHERE x.platform_id = p_platform AND x.session_id = s.id AND x.name = p_name)
@@ -451,7 +472,7 @@ DECLARE
 	vault text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
-	vault := theazo_internal.vault_of(session, true);
+	vault := theazo_internal.vault_of(session, true, true);
 	RETURN theazo_internal.secret_as_shown(theazo_internal.secret_drop(theazo_internal.current_platform(), vault, name, force));
 END $$;
 COMMENT ON FUNCTION theazo.secret_delete(text, text, boolean, text) IS

@@ -198,6 +198,28 @@ SELECT tst.try(format($$SELECT theazo.secret_set('one_more', 'v', %L)$$, :'full'
 SELECT name, version FROM theazo.secret_set('n7', 'w', :'full');
 ROLLBACK;
 
+-- two names that become one variable: an agent would get one of them
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS twins FROM theazo.session_create('twins') \gset
+SELECT count(*) FROM theazo.secrets_set('{"stripe.key":"v","1st":"v","a b":"v"}', :'twins');
+SELECT tst.try(format($$SELECT theazo.secret_set('STRIPE_KEY', 'v', %L)$$, :'twins'));
+SELECT n, tst.code(format('SELECT theazo.secret_set(%L, %L, %L)', n, 'v', :'twins')) FROM unnest(ARRAY['stripe key', '_1ST', '1ST', 'A-B', 'stripe.key', '_stripe.key', 'st', 'ab', '__1st']) n;
+SELECT tst.code(format($$SELECT theazo.secrets_set('{"two.a":"v","two_a":"v"}', %L)$$, :'twins'));
+SELECT name FROM theazo.secret_set('STRIPE_KEY', 'v');
+ROLLBACK;
+
+-- many and long values: names alone are sorted, so no value gets into a temporary file
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS long FROM theazo.session_create('long') \gset
+SELECT jsonb_object_agg('n' || i, repeat('canary ', 9000)) AS many FROM generate_series(1, 40) i \gset
+SET LOCAL work_mem = '256kB';
+SET LOCAL log_temp_files = 0;
+SET LOCAL client_min_messages = log;
+SELECT count(*) FROM theazo.secrets_set(:'many', :'long');
+ROLLBACK;
+
 -- deleting: refused while in use, with the users named
 BEGIN;
 SELECT theazo.authenticate(:'k');
@@ -235,6 +257,17 @@ SELECT tst.try(format($$SELECT theazo.secret_delete('shared', %L)$$, :'own'));
 SELECT status FROM theazo.session_terminate(:'signs');
 SELECT name FROM theazo.secret_delete('shared');
 SELECT version, end_reason FROM theazo.secret_history('shared');
+-- a session that has ended takes no secret, and gives back those it had; not while its endpoint has machines to take down
+SELECT id AS ag FROM theazo.agent_create(:'own') \gset
+SELECT name FROM theazo.secret_set('left', 'v', :'own');
+SELECT status FROM theazo.session_terminate(:'own');
+SELECT tst.try(format($$SELECT theazo.secret_set('shared', 'w', %L)$$, :'own'));
+UPDATE theazo_data.sandbox SET status = 'destroying' WHERE agent_id = :'ag';
+SELECT name FROM theazo.secret_delete('left', :'own');
+SELECT tst.try(format($$SELECT theazo.secret_delete('shared', %L)$$, :'own'));
+UPDATE theazo_data.sandbox SET status = 'destroyed' WHERE agent_id = :'ag';
+SELECT name FROM theazo.secret_delete('shared', :'own');
+SELECT count(*) FROM theazo.secret_list(:'own');
 SELECT count(theazo.definition_create('n' || i, '{"secrets":["a"]}')) FROM generate_series(1, 12) i;
 SELECT tst.try($$SELECT theazo.secret_delete('a')$$);
 SELECT name FROM theazo.secret_delete('a', force => true);
