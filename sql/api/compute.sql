@@ -487,6 +487,34 @@ COMMENT ON FUNCTION theazo_internal.sandbox_gone(text, text, text) IS 'a dispatc
 -- ----------------------------------------------------------------------------
 -- Answers
 -- ----------------------------------------------------------------------------
+-- A call to a provider that was kept from leaving: by the secret it would have taken along, or by its address. Name and
+-- address of a managed account are the operator's to know.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_refused(e theazo_data.effect, p_environment text, p_result jsonb)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_to		jsonb := theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter);
+	v_host		text := theazo_internal.url_host(v_to ->> 'url');
+	v_managed	boolean := coalesce(v_to ->> 'owner' <> e.platform_id, false);
+BEGIN
+	PERFORM theazo_internal.event_write(e.platform_id, 'network', 'provider_call_refused',
+		jsonb_strip_nulls(jsonb_build_object('kind', e.kind, 'provider', v_to ->> 'provider', 'host', CASE WHEN NOT v_managed THEN v_host END,
+			'sqlstate', p_result ->> 'sqlstate', 'reason', left(p_result ->> 'message', 300))),
+		e.session_id, e.agent_id, e.run_id, p_environment, 'deny', NULL, true);
+	IF v_managed THEN
+		PERFORM theazo_internal.event_write(v_to ->> 'owner', 'network', 'provider_call_refused',
+			jsonb_strip_nulls(jsonb_build_object('kind', e.kind, 'provider', substr(e.provider_name, 8), 'host', v_host, 'name', v_to ->> 'credential_ref',
+				'sqlstate', p_result ->> 'sqlstate', 'reason', left(p_result ->> 'message', 300),
+				'platform', e.platform_id, 'session', e.session_id, 'agent', e.agent_id, 'run', e.run_id)),
+			NULL, NULL, NULL, p_environment, 'deny', NULL, true);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_refused(theazo_data.effect, text, jsonb) IS
+'writes the events of a call to a provider that was refused before it left';
+
 CREATE OR REPLACE FUNCTION theazo_internal.compute_settle(
 	e theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
 RETURNS void
@@ -501,6 +529,9 @@ BEGIN
 	-- 501: switched off for this provider, never asked again.
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ406' THEN
 		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, v_op);
+	END IF;
+	IF p_state = 'failed' AND e.adapter <> 'local' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
+		PERFORM theazo_internal.compute_refused(e, coalesce(s.environment, 'live'), p_result);
 	END IF;
 	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 THEN
 		PERFORM theazo_internal.log_write(e.platform_id, CASE WHEN e.run_id IS NULL THEN NULL ELSE e.root_id END,

@@ -370,6 +370,9 @@ $r = run_code($worker);
 is("$r->{status} $r->{error_sqlstate}", 'failed TZ304', 'the provider re-pointed: refused') or diag(explain($r));
 like($r->{error_message}, qr/^secret "hook" must not be sent to "evil\.localhost", port $other$/, 'and said');
 is(scalar(grep { $_->{raw} =~ /canary|compute/ } recorded('other')), 0, 'nothing reached the new address');
+is(sql("SELECT count(*) FROM theazo_data.event WHERE action = 'provider_call_refused' AND decision = 'deny' AND run_id = '$r->{id}'"
+	  . " AND convert_from(body, 'UTF8')::jsonb -> 'summary' @> '{\"provider\": \"mine\", \"host\": \"evil.localhost\", \"sqlstate\": \"TZ304\"}'"),
+	1, 'which is an event that says where it was to go');
 
 # --- plain http, where the operator allows it -----------------------------------------------------------------
 sql("SELECT theazo.platform_allow_egress('$platform', allow_http => true)");
