@@ -69,8 +69,9 @@ COMMENT ON FUNCTION theazo_internal.agent_secrets(text, text, text) IS
 --   placeholder			environment variable of the sandbox that gets the placeholder; no value
 --   broker					value for the headers of calls to hosts only, where the placeholder stands
 --   mask					given to this sandbox earlier; kept out of what comes back
--- Every value that is opened is an event; host is where it goes.
-CREATE OR REPLACE FUNCTION theazo_internal.effect_secrets(p_platform_id text, p_root_id text, p_id text)
+-- Every value that is opened is an event; host is where it goes. p_endpoint is where the claim found that the call goes:
+-- a credential that was set together with another address must not follow the call to this one.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_secrets(p_platform_id text, p_root_id text, p_id text, p_endpoint jsonb DEFAULT NULL)
 RETURNS TABLE (use text, env_name text, owner text, session_id text, name text, version integer, master_key_id text,
 			   salt bytea, sealed bytea, platform_salt bytea, hosts text[], header text, username text, host text)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -91,6 +92,8 @@ DECLARE
 	v_output	boolean;
 	v_given		text[] := '{}';
 	v_n			integer := 0;
+	v_bytes		bigint := 0;
+	v_most		bigint;
 	r			record;
 BEGIN
 	SELECT * INTO e FROM theazo_data.effect x WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id;
@@ -98,7 +101,7 @@ BEGIN
 		RETURN;
 	END IF;
 	v_env := coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = e.platform_id AND s.id = e.session_id), 'live');
-	v_endpoint := theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter);
+	v_endpoint := coalesce(p_endpoint, theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter));
 	v_owner := coalesce(v_endpoint ->> 'owner', e.platform_id);
 	host := theazo_internal.url_host(v_endpoint ->> 'url');
 	FOREACH v_use IN ARRAY ARRAY['credential', 'signing']
@@ -111,7 +114,11 @@ BEGIN
 		CONTINUE WHEN v_ref IS NULL;
 		SELECT x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, p.vault_salt, x.hosts, x.header, x.username,
 			   -- The default of a platform is about sandboxes: it must not take away what reaches a provider today.
-			   coalesce(x.delivery, CASE WHEN x.hosts = '{}' THEN 'env' ELSE p.secret_delivery END) = 'brokered' AS brokered INTO r
+			   coalesce(x.delivery, CASE WHEN x.hosts = '{}' THEN 'env' ELSE p.secret_delivery END) = 'brokered' AS brokered,
+			   -- in one snapshot with the value
+			   (SELECT y.endpoint FROM theazo_data.provider y
+				 WHERE y.platform_id = v_owner AND y.kind = 'compute'
+				   AND y.name = CASE WHEN e.provider_name LIKE 'theazo:%' THEN substr(e.provider_name, 8) ELSE e.provider_name END) AS endpoint INTO r
 		  FROM theazo_data.secret x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
 		 WHERE x.platform_id = v_owner AND x.name = v_ref
 		   -- A session's vault counts for its own endpoint only: it must not stand in for what the platform stored.
@@ -126,6 +133,11 @@ BEGIN
 				MESSAGE = format('secret "%s" does not exist', v_ref),
 				DETAIL = format('Provider "%s" names it as its %s.', v_endpoint ->> 'provider', v_use),
 				HINT = 'Store it with theazo.secret_set() or change the provider.';
+		END IF;
+		IF r.endpoint IS DISTINCT FROM v_endpoint ->> 'url' THEN
+			RAISE EXCEPTION USING ERRCODE = '40001',
+				MESSAGE = 'the provider got another address while the call began',
+				HINT = 'Nothing was sent. Call again.';
 		END IF;
 		use := v_use; env_name := NULL; owner := v_owner; session_id := r.session_id; name := r.name; version := r.version;
 		hosts := NULL; header := NULL; username := NULL;
@@ -155,12 +167,22 @@ BEGIN
 		host := theazo_internal.url_host(v_request ->> 'url');
 	END IF;
 	-- A local sandbox is given them with each process, so not when it is made.
+	v_most := CASE e.adapter WHEN 'local' THEN 262144 ELSE 2097152 END;
 	v_boot := e.kind = 'compute.exec' OR e.kind = 'compute.create' AND e.adapter <> 'local';
 	IF v_boot OR cardinality(v_names) > 0 THEN
 		FOR r IN SELECT * FROM theazo_internal.agent_secrets(e.platform_id, e.session_id, e.agent_id) a
 				  WHERE v_boot OR a.delivery = 'brokered' AND a.env_name = ANY (v_names)
 		LOOP
 			use := CASE WHEN NOT v_boot THEN 'broker' WHEN r.delivery = 'brokered' THEN 'placeholder' ELSE 'env' END;
+			-- Before anything is opened or counts as given: what was given once is looked for as long as the sandbox lives.
+			IF use = 'env' THEN
+				v_bytes := v_bytes + octet_length(r.env_name) + octet_length(r.sealed);
+				IF v_bytes > v_most THEN
+					RAISE EXCEPTION USING ERRCODE = '54000',
+						MESSAGE = format('the secrets of the agent take more than the %s bytes that its environment has', v_most),
+						HINT = 'Name those that it needs in its option secrets, or set large ones as brokered.';
+				END IF;
+			END IF;
 			env_name := r.env_name; session_id := r.vault; name := r.name; version := r.version;
 			master_key_id := NULL; salt := NULL; sealed := NULL; platform_salt := NULL; hosts := NULL; header := NULL; username := NULL;
 			IF use = 'broker' THEN
@@ -212,7 +234,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.effect_secrets(text, text, text) IS
+COMMENT ON FUNCTION theazo_internal.effect_secrets(text, text, text, jsonb) IS
 'sealed secrets to open for one call, and what for; writes an event for each that is opened';
 
 CREATE OR REPLACE FUNCTION theazo_internal.url_host(p_url text)

@@ -43,9 +43,9 @@ static TzStmt claim_stmt = {
 static TzStmt secrets_stmt = {
 	"SELECT use, env_name, owner, session_id, name, version, master_key_id, salt, sealed, platform_salt,"
 	" hosts, header, username"
-	" FROM theazo_internal.effect_secrets($1, $2, $3)",
-	3,
-	{TEXTOID, TEXTOID, TEXTOID}};
+	" FROM theazo_internal.effect_secrets($1, $2, $3, $4::jsonb)",
+	4,
+	{TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
 
 static TzStmt next_due_stmt = {"SELECT theazo_internal.effect_next_due($1) AS due", 1, {INT4OID}};
 
@@ -399,7 +399,8 @@ open_secret(TzClaimed *c, uint64 row, const SecretColumns *col, TzSecretOpen ope
 static void
 open_secrets(TzClaimed *c, TzSecretOpen open)
 {
-	Datum values[3];
+	Datum values[4] = {0};
+	bool nulls[4] = {false, false, false, c->endpoint == NULL};
 	SPITupleTable *mine;
 	SecretColumns col;
 	uint64 n;
@@ -407,7 +408,9 @@ open_secrets(TzClaimed *c, TzSecretOpen open)
 	values[0] = CStringGetTextDatum(c->platform_id);
 	values[1] = CStringGetTextDatum(c->root_id);
 	values[2] = CStringGetTextDatum(c->id);
-	n = tz_spi_exec(&secrets_stmt, values, NULL, SECRETS_PER_EFFECT);
+	if (c->endpoint != NULL)
+		values[3] = CStringGetTextDatum(c->endpoint->text);
+	n = tz_spi_exec(&secrets_stmt, values, nulls, SECRETS_PER_EFFECT);
 	mine = SPI_tuptable;
 	if (n > 0)
 	{

@@ -70,8 +70,14 @@ tz_env_set(TzEnv *env, const char *name, TzSlice value, TzErr *err)
 		                  name);
 	at = env_find(env, name);
 	if ((at < 0 && env->n >= TZ_ENV_MAX) || env->bytes + total > TZ_ENV_BYTES_MAX)
-		return tz_err_set(err, TZ_TOO_LARGE, "environment is larger than %d variables or %d bytes",
-		                  TZ_ENV_MAX, TZ_ENV_BYTES_MAX);
+	{
+		tz_err_set(err, TZ_TOO_LARGE, "environment is larger than %d variables or %d bytes", TZ_ENV_MAX,
+		           TZ_ENV_BYTES_MAX);
+		tz_err_hint(
+			err,
+			"Secrets are part of it: name those that are needed in the agent's option secrets, or set large ones as brokered.");
+		return TZ_TOO_LARGE;
+	}
 	entry = malloc(total);
 	if (entry == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");

@@ -414,7 +414,10 @@ tz_flight_fail(TzFlight *f, const char *verdict, const TzErr *err, const char *s
 	if (status == TZ_OK)
 		tz_conceal_err(f->mask, &shown);
 	else
+	{
 		tz_err_set(&shown, err->status, "why it failed is withheld, as its secrets cannot be masked");
+		tz_err_hint(&shown, "Give the agent fewer and shorter secrets.");
+	}
 	set_result(f, failure_document(&shown, sqlstate, code, retry_after_ms, maybe_sent));
 	tz_flight_end(f, verdict, now);
 }

@@ -95,8 +95,10 @@ SELECT x.env_name, x.delivery FROM theazo_internal.agent_secrets(:'p', :'s', :'a
 SELECT x.env_name, x.delivery FROM theazo_internal.agent_secrets(:'p', :'s', :'b') x ORDER BY 1;
 SELECT secret_delivery FROM theazo.platform_update(secret_delivery => 'brokered');
 SELECT x.env_name, x.delivery FROM theazo_internal.agent_secrets(:'p', :'s', :'a') x ORDER BY 1;
--- two names that become one variable: the session's, then the first by name
-SELECT name FROM theazo.secret_set('OPEN', 'canary', :'s');
+-- two names that become one variable: refused, and should two callers at once have done it, the first by name
+SELECT tst.code(format($$SELECT theazo.secret_set('OPEN', 'canary', %L)$$, :'s'));
+INSERT INTO theazo_data.secret SELECT s.platform_id, s.session_id, 'OPEN', s.version, s.delivery, s.hosts, s.header, s.username, s.master_key_id, s.salt, s.sealed
+  FROM theazo_data.secret s WHERE s.platform_id = :'p' AND s.session_id = :'s' AND s.name = 'open';
 SELECT x.env_name, x.name FROM theazo_internal.agent_secrets(:'p', :'s', :'a') x WHERE x.env_name = 'OPEN';
 ROLLBACK;
 
@@ -113,6 +115,11 @@ SELECT * FROM tst.openings();
 SELECT secret_delivery FROM theazo.platform_update(secret_delivery => 'brokered');
 SELECT (theazo.provider_set('hooked', type => 'webhook', endpoint => 'https://One.Example:8443/x', credential_ref => 'by.default')).name FROM theazo.secret_set('by.default', 'canary');
 SELECT use, env_name, name, opened FROM tst.given('compute.create');
+-- the provider got another address, and its credential another value, after the call was claimed
+SELECT count(*) FROM tst.claimed c, theazo_internal.effect_secrets(c.platform_id, c.root_id, c.id,
+	theazo_internal.effect_endpoint(c.platform_id, c.session_id, 'hooked', c.adapter)) x;
+SELECT tst.try(format('SELECT * FROM theazo_internal.effect_secrets(%L, %L, %L, %L)', c.platform_id, c.root_id, c.id,
+	theazo_internal.effect_endpoint(c.platform_id, c.session_id, 'hooked', c.adapter) || '{"url": "https://former.example"}')) FROM tst.claimed c;
 -- one that was deleted by force
 SELECT name FROM theazo.secret_delete('by.default', force => true);
 SELECT tst.try($$SELECT * FROM tst.given('compute.create')$$);

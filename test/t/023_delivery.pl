@@ -190,6 +190,17 @@ PY
 	cmp_ok(sql("SELECT count(*) FROM theazo_data.secret_delivered"), '>', 0, 'but for those that live');
 	set('one key', $one, "session => '$p->{session}'");
 	set('two', $two, "session => '$p->{session}'");
+
+	# ---- more than an environment takes: said with what to do ---------------------------------------
+	$agent = new_agent($p);
+	sql("SELECT count(*) FROM theazo.secrets_set((SELECT jsonb_object_agg('big' || i, repeat('canary' || i, 8000)) FROM generate_series(1, 5) i), '$p->{session}', $key)");
+	$r = run_code($p, $agent, 'sh', 'true');
+	is("$r->{status} $r->{error_sqlstate}", 'failed 54000', 'more secrets than an environment takes');
+	like($r->{error_hint}, qr/option secrets, or set large ones as brokered/, '... and what to do');
+	is(sql("SELECT count(*) FROM theazo_data.secret_delivered WHERE name LIKE 'big%'"), '0', '... and none of them counts as given');
+	sql("SELECT count(*) FROM generate_series(1, 5) i, LATERAL theazo.secret_delete('big' || i, '$p->{session}', true, $key)");
+	is(run_code($p, $agent, 'sh', 'true')->{status}, 'completed', 'with fewer it goes on');
+	sql("SELECT theazo.agent_terminate('$agent', $key)");
 }
 
 sub webhook_sandbox
