@@ -142,6 +142,21 @@ CREATE OR REPLACE VIEW theazo.vault_keys WITH (security_barrier) AS
 	  FROM theazo_internal.master_key_list() k;
 COMMENT ON VIEW theazo.vault_keys IS 'operator: master keys, what is sealed under each, and which can be removed; never a key';
 
+-- What is wrong with the settings, and what to set: in the words of the server's start.
+CREATE OR REPLACE FUNCTION theazo_internal.master_key_fault()
+RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	PERFORM theazo_internal.master_key_current();
+	RETURN NULL;
+EXCEPTION WHEN SQLSTATE 'TZ301' THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN pg_catalog.concat_ws('. ', NULLIF(detail, ''), hint);
+END $$;
+COMMENT ON FUNCTION theazo_internal.master_key_fault() IS 'why the server holds no master key, and what to set; null when it holds one';
+
 CREATE OR REPLACE FUNCTION theazo.vault_status(api_key text DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -177,7 +192,8 @@ BEGIN
 	RETURN pg_catalog.jsonb_build_object(
 		'ready', current IS NOT NULL AND missing IS NULL,
 		'keys', coalesce(keys, '[]'),
-		'hint', CASE WHEN current IS NULL THEN 'Set theazo.master_key_file or theazo.master_key_command and restart the server.'
+		'hint', CASE WHEN current IS NULL AND operator THEN theazo_internal.master_key_fault()
+					 WHEN current IS NULL THEN 'Set theazo.master_key_file or theazo.master_key_command and restart the server.'
 					 WHEN missing IS NOT NULL THEN pg_catalog.format(
 						'Secrets are sealed under %s, which this server does not hold: add what is missing to the master keys and restart the server, or have an operator give it up with theazo.vault_forget().', missing) END)
 		|| CASE WHEN operator THEN pg_catalog.jsonb_build_object('rotation', rotation) ELSE '{}' END;

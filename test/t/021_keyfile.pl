@@ -57,6 +57,9 @@ sub refused
 	like($err, qr/ERROR:  TZ301: no master key is configured/, "$what: sealing is refused");
 	like($err, $pattern, "$what: and says why");
 	like($err, qr/HINT:  .*theazo\.master_key_/, "$what: and what to set");
+	my ($why) = $err =~ /DETAIL:  (.*)/;
+	my $hint = $node->safe_psql('postgres', "SELECT theazo.vault_status() ->> 'hint'");
+	like($hint, defined $why ? qr/^\Q$why\E\. .*theazo\.master_key_/ : qr/^Set theazo\.master_key_/, "$what: the vault's status says both");
 	ok("$err\n" . slurp_file($node->logfile) !~ /\Q$hex\E/i, "$what: nothing shows the key");
 }
 
