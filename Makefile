@@ -14,7 +14,7 @@ override with_llvm = no
 # What the extension is made of
 # ---------------------------------------------------------------------------
 # src/sandbox/init is not linked into the server: it is PID 1 of a sandbox, a static program of its own.
-MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit worker
+MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit call worker
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.

@@ -99,56 +99,18 @@ COMMENT ON FUNCTION theazo_internal.sql_version() IS
 'the version of these SQL objects; must equal the library''s';
 
 CREATE OR REPLACE FUNCTION theazo_internal.enter_check()
-RETURNS void LANGUAGE plpgsql STABLE AS $$
-BEGIN
-	IF NOT coalesce(pg_catalog.current_setting('theazo.enabled', true), 'on')::boolean THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'TZ105',
-			MESSAGE = 'theazo is switched off',
-			DETAIL = 'theazo.enabled is off.',
-			HINT = 'Set theazo.enabled = on in the server configuration and reload it.';
-	END IF;
-	IF theazo_internal.library_version() <> theazo_internal.sql_version() THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'TZ106',
-			MESSAGE = 'the theazo library and the extension''s objects have different versions',
-			DETAIL = pg_catalog.format('The library is %s, the objects are %s.',
-									   theazo_internal.library_version(), theazo_internal.sql_version()),
-			HINT = 'Run ALTER EXTENSION theazo UPDATE, or restart the server with the matching library.';
-	END IF;
-END $$;
+RETURNS void LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_enter_check';
 COMMENT ON FUNCTION theazo_internal.enter_check() IS
 'TZ105 when switched off, TZ106 when library and objects do not match';
 
 CREATE OR REPLACE FUNCTION theazo_internal.scope_held(p_scope text)
-RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-DECLARE
-	held text[] := theazo_internal.current_scopes();
-BEGIN
-	RETURN coalesce('*' = ANY (held) OR p_scope = ANY (held)
-		OR pg_catalog.split_part(p_scope, ':', 1) || ':*' = ANY (held), false);
-END $$;
+RETURNS boolean LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'theazo_scope_held';
 COMMENT ON FUNCTION theazo_internal.scope_held(text) IS
 'does the caller hold this scope, its area''s wildcard, or all';
 
+-- In C because everything passes here; what makes a key valid is key_authenticate().
 CREATE OR REPLACE FUNCTION theazo_internal.enter(p_api_key text, p_scope text)
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM theazo_internal.enter_check();
-	IF p_api_key IS NOT NULL THEN
-		PERFORM theazo_internal.key_authenticate(p_api_key);
-	ELSIF theazo_internal.current_platform() IS NULL THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'TZ601',
-			MESSAGE = 'nobody is authenticated',
-			HINT = 'Call theazo.authenticate(key) in this transaction, pass api_key, or have an operator bind your role with theazo.platform_bind_role().';
-	END IF;
-	IF p_scope IS NOT NULL AND NOT theazo_internal.scope_held(p_scope) THEN
-		PERFORM theazo_internal.raise_scope(
-			pg_catalog.format('scope "%s" is needed', p_scope), 'scope_missing',
-			'Use a key whose scopes contain it; theazo.whoami() shows what this caller holds.');
-	END IF;
-END $$;
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_enter';
 COMMENT ON FUNCTION theazo_internal.enter(text, text) IS
 'first line of every public function: who asks (TZ601), is it on (TZ105, TZ106), may they (TZ602)';
 

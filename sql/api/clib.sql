@@ -192,6 +192,12 @@ CREATE OR REPLACE FUNCTION theazo_internal.keys_touched(OUT platform_id text, OU
 COMMENT ON FUNCTION theazo_internal.keys_touched() IS
 	'keys used since the last call, with the time; empties the memory of them';
 
+CREATE OR REPLACE FUNCTION theazo_internal.memo_reset() RETURNS trigger
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'theazo_memo_reset';
+COMMENT ON FUNCTION theazo_internal.memo_reset() IS
+	'trigger of tables that backends remember rows of: with the commit they forget them';
+
 -- ---- core: audit ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger

@@ -55,39 +55,13 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.summary_bound(jsonb) IS 'bounds and masks the summary of an event';
 
--- The one way to write an event. Belongs to theazo_guard, the only role that may insert.
+-- The one way to write an event. It inserts without a statement and asks no privilege: only the owners
+-- may call it, and the table itself takes rows from theazo_guard alone.
 CREATE OR REPLACE FUNCTION theazo_internal.event_write(
 	p_platform text, p_category text, p_action text, p_summary jsonb,
 	p_session text, p_agent text, p_run text, p_environment text,
 	p_decision text DEFAULT NULL, p_rule text DEFAULT NULL, p_is_violation boolean DEFAULT false)
-RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v_id		text := theazo_internal.id_new('evt');
-	v_at		timestamptz := clock_timestamp();
-	v_kind		text := coalesce(theazo_internal.current_actor_kind(), 'worker');
-	v_actor		text := coalesce(theazo_internal.current_actor(), 'theazo');
-	v_env		text := coalesce(p_environment, 'live');
-BEGIN
-	INSERT INTO theazo_data.event (platform_id, id, occurred_at, instance, environment, session_id, agent_id,
-								   run_id, actor_kind, actor_id, category, action, decision, rule, is_violation, body)
-	VALUES (p_platform, v_id, v_at, theazo_internal.instance(), v_env, p_session, p_agent,
-			p_run, v_kind, v_actor, p_category, p_action, p_decision, p_rule, coalesce(p_is_violation, false),
-			-- jsonb prints keys in one order and numbers in one form, so the same facts give the same bytes.
-			convert_to(jsonb_strip_nulls(jsonb_build_object(
-				'v', 1, 'id', v_id, 'platform', p_platform,
-				'at', to_char(v_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-				'environment', v_env, 'actor', v_kind || ':' || v_actor,
-				'category', p_category, 'action', p_action,
-				'session', p_session, 'agent', p_agent, 'run', p_run,
-				'decision', p_decision, 'rule', p_rule,
-				'violation', CASE WHEN p_is_violation THEN true END,
-				'summary', theazo_internal.summary_bound(p_summary)))::text, 'UTF8'));
-	RETURN v_id;
-END
-$$;
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_event_write';
 COMMENT ON FUNCTION theazo_internal.event_write(text, text, text, jsonb, text, text, text, text, text, text, boolean) IS
 'writes one audit event in the current transaction and returns its id';
 

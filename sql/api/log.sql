@@ -1,24 +1,11 @@
 -- log.sql: logs, traces, spans and metrics.
 
+-- Both insert without a statement and ask no privilege: only the owners may call them.
 CREATE OR REPLACE FUNCTION theazo_internal.log_write(
 	p_platform text, p_root text, p_level text, p_source text, p_message text, p_environment text,
 	p_session text DEFAULT NULL, p_agent text DEFAULT NULL, p_run text DEFAULT NULL, p_user text DEFAULT NULL,
 	p_provider text DEFAULT NULL, p_trace text DEFAULT NULL, p_metadata jsonb DEFAULT NULL)
-RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v_id text := theazo_internal.id_new('log');
-BEGIN
-	INSERT INTO theazo_data.log (platform_id, root_id, id, environment, occurred_at, level, source, session_id,
-								 agent_id, run_id, user_id, provider, trace_id, message, metadata)
-	VALUES (p_platform, coalesce(p_root, theazo_internal.id_root(v_id)), v_id, coalesce(p_environment, 'live'),
-			clock_timestamp(), p_level, p_source, p_session, p_agent, p_run, p_user, p_provider, p_trace,
-			theazo_internal.text_mask(left(coalesce(p_message, ''), 4000)),
-			theazo_internal.summary_bound(p_metadata));
-END
-$$;
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_log_write';
 COMMENT ON FUNCTION theazo_internal.log_write(text, text, text, text, text, text, text, text, text, text, text, text, jsonb) IS
 'writes one log line, bounded and masked';
 
@@ -26,15 +13,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.span_write(
 	p_platform text, p_root text, p_id text, p_trace text, p_parent text, p_environment text, p_session text,
 	p_agent text, p_run text, p_name text, p_status text, p_start timestamptz, p_end timestamptz,
 	p_attributes jsonb DEFAULT '{}')
-RETURNS void
-LANGUAGE sql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, parent_id, environment, session_id, agent_id,
-								  run_id, name, status, started_at, ended_at, attributes)
-	VALUES (p_platform, p_root, p_id, p_trace, p_parent, p_environment, p_session, p_agent,
-			p_run, p_name, p_status, p_start, p_end, coalesce(p_attributes, '{}'))
-$$;
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_span_write';
 COMMENT ON FUNCTION theazo_internal.span_write(text, text, text, text, text, text, text, text, text, text, text,
 	timestamptz, timestamptz, jsonb) IS 'writes one span, or a trace when it has no parent';
 

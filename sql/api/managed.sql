@@ -15,9 +15,14 @@ SELECT s.name, s.version, coalesce(s.delivery, 'env') AS delivery, s.hosts, s.he
 COMMENT ON VIEW theazo.operator_secrets IS 'operator: names and dates of the secrets of managed accounts; never a value';
 
 CREATE OR REPLACE VIEW theazo.operator_secret_versions WITH (security_barrier) AS
-SELECT v.name, v.version, v.actor_kind, v.actor, v.set_at, v.ended_at, v.end_reason
+SELECT v.name, v.version, v.actor_kind, v.actor, v.set_at, coalesce(v.ended_at, n.set_at) AS ended_at,
+	   coalesce(v.end_reason, CASE WHEN n.version IS NOT NULL THEN 'replaced' END) AS end_reason
   FROM theazo_data.secret_version v
- WHERE v.platform_id = theazo_internal.operator_platform();
+  LEFT JOIN theazo_data.secret_version n
+	ON n.platform_id = v.platform_id AND n.session_id = v.session_id AND n.name = v.name AND n.version = v.version + 1
+ WHERE v.platform_id = theazo_internal.operator_platform()
+   AND NOT EXISTS (SELECT FROM theazo_data.secret_version x
+					WHERE x.platform_id = v.platform_id AND x.session_id = v.session_id AND x.name = v.name AND x.version = v.version + 100);
 COMMENT ON VIEW theazo.operator_secret_versions IS 'operator: every version of the secrets of managed accounts, without values';
 
 CREATE OR REPLACE VIEW theazo.operator_providers WITH (security_barrier) AS

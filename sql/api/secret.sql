@@ -11,9 +11,14 @@ COMMENT ON VIEW theazo.secrets IS
 'names and dates of secrets, of the platform (no session_id) and of sessions, and how they are delivered; never a value';
 
 CREATE OR REPLACE VIEW theazo.secret_versions WITH (security_barrier) AS
-SELECT v.platform_id, NULLIF(v.session_id, '') AS session_id, v.name, v.version, v.actor_kind, v.actor, v.set_at, v.ended_at, v.end_reason
+SELECT v.platform_id, NULLIF(v.session_id, '') AS session_id, v.name, v.version, v.actor_kind, v.actor, v.set_at,
+	   coalesce(v.ended_at, n.set_at) AS ended_at, coalesce(v.end_reason, CASE WHEN n.version IS NOT NULL THEN 'replaced' END) AS end_reason
   FROM theazo_data.secret_version v
- WHERE (SELECT theazo_internal.may_read('secret:read'));
+  LEFT JOIN theazo_data.secret_version n
+	ON n.platform_id = v.platform_id AND n.session_id = v.session_id AND n.name = v.name AND n.version = v.version + 1
+ WHERE (SELECT theazo_internal.may_read('secret:read'))
+   AND NOT EXISTS (SELECT FROM theazo_data.secret_version x
+					WHERE x.platform_id = v.platform_id AND x.session_id = v.session_id AND x.name = v.name AND x.version = v.version + 100);
 COMMENT ON VIEW theazo.secret_versions IS
 'every version of every secret: who set it, when, and what ended it; the current one has no end';
 
@@ -251,14 +256,10 @@ BEGIN
 		RETURNING * INTO result;
 		EXIT WHEN FOUND;
 	END LOOP;
-	WITH ended AS (
-		UPDATE theazo_data.secret_version v SET ended_at = at, end_reason = 'replaced'
-		 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version = next_version - 1
-		   AND v.ended_at IS NULL)
 	INSERT INTO theazo_data.secret_version (platform_id, session_id, name, version, actor_kind, actor, set_at)
 	VALUES (p_platform, p_vault, p_name, next_version, coalesce(theazo_internal.current_actor_kind(), 'worker'),
 		theazo_internal.current_actor(), at);
-	IF next_version > 100 THEN
+	IF next_version > 100 AND next_version % 20 = 0 THEN
 		DELETE FROM theazo_data.secret_version v
 		 WHERE v.platform_id = p_platform AND v.session_id = p_vault AND v.name = p_name AND v.version <= next_version - 100;
 	END IF;
@@ -299,10 +300,11 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.secret_delivery_check(text, text[], text, text) IS
 'what a call says about delivery, checked; returns the hosts to store';
 
-CREATE OR REPLACE FUNCTION theazo.secret_set(
-	name text, value text, session text DEFAULT NULL, delivery text DEFAULT NULL, hosts text[] DEFAULT NULL,
-	header text DEFAULT NULL, username text DEFAULT NULL, api_key text DEFAULT NULL)
-RETURNS theazo.secrets LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- What theazo.secret_set() does, for every case; the usual one is done in C by the same rules (src/call/secret.c).
+CREATE OR REPLACE FUNCTION theazo_internal.secret_set_call(
+	name text, value text, session text, delivery text, hosts text[],
+	header text, username text, api_key text)
+RETURNS theazo.secrets LANGUAGE plpgsql AS $$
 DECLARE
 	vault text;
 BEGIN
@@ -314,6 +316,13 @@ BEGIN
 	RETURN theazo_internal.secret_as_shown(
 		theazo_internal.secret_set_row(theazo_internal.current_platform(), vault, name, value, delivery, hosts, header, username));
 END $$;
+COMMENT ON FUNCTION theazo_internal.secret_set_call(text, text, text, text, text[], text, text, text) IS
+'a call of theazo.secret_set(), from who asks to the row that is shown';
+
+CREATE OR REPLACE FUNCTION theazo.secret_set(
+	name text, value text, session text DEFAULT NULL, delivery text DEFAULT NULL, hosts text[] DEFAULT NULL,
+	header text DEFAULT NULL, username text DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS theazo.secrets LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'theazo_secret_set';
 COMMENT ON FUNCTION theazo.secret_set(text, text, text, text, text[], text, text, text) IS
 'stores or replaces a secret of the platform, or of a session; pass the value as a parameter, not as text of the statement';
 

@@ -3,6 +3,14 @@
 -- Rows of another platform than the caller's (an operator's work, a key looked up by its
 -- hash) are touched only by the definer functions of theazo_system in this file.
 
+-- What backends remember: who is bound to which platform, and platforms.
+CREATE OR REPLACE TRIGGER platform_memo AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON theazo_data.platform
+	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.memo_reset();
+CREATE OR REPLACE TRIGGER platform_role_memo AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON theazo_data.platform_role
+	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.memo_reset();
+ALTER TABLE theazo_data.platform ENABLE ALWAYS TRIGGER platform_memo;
+ALTER TABLE theazo_data.platform_role ENABLE ALWAYS TRIGGER platform_role_memo;
+
 CREATE OR REPLACE VIEW theazo.platforms WITH (security_barrier) AS
 SELECT p.platform_id AS id, p.name, p.compute_mode, p.primitives_enabled, p.plan, p.state, p.metadata,
 	   p.allow_private, p.allow_http, p.secret_delivery, p.created_at

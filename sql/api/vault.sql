@@ -44,6 +44,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.master_keys_required() IS 'TZ303 while a master key that secrets are sealed under is not loaded';
 
+-- Nothing is left for master_key_record() to do or to say; a backend remembers that until the table changes.
+CREATE OR REPLACE FUNCTION theazo_internal.master_keys_ready()
+RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM theazo_data.master_key m
+					WHERE m.platform_id = theazo_internal.operator_platform()
+					  AND m.id = (SELECT k.id FROM theazo_internal.master_keys() k WHERE k.current))
+		AND NOT EXISTS (SELECT FROM theazo_data.master_key m
+						 WHERE m.platform_id = theazo_internal.operator_platform() AND NOT m.lost
+						   AND NOT theazo_internal.master_key_loaded(m.id) AND theazo_internal.vault_key_is_used(m.id));
+END $$;
+COMMENT ON FUNCTION theazo_internal.master_keys_ready() IS
+'the key that seals is recorded, and every key that something is sealed under is loaded';
+
+CREATE OR REPLACE TRIGGER master_key_memo AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON theazo_data.master_key
+	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.memo_reset();
+ALTER TABLE theazo_data.master_key ENABLE ALWAYS TRIGGER master_key_memo;
+
 CREATE OR REPLACE FUNCTION theazo_internal.master_key_verify(p_id text)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -24,7 +24,9 @@ CREATE TABLE theazo_data.secret (
 CREATE INDEX secret_master_key_id_idx ON theazo_data.secret (master_key_id);
 
 -- One row for each version there ever was, without its value. A name that is set again after
--- it was deleted goes on counting, so that no version means two values.
+-- it was deleted goes on counting, so that no version means two values. What replaces a version is the
+-- row of the next one, so that setting a secret adds one row and changes none; only a deletion is
+-- written here.
 CREATE TABLE theazo_data.secret_version (
 	platform_id		theazo.id NOT NULL,
 	session_id		text COLLATE "C" NOT NULL DEFAULT '',
@@ -33,10 +35,10 @@ CREATE TABLE theazo_data.secret_version (
 	actor_kind		text NOT NULL,						-- who set it: key, role, worker
 	actor			text,
 	set_at			timestamptz NOT NULL,
-	ended_at		timestamptz,						-- null: the current one
-	end_reason		text,								-- replaced, deleted
+	ended_at		timestamptz,						-- when it was deleted
+	end_reason		text,								-- deleted
 	CONSTRAINT secret_version_pkey PRIMARY KEY (platform_id, session_id, name, version),
-	CONSTRAINT secret_version_end_reason_check CHECK (end_reason IN ('replaced', 'deleted'))
+	CONSTRAINT secret_version_end_reason_check CHECK (end_reason IN ('deleted'))
 );
 
 -- What was put into a sandbox that may still live, sealed as it was then: its output is masked by

@@ -37,6 +37,7 @@
 #include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
+#include "pg/memo.h"
 
 #define TZ_OWNER_ROLE "theazo_owner"
 #define TZ_SYSTEM_ROLE "theazo_system"
@@ -52,18 +53,19 @@ typedef struct IdentityFrame
 static TzIdentity identity_now;
 static IdentityFrame *identity_frames = NULL; /* in TopTransactionContext */
 
-static TzIdentity identity_role; /* by binding of identity_role_oid */
+static TzIdentity identity_role; /* by binding of identity_role_oid; not set: it has none */
 static Oid identity_role_oid = InvalidOid;
+static uint64 identity_role_generation = 0; /* as long as this one lasts */
 
 static void identity_register(void);
 static void identity_xact(XactEvent event, void *arg);
 static void identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId parent, void *arg);
 static bool identity_borrowed(void);
 static void identity_about_to_change(void);
+static void identity_remember(Oid role);
 static bool identity_lookup(Oid role, TzIdentity *out);
 static void identity_copy(char *out, size_t size, Datum value, const char *what);
 static void identity_scopes(TzIdentity *id, ArrayType *scopes);
-static bool identity_holds(const TzIdentity *id, TzSlice scope);
 static Datum identity_text(PG_FUNCTION_ARGS, const char *value);
 
 void
@@ -100,12 +102,31 @@ tz_identity_current(void)
 
 	identity_register();
 	role = GetOuterUserId();
-	if (identity_role.set && identity_role_oid == role)
-		return &identity_role;
-	if (!identity_lookup(role, &identity_role))
-		return NULL;
-	identity_role_oid = role;
-	return &identity_role;
+	if (identity_role_generation != tz_memo_generation() || identity_role_oid != role)
+		identity_remember(role);
+	return identity_role.set ? &identity_role : NULL;
+}
+
+void
+tz_identity_actor(const char **kind, const char **actor)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	if (id != NULL)
+	{
+		*kind = id->actor_kind;
+		*actor = id->actor;
+	}
+	else if (MyBgworkerEntry != NULL)
+	{
+		*kind = "worker";
+		*actor = MyBgworkerEntry->bgw_type;
+	}
+	else
+	{
+		*kind = "operator";
+		*actor = GetUserNameFromId(GetOuterUserId(), false);
+	}
 }
 
 /* theazo_internal.identity_set(platform text, key_id text, environment text, scopes text[]) */
@@ -260,29 +281,27 @@ THEAZO_FUNCTION(theazo_may_read)
 
 	if (user == get_role_oid(TZ_OWNER_ROLE, true) || user == get_role_oid(TZ_SYSTEM_ROLE, true))
 		PG_RETURN_BOOL(true);
-	PG_RETURN_BOOL(identity_holds(tz_identity_current(), tz_datum_slice(PG_GETARG_DATUM(0))));
+	PG_RETURN_BOOL(tz_identity_holds(tz_identity_current(), tz_datum_slice(PG_GETARG_DATUM(0))));
 }
 
 /* theazo_internal.current_actor_kind(): whoever has no platform and yet got here operates the server */
 THEAZO_FUNCTION(theazo_current_actor_kind)
 {
-	const TzIdentity *id = tz_identity_current();
+	const char *kind;
+	const char *actor;
 
-	if (id != NULL)
-		return identity_text(fcinfo, id->actor_kind);
-	return identity_text(fcinfo, MyBgworkerEntry != NULL ? "worker" : "operator");
+	tz_identity_actor(&kind, &actor);
+	return identity_text(fcinfo, kind);
 }
 
 /* theazo_internal.current_actor() */
 THEAZO_FUNCTION(theazo_current_actor)
 {
-	const TzIdentity *id = tz_identity_current();
+	const char *kind;
+	const char *actor;
 
-	if (id != NULL)
-		return identity_text(fcinfo, id->actor);
-	if (MyBgworkerEntry != NULL)
-		return identity_text(fcinfo, MyBgworkerEntry->bgw_type);
-	return identity_text(fcinfo, GetUserNameFromId(GetOuterUserId(), false));
+	tz_identity_actor(&kind, &actor);
+	return identity_text(fcinfo, actor);
 }
 
 /* Also for sessions that load the library themselves: an identity must never outlive its transaction. */
@@ -311,9 +330,6 @@ identity_xact(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			if (identity_now.set)
 				memset(&identity_now, 0, sizeof(identity_now));
-			if (identity_role.set)
-				memset(&identity_role, 0, sizeof(identity_role));
-			identity_role_oid = InvalidOid;
 			identity_frames = NULL;
 			break;
 		default:
@@ -329,9 +345,6 @@ identity_subxact(SubXactEvent event, SubTransactionId me, SubTransactionId paren
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		/* a binding made in it is gone as well */
-		memset(&identity_role, 0, sizeof(identity_role));
-		identity_role_oid = InvalidOid;
 		while (top != NULL && top->level >= level)
 		{
 			identity_now = top->before;
@@ -380,6 +393,23 @@ identity_about_to_change(void)
 	identity_frames = frame;
 }
 
+/* What the role is bound to, kept until a binding or a platform changes. */
+static void
+identity_remember(Oid role)
+{
+	uint64 generation = tz_memo_generation();
+	bool kept = tz_memo_begin();
+
+	identity_role_generation = 0;
+	(void) identity_lookup(role, &identity_role);
+	if (kept)
+	{
+		tz_memo_end();
+		identity_role_oid = role;
+		identity_role_generation = generation;
+	}
+}
+
 /*
  * Fills out from the platform that this role is bound to, by name (oids do not
  * survive a dump). A role bound to several platforms speaks for none.
@@ -401,7 +431,6 @@ identity_lookup(Oid role, TzIdentity *out)
 	Oid system_role = get_role_oid(TZ_SYSTEM_ROLE, true);
 	Oid save_user;
 	int save_context;
-	bool pushed = false;
 	bool found = false;
 
 	memset(out, 0, sizeof(*out));
@@ -413,11 +442,6 @@ identity_lookup(Oid role, TzIdentity *out)
 	/* an error puts the user back by itself: the (sub)transaction's abort does */
 	GetUserIdAndSecContext(&save_user, &save_context);
 	SetUserIdAndSecContext(system_role, save_context | SECURITY_LOCAL_USERID_CHANGE);
-	if (!ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		pushed = true;
-	}
 	SPI_connect();
 	if (plan == NULL)
 	{
@@ -447,8 +471,6 @@ identity_lookup(Oid role, TzIdentity *out)
 		found = true;
 	}
 	SPI_finish();
-	if (pushed)
-		PopActiveSnapshot();
 	SetUserIdAndSecContext(save_user, save_context);
 	return found;
 }
@@ -496,8 +518,8 @@ identity_scopes(TzIdentity *id, ArrayType *scopes)
 }
 
 /* The scope itself, its area's wildcard, or all. */
-static bool
-identity_holds(const TzIdentity *id, TzSlice scope)
+bool
+tz_identity_holds(const TzIdentity *id, TzSlice scope)
 {
 	const char *colon = memchr(scope.data, ':', scope.len);
 	size_t area = colon == NULL ? scope.len : (size_t) (colon - scope.data) + 1;

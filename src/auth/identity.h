@@ -10,6 +10,7 @@
 #ifndef TZ_IDENTITY_H
 #define TZ_IDENTITY_H
 
+#include "lib/buf.h"
 #include "lib/id.h"
 
 #define TZ_USER_ID_MAX 1024 /* bytes */
@@ -43,5 +44,11 @@ extern void tz_identity_restore(const TzIdentity *identity);
 
 /* Who asks now: set, or by the outer role's binding; NULL when nobody. */
 extern const TzIdentity *tz_identity_current(void);
+
+/* The scope itself, its area's wildcard, or all; false when nobody asks. */
+extern bool tz_identity_holds(const TzIdentity *id, TzSlice scope);
+
+/* Who acts: key, role, worker or operator, and its name. Both live until the identity changes. */
+extern void tz_identity_actor(const char **kind, const char **actor);
 
 #endif /* TZ_IDENTITY_H */

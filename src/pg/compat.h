@@ -10,12 +10,14 @@
 #ifndef TZ_COMPAT_H
 #define TZ_COMPAT_H
 
+#include "access/tableam.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
+
 
 /* 17: wait event sets belong to a ResourceOwner (NULL: until freed); before, to a memory context. */
 #if PG_VERSION_NUM >= 170000
@@ -61,6 +63,34 @@
 /* 16: variable-length macros have a header of their own. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+/* 16: an update may leave index entries to summarizing indexes alone. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes TzUpdateIndexes;
+#define TZ_UPDATE_NO_INDEXES TU_None
+#define tz_exec_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples((info), (slot), (estate), false, false, NULL, NIL, false)
+#define tz_exec_update_index_tuples(info, slot, estate, which) \
+	ExecInsertIndexTuples((info), (slot), (estate), true, false, NULL, NIL, (which) == TU_Summarizing)
+#else
+typedef bool TzUpdateIndexes;
+#define TZ_UPDATE_NO_INDEXES false
+#define tz_exec_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples((info), (slot), (estate), false, false, NULL, NIL)
+#define tz_exec_update_index_tuples(info, slot, estate, which) \
+	ExecInsertIndexTuples((info), (slot), (estate), true, false, NULL, NIL)
+#endif
+
+/* 18: scans of an index can be counted for EXPLAIN; a primary key may be deferrable. */
+#if PG_VERSION_NUM >= 180000
+#define tz_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan((table), (index), (snapshot), NULL, (nkeys), 0)
+#define tz_primary_key(table) RelationGetPrimaryKeyIndex((table), false)
+#else
+#define tz_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan((table), (index), (snapshot), (nkeys), 0)
+#define tz_primary_key(table) RelationGetPrimaryKeyIndex(table)
 #endif
 
 /* 18: the module says who it is. */

@@ -15,24 +15,36 @@
 #include "lib/id.h"
 #include "pg/convert.h"
 #include "pg/export.h"
+#include "pg/ids.h"
 
 /* Milliseconds between the two epochs. */
 #define TZ_UNIX_EPOCH_MS ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
 
 static int64 tz_ids_unix_ms(TimestampTz ts);
+static void ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1]);
+
+void
+tz_id_new(const char *prefix, char id[TZ_ID_MAX + 1])
+{
+	ids_make(tz_slice_cstr(prefix), id);
+}
+
+const char *
+tz_instance(void)
+{
+	static char name[48];
+
+	if (name[0] == '\0')
+		snprintf(name, sizeof(name), UINT64_FORMAT ":%u", GetSystemIdentifier(), MyDatabaseId);
+	return name;
+}
 
 /* theazo_internal.id_new(prefix text) */
 THEAZO_FUNCTION(theazo_id_new)
 {
-	TzSlice prefix = tz_datum_slice(PG_GETARG_DATUM(0));
-	uint8_t tail[TZ_ID_TAIL_LEN];
 	char id[TZ_ID_MAX + 1];
-	TzErr err;
 
-	if (!pg_strong_random(tail, sizeof(tail)))
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
-	if (tz_id_make(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), tail, id, &err) != TZ_OK)
-		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+	ids_make(tz_datum_slice(PG_GETARG_DATUM(0)), id);
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
@@ -95,7 +107,19 @@ THEAZO_FUNCTION(theazo_id_derive)
  */
 THEAZO_FUNCTION(theazo_instance)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT ":%u", GetSystemIdentifier(), MyDatabaseId)));
+	PG_RETURN_TEXT_P(cstring_to_text(tz_instance()));
+}
+
+static void
+ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1])
+{
+	uint8_t tail[TZ_ID_TAIL_LEN];
+	TzErr err;
+
+	if (!pg_strong_random(tail, sizeof(tail)))
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
+	if (tz_id_make(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), tail, id, &err) != TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 }
 
 /* Floor, also before 2000. */

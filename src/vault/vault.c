@@ -86,6 +86,23 @@ tz_vault_sqlstate(TzStatus status)
 	}
 }
 
+TzStatus
+tz_vault_seal(const TzSealName *name, TzSlice platform_salt, const uint8_t salt[TZ_SALT_LEN], TzSlice value,
+              const char **fingerprint, TzBuf *sealed, TzErr *err)
+{
+	const uint8_t *master;
+	const uint8_t *key;
+	TzStatus status = vault_ready(err);
+
+	if (status != TZ_OK)
+		return status;
+	master = tz_keyring_key(0, fingerprint);
+	status = vault_platform_key(master, *fingerprint, name->platform, platform_salt, &key, err);
+	if (status == TZ_OK)
+		status = tz_envelope_seal(vault_env, key, name, salt, value, sealed, err);
+	return status;
+}
+
 /*
  * theazo_internal.secret_seal(platform, session, name, version, platform_salt, value,
  * OUT master_key_id, OUT salt, OUT sealed)
@@ -95,8 +112,6 @@ THEAZO_FUNCTION(theazo_secret_seal)
 	TzSealName name;
 	TzSlice platform_salt;
 	TzSlice value;
-	const uint8_t *master;
-	const uint8_t *key;
 	const char *fingerprint;
 	uint8_t salt[TZ_SALT_LEN];
 	TzBuf sealed;
@@ -121,17 +136,10 @@ THEAZO_FUNCTION(theazo_secret_seal)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	status = vault_ready(&err);
-	if (status != TZ_OK)
-		tz_throw_as(tz_vault_sqlstate(status), &err);
 	if (!pg_strong_random(salt, sizeof(salt)))
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
-
-	master = tz_keyring_key(0, &fingerprint);
 	tz_buf_init(&sealed, TZ_SECRET_MAX + TZ_SEALED_OVERHEAD);
-	status = vault_platform_key(master, fingerprint, name.platform, platform_salt, &key, &err);
-	if (status == TZ_OK)
-		status = tz_envelope_seal(vault_env, key, &name, salt, value, &sealed, &err);
+	status = tz_vault_seal(&name, platform_salt, salt, value, &fingerprint, &sealed, &err);
 	if (status != TZ_OK)
 	{
 		tz_buf_free(&sealed);

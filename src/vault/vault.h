@@ -22,6 +22,13 @@ extern TzStatus tz_vault_open(TzSlice platform, TzSlice session, TzSlice name, u
                               TzSlice platform_salt, TzSlice master_key_id, TzSlice salt, TzSlice sealed,
                               TzBuf *out, TzErr *err);
 
+/*
+ * Seals a value under the current master key and a fresh random salt. Never
+ * throws. TZ_UNAVAILABLE without a master key; fingerprint names it.
+ */
+extern TzStatus tz_vault_seal(const TzSealName *name, TzSlice platform_salt, const uint8_t salt[TZ_SALT_LEN],
+                              TzSlice value, const char **fingerprint, TzBuf *sealed, TzErr *err);
+
 /* SQLSTATE of such a status: TZ301, TZ302, TZ303. */
 extern int tz_vault_sqlstate(TzStatus status);
 

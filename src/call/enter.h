@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * enter.h
+ *	  The first line of every public function: who asks, and may they.
+ *
+ * Include after postgres.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_ENTER_H
+#define TZ_ENTER_H
+
+#include "lib/buf.h"
+
+/* Switched off (TZ105) or of two versions (TZ106)? */
+extern void tz_enter_check(void);
+
+/* ... nobody (TZ601), or not allowed (TZ602)? A scope without data asks for none. */
+extern void tz_enter(bool has_key, Datum api_key, TzSlice scope);
+
+#endif /* TZ_ENTER_H */
