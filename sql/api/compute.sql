@@ -488,32 +488,40 @@ COMMENT ON FUNCTION theazo_internal.sandbox_gone(text, text, text) IS 'a dispatc
 -- Answers
 -- ----------------------------------------------------------------------------
 -- A call to a provider that was kept from leaving: by the secret it would have taken along, or by its address. Name and
--- address of a managed account are the operator's to know.
+-- address of a managed account are the operator's to know. Returns the result as its platform may see it.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_refused(e theazo_data.effect, p_environment text, p_result jsonb)
-RETURNS void
+RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	v_to		jsonb := theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter);
 	v_host		text := theazo_internal.url_host(v_to ->> 'url');
-	v_managed	boolean := coalesce(v_to ->> 'owner' <> e.platform_id, false);
+	v_managed	boolean := e.provider_name IS NOT NULL AND e.provider_name LIKE 'theazo:%';
+	v_reason	text := left(p_result ->> 'message', 300);
 BEGIN
-	PERFORM theazo_internal.event_write(e.platform_id, 'network', 'provider_call_refused',
-		jsonb_strip_nulls(jsonb_build_object('kind', e.kind, 'provider', v_to ->> 'provider', 'host', CASE WHEN NOT v_managed THEN v_host END,
-			'sqlstate', p_result ->> 'sqlstate', 'reason', left(p_result ->> 'message', 300))),
-		e.session_id, e.agent_id, e.run_id, p_environment, 'deny', NULL, true);
 	IF v_managed THEN
-		PERFORM theazo_internal.event_write(v_to ->> 'owner', 'network', 'provider_call_refused',
+		PERFORM theazo_internal.event_write(theazo_internal.operator_platform(), 'network', 'provider_call_refused',
 			jsonb_strip_nulls(jsonb_build_object('kind', e.kind, 'provider', substr(e.provider_name, 8), 'host', v_host, 'name', v_to ->> 'credential_ref',
-				'sqlstate', p_result ->> 'sqlstate', 'reason', left(p_result ->> 'message', 300),
+				'sqlstate', p_result ->> 'sqlstate', 'reason', v_reason,
 				'platform', e.platform_id, 'session', e.session_id, 'agent', e.agent_id, 'run', e.run_id)),
 			NULL, NULL, NULL, p_environment, 'deny', NULL, true);
+		v_host := NULL;
+		IF p_result ->> 'sqlstate' = 'TZ405' THEN
+			v_reason := 'the address of the managed provider is not allowed';
+			p_result := p_result - 'detail' || jsonb_build_object('message', v_reason,
+				'hint', 'The operator finds the address in theazo.operator_events.');
+		END IF;
 	END IF;
+	PERFORM theazo_internal.event_write(e.platform_id, 'network', 'provider_call_refused',
+		jsonb_strip_nulls(jsonb_build_object('kind', e.kind, 'provider', v_to ->> 'provider', 'host', v_host,
+			'sqlstate', p_result ->> 'sqlstate', 'reason', v_reason)),
+		e.session_id, e.agent_id, e.run_id, p_environment, 'deny', NULL, true);
+	RETURN p_result;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_refused(theazo_data.effect, text, jsonb) IS
-'writes the events of a call to a provider that was refused before it left';
+'writes the events of a call to a provider that was refused before it left; returns what the platform is told';
 
 CREATE OR REPLACE FUNCTION theazo_internal.compute_settle(
 	e theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
@@ -531,7 +539,7 @@ BEGIN
 		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, v_op);
 	END IF;
 	IF p_state = 'failed' AND e.adapter <> 'local' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
-		PERFORM theazo_internal.compute_refused(e, coalesce(s.environment, 'live'), p_result);
+		p_result := theazo_internal.compute_refused(e, coalesce(s.environment, 'live'), p_result);
 	END IF;
 	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 THEN
 		PERFORM theazo_internal.log_write(e.platform_id, CASE WHEN e.run_id IS NULL THEN NULL ELSE e.root_id END,

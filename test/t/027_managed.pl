@@ -105,6 +105,22 @@ like($told, qr/"provider": ?"theazo"/, 'that is an event of the platform');
 unlike($told, qr/elsewhere|127\.0\.0\.1|acme|"account"/, '... which tells it no more');
 like($node->safe_psql('postgres', "SELECT string_agg(convert_from(body, 'UTF8'), ' ') $denied = theazo_internal.operator_platform()"),
 	qr/(?=.*"provider": ?"acme cloud")(?=.*"host": ?"127\.0\.0\.1")(?=.*$p->{id})/, '... and one of the operator, who is told all');
+# an address that the operator has forbidden
+op("SELECT version FROM theazo.operator_secret_set('account', '$brokered', hosts => '{127.0.0.1:$account->{port}}')");
+$node->append_conf('postgresql.conf', "theazo.egress_deny = '127.0.0.0/8'");
+$node->reload;
+$run = run_code($p, $agent, 'sh', 'true');
+for (my $i = 0; $i < 20 && $run->{status} eq 'completed'; $i++) { sleep 1; $run = run_code($p, $agent, 'sh', 'true'); }
+is("$run->{status} $run->{error_sqlstate}", 'failed TZ405', 'nor to an address that is forbidden');
+like($run->{error_message}, qr/^the address of the managed provider is not allowed/, '... which the platform is told');
+unlike(encode_json($run), qr/127\.0\.0\.1|deny list/, '... without the address');
+unlike($node->safe_psql('postgres', "SELECT string_agg(convert_from(body, 'UTF8'), ' ') $denied = '$p->{id}'"), qr/127\.0\.0\.1/, '... also in its events');
+like($node->safe_psql('postgres', "SELECT string_agg(convert_from(body, 'UTF8'), ' ') $denied = theazo_internal.operator_platform()"),
+	qr/address \\"127\.0\.0\.1\\" is not allowed/, '... and the operator with it');
+$node->append_conf('postgresql.conf', "theazo.egress_deny = ''");
+$node->reload;
+for (my $i = 0; $i < 20; $i++) { last if run_code($p, $agent, 'sh', 'true')->{status} eq 'completed'; sleep 1; }
+my $carried = carried($account, $brokered);
 # a row that was changed
 op("SELECT version FROM theazo.operator_secret_set('account', '$brokered', hosts => '{127.0.0.1:$account->{port}}')");
 $node->safe_psql('postgres', "UPDATE theazo_data.secret SET sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1) WHERE name = 'account' AND platform_id = theazo_internal.operator_platform()");
@@ -112,7 +128,7 @@ $run = run_code($p, $agent, 'sh', 'true');
 is($run->{error_sqlstate}, 'TZ302', 'a tampered credential does not open');
 like($run->{error_message}, qr/credential of the managed provider cannot be opened/, '... in words without a name');
 like(slurp_file($node->logfile), qr/a secret of a managed provider cannot be opened: secret "account" does not authenticate/, '... and the reason is in the server log');
-is(carried($account, $brokered), 1, 'nothing of these calls was sent');
+is(carried($account, $brokered), $carried, 'nothing of these calls was sent');
 op("SELECT version FROM theazo.operator_secret_set('account', '$second', delivery => 'env')");
 
 # --- what a platform cannot do -------------------------------------------------------------------------
