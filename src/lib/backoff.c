@@ -12,6 +12,7 @@
  */
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -69,6 +70,8 @@ static const Verdict verdicts[] = {
 };
 
 static Trouble trouble_of(const TzFailure *failure);
+static bool parse_rfc3339(const char *value, int64_t *out_ms);
+static bool parse_duration(const char *value, double *out_ms);
 static bool parse_date(const char *value, int64_t now_ms, int64_t *out_s);
 static bool month_number(const char *name, int *out);
 static int64_t days_from_civil(int year, int month, int day);
@@ -173,6 +176,99 @@ tz_retry_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms)
 	}
 	*out_ms = wait_ms < 0 ? 0 : wait_ms > max_ms ? max_ms : (int) wait_ms;
 	return true;
+}
+
+bool
+tz_reset_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms)
+{
+	int64_t then_ms;
+	double wait_ms;
+
+	if (value == NULL || max_ms < 0 || strlen(value) > 64)
+		return false;
+	if (parse_rfc3339(value, &then_ms))
+		wait_ms = (double) (then_ms - now_ms);
+	else if (!parse_duration(value, &wait_ms))
+		return false;
+	*out_ms = wait_ms < 0 ? 0 : wait_ms > max_ms ? max_ms : (int) wait_ms;
+	return true;
+}
+
+/* "2026-11-21T14:00:00Z", with a fraction or an offset if need be. */
+static bool
+parse_rfc3339(const char *value, int64_t *out_ms)
+{
+	int year, month, day, hour, minute, second;
+	int zone_hour = 0;
+	int zone_minute = 0;
+	int used = -1;
+	char sign;
+
+	if (sscanf(value, "%4d-%2d-%2d%*1[Tt]%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
+	           &used) != 6 ||
+	    used < 0)
+		return false;
+	value += used;
+	if (*value == '.')
+		for (value++; isdigit((unsigned char) *value);)
+			value++;
+	sign = *value;
+	if (sign == '+' || sign == '-')
+	{
+		used = -1;
+		if (sscanf(value + 1, "%2d:%2d%n", &zone_hour, &zone_minute, &used) != 2 || used < 0 ||
+		    value[1 + used] != '\0')
+			return false;
+	}
+	else if ((sign != 'Z' && sign != 'z') || value[1] != '\0')
+		return false;
+	if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
+	    minute < 0 || minute > 59 || second < 0 || second > 60 || zone_hour < 0 || zone_hour > 23 ||
+	    zone_minute < 0 || zone_minute > 59)
+		return false;
+	*out_ms = (days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second) * 1000;
+	*out_ms += (sign == '-' ? 1 : -1) * (zone_hour * 60 + zone_minute) * INT64_C(60000);
+	return true;
+}
+
+/* "1h2m3.5s", "12ms", or a number alone, which means seconds. */
+static bool
+parse_duration(const char *value, double *out_ms)
+{
+	static const struct
+	{
+		const char *name;
+		double ms;
+	} units[] = {{"ms", 1}, {"us", 0.001}, {"ns", 0.000001}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+	bool any = false;
+
+	*out_ms = 0;
+	if (*value == '-')
+		return parse_duration(value + 1, out_ms) && (*out_ms = 0, true);
+	while (*value != '\0')
+	{
+		char *end;
+		double n;
+		size_t i;
+
+		if (!isdigit((unsigned char) *value) || (value[0] == '0' && (value[1] | 0x20) == 'x'))
+			return false;
+		n = strtod(value, &end);
+		if (*end == '\0' && !any)
+		{
+			*out_ms = n * 1000;
+			return true;
+		}
+		for (i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+			if (strncmp(end, units[i].name, strlen(units[i].name)) == 0)
+				break;
+		if (i == sizeof(units) / sizeof(units[0]))
+			return false;
+		*out_ms += n * units[i].ms;
+		value = end + strlen(units[i].name);
+		any = true;
+	}
+	return any;
 }
 
 /*

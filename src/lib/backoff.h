@@ -50,4 +50,11 @@ extern int tz_backoff_ms(int attempt, int base_ms, int max_ms, uint32_t random);
  */
 extern bool tz_retry_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms);
 
+/*
+ * When a limit resets, in any of the spellings that providers use: an RFC 3339
+ * time, a duration such as 6m0s or 12ms, or plain seconds. Milliseconds from
+ * now_ms, between 0 and max_ms. False when it is none of them.
+ */
+extern bool tz_reset_after_ms(const char *value, int64_t now_ms, int max_ms, int *out_ms);
+
 #endif /* TZ_BACKOFF_H */

@@ -32,4 +32,23 @@ extern void tz_mask_free(TzMask *mask);
  */
 extern TzStatus tz_mask_apply(const TzMask *mask, TzSlice text, bool cut, TzBuf *out, bool *found);
 
+/*
+ * The same for a text that comes in pieces: all that is given out, joined, is what
+ * tz_mask_apply makes of the whole. What may be the beginning of a value is held back.
+ */
+typedef struct TzMaskStream
+{
+	const TzMask *mask; /* NULL: everything passes */
+	TzBuf held; /* not given out yet, behind the byte that came before it */
+	size_t seen; /* 1 when that byte is there */
+} TzMaskStream;
+
+/* The mask must live as long. */
+extern void tz_mask_stream_init(TzMaskStream *s, const TzMask *mask);
+/* Appends to out what is certain. TZ_TOO_LARGE: a value that is never finished; nothing more may be shown. */
+extern TzStatus tz_mask_stream_feed(TzMaskStream *s, TzSlice piece, TzBuf *out);
+/* Appends the rest. */
+extern TzStatus tz_mask_stream_end(TzMaskStream *s, bool cut, TzBuf *out);
+extern void tz_mask_stream_free(TzMaskStream *s);
+
 #endif /* TZ_MASK_H */

@@ -44,6 +44,36 @@ struct TzMask
 	bool spaces; /* a pattern has one */
 };
 
+/* What was found, from start on and before end; sorted and apart. */
+typedef struct MaskSpan
+{
+	uint32_t start;
+	uint32_t end;
+} MaskSpan;
+
+typedef struct MaskSpans
+{
+	MaskSpan *list;
+	size_t n;
+	size_t cap;
+} MaskSpans;
+
+/* Unites it with what it overlaps; those that only touch stay apart. */
+extern TzStatus tz_mask_span_add(MaskSpans *s, uint32_t start, uint32_t end);
+/* Adds all of more, which is sorted as s is. */
+extern TzStatus tz_mask_span_unite(MaskSpans *s, const MaskSpans *more);
+
+/*
+ * Adds all that is found in text from there on; one byte before it may be there to look back at. cut:
+ * as for tz_mask_apply. *safe, if asked for: nothing that comes behind text can change what is found
+ * before it.
+ */
+extern TzStatus tz_mask_find(const TzMask *m, TzSlice text, size_t from, bool cut, MaskSpans *found,
+                             size_t *safe);
+
+/* Appends text from there on and before to, masked. No span may lie across to. */
+extern TzStatus tz_mask_write(TzSlice text, size_t from, size_t to, const MaskSpans *spans, TzBuf *out);
+
 static inline bool
 tz_mask_begins(const TzMask *m, uint8_t one, uint8_t two)
 {

@@ -16,21 +16,8 @@
 
 #define CUT_MIN 4 /* bytes of a beginning that is taken for one */
 #define TEXT_MAX UINT32_MAX
+#define BEHIND_MAX 3 /* bytes behind a value that may belong to its base64 */
 #define DECODED_MAX 4 /* bytes one step of a reading gives */
-
-/* What was found, from start on and before end; sorted and apart. */
-typedef struct Span
-{
-	uint32_t start;
-	uint32_t end;
-} Span;
-
-typedef struct Spans
-{
-	Span *list;
-	size_t n;
-	size_t cap;
-} Spans;
 
 typedef enum Escape
 {
@@ -50,7 +37,7 @@ typedef struct Kind
 } Kind;
 
 static const Kind kinds[] = {
-	{ESCAPE_NONE, false, false, "", ""},      {ESCAPE_NONE, false, true, "\n\r-_", "\n-_"},
+	{ESCAPE_NONE, false, false, "", ""},      {ESCAPE_NONE, false, true, "\n\r-_", "\n\r-_"},
 	{ESCAPE_PERCENT, false, false, "%", "%"}, {ESCAPE_PERCENT, true, false, "%+", "+"},
 	{ESCAPE_JSON, false, false, "\\", "\\"},  {ESCAPE_JSON, false, true, "\\\n\r-_", "\\"},
 };
@@ -58,68 +45,13 @@ static const Kind kinds[] = {
 typedef struct Reading
 {
 	Kind kind;
-	uint8_t stop[65536 / 8]; /* two bytes that a pattern may begin with, or one of which is special */
+	const uint8_t *stop; /* two bytes that a pattern may begin with, or one of which is special */
 } Reading;
 
-/* ---- spans ------------------------------------------------------------------------- */
-
-/* Unites it with what it overlaps; those that only touch stay apart. */
-static TzStatus
-add_span(Spans *s, uint32_t start, uint32_t end)
+static size_t
+min_size(size_t a, size_t b)
 {
-	Span *fresh;
-
-	while (s->n > 0 && s->list[s->n - 1].start >= start)
-	{
-		if (s->list[s->n - 1].end > end)
-			end = s->list[s->n - 1].end;
-		s->n--;
-	}
-	if (s->n > 0 && s->list[s->n - 1].end > start)
-	{
-		if (end > s->list[s->n - 1].end)
-			s->list[s->n - 1].end = end;
-		return TZ_OK;
-	}
-	if (s->n == s->cap)
-	{
-		size_t cap = s->cap == 0 ? 64 : s->cap * 2;
-
-		fresh = realloc(s->list, cap * sizeof(Span));
-		if (fresh == NULL)
-			return TZ_NOMEM;
-		s->list = fresh;
-		s->cap = cap;
-	}
-	s->list[s->n].start = start;
-	s->list[s->n++].end = end;
-	return TZ_OK;
-}
-
-/* Adds all of more, which is sorted as s is. */
-static TzStatus
-unite(Spans *s, const Spans *more)
-{
-	Spans all = {0};
-	TzStatus status = TZ_OK;
-	size_t i = 0;
-	size_t j = 0;
-
-	if (more->n == 0)
-		return TZ_OK;
-	while (status == TZ_OK && (i < s->n || j < more->n))
-	{
-		const Span *next;
-
-		if (j == more->n || (i < s->n && s->list[i].start <= more->list[j].start))
-			next = &s->list[i++];
-		else
-			next = &more->list[j++];
-		status = add_span(&all, next->start, next->end);
-	}
-	free(s->list);
-	*s = all;
-	return status;
+	return a < b ? a : b;
 }
 
 /* ---- reading a text ------------------------------------------------------------------ */
@@ -243,6 +175,47 @@ decode(const Kind *kind, TzSlice text, size_t at, uint8_t *out, int *n)
 	return used;
 }
 
+/* How many of the n bytes from there on are hex digits, or not there yet; -1 when one is neither. */
+static int
+hex_missing(TzSlice text, size_t at, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (at + (size_t) i >= text.len)
+			return n - i;
+		if (hex_digit(text.data[at + (size_t) i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* True when what may follow the text decides what this step gives. */
+static bool
+is_unfinished(const Kind *kind, TzSlice text, size_t at)
+{
+	int code;
+
+	if (kind->escape == ESCAPE_PERCENT)
+		return text.data[at] == '%' && hex_missing(text, at + 1, 2) > 0;
+	if (kind->escape != ESCAPE_JSON || text.data[at] != '\\')
+		return false;
+	if (at + 1 == text.len)
+		return true;
+	if (text.data[at + 1] != 'u' || hex_missing(text, at + 2, 4) < 0)
+		return false;
+	code = hex_number(text, at + 2, 4);
+	if (code < 0)
+		return true;
+	/* the first half of a pair */
+	if (code < 0xD800 || code >= 0xDC00 || at + 12 <= text.len)
+		return false;
+	if (at + 6 < text.len && text.data[at + 6] != '\\')
+		return false;
+	if (at + 7 < text.len && text.data[at + 7] != 'u')
+		return false;
+	return at + 8 >= text.len || hex_missing(text, at + 8, 4) > 0;
+}
+
 static bool
 is_word(TzSlice text, size_t at)
 {
@@ -262,7 +235,7 @@ is_base64(TzSlice text, size_t at)
 
 /* The pattern that was found, with the characters beside it that carry bits of the value. */
 static TzStatus
-add_found(Spans *spans, TzSlice text, size_t start, size_t end, uint8_t edges)
+add_found(MaskSpans *spans, TzSlice text, size_t start, size_t end, uint8_t edges)
 {
 	if (edges & TZ_MASK_LEFT && start > 0 && is_base64(text, start - 1))
 		start--;
@@ -273,12 +246,28 @@ add_found(Spans *spans, TzSlice text, size_t start, size_t end, uint8_t edges)
 		for (int i = 0; i < 2 && end < text.len && text.data[end] == '='; i++)
 			end++;
 	}
-	return add_span(spans, (uint32_t) start, (uint32_t) end);
+	return tz_mask_span_add(spans, (uint32_t) start, (uint32_t) end);
+}
+
+/* Where the text is read: a ring of where the last bytes read began. */
+typedef struct Starts
+{
+	uint32_t *list;
+	uint32_t ring;
+	size_t count;
+} Starts;
+
+/* Where what has begun, by the automaton's place, begins in the text. */
+static size_t
+begun(const TzMask *m, uint32_t at, const Starts *starts, size_t here)
+{
+	uint32_t depth = m->nodes[at].depth;
+
+	return depth > 0 ? starts->list[(starts->count - depth) & starts->ring] : here;
 }
 
 static TzStatus
-add_words(Spans *spans, TzSlice text, const uint32_t *starts, uint32_t mask, size_t count, size_t end,
-          uint8_t words)
+add_words(MaskSpans *spans, TzSlice text, const Starts *starts, size_t end, uint8_t words)
 {
 	TzStatus status = TZ_OK;
 
@@ -288,9 +277,9 @@ add_words(Spans *spans, TzSlice text, const uint32_t *starts, uint32_t mask, siz
 
 		if (!(words & 1 << len))
 			continue;
-		start = starts[(count - len) & mask];
+		start = starts->list[(starts->count - len) & starts->ring];
 		if ((start == 0 || !is_word(text, start - 1)) && (end == text.len || !is_word(text, end)))
-			status = add_span(spans, (uint32_t) start, (uint32_t) end);
+			status = tz_mask_span_add(spans, (uint32_t) start, (uint32_t) end);
 	}
 	return status;
 }
@@ -307,42 +296,45 @@ skip(const Reading *r, TzSlice text, size_t at)
 }
 
 /*
- * Reads the text once. starts is a ring of where the last bytes read began, so
- * that what was found in the decoded bytes is known by its place in the text.
- * A beginning of a value that ends at last is taken for one.
+ * Reads the text once. starts makes what was found in the decoded bytes known by
+ * its place in the text. A beginning of a value that ends at last is taken for
+ * one. *open becomes smaller when what stands there may go on behind the text.
  */
 static TzStatus
-read_text(const TzMask *m, const Reading *r, TzSlice text, size_t last, uint32_t *starts, uint32_t ring,
-          Spans *spans)
+read_text(const TzMask *m, const Reading *r, TzSlice text, size_t from, size_t last, Starts *starts,
+          MaskSpans *spans, size_t *open)
 {
 	uint8_t bytes[DECODED_MAX];
 	TzStatus status = TZ_OK;
 	uint32_t at = 0;
-	size_t count = 0;
 	size_t used;
 	int n;
 
-	for (size_t i = 0; i < text.len && status == TZ_OK; i += used)
+	starts->count = 0;
+	for (size_t i = from; i < text.len && status == TZ_OK; i += used)
 	{
 		if (at == 0)
 			i = skip(r, text, i);
+		if (is_unfinished(&r->kind, text, i))
+			*open = min_size(*open, begun(m, at, starts, i));
 		used = decode(&r->kind, text, i, bytes, &n);
 		for (int j = 0; j < n && status == TZ_OK; j++)
 		{
 			const MaskNode *node;
 
-			starts[count++ & ring] = (uint32_t) i;
+			starts->list[starts->count++ & starts->ring] = (uint32_t) i;
 			at = tz_mask_step(m, at, bytes[j]);
 			node = &m->nodes[at];
 			if (node->longest != 0)
-				status =
-					add_found(spans, text, starts[(count - node->longest) & ring], i + used, node->edges);
+				status = add_found(spans, text, starts->list[(starts->count - node->longest) & starts->ring],
+				                   i + used, node->edges);
 			if (node->words != 0 && status == TZ_OK)
-				status = add_words(spans, text, starts, ring, count, i + used, node->words);
+				status = add_words(spans, text, starts, i + used, node->words);
 		}
 		if (i + used == last && m->nodes[at].depth >= CUT_MIN && status == TZ_OK)
-			status = add_span(spans, starts[(count - m->nodes[at].depth) & ring], (uint32_t) last);
+			status = tz_mask_span_add(spans, (uint32_t) begun(m, at, starts, last), (uint32_t) last);
 	}
+	*open = min_size(*open, begun(m, at, starts, text.len));
 	return status;
 }
 
@@ -357,19 +349,29 @@ cut_end(TzSlice text, bool cut)
 	return text.len;
 }
 
-static void
-set_reading(const TzMask *m, const Kind *kind, Reading *r)
+/* table: room for what the mask's own does not say; made at the first need. */
+static TzStatus
+set_reading(const TzMask *m, const Kind *kind, Reading *r, uint8_t **table)
 {
 	r->kind = *kind;
-	memcpy(r->stop, m->pairs, sizeof(r->stop));
+	r->stop = m->pairs;
+	if (kind->special[0] == '\0')
+		return TZ_OK;
+	if (*table == NULL)
+		*table = malloc(sizeof(m->pairs));
+	if (*table == NULL)
+		return TZ_NOMEM;
+	memcpy(*table, m->pairs, sizeof(m->pairs));
 	for (const char *c = kind->special; *c != '\0'; c++)
 	{
 		uint8_t byte = (uint8_t) *c;
 
-		memset(r->stop + byte * 32, 0xFF, 32);
+		memset(*table + byte * 32, 0xFF, 32);
 		for (int one = 0; one < 256; one++)
-			r->stop[one * 32 + byte / 8] |= (uint8_t) (1 << byte % 8);
+			(*table)[one * 32 + byte / 8] |= (uint8_t) (1 << byte % 8);
 	}
+	r->stop = *table;
+	return TZ_OK;
 }
 
 /* What could be escaped by nothing in the text needs no reading. */
@@ -386,58 +388,99 @@ is_needed(const TzMask *m, const Kind *kind, TzSlice text)
 	return false;
 }
 
-static TzStatus
-find_all(const TzMask *m, TzSlice text, bool cut, Spans *found)
+/* Back to where the step begins that place lies in. */
+static size_t
+step_start(const Kind *kind, TzSlice text, size_t from, size_t place)
 {
-	Reading *r = malloc(sizeof(Reading));
-	Spans one = {0};
-	uint32_t ring = 1;
-	uint32_t *starts;
+	uint8_t bytes[DECODED_MAX];
+	size_t used;
+	int n;
+
+	for (size_t i = from; i < place; i += used)
+	{
+		used = decode(kind, text, i, bytes, &n);
+		if (i + used > place)
+			return i;
+	}
+	return place;
+}
+
+/* No later than open: before a character that may carry bits, before spans that may grow, between escapes. */
+static size_t
+settle_safe(const TzMask *m, TzSlice text, size_t from, const MaskSpans *found, size_t open)
+{
+	size_t safe = open;
+	size_t before;
+
+	if (m->base64 && safe > from && is_base64(text, safe - 1))
+		safe--;
+	do
+	{
+		before = safe;
+		for (size_t i = found->n; i > 0; i--)
+		{
+			const MaskSpan *span = &found->list[i - 1];
+
+			if (span->start < safe && (span->end > safe || (m->base64 && span->end + BEHIND_MAX > text.len)))
+				safe = span->start;
+		}
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+			if (kinds[i].escape != ESCAPE_NONE && is_needed(m, &kinds[i], text))
+				safe = step_start(&kinds[i], text, from, safe);
+	} while (safe < before);
+	return safe;
+}
+
+TzStatus
+tz_mask_find(const TzMask *m, TzSlice text, size_t from, bool cut, MaskSpans *found, size_t *safe)
+{
+	uint8_t *table = NULL;
+	Reading r;
+	Starts starts = {.ring = 1};
+	MaskSpans one = {0};
+	size_t open = text.len;
 	TzStatus status = TZ_OK;
 
-	while (ring < m->deepest)
-		ring *= 2;
-	starts = malloc(ring * sizeof(uint32_t));
-	if (r == NULL || starts == NULL)
+	while (starts.ring < m->deepest)
+		starts.ring *= 2;
+	starts.list = malloc(starts.ring * sizeof(uint32_t));
+	starts.ring--;
+	if (starts.list == NULL)
 		status = TZ_NOMEM;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && status == TZ_OK; i++)
 	{
 		if (!is_needed(m, &kinds[i], text))
 			continue;
-		set_reading(m, &kinds[i], r);
 		one.n = 0;
-		status = read_text(m, r, text, cut_end(text, cut), starts, ring - 1, &one);
+		status = set_reading(m, &kinds[i], &r, &table);
 		if (status == TZ_OK)
-			status = unite(found, &one);
+			status = read_text(m, &r, text, from, cut_end(text, cut), &starts, &one, &open);
+		if (status == TZ_OK)
+			status = tz_mask_span_unite(found, &one);
 	}
 	free(one.list);
-	free(starts);
-	free(r);
+	free(starts.list);
+	free(table);
+	if (safe != NULL && status == TZ_OK)
+		*safe = settle_safe(m, text, from, found, open);
 	return status;
 }
 
 TzStatus
 tz_mask_apply(const TzMask *m, TzSlice text, bool cut, TzBuf *out, bool *found)
 {
-	Spans spans = {0};
+	MaskSpans spans = {0};
 	TzStatus status;
-	size_t at = 0;
 
 	*found = false;
 	if (m == NULL || text.len == 0)
 		return TZ_OK;
 	if (text.len > TEXT_MAX)
 		return TZ_TOO_LARGE;
-	status = find_all(m, text, cut, &spans);
+	status = tz_mask_find(m, text, 0, cut, &spans, NULL);
 	*found = spans.n > 0;
-	for (size_t i = 0; i < spans.n && status == TZ_OK; i++)
-	{
-		tz_buf_append(out, text.data + at, spans.list[i].start - at);
-		status = tz_buf_append(out, "***", 3);
-		at = spans.list[i].end;
-	}
 	if (status == TZ_OK && *found)
-		status = tz_buf_append(out, text.data + at, text.len - at);
+		status = tz_mask_write(text, 0, text.len, &spans, out);
 	free(spans.list);
 	return status;
 }

@@ -29,6 +29,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (tz_retry_after_ms(text, (int64_t) random * 1000, 600000, &ms) && (ms < 0 || ms > 600000))
 		abort();
+	ms = -1;
+	if (tz_reset_after_ms(text, (int64_t) random * 1000, 600000, &ms) && (ms < 0 || ms > 600000))
+		abort();
 	ms = tz_backoff_ms(attempt, data[8] * 100, 60000, random);
 	if (ms < 0 || ms > 60000)
 		abort();

@@ -25,6 +25,29 @@ checkable(TzSlice value)
 	return value.len >= 4;
 }
 
+/* In pieces it comes out as it does whole. */
+static void
+check_pieces(const TzMask *mask, TzSlice text, bool cut, TzSlice whole, size_t step)
+{
+	TzStatus status = TZ_OK;
+	TzMaskStream stream;
+	TzBuf out;
+
+	tz_buf_init(&out, text.len * 8 + 16);
+	tz_mask_stream_init(&stream, mask);
+	for (size_t at = 0; at < text.len && status == TZ_OK; at += step)
+		status =
+			tz_mask_stream_feed(&stream,
+		                        tz_slice(text.data + at, text.len - at < step ? text.len - at : step), &out);
+	if (status == TZ_OK)
+		status = tz_mask_stream_end(&stream, cut, &out);
+	need(status == TZ_OK || status == TZ_TOO_LARGE);
+	need(out.len <= whole.len && (status != TZ_OK || out.len == whole.len));
+	need(out.len == 0 || memcmp(out.data, whole.data, out.len) == 0);
+	tz_mask_stream_free(&stream);
+	tz_buf_free(&out);
+}
+
 /* First byte: how many values and whether the end was cut; then each with its length before it; then the text. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -65,6 +88,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		need(memmem(out.data, out.len, "***", 3) != NULL);
 	else
 		need(out.len == 0);
+	check_pieces(mask, text, cut, found ? tz_buf_slice(&out) : text, 1 + (size > 0 ? data[0] / 16 % 8 : 0));
 	tz_buf_free(&out);
 	tz_mask_free(mask);
 	return 0;

@@ -138,12 +138,56 @@ test_retry_after(void **state)
 	assert_int_equal(after("Tue, -4 Nov 2023 22:13:50 GMT"), -1);
 }
 
+static int
+reset(const char *value)
+{
+	int ms;
+
+	return tz_reset_after_ms(value, NOW, 3600000, &ms) ? ms : -1;
+}
+
+static void
+test_reset(void **state)
+{
+	(void) state;
+	assert_int_equal(reset("2023-11-14T22:13:50Z"), 30000);
+	assert_int_equal(reset("2023-11-14T22:13:50.123456Z"), 30000);
+	assert_int_equal(reset("2023-11-14t23:13:50+01:00"), 30000);
+	assert_int_equal(reset("2023-11-14T21:43:50-00:30"), 30000);
+	assert_int_equal(reset("2023-11-14T22:13:19Z"), 0);
+	assert_int_equal(reset("2033-11-14T22:13:19Z"), 3600000);
+	assert_int_equal(reset("12ms"), 12);
+	assert_int_equal(reset("1s"), 1000);
+	assert_int_equal(reset("6m0s"), 360000);
+	assert_int_equal(reset("1h2m"), 3600000);
+	assert_int_equal(reset("1m1.5s"), 61500);
+	assert_int_equal(reset("20us"), 0);
+	assert_int_equal(reset("7"), 7000);
+	assert_int_equal(reset("0.5"), 500);
+	assert_int_equal(reset("0"), 0);
+	assert_int_equal(reset("-1"), 0);
+	assert_int_equal(reset("1e99"), 3600000);
+	assert_int_equal(reset(NULL), -1);
+	assert_int_equal(reset(""), -1);
+	assert_int_equal(reset("soon"), -1);
+	assert_int_equal(reset("s"), -1);
+	assert_int_equal(reset("1x"), -1);
+	assert_int_equal(reset("1s2"), -1);
+	assert_int_equal(reset("0x10"), -1);
+	assert_int_equal(reset("2023-11-14T22:13:50"), -1);
+	assert_int_equal(reset("2023-11-14T22:13:50Zx"), -1);
+	assert_int_equal(reset("2023-11-14T22:13:50+25:00"), -1);
+	assert_int_equal(reset("2023-13-14T22:13:50Z"), -1);
+	assert_int_equal(reset("2023-11-14 22:13:50Z"), -1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sent_once), cmocka_unit_test(test_reads), cmocka_unit_test(test_removal),
 		cmocka_unit_test(test_cancelled), cmocka_unit_test(test_waits), cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_reset),
 	};
 
 	return cmocka_run_group_tests_name("backoff", tests, NULL, NULL);

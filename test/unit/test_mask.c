@@ -244,14 +244,155 @@ test_ceiling(void **state)
 	tz_mask_free(mask);
 }
 
+/* ---- in pieces ---- */
+
+static void
+in_pieces(const TzMask *mask, TzSlice text, bool cut, size_t step, size_t first)
+{
+	TzMaskStream stream;
+	TzBuf whole;
+	TzBuf joined;
+	bool found;
+
+	tz_buf_init(&whole, TEXT_MAX);
+	tz_buf_init(&joined, TEXT_MAX);
+	tz_mask_stream_init(&stream, mask);
+	assert_int_equal(tz_mask_apply(mask, text, cut, &whole, &found), TZ_OK);
+	for (size_t at = 0, n = first; at < text.len; at += n, n = step)
+	{
+		if (n > text.len - at)
+			n = text.len - at;
+		assert_int_equal(tz_mask_stream_feed(&stream, tz_slice(text.data + at, n), &joined), TZ_OK);
+	}
+	assert_int_equal(tz_mask_stream_end(&stream, cut, &joined), TZ_OK);
+	if (found)
+		assert_string_equal(joined.data, whole.data);
+	else
+	{
+		assert_int_equal(joined.len, text.len);
+		if (text.len > 0)
+			assert_memory_equal(joined.data, text.data, text.len);
+	}
+	tz_mask_stream_free(&stream);
+	tz_buf_free(&whole);
+	tz_buf_free(&joined);
+}
+
+static void
+test_pieces_every_way(void **state)
+{
+	static const char *const texts[] = {
+		"the key is sk-live-4711/AB+cd, keep it",
+		"sk-live-4711/AB+cdsk-live-4711/AB+cd",
+		"sk-live-4711/AB+c sk-live-sk-live-4711/AB+cd",
+		"%73k-live%2D4711%2fAB%2Bcd and %7",
+		"\\u0073k-live-4711\\/AB+cd \\\\sk-live-4711/AB+cd \\ud83d\\ude00 \\u00",
+		"x c2stbGl2ZS00NzExL0FCK2Nk y NrLWxpdmUtNDcxMS9BQitjZA== z",
+		"zc2stbGl2ZS00\nNzExL0FCK2Nk\n\n/NrLWxpdmUt\r\nNDcxMS9BQitjZA==",
+		"ab is short, cab and abc are not, ab",
+		"a-b ab_ ab",
+		"two ab lines of 12345678",
+		"aab abab aba abac abad",
+	};
+	TzMask *mask = make("sk-live-4711/AB+cd", "ab");
+	TzMask *other = make("two ab lines\nof 12345678 and more", "abab");
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	{
+		TzSlice text = tz_slice_cstr(texts[i]);
+
+		for (size_t step = 1; step <= text.len; step++)
+			for (size_t first = 1; first <= step; first++)
+				for (int cut = 0; cut < 2; cut++)
+				{
+					in_pieces(mask, text, cut, step, first);
+					in_pieces(other, text, cut, step, first);
+				}
+	}
+	tz_mask_free(mask);
+	tz_mask_free(other);
+}
+
+/* What is no beginning of a value passes at once. */
+static void
+test_pieces_do_not_wait(void **state)
+{
+	TzMask *mask = make("sk-live-4711/AB+cd", NULL);
+	TzMaskStream stream;
+	TzBuf out;
+
+	(void) state;
+	tz_buf_init(&out, TEXT_MAX);
+	tz_mask_stream_init(&stream, mask);
+	assert_int_equal(tz_mask_stream_feed(&stream, tz_slice_cstr("Hello there, "), &out), TZ_OK);
+	assert_string_equal(out.data, "Hello there, ");
+	assert_int_equal(tz_mask_stream_feed(&stream, tz_slice_cstr("sk-live-"), &out), TZ_OK);
+	assert_string_equal(out.data, "Hello there, ");
+	assert_int_equal(tz_mask_stream_feed(&stream, tz_slice_cstr("ly. "), &out), TZ_OK);
+	assert_string_equal(out.data, "Hello there, sk-live-ly. ");
+	tz_mask_stream_free(&stream);
+	tz_buf_free(&out);
+	tz_mask_free(mask);
+}
+
+/* A beginning that is never finished is not kept for ever, and not shown. */
+static void
+test_pieces_held_too_long(void **state)
+{
+	TzMask *mask = make("sk-live-4711/AB+cd", NULL);
+	TzMaskStream stream;
+	TzStatus status;
+	TzBuf out;
+
+	(void) state;
+	tz_buf_init(&out, TEXT_MAX);
+	tz_mask_stream_init(&stream, mask);
+	status = tz_mask_stream_feed(&stream, tz_slice_cstr(" c2stbGl2ZS00"), &out);
+	for (int i = 0; i < 100000 && status == TZ_OK; i++)
+		status = tz_mask_stream_feed(&stream, tz_slice_cstr("\n"), &out);
+	assert_int_equal(status, TZ_TOO_LARGE);
+	assert_string_equal(out.data, " ");
+	tz_mask_stream_free(&stream);
+	tz_buf_free(&out);
+	tz_mask_free(mask);
+}
+
+static void
+test_pieces_without_mask(void **state)
+{
+	TzMaskStream stream;
+	TzBuf out;
+
+	(void) state;
+	tz_buf_init(&out, TEXT_MAX);
+	tz_mask_stream_init(&stream, NULL);
+	assert_int_equal(tz_mask_stream_feed(&stream, tz_slice_cstr("anything"), &out), TZ_OK);
+	assert_int_equal(tz_mask_stream_end(&stream, true, &out), TZ_OK);
+	assert_string_equal(out.data, "anything");
+	tz_mask_stream_free(&stream);
+	tz_buf_free(&out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),  cmocka_unit_test(test_two),     cmocka_unit_test(test_words),
-		cmocka_unit_test(test_lines),  cmocka_unit_test(test_percent), cmocka_unit_test(test_json),
-		cmocka_unit_test(test_base64), cmocka_unit_test(test_cut),     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_linear), cmocka_unit_test(test_ceiling),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_two),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_percent),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_linear),
+		cmocka_unit_test(test_ceiling),
+		cmocka_unit_test(test_pieces_every_way),
+		cmocka_unit_test(test_pieces_do_not_wait),
+		cmocka_unit_test(test_pieces_held_too_long),
+		cmocka_unit_test(test_pieces_without_mask),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
