@@ -20,7 +20,9 @@
 typedef enum TzAdapterKind
 {
 	TZ_COMPUTE = 1,
-	TZ_HTTP
+	TZ_MODEL,
+	TZ_HTTP,
+	TZ_TOOL
 } TzAdapterKind;
 
 /* One secret opened for this call; value is wiped by the owner after build. */
@@ -47,6 +49,7 @@ typedef struct TzEffect
 	const TzSecretValue *secrets;
 	int nsecrets;
 	int64_t now_ms; /* unix time in ms, given by the caller */
+	size_t prompt_chars; /* models: of a request that was forgotten meanwhile, else 0 */
 } TzEffect;
 
 /* Where it goes. Borrowed. */
@@ -77,11 +80,35 @@ typedef struct TzOutcome
 	TzBuf content; /* binary result (file read) */
 	int retry_after_ms; /* 0: engine's backoff */
 	const char *error_code; /* static REST code, e.g. "provider_error", or NULL */
+	const char *error_class; /* models: static word, see model.h, or NULL */
 	TzErr err;
 } TzOutcome;
 
 extern void tz_outcome_init(TzOutcome *out, size_t max_content);
 extern void tz_outcome_free(TzOutcome *out);
+
+/* What a streamed answer has brought so far, piece by piece. */
+typedef enum TzDeltaKind
+{
+	TZ_DELTA_TEXT = 1, /* text: what the user is meant to read */
+	TZ_DELTA_REASONING, /* text: what the model thinks */
+	TZ_DELTA_TOOL, /* a tool call started: index, id, name */
+	TZ_DELTA_ARGUMENTS /* index; text: the next piece of its arguments */
+} TzDeltaKind;
+
+/* Borrowed; valid as long as the callback runs. */
+typedef struct TzDelta
+{
+	TzDeltaKind kind;
+	int index; /* of the tool call in the answer, 0 first */
+	const char *id;
+	const char *name;
+	TzSlice text; /* UTF-8 */
+} TzDelta;
+
+typedef void (*TzDeltaFn)(void *arg, const TzDelta *delta);
+
+typedef struct TzStream TzStream;
 
 typedef struct TzAdapter
 {
@@ -91,8 +118,28 @@ typedef struct TzAdapter
 	TzStatus (*build)(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 	/* Never fails: what it cannot read becomes a verdict. */
 	void (*parse)(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+
+	/*
+	 * Streamed answers, or NULL. Bytes of a body that tz_answer_streams() says yes to
+	 * are fed as they come; every other body is collected in the response as usual.
+	 * stream_end is called in either case, in place of parse, and ends in the same
+	 * outcome. A feed that fails is no use going on with: cancel the call, then end.
+	 * Once the request is built, content and all of effect.request but "api" may be
+	 * forgotten, if prompt_chars is set before.
+	 */
+	TzStream *(*stream_new)(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta, void *arg);
+	TzStatus (*stream_feed)(TzStream *stream, TzSlice bytes, TzErr *err);
+	void (*stream_end)(TzStream *stream, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+	void (*stream_free)(TzStream *stream);
+	/* True once nothing that may still come changes the outcome. */
+	bool (*stream_whole)(const TzStream *stream);
+	/* Models: one message of ours in the provider's own form; see tz_model_encode. */
+	TzStatus (*encode)(const char *api, json_t *message, TzBuf *wire, TzErr *err);
 } TzAdapter;
 
 extern const TzAdapter *tz_adapter_find(const char *name);
+
+/* True when the head of an answer promises a stream of events. */
+extern bool tz_answer_streams(const TzHttpResponse *head);
 
 #endif /* TZ_ADAPTER_H */

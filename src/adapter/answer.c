@@ -23,11 +23,9 @@
 #define UPSTREAM_SHOWN 200
 #define UPSTREAM_LOOKED_AT (256 * 1024)
 
-static void fail(TzOutcome *out, const TzHttpResponse *in, const char *code);
-static void add_upstream(const TzHttpResponse *in, json_t *doc, TzOutcome *out);
 static TzSlice upstream_text(const TzHttpResponse *in, json_t *doc);
 static json_t *parse_document(const TzHttpResponse *in, TzErr *err);
-static json_t *parse_repaired(const TzHttpResponse *in, const TzJsonLimits *limits);
+static json_t *parse_repaired(TzSlice text, const TzJsonLimits *limits, TzBuf *scratch, TzSlice *used);
 static void repair_surrogates(char *text, size_t len);
 static bool unit_at(const char *text, size_t len, size_t at, unsigned *out);
 static bool is_json_type(const char *type);
@@ -40,7 +38,7 @@ tz_answer_transport(const TzEffect *effect, TzRepeat repeat, const TzHttpRespons
 	TzRetry retry = tz_retry_judge(repeat, &failure, effect->attempt);
 
 	out->err = in->err;
-	fail(out, in, "provider_error");
+	tz_answer_fail(in, "provider_error", out);
 	if (retry == TZ_RETRY_YES)
 		out->verdict = TZ_V_RETRY;
 	else if (retry == TZ_RETRY_UNKNOWN)
@@ -72,11 +70,11 @@ tz_answer_status(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *
 		tz_err_hint(&out->err, "The provider is busy; try again later.");
 	else
 		tz_err_hint(&out->err, "The provider's log says more; what it answered is in theazo.logs.");
-	fail(out, in, "provider_error");
+	tz_answer_fail(in, "provider_error", out);
 	if (tz_retry_judge(repeat, &failure, effect->attempt) == TZ_RETRY_YES)
 		out->verdict = TZ_V_RETRY;
 	doc = parse_document(in, NULL);
-	add_upstream(in, doc, out);
+	tz_answer_upstream(in, doc, out);
 	json_decref(doc);
 }
 
@@ -91,7 +89,7 @@ tz_answer_bad(const TzHttpResponse *in, TzOutcome *out, const char *fmt, ...)
 	va_end(args);
 	tz_err_set(&out->err, TZ_BAD_ANSWER, "provider's answer was not understood: %s", text);
 	tz_err_hint(&out->err, "Compare the provider's endpoint with the webhook compute contract.");
-	fail(out, in, "provider_error");
+	tz_answer_fail(in, "provider_error", out);
 }
 
 json_t *
@@ -121,11 +119,20 @@ tz_answer_json(const TzHttpResponse *in, TzOutcome *out)
 	if (names_error(doc))
 	{
 		tz_answer_bad(in, out, "status %d with an error inside", in->status);
-		add_upstream(in, doc, out);
+		tz_answer_upstream(in, doc, out);
 		json_decref(doc);
 		return NULL;
 	}
 	return doc;
+}
+
+bool
+tz_answer_streams(const TzHttpResponse *head)
+{
+	const char *type = tz_http_response_header(head, "content-type");
+
+	return head->status >= 200 && head->status < 300 && type != NULL &&
+	       strncasecmp(type, "text/event-stream", 17) == 0;
 }
 
 void
@@ -156,8 +163,8 @@ tz_answer_mask(const TzHttpResponse *in, TzMask **out)
 }
 
 /* Verdict failed, with the facts that the REST document shows. */
-static void
-fail(TzOutcome *out, const TzHttpResponse *in, const char *code)
+void
+tz_answer_fail(const TzHttpResponse *in, const char *code, TzOutcome *out)
 {
 	out->verdict = TZ_V_FAILED;
 	out->error_code = code;
@@ -181,8 +188,8 @@ names_error(json_t *doc)
 	return !(json_is_string(error) && json_string_length(error) == 0);
 }
 
-static void
-add_upstream(const TzHttpResponse *in, json_t *doc, TzOutcome *out)
+void
+tz_answer_upstream(const TzHttpResponse *in, json_t *doc, TzOutcome *out)
 {
 	TzSlice raw = upstream_text(in, doc);
 	TzMask *mask = NULL;
@@ -244,19 +251,33 @@ is_json_type(const char *type)
 	return len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0;
 }
 
-/* NULL and err filled (it may be NULL) when the body is no JSON within limits. */
 static json_t *
 parse_document(const TzHttpResponse *in, TzErr *err)
 {
-	TzJsonLimits limits = {.max_bytes = in->body.max > 0 ? in->body.max : 1,
+	TzBuf scratch;
+	json_t *doc;
+
+	tz_buf_init(&scratch, SIZE_MAX);
+	doc = tz_answer_document(tz_buf_slice(&in->body), &scratch, NULL, err);
+	tz_buf_free(&scratch);
+	return doc;
+}
+
+json_t *
+tz_answer_document(TzSlice text, TzBuf *scratch, TzSlice *used, TzErr *err)
+{
+	/* how long it may be was decided where it was received */
+	TzJsonLimits limits = {.max_bytes = SIZE_MAX,
 	                       .max_depth = 64,
 	                       .max_values = 200000,
 	                       .flags = TZ_JSON_NUL | TZ_JSON_DUPLICATES};
 	json_t *doc = NULL;
-	TzStatus status = tz_json_parse(tz_buf_slice(&in->body), &limits, &doc, err);
+	TzStatus status = tz_json_parse(text, &limits, &doc, err);
 
+	if (used != NULL)
+		*used = text;
 	if (status == TZ_BAD_INPUT)
-		doc = parse_repaired(in, &limits);
+		doc = parse_repaired(text, &limits, scratch, used);
 	return doc;
 }
 
@@ -266,22 +287,19 @@ parse_document(const TzHttpResponse *in, TzErr *err)
  * Neither is worth losing the answer.
  */
 static json_t *
-parse_repaired(const TzHttpResponse *in, const TzJsonLimits *limits)
+parse_repaired(TzSlice text, const TzJsonLimits *limits, TzBuf *scratch, TzSlice *used)
 {
-	TzJsonLimits wider = *limits;
-	TzBuf text;
 	json_t *doc = NULL;
 
-	if (memchr(in->body.data != NULL ? in->body.data : "", 0, in->body.len) != NULL)
+	if (text.len == 0 || memchr(text.data, 0, text.len) != NULL)
 		return NULL; /* a NUL outside of an escape is no text at all */
-	wider.max_bytes = limits->max_bytes * 3 + 3;
-	tz_buf_init(&text, wider.max_bytes);
-	if (tz_utf8_sanitize(tz_buf_slice(&in->body), &text) == TZ_OK && text.len > 0)
+	if (tz_utf8_sanitize(text, scratch) == TZ_OK && scratch->len > 0)
 	{
-		repair_surrogates(text.data, text.len);
-		(void) tz_json_parse(tz_buf_slice(&text), &wider, &doc, NULL);
+		repair_surrogates(scratch->data, scratch->len);
+		(void) tz_json_parse(tz_buf_slice(scratch), limits, &doc, NULL);
+		if (doc != NULL && used != NULL)
+			*used = tz_buf_slice(scratch);
 	}
-	tz_buf_free(&text);
 	return doc;
 }
 

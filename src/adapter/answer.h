@@ -30,6 +30,20 @@ extern void tz_answer_bad(const TzHttpResponse *in, TzOutcome *out, const char *
  */
 extern json_t *tz_answer_json(const TzHttpResponse *in, TzOutcome *out);
 
+/*
+ * One document of the outside, repaired where it is nearly JSON (broken UTF-8, half
+ * a surrogate pair), or NULL with err filled (it may be NULL). *used, if asked for,
+ * gets the text that was parsed: it points into text or into scratch, which the caller
+ * has initialised and frees.
+ */
+extern json_t *tz_answer_document(TzSlice text, TzBuf *scratch, TzSlice *used, TzErr *err);
+
+/* Puts what the provider said into out->err.detail, with secrets masked. */
+extern void tz_answer_upstream(const TzHttpResponse *in, json_t *doc, TzOutcome *out);
+
+/* Verdict failed, and the result that says so. */
+extern void tz_answer_fail(const TzHttpResponse *in, const char *code, TzOutcome *out);
+
 /* What finds the values the request wants masked; NULL when there are none. Freed by the caller. */
 extern TzStatus tz_answer_mask(const TzHttpResponse *in, TzMask **out);
 

@@ -10,11 +10,15 @@
 #include "adapter/adapter.h"
 
 extern const TzAdapter tz_compute_webhook;
+extern const TzAdapter tz_model_anthropic;
+extern const TzAdapter tz_model_openai;
+extern const TzAdapter tz_model_openai_compatible;
 extern const TzAdapter tz_http_plain;
+extern const TzAdapter tz_tool_webhook;
 
 static const TzAdapter *const adapters[] = {
-	&tz_compute_webhook,
-	&tz_http_plain,
+	&tz_compute_webhook,         &tz_model_anthropic, &tz_model_openai,
+	&tz_model_openai_compatible, &tz_http_plain,      &tz_tool_webhook,
 };
 
 /* NULL for a name nobody knows. */

@@ -18,7 +18,6 @@
 
 #define CREDENTIAL_MAX 8192
 
-static TzStatus add_bearer(TzSlice credential, TzHttpRequest *req, TzErr *err);
 static TzStatus add_signature(TzSlice key, TzHttpRequest *req, TzErr *err);
 static TzStatus add_triple(const TzEffect *effect, TzSlice key, TzHttpRequest *req, TzErr *err);
 static TzStatus triple_key(TzSlice secret, TzBuf *key);
@@ -45,7 +44,7 @@ tz_signed_headers(const TzEffect *effect, TzHttpRequest *req, TzErr *err)
 	for (int i = 0; status == TZ_OK && i < effect->nsecrets; i++)
 		status = tz_http_request_mask(req, effect->secrets[i].value, err);
 	if (status == TZ_OK && credential.len > 0)
-		status = add_bearer(credential, req, err);
+		status = tz_credential_header(req, "Authorization", "Bearer ", credential, err);
 	if (status == TZ_OK && key.len > 0)
 		status = add_signature(key, req, err);
 	if (status == TZ_OK)
@@ -58,16 +57,16 @@ tz_signed_headers(const TzEffect *effect, TzHttpRequest *req, TzErr *err)
 	return status;
 }
 
-static TzStatus
-add_bearer(TzSlice credential, TzHttpRequest *req, TzErr *err)
+TzStatus
+tz_credential_header(TzHttpRequest *req, const char *name, const char *prefix, TzSlice credential, TzErr *err)
 {
 	TzBuf value;
 	TzStatus status;
 
 	if (memchr(credential.data, 0, credential.len) != NULL)
 		return tz_err_set(err, TZ_BAD_INPUT, "credential has a control character");
-	tz_buf_init(&value, CREDENTIAL_MAX);
-	tz_buf_append_cstr(&value, "Bearer ");
+	tz_buf_init_secret(&value, CREDENTIAL_MAX);
+	tz_buf_append_cstr(&value, prefix);
 	status = tz_buf_append(&value, credential.data, credential.len);
 	if (status == TZ_TOO_LARGE)
 		tz_err_set(err, status, "credential is longer than %d bytes", CREDENTIAL_MAX - 7);
@@ -75,7 +74,7 @@ add_bearer(TzSlice credential, TzHttpRequest *req, TzErr *err)
 		tz_err_set(err, status, "out of memory");
 	else
 	{
-		status = tz_http_request_header(req, "Authorization", value.data, true, err);
+		status = tz_http_request_header(req, name, value.data, true, err);
 		if (status == TZ_BAD_INPUT)
 		{
 			tz_err_set(err, status, "credential has a control character");

@@ -13,6 +13,10 @@
 /* First secret of that use, or an empty slice. */
 extern TzSlice tz_effect_secret(const TzEffect *effect, const char *use);
 
+/* Adds a header that carries a credential behind prefix ("Bearer " or ""). */
+extern TzStatus tz_credential_header(TzHttpRequest *req, const char *name, const char *prefix,
+                                     TzSlice credential, TzErr *err);
+
 /*
  * Adds, over the body as it stands in req:
  *	Authorization		Bearer and the secret of use "credential"

@@ -24,6 +24,7 @@
 
 #define STARTS_PER_TURN 32
 #define HELD_MAX ((size_t) 512 * 1024 * 1024) /* bodies of all answers in flight */
+#define LINGER_MS 250 /* for the end of a body that nobody wants more of: the connection stays usable */
 #define POOL_MAX 256 /* idle easy handles kept */
 
 typedef struct CallList
@@ -54,6 +55,7 @@ struct TzHttpClient
 	size_t held; /* bytes of bodies in all three lists */
 	bool cancels; /* some running or waiting call is to be cut */
 	int64_t deadline_ms; /* curl's timer, -1 for none */
+	int64_t linger_ms; /* when to look for calls that have enough, -1 for never */
 	Ready *ready; /* sockets to look at in the next pump */
 	int nready;
 	int cap_ready;
@@ -69,6 +71,7 @@ static void start_one(TzHttpClient *client, TzHttpCall *call);
 static void act_on_sockets(TzHttpClient *client);
 static void collect_finished(TzHttpClient *client);
 static void cut_cancelled(TzHttpClient *client);
+static void cut_lingering(TzHttpClient *client);
 static void run_callbacks(TzHttpClient *client);
 static void end_call(TzHttpCall *call, CallList *from);
 static void release_easy(TzHttpClient *client, TzHttpCall *call);
@@ -93,7 +96,7 @@ tz_http_client_create(const TzHttpClientConfig *config, TzMux *mux, TzHttpClient
 	if (client == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	client->mux = mux;
-	client->deadline_ms = -1;
+	client->deadline_ms = client->linger_ms = -1;
 	block_signals(&before);
 	if (!initialised)
 		initialised = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
@@ -228,6 +231,22 @@ tz_http_start(TzHttpClient *client, TzHttpRequest *req, TzHttpDone done, void *a
 	return TZ_OK;
 }
 
+void
+tz_http_sink(TzHttpCall *call, const TzHttpSink *sink)
+{
+	call->sink = *sink;
+}
+
+void
+tz_http_client_linger(TzHttpCall *call)
+{
+	TzHttpClient *client = call->client;
+
+	call->enough_ms = tz_http_now_ms() + LINGER_MS;
+	if (client->linger_ms < 0)
+		client->linger_ms = call->enough_ms;
+}
+
 /* Without effect on a call that has ended and only awaits its callback. */
 void
 tz_http_cancel(TzHttpCall *call)
@@ -241,13 +260,17 @@ tz_http_cancel(TzHttpCall *call)
 int
 tz_http_client_timeout(const TzHttpClient *client)
 {
+	int64_t until_ms;
 	int64_t left_ms;
 
 	if (client->waiting.first != NULL || client->ended.first != NULL || client->nready > 0 || client->cancels)
 		return 0;
-	if (client->deadline_ms < 0)
+	until_ms = client->deadline_ms;
+	if (until_ms < 0 || (client->linger_ms >= 0 && client->linger_ms < until_ms))
+		until_ms = client->linger_ms;
+	if (until_ms < 0)
 		return -1;
-	left_ms = client->deadline_ms - tz_http_now_ms();
+	left_ms = until_ms - tz_http_now_ms();
 	if (left_ms <= 0)
 		return 0;
 	return left_ms > 3600 * 1000 ? 3600 * 1000 : (int) left_ms;
@@ -292,6 +315,8 @@ tz_http_client_pump(TzHttpClient *client)
 		curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	}
 	collect_finished(client);
+	if (client->linger_ms >= 0 && tz_http_now_ms() >= client->linger_ms)
+		cut_lingering(client);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	run_callbacks(client);
 }
@@ -451,6 +476,30 @@ cut_cancelled(TzHttpClient *client)
 				call->res.err = call->stop;
 			end_call(call, lists[i]);
 		}
+	}
+}
+
+/* Calls that have what they wanted, and whose time for the rest is over. */
+static void
+cut_lingering(TzHttpClient *client)
+{
+	int64_t now_ms = tz_http_now_ms();
+	TzHttpCall *next;
+
+	client->linger_ms = -1;
+	for (TzHttpCall *call = client->running.first; call != NULL; call = next)
+	{
+		next = call->next;
+		if (call->enough_ms == 0)
+			continue;
+		if (call->enough_ms > now_ms)
+		{
+			if (client->linger_ms < 0 || call->enough_ms < client->linger_ms)
+				client->linger_ms = call->enough_ms;
+			continue;
+		}
+		tz_transfer_finish(call, CURLE_OK);
+		end_call(call, &client->running);
 	}
 }
 

@@ -252,7 +252,7 @@ tz_transfer_finish(TzHttpCall *call, CURLcode code)
 	call->res.total_us = (int64_t) total_us;
 	call->res.maybe_sent = call->departures > 0 && !surely_not_sent(call, code);
 	/* we broke it off ourselves, with all that was wanted */
-	if (call->res.cut && code == CURLE_WRITE_ERROR)
+	if ((call->res.cut && code == CURLE_WRITE_ERROR) || (call->enough_ms > 0 && call->stop.status == TZ_OK))
 		code = CURLE_OK;
 	if (code != CURLE_OK || call->stop.status != TZ_OK)
 	{
@@ -334,6 +334,59 @@ on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
 	return CURL_PREREQFUNC_OK;
 }
 
+/* Once the answer has begun a request is of no more use: a long one is given back. */
+static void
+forget_request(TzHttpCall *call)
+{
+	curl_off_t sent = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if (call->req.body.len > 0 && sent >= (curl_off_t) call->req.body.len)
+	{
+		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, "");
+		tz_buf_wipe(&call->req.body);
+	}
+}
+
+static bool
+pours(TzHttpCall *call)
+{
+	long status = 0;
+
+	if (call->tasted || call->sink.wants == NULL)
+		return call->pours;
+	call->tasted = true;
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	call->res.status = (int) status;
+	call->pours = call->sink.wants(call->arg, &call->res);
+	if (call->pours)
+		forget_request(call);
+	return call->pours;
+}
+
+static TzStatus
+pour(TzHttpCall *call, TzSlice bytes)
+{
+	size_t kept = 0;
+	TzHttpTaste taste;
+
+	if (call->enough_ms > 0)
+		return TZ_OK;
+	taste = call->sink.take(call->arg, bytes, &kept);
+	if (taste == TZ_HTTP_STOP)
+		return tz_err_set(&call->stop, TZ_CANCELLED, "answer was not read to its end");
+	if (!tz_http_client_hold(call->client, kept))
+	{
+		tz_err_set(&call->stop, TZ_UNAVAILABLE, "answers in flight hold too much memory");
+		tz_err_hint(&call->stop, "Lower \"theazo.http_max_body\" or \"theazo.http_max_calls\".");
+		return TZ_UNAVAILABLE;
+	}
+	call->held += kept;
+	if (taste == TZ_HTTP_ENOUGH)
+		tz_http_client_linger(call);
+	return TZ_OK;
+}
+
 static size_t
 on_body(char *data, size_t size, size_t n, void *arg)
 {
@@ -342,6 +395,8 @@ on_body(char *data, size_t size, size_t n, void *arg)
 	size_t room = call->res.body.max - call->res.body.len;
 	TzStatus status;
 
+	if (len > 0 && pours(call))
+		return pour(call, tz_slice(data, len)) == TZ_OK ? len : 0;
 	if (call->req.cut_response && len > room)
 	{
 		call->res.cut = true;

@@ -40,6 +40,10 @@ struct TzHttpCall
 	size_t held; /* bytes of the body noted with tz_http_client_hold */
 	size_t header_bytes; /* of all answers, interim ones too */
 	int header_lines;
+	TzHttpSink sink; /* of all 0 when the body is kept */
+	bool tasted; /* its head was looked at */
+	bool pours; /* ... and the body goes to the sink */
+	int64_t enough_ms; /* the sink has what it wanted: the call ends then, 0 never */
 	int departures; /* how often the request was about to leave */
 	TzErr stop; /* why we ended it ourselves; status TZ_OK: we did not */
 	TzErr denied; /* last address the policy refused */
@@ -71,6 +75,8 @@ extern void tz_transfer_disarm(TzHttpCall *call);
 extern const TzTransferRules *tz_http_client_rules(const TzHttpClient *client);
 /* Notes bytes of answers held in memory; false when all calls together hold too many. */
 extern bool tz_http_client_hold(TzHttpClient *client, size_t bytes);
+/* The call is to end soon, however long its body goes on. */
+extern void tz_http_client_linger(TzHttpCall *call);
 extern int64_t tz_http_now_ms(void);
 
 #endif /* TZ_HTTP_TRANSFER_H */

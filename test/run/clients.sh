@@ -1,0 +1,40 @@
+#!/bin/bash
+# The model vendors' own npm clients, in the versions and with the checksums of the
+# lock file, fetched once and linked into the tree. They judge the scripted model
+# server, which then judges our adapters.
+#
+#	clients.sh prepare	fetch them if they are not there
+#	clients.sh check	TAP lines: the server as the clients see it
+set -eu
+cd "$(dirname "$0")/../.."
+. test/run/lib.sh
+
+dir=test/mock/clients
+key=$(cat $dir/package.json $dir/package-lock.json | sha256sum | cut -c1-16)
+kept=$(cache_dir)/clients-$key
+
+case ${1:-} in
+	prepare)
+		command -v npm > /dev/null || die 'npm is missing'
+		if [ ! -d "$kept/node_modules" ]; then
+			say "fetching the vendors' model clients"
+			mkdir -p "$(cache_dir)"
+			new=$(mktemp -d "$kept.XXXXXX")
+			trap 'rm -rf "$new"' EXIT
+			cp $dir/package.json $dir/package-lock.json "$new"
+			(cd "$new" && timeout 600 npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error)
+			chmod -R a+rX "$new"
+			mv -T "$new" "$kept"
+			trap - EXIT
+		fi
+		rm -rf $dir/node_modules
+		ln -s "$kept/node_modules" $dir/node_modules
+		;;
+	check)
+		[ -e $dir/node_modules/openai ] || die 'the clients are missing: run make deps'
+		timeout 600 node $dir/check.mjs python3
+		;;
+	*)
+		die "usage: clients.sh prepare | check"
+		;;
+esac
