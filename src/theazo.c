@@ -16,6 +16,7 @@
 #include "pg/quiesce.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
+#include "stream/stream.h"
 #include "vault/keyring.h"
 #include "vault/redact.h"
 #include "worker/launcher.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	tz_guc_init();
 	tz_shmem_init();
 	tz_wake_init();
+	tz_stream_init();
 	tz_quiesce_init();
 	tz_identity_init();
 	tz_keyring_load();

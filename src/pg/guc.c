@@ -50,6 +50,10 @@ int tz_guc_sandbox_max = 64;
 int tz_guc_sandbox_memory_mb = 512;
 int tz_guc_sandbox_minimum = TZ_SANDBOX_MINIMUM_NAMESPACES;
 int tz_guc_sandbox_processes = 64;
+int tz_guc_stream_buffer_kb = 16 * 1024;
+int tz_guc_sql_tool_workers = 4;
+char *tz_guc_web_search_header = NULL;
+char *tz_guc_web_search_url = NULL;
 
 static const struct config_enum_entry sandbox_minimum_options[] = {
 	{"namespaces", TZ_SANDBOX_MINIMUM_NAMESPACES, false},
@@ -59,6 +63,8 @@ static const struct config_enum_entry sandbox_minimum_options[] = {
 
 static bool check_databases(char **newval, void **extra, GucSource source);
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_search_header(char **newval, void **extra, GucSource source);
+static bool check_search_url(char **newval, void **extra, GucSource source);
 
 static void define_engine(void);
 static void define_outside(void);
@@ -161,6 +167,10 @@ define_engine(void)
 	           &tz_guc_retention_traces_days, 30, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.run_timeout", "Time limit of a run that names none.", &tz_guc_run_timeout_ms, 60000,
 	           100, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("theazo.stream_buffer", "Shared memory for answers that are being streamed.",
+	           &tz_guc_stream_buffer_kb, 16 * 1024, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB);
+	define_int("theazo.sql_tool_workers", "Most functions of a database that run as tools at the same time.",
+	           &tz_guc_sql_tool_workers, 4, 0, 256, PGC_SIGHUP, 0);
 }
 
 /* Calls to the outside. */
@@ -183,6 +193,12 @@ define_outside(void)
 	           1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
 	define_int("theazo.http_max_calls", "Most calls a dispatcher has in flight.", &tz_guc_http_max_calls,
 	           1000, 1, 100000, PGC_SIGHUP, 0);
+	define_string(
+		"theazo.web_search_header",
+		"Header of web searches, with the placeholder of an operator's secret: name: tzsecret_NAME.",
+		&tz_guc_web_search_header, "", PGC_SIGHUP, 0, check_search_header);
+	define_string("theazo.web_search_url", "Address that web_search asks, with {query} and {limit} in it.",
+	              &tz_guc_web_search_url, "", PGC_SIGHUP, 0, check_search_url);
 }
 
 /* The embedded sandbox. */
@@ -251,5 +267,35 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || (*newval)[0] == '\0' || (*newval)[0] == '/')
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+/* Empty or name: value, with a placeholder: the credential itself belongs into the vault. */
+static bool
+check_search_header(char **newval, void **extra, GucSource source)
+{
+	(void) extra;
+	(void) source;
+	if (*newval == NULL || (*newval)[0] == '\0')
+		return true;
+	if (strchr(*newval, ':') != NULL && strchr(*newval, ':') != *newval &&
+	    strstr(*newval, "tzsecret_") != NULL)
+		return true;
+	GUC_check_errdetail(
+		"It must have the form \"name: value\" with a placeholder such as tzsecret_SEARCH in the value.");
+	return false;
+}
+
+static bool
+check_search_url(char **newval, void **extra, GucSource source)
+{
+	(void) extra;
+	(void) source;
+	if (*newval == NULL || (*newval)[0] == '\0')
+		return true;
+	if ((pg_strncasecmp(*newval, "https://", 8) == 0 || pg_strncasecmp(*newval, "http://", 7) == 0) &&
+	    strstr(*newval, "{query}") != NULL)
+		return true;
+	GUC_check_errdetail("It must be an http or https address that contains {query}.");
 	return false;
 }

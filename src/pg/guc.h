@@ -43,6 +43,10 @@ extern int tz_guc_sandbox_max;
 extern int tz_guc_sandbox_memory_mb;
 extern int tz_guc_sandbox_minimum; /* TzSandboxMinimum */
 extern int tz_guc_sandbox_processes;
+extern int tz_guc_stream_buffer_kb;
+extern int tz_guc_sql_tool_workers;
+extern char *tz_guc_web_search_header;
+extern char *tz_guc_web_search_url;
 
 /* Numbers equal those of TzBoxMode in sandbox/box.h. */
 typedef enum TzSandboxMinimum

@@ -100,6 +100,25 @@ waiter_exit(int code, Datum arg)
 	tz_run_wait_end();
 }
 
+void
+tz_run_wait_check(const char *id)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_TZ_WOULD_WAIT),
+		     errmsg("cannot wait for run \"%s\" in a transaction above READ COMMITTED", id),
+		     errdetail("Its snapshot would never show the run's end."),
+		     errhint(
+				 "Use READ COMMITTED, CALL theazo.exec(), or ask theazo.run_get() in later transactions.")));
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+		        (errcode(ERRCODE_TZ_WOULD_WAIT),
+		         errmsg("cannot wait for run \"%s\" in a transaction that has written something", id),
+		         errdetail("What this transaction has not committed yet may be what the run waits for."),
+		         errhint("Commit first, then wait; or use CALL theazo.exec(), which commits by itself.")));
+}
+
 /*
  * run_block(run_id text, timeout_ms int) returns boolean
  *
@@ -125,21 +144,7 @@ THEAZO_FUNCTION(theazo_run_block)
 	memcpy(id, VARDATA_ANY(arg), VARSIZE_ANY_EXHDR(arg));
 	bucket = tz_wake_run_bucket(id, strlen(id));
 
-	if (IsolationUsesXactSnapshot())
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_TZ_WOULD_WAIT),
-		     errmsg("cannot wait for run \"%s\" in a transaction above READ COMMITTED", id),
-		     errdetail("Its snapshot would never show the run's end."),
-		     errhint(
-				 "Use READ COMMITTED, CALL theazo.exec(), or ask theazo.run_get() in later transactions.")));
-	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(ERROR,
-		        (errcode(ERRCODE_TZ_WOULD_WAIT),
-		         errmsg("cannot wait for run \"%s\" in a transaction that has written something", id),
-		         errdetail("What this transaction has not committed yet may be what the run waits for."),
-		         errhint("Commit first, then wait; or use CALL theazo.exec(), which commits by itself.")));
-
+	tz_run_wait_check(id);
 	if (strcmp(armed, id) == 0)
 	{
 		tz_run_wait_begin();

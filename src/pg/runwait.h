@@ -31,4 +31,7 @@ extern void tz_run_wait_end(void);
  */
 extern bool tz_run_wait(int bucket, uint32 seen, long timeout_ms);
 
+/* Throws when a caller that waits could never see what it waits for. */
+extern void tz_run_wait_check(const char *run_id);
+
 #endif /* TZ_RUNWAIT_H */

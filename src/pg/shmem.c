@@ -114,7 +114,10 @@ shmem_fill(void)
 	tz_shared->lock = &(GetNamedLWLockTranche("theazo"))->lock;
 	tz_shared->dispatchers = tz_guc_dispatchers;
 	pg_atomic_init_u32(&tz_shared->waiters, 0);
+	pg_atomic_init_u32(&tz_shared->followers, 0);
 	pg_atomic_init_u32(&tz_shared->rescan, 0);
+	for (int i = 0; i < TZ_BELLS; i++)
+		ConditionVariableInit(&tz_shared->bell[i]);
 	for (int i = 0; i < TZ_RUN_BUCKETS; i++)
 	{
 		ConditionVariableInit(&tz_shared->run[i].cv);
@@ -136,6 +139,7 @@ shmem_fill(void)
 		pg_atomic_init_u32(&db->extension_epoch, 1);
 		pg_atomic_init_u32(&db->unwanted, 0);
 		pg_atomic_init_u32(&db->quiesce, 0);
+		pg_atomic_init_u32(&db->sql_tools, 0);
 		for (int j = 0; j <= tz_guc_dispatchers; j++)
 		{
 			TzWorkerSlot *slot = tz_slot_at(i, j);

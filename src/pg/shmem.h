@@ -22,6 +22,7 @@
 
 #define TZ_DATABASES_MAX 64
 #define TZ_RUN_BUCKETS 64 /* run ids are hashed to so many condition variables */
+#define TZ_BELLS (TZ_RUN_BUCKETS * 16) /* and those whose texts are read live, to these */
 #define TZ_PAUSE_POINTS_MAX 16
 #define TZ_NOTE_MAX 128
 
@@ -75,6 +76,7 @@ typedef struct TzDatabase
 	pg_atomic_uint32 extension_epoch; /* moves when CREATE, ALTER or DROP EXTENSION committed */
 	pg_atomic_uint32 unwanted; /* workers must leave: not listed any more, or gone */
 	pg_atomic_uint32 quiesce; /* statements that need the workers away right now */
+	pg_atomic_uint32 sql_tools; /* processes that run functions as tools */
 	TzExtensionState extension;
 } TzDatabase;
 
@@ -99,7 +101,9 @@ typedef struct TzShared
 	int dispatchers; /* theazo.dispatchers when the server started */
 	pg_atomic_uint32 waiters; /* callers inside run_block or a waiting procedure */
 	pg_atomic_uint32 rescan; /* the launcher shall read pg_database again */
+	pg_atomic_uint32 followers; /* those of them that sleep at a bell */
 	TzRunBucket run[TZ_RUN_BUCKETS];
+	ConditionVariable bell[TZ_BELLS]; /* of the bucket's run, when it is followed */
 	TzPausePoint pause[TZ_PAUSE_POINTS_MAX];
 	TzWorkerSlot launcher;
 	TzDatabase database[TZ_DATABASES_MAX];

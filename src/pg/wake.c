@@ -69,6 +69,12 @@ tz_wake_run_bucket(const char *run_id, size_t len)
 	return hash_bytes((const unsigned char *) run_id, (int) len) % TZ_RUN_BUCKETS;
 }
 
+int
+tz_wake_bell(const char *run_id, size_t len)
+{
+	return hash_bytes((const unsigned char *) run_id, (int) len) % TZ_BELLS;
+}
+
 void
 tz_wake_now(Oid dboid, int what)
 {
@@ -199,6 +205,14 @@ wake_slot(TzWorkerSlot *slot)
 		SetLatch(&ProcGlobal->allProcs[slot->procno].procLatch);
 }
 
+/* One hash decides on bucket and bell, and one number divides the other. */
+static void
+ring_bells(int bucket)
+{
+	for (int i = bucket; i < TZ_BELLS; i += TZ_RUN_BUCKETS)
+		ConditionVariableBroadcast(&tz_shared->bell[i]);
+}
+
 static void
 wake_runs(uint64 buckets)
 {
@@ -209,6 +223,8 @@ wake_runs(uint64 buckets)
 			/* the generation first: a waiter prepares its sleep, then looks at it */
 			pg_atomic_fetch_add_u32(&tz_shared->run[i].generation, 1);
 			ConditionVariableBroadcast(&tz_shared->run[i].cv);
+			if (pg_atomic_read_u32(&tz_shared->followers) > 0)
+				ring_bells(i);
 		}
 	}
 }

@@ -33,6 +33,9 @@ extern void tz_wake_run_at_commit(const char *run_id, size_t len);
 /* Which of the shared buckets stands for a run id. */
 extern int tz_wake_run_bucket(const char *run_id, size_t len);
 
+/* Those who follow a run live sleep at its bell, which commits ring as well. */
+extern int tz_wake_bell(const char *run_id, size_t len);
+
 /* At once: of one database, or the launcher. */
 extern void tz_wake_now(Oid dboid, int what);
 extern void tz_wake_launcher(void);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "lib/broker.h"
@@ -158,6 +159,7 @@ tz_carrier_init(TzCarrier *c, int slot, int64 incarnation)
 		tz_throw(&err);
 	local = local_config(c);
 	tz_box_preflight(local.init_path, local.bwrap_path, &c->preflight);
+	tz_sqltool_init();
 	/* Names a sandbox of this very process: what another one made is not found here. */
 	snprintf(prefix, sizeof(prefix), "box-%d-%llx", slot, (unsigned long long) incarnation);
 	if (tz_local_create(&local, &c->preflight, prefix, c->mux, &cb, &c->local, &err) != TZ_OK)
@@ -187,6 +189,7 @@ tz_carrier_pump(TzCarrier *c)
 	tz_mux_pump(c->mux, MUX_EVENTS);
 	tz_http_client_pump(c->client);
 	tz_local_tick(c->local);
+	tz_sqltool_tick();
 }
 
 int
@@ -194,10 +197,15 @@ tz_carrier_timeout(const TzCarrier *c)
 {
 	int http = tz_http_client_timeout(c->client);
 	int local = tz_local_timeout(c->local);
+	int sql = tz_sqltool_timeout();
 
 	if (http < 0)
-		return local;
-	return local < 0 ? http : Min(http, local);
+		http = local;
+	else if (local >= 0)
+		http = Min(http, local);
+	if (http < 0)
+		return sql;
+	return sql < 0 ? http : Min(http, sql);
 }
 
 /* ---- one effect -------------------------------------------------------------- */
@@ -244,13 +252,85 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 }
 
 static void
+sql_done(TzSqlJob *job)
+{
+	TzFlight *f = job->arg;
+
+	if (job->end == TZ_SQL_UNTOUCHED)
+	{
+		tz_flight_end(f, "released", GetCurrentTimestamp());
+		return;
+	}
+	if (job->end == TZ_SQL_CANCELLED)
+		f->cancel = true;
+	tz_flight_outcome(f, job->sqlstate, false, random_bits(), GetCurrentTimestamp());
+}
+
+static void
+begin_sql(TzFlight *f, int timeout_ms)
+{
+	TzSqlJob *job = &f->sql_job;
+
+	f->sql = true;
+	job->effect = &f->effect;
+	job->timeout_ms = timeout_ms;
+	job->give_up = f->claim->deadline;
+	job->out = &f->outcome;
+	job->done = sql_done;
+	job->arg = f;
+	tz_flight_move(f, TZ_FLIGHT_FLYING);
+	tz_sqltool_start(job);
+}
+
+static void
 http_done(void *arg, const TzHttpResponse *res)
 {
 	TzFlight *f = arg;
 
 	f->http = NULL;
-	f->adapter->parse(&f->effect, res, &f->outcome);
+	if (f->flow != NULL)
+		tz_flow_end(f->flow, &f->effect, res, &f->outcome);
+	else
+		f->adapter->parse(&f->effect, res, &f->outcome);
 	tz_flight_outcome(f, NULL, res->maybe_sent, random_bits(), GetCurrentTimestamp());
+}
+
+/* ---- answers that are read as they come ---- */
+
+static bool
+http_wants(void *arg, const TzHttpResponse *head)
+{
+	TzFlight *f = arg;
+
+	return tz_flow_wants(f->flow, head);
+}
+
+static TzHttpTaste
+http_take(void *arg, TzSlice bytes, size_t *kept)
+{
+	TzFlight *f = arg;
+
+	return tz_flow_take(f->flow, bytes, kept);
+}
+
+static const TzHttpSink sink = {http_wants, http_take};
+
+static bool
+wants_stream(const TzFlight *f)
+{
+	return f->adapter->stream_new != NULL && json_is_true(json_object_get(f->request, "stream"));
+}
+
+static TzStatus
+open_stream(TzFlight *f, TzErr *err)
+{
+	json_t *step = json_object_get(f->request, "step");
+	TzPen pen = {0};
+
+	if (json_is_integer(step) && f->claim->run_id != NULL)
+		tz_stream_open(&pen, MyDatabaseId, f->claim->run_id, (int) json_integer_value(step),
+		               tz_stream_generation(f->claim->id, f->claim->attempt));
+	return tz_flight_stream(f, &pen, err);
 }
 
 /* A secret that is not to go there, and a request that is no good, are told apart. */
@@ -331,6 +411,8 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 		err.status = broker_values(f, &req, &err);
 		sqlstate = broker_sqlstate(err.status);
 	}
+	if (err.status == TZ_OK && wants_stream(f))
+		err.status = open_stream(f, &err);
 	if (err.status == TZ_OK)
 	{
 		req.timeout_ms = timeout_ms;
@@ -346,6 +428,11 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 	{
 		fail(f, &err, sqlstate);
 		return;
+	}
+	if (f->flow != NULL)
+	{
+		tz_http_sink(f->http, &sink);
+		tz_flight_slim(f);
 	}
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 }
@@ -400,6 +487,8 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		fail(f, &err, NULL);
 	else if (strcmp(f->claim->adapter, "local") == 0)
 		begin_local(c, f, timeout_ms);
+	else if (strcmp(f->claim->adapter, "sql") == 0)
+		begin_sql(f, timeout_ms);
 	else
 		begin_http(c, f, timeout_ms);
 }
@@ -412,6 +501,8 @@ tz_carrier_cancel(TzCarrier *c, TzFlight *f)
 		tz_flight_end(f, "cancelled", GetCurrentTimestamp());
 	else if (f->state == TZ_FLIGHT_FLYING && f->local)
 		tz_local_cancel(&f->job);
+	else if (f->state == TZ_FLIGHT_FLYING && f->sql)
+		tz_sqltool_cancel(&f->sql_job);
 	else if (f->state == TZ_FLIGHT_FLYING && f->http != NULL)
 		tz_http_cancel(f->http);
 }

@@ -32,6 +32,8 @@
 
 #define TURN_TIMEOUT_MS 30000
 #define SETTLE_ROWS_MAX 1000
+/* While somebody is talking transactions are kept short: nothing is read meanwhile. */
+#define STREAMING_ROWS_MAX 32
 #define SETTLE_BYTES_MAX (16 * 1024 * 1024)
 #define NOTES_PER_TURN 200
 #define SENT_ROWS_MAX 1000
@@ -158,6 +160,13 @@ dispatcher_init(void *arg)
 
 /* ---- the transaction of a turn ---------------------------------------------------- */
 
+/* Most rows of one transaction. */
+static int
+rows_max(const Dispatcher *d)
+{
+	return d->carrier.flights.flows > 0 ? STREAMING_ROWS_MAX : SETTLE_ROWS_MAX;
+}
+
 /* The oldest ended ones, as many as one transaction should take, at most max. */
 static void
 collect_ended(Dispatcher *d, int max)
@@ -243,7 +252,9 @@ mark_cancelled(void *arg, const char *id, int attempt)
 static void
 claim(Dispatcher *d, TimestampTz now)
 {
-	int want = Min(tz_guc_claim_batch, tz_guc_http_max_calls - d->carrier.flights.n + d->nsettle);
+	int batch =
+		d->carrier.flights.flows > 0 ? Min(tz_guc_claim_batch, STREAMING_ROWS_MAX) : tz_guc_claim_batch;
+	int want = Min(batch, tz_guc_http_max_calls - d->carrier.flights.n + d->nsettle);
 	TimestampTz due;
 	int got;
 
@@ -572,7 +583,7 @@ turn_rows(Dispatcher *d, bool stopping)
 		return;
 	if (now >= d->claim_at)
 		d->want_claim = true;
-	collect_ended(d, SETTLE_ROWS_MAX);
+	collect_ended(d, rows_max(d));
 	claiming = !stopping && d->want_claim && has_room(d, now);
 	if (claiming && d->careful && has_news(d))
 		turn_sql(d, false, now);
@@ -650,6 +661,7 @@ dispatcher_leave(void *arg, bool sql)
 	/* Commands of sandboxes end with them, and we know how: that is settled too. */
 	tz_local_free(d->carrier.local);
 	d->carrier.local = NULL;
+	tz_sqltool_leave();
 	if (!sql)
 		return;
 	leave_settle(d, give_up);

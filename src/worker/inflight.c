@@ -14,6 +14,7 @@
 #include "common/hashfn.h"
 #include "utils/elog.h"
 
+#include "adapter/model.h"
 #include "lib/backoff.h"
 #include "lib/json.h"
 #include "pg/errors.h"
@@ -261,6 +262,8 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 	return TZ_OK;
 }
 
+static void drop_mask(TzFlight *f);
+
 void
 tz_flight_wipe(TzFlight *f)
 {
@@ -268,8 +271,7 @@ tz_flight_wipe(TzFlight *f)
 	f->secrets = NULL;
 	f->effect.secrets = NULL;
 	f->effect.nsecrets = 0;
-	tz_mask_free(f->mask);
-	f->mask = NULL;
+	drop_mask(f);
 	f->mask_tried = false;
 	tz_claimed_wipe(f->claim);
 }
@@ -291,18 +293,91 @@ opened_values(const TzClaimed *c, int *n)
 	return values;
 }
 
+static TzStatus
+make_share(const TzBuf *key, const TzSlice *values, int n, TzMaskShare **out)
+{
+	TzMaskShare *share = calloc(1, sizeof(*share));
+	TzStatus status = share != NULL ? tz_mask_create(values, n, &share->mask, NULL) : TZ_NOMEM;
+
+	if (status != TZ_OK)
+	{
+		free(share);
+		return status;
+	}
+	share->values = *key;
+	*out = share;
+	return TZ_OK;
+}
+
+/* The one with these values; key is taken over if it is new. */
+static TzStatus
+find_mask(TzFlight *f, TzBuf *key, const TzSlice *values, int n)
+{
+	uint32 hash = hash_bytes((const unsigned char *) key->data, (int) key->len);
+	TzMaskShare *share = f->table->masks;
+	TzStatus status;
+
+	while (share != NULL &&
+	       (share->hash != hash || !tz_slice_eq(tz_buf_slice(&share->values), tz_buf_slice(key))))
+		share = share->next;
+	if (share == NULL)
+	{
+		status = make_share(key, values, n, &share);
+		if (status != TZ_OK)
+			return status;
+		tz_buf_init_secret(key, 0);
+		share->hash = hash;
+		share->next = f->table->masks;
+		f->table->masks = share;
+	}
+	share->refs++;
+	f->mask_share = share;
+	f->mask = share->mask;
+	return TZ_OK;
+}
+
+static void
+drop_mask(TzFlight *f)
+{
+	TzMaskShare *share = f->mask_share;
+	TzMaskShare **at = &f->table->masks;
+
+	f->mask = NULL;
+	f->mask_share = NULL;
+	if (share == NULL || --share->refs > 0)
+		return;
+	while (*at != share)
+		at = &(*at)->next;
+	*at = share->next;
+	tz_buf_wipe(&share->values);
+	tz_mask_free(share->mask);
+	free(share);
+}
+
 /* Made at the first need: most calls have no secrets, and most secrets meet one text. */
 static TzStatus
 need_mask(TzFlight *f)
 {
 	TzSlice *values;
+	TzBuf key;
 	int n;
 
 	if (f->mask_tried || f->claim->nsecrets == 0)
 		return f->mask_tried ? f->mask_status : TZ_OK;
 	f->mask_tried = true;
 	values = opened_values(f->claim, &n);
-	f->mask_status = values != NULL ? tz_mask_create(values, n, &f->mask, NULL) : TZ_NOMEM;
+	if (values == NULL)
+		return f->mask_status = TZ_NOMEM;
+	tz_buf_init_secret(&key, SIZE_MAX);
+	for (int i = 0; i < n; i++)
+	{
+		tz_buf_append(&key, &values[i].len, sizeof(values[i].len));
+		tz_buf_append(&key, values[i].data, values[i].len);
+	}
+	f->mask_status = key.status;
+	if (key.status == TZ_OK && n > 0)
+		f->mask_status = find_mask(f, &key, values, n);
+	tz_buf_wipe(&key);
 	free(values);
 	return f->mask_status;
 }
@@ -343,6 +418,34 @@ tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t size)
 	return true;
 }
 
+TzStatus
+tz_flight_stream(TzFlight *f, const TzPen *pen, TzErr *err)
+{
+	TzStatus masked = need_mask(f);
+
+	f->flow = tz_flow_new(f->adapter, &f->effect, &f->endpoint, f->mask, pen);
+	if (f->flow == NULL)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
+	f->table->flows++;
+	if (masked != TZ_OK)
+		tz_flow_dark(f->flow);
+	return TZ_OK;
+}
+
+void
+tz_flight_slim(TzFlight *f)
+{
+	static const char *const members[] = {"tools", "system", "response_schema", "extra"};
+
+	f->effect.prompt_chars = tz_model_prompt_chars(&f->effect);
+	f->effect.content = tz_slice(NULL, 0);
+	free(f->claim->content);
+	f->claim->content = NULL;
+	f->claim->content_len = 0;
+	for (size_t i = 0; i < lengthof(members); i++)
+		json_object_del(f->request, members[i]);
+}
+
 /* ---- ends ------------------------------------------------------------------------ */
 
 void
@@ -350,6 +453,11 @@ tz_flight_end(TzFlight *f, const char *verdict, TimestampTz now)
 {
 	f->verdict = verdict;
 	f->finished = now;
+	/* it reads with the mask, which goes next */
+	if (f->flow != NULL)
+		f->table->flows--;
+	tz_flow_free(f->flow);
+	f->flow = NULL;
 	tz_flight_wipe(f);
 	tz_flight_move(f, TZ_FLIGHT_ENDED);
 }
@@ -404,12 +512,31 @@ failure_document(const TzErr *err, const char *sqlstate, const char *code, int r
 	return doc;
 }
 
+/* What a model's failure tells beside its words: whose turn it is next, and what is to be paid. */
+static void
+add_facts(json_t *doc, const TzOutcome *out)
+{
+	static const char *const members[] = {"usage", "usage_raw", "model", "request_id", "rate"};
+
+	if (out->error_class == NULL)
+		return;
+	json_object_set_new(doc, "class", json_string(out->error_class));
+	for (size_t i = 0; i < lengthof(members); i++)
+	{
+		json_t *value = json_object_get(out->result, members[i]);
+
+		if (value != NULL)
+			json_object_set(doc, members[i], value);
+	}
+}
+
 void
 tz_flight_fail(TzFlight *f, const char *verdict, const TzErr *err, const char *sqlstate, const char *code,
                int retry_after_ms, bool maybe_sent, TimestampTz now)
 {
 	TzErr shown = *err;
 	TzStatus status = need_mask(f);
+	json_t *doc;
 
 	if (status == TZ_OK)
 		tz_conceal_err(f->mask, &shown);
@@ -418,7 +545,9 @@ tz_flight_fail(TzFlight *f, const char *verdict, const TzErr *err, const char *s
 		tz_err_set(&shown, err->status, "why it failed is withheld, as its secrets cannot be masked");
 		tz_err_hint(&shown, "Give the agent fewer and shorter secrets.");
 	}
-	set_result(f, failure_document(&shown, sqlstate, code, retry_after_ms, maybe_sent));
+	doc = failure_document(&shown, sqlstate, code, retry_after_ms, maybe_sent);
+	add_facts(doc, &f->outcome);
+	set_result(f, doc);
 	tz_flight_end(f, verdict, now);
 }
 

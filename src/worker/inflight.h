@@ -15,7 +15,9 @@
 #include "effect/done.h"
 #include "http/client.h"
 #include "worker/conceal.h"
+#include "worker/flow.h"
 #include "worker/local.h"
+#include "worker/sqltool.h"
 
 typedef enum TzFlightState
 {
@@ -28,6 +30,16 @@ typedef enum TzFlightState
 #define TZ_FLIGHT_LISTS 3 /* GONE has none */
 
 typedef struct TzInflight TzInflight;
+
+/* A mask, for all calls in flight with the same secrets: most have the same key of a provider. */
+typedef struct TzMaskShare
+{
+	struct TzMaskShare *next;
+	int refs;
+	uint32 hash;
+	TzBuf values; /* each behind its length */
+	TzMask *mask;
+} TzMaskShare;
 
 typedef struct TzFlight
 {
@@ -49,15 +61,19 @@ typedef struct TzFlight
 	TzEffect effect;
 	TzEndpoint endpoint;
 	TzSecretValue *secrets;
-	TzMask *mask; /* of all values, once something had to be searched */
+	const TzMask *mask; /* of all values, once something had to be searched */
+	TzMaskShare *mask_share; /* whose it is */
 	TzStatus mask_status;
 	bool mask_tried;
 
 	/* while it flies */
 	const TzAdapter *adapter; /* of a call over HTTP */
 	TzHttpCall *http;
+	TzFlow *flow; /* of an answer that is read as it comes, or NULL */
 	bool local;
 	TzLocalJob job;
+	bool sql;
+	TzSqlJob sql_job;
 	TzOutcome outcome;
 
 	/* once it ended */
@@ -79,7 +95,9 @@ struct TzInflight
 	TzFlight **buckets;
 	int nbuckets; /* a power of two */
 	int n; /* all states */
+	int flows; /* answers being read as they come */
 	int unnoted; /* flying ones effect_sent was not told of */
+	TzMaskShare *masks;
 	TzFlight *spare; /* cleared and ready for tz_inflight_add */
 	int nspare;
 };
@@ -100,6 +118,10 @@ extern void tz_flight_free(TzFlight *f);
 extern TzStatus tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *err);
 /* Its secrets, which are needed until what comes back has been masked: every way to end does it. */
 extern void tz_flight_wipe(TzFlight *f);
+/* To be read as it comes, for who follows the run too; before the request leaves. */
+extern TzStatus tz_flight_stream(TzFlight *f, const TzPen *pen, TzErr *err);
+/* Forgets what only a model's request needed, which may be most of what a call holds. */
+extern void tz_flight_slim(TzFlight *f);
 /* A text of a call in flight, masked; false when that is not possible. */
 extern bool tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t size);
 

@@ -138,8 +138,11 @@ exec_start(TzLocalJob *job, LocalBox *b, const TzLanguage *lang, TzErr *err)
 		}
 		else
 			exec.stdin_data = text;
+		/* its own limit, and never past the moment the whole call must have ended */
 		exec.timeout_ms =
 			(int) tz_local_object_int(job->effect->request, "timeout_ms", job->timeout_ms, INT_MAX);
+		if (exec.timeout_ms > job->timeout_ms)
+			exec.timeout_ms = job->timeout_ms;
 		exec.max_output =
 			(size_t) tz_local_object_int(job->effect->request, "max_output", OUTPUT_DEFAULT, OUTPUT_MAX);
 		tz_local_job_link(job, b);

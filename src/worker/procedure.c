@@ -110,6 +110,25 @@ THEAZO_FUNCTION(theazo_http_fetch)
 	return procedure_body(fcinfo, &start);
 }
 
+THEAZO_FUNCTION(theazo_tool_test)
+{
+	static const StartCall start = {"SELECT r.id::text FROM theazo.tool_test_start($1, $2, $3, $4) AS r",
+	                                4,
+	                                {TEXTOID, TEXTOID, JSONBOID, TEXTOID}};
+
+	return procedure_body(fcinfo, &start);
+}
+
+THEAZO_FUNCTION(theazo_run)
+{
+	static const StartCall start = {
+		"SELECT r.id::text FROM theazo.run_start($1, $2, $3, $4, $5, $6, $7, $8) AS r",
+		8,
+		{TEXTOID, TEXTOID, NUMERICOID, INTERVALOID, INT4OID, JSONBOID, TEXTOID, TEXTOID}};
+
+	return procedure_body(fcinfo, &start);
+}
+
 static Datum
 procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 {

@@ -113,7 +113,7 @@ compare_versions() {
 
 case ${1:-} in
 	all)
-		here 15 lint unit fuzz box regress isolation tap
+		here 15 lint clients unit fuzz box regress isolation tap
 		as_root_too
 		versions regress isolation tap-core
 		compare_versions regress isolation

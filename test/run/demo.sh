@@ -4,10 +4,20 @@
 # running. Again is fine: the same server, a new session. Nothing outside one
 # directory is touched: $THEAZO_DEMO, by default in /var/tmp.
 #
+# With a model within reach an agent gets a task as well (docs/demo-model.sql): at
+# THEAZO_MODEL_URL (any server with an OpenAI-compatible API; THEAZO_MODEL names the model,
+# THEAZO_MODEL_KEY the key if it wants one), else ANTHROPIC_API_KEY, else OPENAI_API_KEY.
+#
 #	demo.sh [start | stop | delete]
 set -eu
 cd "$(dirname "$0")/../.."
 . test/run/lib.sh
+
+# Keys are for the one statement that stores them: nothing started here inherits them.
+anthropic_key=${ANTHROPIC_API_KEY:-}
+openai_key=${OPENAI_API_KEY:-}
+model_key=${THEAZO_MODEL_KEY:-}
+unset ANTHROPIC_API_KEY OPENAI_API_KEY THEAZO_MODEL_KEY
 
 demo=${THEAZO_DEMO:-/var/tmp/theazo-demo.$(id -un)}
 server=$demo/server
@@ -27,6 +37,50 @@ run() {						# as the account that owns the server
 
 client() {
 	"$bindir/psql" -X -h "$sock" -p "$port" -U "$super" "$@"
+}
+
+reachable() {				# does anything answer there, whatever it says
+	curl -s -o /dev/null --max-time 8 "$1"
+}
+
+# The first model of a server that was given without one.
+first_model() {
+	{ [ -z "$model_key" ] || printf 'Authorization: Bearer %s\n' "$model_key"; } |
+		curl -sf --max-time 8 -H @- "$1/models" |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["data"][0]["id"])' 2> /dev/null
+}
+
+# Sets provider, endpoint, model and model_key; says why when there is none.
+find_model() {
+	endpoint=
+	model=${THEAZO_MODEL:-}
+	if [ -n "${THEAZO_MODEL_URL:-}" ]; then
+		provider=mine
+		endpoint=${THEAZO_MODEL_URL%/}
+		if ! reachable "$endpoint"; then
+			say "no model: nothing answers at $endpoint (THEAZO_MODEL_URL)"
+			return 1
+		fi
+		if [ -z "$model" ] && ! model=$(first_model "$endpoint"); then
+			say "no model: $endpoint does not list any, name one in THEAZO_MODEL"
+			return 1
+		fi
+	elif [ -n "$anthropic_key" ]; then
+		provider=anthropic
+		model=${model:-claude-haiku-4-5}
+		model_key=$anthropic_key
+	elif [ -n "$openai_key" ]; then
+		provider=openai
+		model=${model:-gpt-5.4-mini}
+		model_key=$openai_key
+	else
+		say "no model: set ANTHROPIC_API_KEY, OPENAI_API_KEY, or THEAZO_MODEL_URL (for Ollama http://localhost:11434/v1) to see an agent work by itself"
+		return 1
+	fi
+	if [ -z "$endpoint" ] && ! reachable "https://api.$provider.com/"; then
+		say "no model: api.$provider.com cannot be reached from here"
+		return 1
+	fi
 }
 
 running() {
@@ -135,6 +189,14 @@ client -d demo -v ON_ERROR_STOP=1 --echo-all --quiet -f docs/demo.sql || {
 	tail -n 20 "$demo/server.log" >&2
 	die "the demo failed"
 }
+
+if find_model; then
+	say "docs/demo-model.sql: $model at ${endpoint:-$provider}"
+	THEAZO_DEMO_SECRET=$model_key PGHOST=$sock PGPORT=$port PGUSER=$super PGDATABASE=demo \
+		client -d demo -v ON_ERROR_STOP=1 --echo-all --quiet -v provider="$provider" -v endpoint="$endpoint" -v model="$model" \
+		-v credential= -v has_key="$([ -n "$model_key" ] && echo 1 || echo 0)" -f docs/demo-model.sql ||
+		die "the model's part of the demo failed; all before it worked"
+fi
 
 # Somewhere else than usual must be said again to stop and to delete it.
 again=

@@ -27,6 +27,9 @@ done
 if [ "$what" = all ] && ! command -v node > /dev/null; then
 	missing="$missing nodejs"
 fi
+if [ "$what" = all ] && ! command -v npm > /dev/null; then
+	missing="$missing npm"
+fi
 
 if [ -n "$missing" ]; then
 	if ! is_root; then
@@ -46,4 +49,5 @@ if is_root; then
 fi
 if [ "$what" = all ]; then
 	test/run/versions.sh prepare
+	test/run/clients.sh prepare
 fi

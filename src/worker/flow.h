@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * flow.h
+ *	  An answer that is read while it arrives.
+ *
+ * Include after postgres.h. Nothing here throws.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_FLOW_H
+#define TZ_FLOW_H
+
+#include "adapter/adapter.h"
+#include "http/client.h"
+#include "stream/stream.h"
+#include "lib/mask.h"
+
+/*
+ * Bytes go to the adapter's stream; the text it finds in them goes, masked, to
+ * whoever follows the run.
+ */
+typedef struct TzFlow
+{
+	const TzAdapter *adapter;
+	TzStream *stream;
+	TzPen pen;
+	TzMaskStream mask;
+	TzBuf text; /* masked, of the bytes being read; and what is left of a character cut in two */
+	size_t deltas; /* bytes of all kinds the adapter has found in them */
+	bool dark; /* nothing more is shown: it may hold what cannot be masked */
+} TzFlow;
+
+/* NULL when out of memory. pen: taken over; mask: must live as long, NULL for none. */
+extern TzFlow *tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *to,
+                           const TzMask *mask, const TzPen *pen);
+/* Shows nothing, but reads on. */
+extern void tz_flow_dark(TzFlow *flow);
+extern bool tz_flow_wants(TzFlow *flow, const TzHttpResponse *head);
+extern TzHttpTaste tz_flow_take(TzFlow *flow, TzSlice bytes, size_t *kept);
+/* The answer is over: in place of the adapter's parse. */
+extern void tz_flow_end(TzFlow *flow, const TzEffect *effect, const TzHttpResponse *res, TzOutcome *out);
+extern void tz_flow_free(TzFlow *flow);
+
+#endif /* TZ_FLOW_H */
