@@ -14,7 +14,7 @@ override with_llvm = no
 # What the extension is made of
 # ---------------------------------------------------------------------------
 # src/sandbox/init is not linked into the server: it is PID 1 of a sandbox, a static program of its own.
-MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit call worker
+MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit stream call worker
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
@@ -24,10 +24,10 @@ INIT = theazo-init
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
-	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql event.sql) \
+	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql) \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql event.sql charge.sql \
 		log.sql effect.sql delivery.sql compute.sql tenant.sql session.sql provider.sql \
-		secret.sql managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql fetch.sql keeper.sql operator.sql) \
+		secret.sql managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql fetch.sql model.sql model_gate.sql model_price.sql tool.sql loop.sql agent_run.sql follow.sql usage.sql keeper.sql operator.sql) \
 	sql/schema/grants.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

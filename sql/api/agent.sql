@@ -126,6 +126,10 @@ BEGIN
 		-- the platform's word counts, also when it changes
 		options := options - 'secretDelivery';
 	END IF;
+	-- Likewise with the credential of a model provider of its own: what the platform's definition says opens the platform's vault.
+	IF theazo_internal.current_session() IS NOT NULL AND options -> 'model' ? 'credentialRef' AND options -> 'model' IS DISTINCT FROM base -> 'model' THEN
+		options := options || '{"modelNarrowed": true}';
+	END IF;
 	-- Who acts for one session may not open the platform's vault, except where the platform's own definition
 	-- does. Kept with the agent, because names are looked up at each use.
 	IF theazo_internal.current_session() IS NOT NULL AND options ? 'secrets' THEN
@@ -137,8 +141,9 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.agent_options(jsonb) IS
 'the options of a new agent: definition, then overrides, then what stands beside them';
 
-CREATE OR REPLACE FUNCTION theazo.agent_create(session text, options jsonb DEFAULT '{}', api_key text DEFAULT NULL)
-RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- One that is made for a single run has no sandbox until a tool needs one.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_make(p_session text, p_options jsonb, p_one_shot boolean)
+RETURNS theazo_data.agent LANGUAGE plpgsql AS $$
 DECLARE
 	s theazo_data.session;
 	a theazo_data.agent;
@@ -146,25 +151,39 @@ DECLARE
 	n text;
 	primitives boolean;
 BEGIN
-	PERFORM theazo_internal.enter(api_key, 'agent:write');
-	s := theazo_internal.session_open(session);
-	o := theazo_internal.agent_options(options);
+	s := theazo_internal.session_open(p_session);
+	o := theazo_internal.agent_options(p_options);
 	SELECT p.primitives_enabled INTO STRICT primitives FROM theazo_data.platform p WHERE p.platform_id = s.platform_id;
 	FOREACH n IN ARRAY pg_catalog.array_remove(ARRAY[o.options ->> 'provider', o.options ->> 'providerFallback'], NULL) LOOP
 		PERFORM theazo_internal.compute_named(n);
 	END LOOP;
 	-- the provider is chosen by sandbox_start
 	INSERT INTO theazo_data.agent AS t (platform_id, id, session_id, user_id, key_environment, definition_id, definition_version,
-		compute, provider, model, managed_loop, options)
+		status, compute, provider, model, managed_loop, one_shot, options)
 	VALUES (s.platform_id, theazo_internal.id_new('agt'), s.id, s.user_id, s.key_environment, o.definition_id, o.definition_version,
-		coalesce(o.options ->> 'compute', 'python'), 'theazo', theazo_internal.model_choose(o.options, s.models, NULL),
-		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), o.options - 'compute' - 'managedLoop')
+		CASE WHEN p_one_shot THEN 'ready' ELSE 'booting' END,
+		coalesce(o.options ->> 'compute', 'python'), 'theazo', theazo_internal.model_choose(o.options, s.models, theazo_internal.model_of_entry(s.platform_id, o.options, s.models)),
+		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), p_one_shot, o.options - 'compute' - 'managedLoop')
 	RETURNING t.* INTO a;
-	PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
-	SELECT t.* INTO STRICT a FROM theazo_data.agent t WHERE t.platform_id = a.platform_id AND t.id = a.id;
+	IF NOT p_one_shot THEN
+		PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
+		SELECT t.* INTO STRICT a FROM theazo_data.agent t WHERE t.platform_id = a.platform_id AND t.id = a.id;
+	END IF;
 	PERFORM theazo_internal.agent_event(a, 'agent_created', pg_catalog.jsonb_build_object(
 		'provider', a.provider, 'compute', a.compute, 'model', a.model, 'managedLoop', a.managed_loop,
 		'definition', a.definition_id, 'definitionVersion', a.definition_version));
+	RETURN a;
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_make(text, jsonb, boolean) IS
+'makes an agent, for one run or with a sandbox of its own from the start';
+
+CREATE OR REPLACE FUNCTION theazo.agent_create(session text, options jsonb DEFAULT '{}', api_key text DEFAULT NULL)
+RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	a theazo_data.agent;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	a := theazo_internal.agent_make(session, options, false);
 	RETURN theazo_internal.agent_shown(a.id);
 END $$;
 COMMENT ON FUNCTION theazo.agent_create(text, jsonb, text) IS
@@ -213,6 +232,9 @@ CREATE OR REPLACE FUNCTION theazo_internal.agent_pause(p_agent theazo_data.agent
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	IF theazo_internal.agent_move(p_agent, 'pause', p_by) THEN
+		IF p_agent.run_id IS NOT NULL THEN
+			PERFORM theazo_internal.loop_pause(p_agent);
+		END IF;
 		PERFORM theazo_internal.sandbox_pause(p_agent.platform_id, p_agent.id);
 		PERFORM theazo_internal.agent_event(p_agent, 'agent_paused', pg_catalog.jsonb_build_object('by', p_by));
 	ELSIF p_by = 'user' AND p_agent.paused_by <> 'user' THEN
@@ -230,6 +252,9 @@ BEGIN
 		CASE WHEN p_agent.status = 'paused' AND p_agent.status_before_pause = 'running' AND p_agent.run_id IS NOT NULL
 			 THEN 'continue' ELSE 'resume' END) THEN
 		PERFORM theazo_internal.sandbox_resume(p_agent.platform_id, p_agent.id);
+		IF p_agent.run_id IS NOT NULL THEN
+			PERFORM theazo_internal.loop_resume(p_agent);
+		END IF;
 		PERFORM theazo_internal.agent_event(p_agent, 'agent_resumed');
 	END IF;
 END $$;

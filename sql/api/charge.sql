@@ -12,6 +12,7 @@ AS $$
 	VALUES ('compute.hour', 10000000::numeric, 'hour', 'usd', 'managed sandbox, by started second of uptime'),
 		   ('compute.hour.browser', 15000000, 'hour', 'usd', 'managed sandbox with a browser'),
 		   ('agent.fee', 2000000, 'agent', 'usd', 'agent on the platform''s own compute, once at creation'),
+		   ('model.markup', 10000000, 'percent', 'usd', 'on the list price of managed models'),
 		   ('workflow.run', 1000000, 'run', 'usd', 'workflow run'),
 		   ('fleet.dispatch', 1000000, 'dispatch', 'usd', 'fleet dispatch'),
 		   ('approval.cycle', 1000000, 'approval', 'usd', 'approval cycle'),
@@ -130,10 +131,10 @@ COMMENT ON FUNCTION theazo_internal.cents(bigint) IS 'millionths of a cent as ce
 CREATE OR REPLACE VIEW theazo.charges WITH (security_barrier) AS
 	SELECT c.id, c.environment, c.session_id, c.agent_id, c.run_id, c.user_id, c.effect_id, c.sandbox_id,
 		   c.item, c.quantity, (c.amount::numeric / 1000000)::numeric(30,6) AS cents, c.amount, c.currency, c.payer,
-		   c.provider, c.model, c.estimated, c.interval_start, c.interval_end, c.occurred_at
+		   c.provider, c.model, c.input_tokens, c.cached_tokens, c.output_tokens, c.estimated, c.interval_start, c.interval_end, c.occurred_at
 	  FROM theazo_data.charge c
 	 WHERE (SELECT theazo_internal.may_read('usage:read'));
-COMMENT ON VIEW theazo.charges IS 'ledger of the platform; amount is in millionths of a cent';
+COMMENT ON VIEW theazo.charges IS 'ledger of the platform; amount is in millionths of a cent; input_tokens are those that did not come from a cache';
 
 -- What applies now, for the operator.
 CREATE OR REPLACE VIEW theazo.prices WITH (security_barrier) AS
@@ -239,7 +240,7 @@ BEGIN
 	v_uptime := greatest(0, extract(epoch FROM v_until - s.started_at) - s.paused_seconds);
 	v_target := CASE WHEN p_before_work THEN floor(v_uptime) ELSE ceil(v_uptime) END;
 	v_seconds := greatest(0, v_target - s.billed_seconds);
-	IF p_run IS NULL AND v_seconds = 0 THEN
+	IF p_effect IS NULL AND v_seconds = 0 THEN
 		UPDATE theazo_data.sandbox x SET billed_until = v_until
 		 WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.billed_until < v_until;
 		RETURN 0;
@@ -257,6 +258,8 @@ BEGIN
 			 ELSE theazo_internal.id_root(p_run) END,
 		CASE WHEN p_run IS NULL THEN theazo_internal.id_derive('chg',
 				theazo_internal.id_floor(s.billed_until), p_sandbox || '|idle|' || s.billed_seconds)
+			 -- A run of the loop may be closed several times.
+			 WHEN p_effect IS NULL THEN theazo_internal.id_derive('chg', p_run, p_run || '|' || p_sandbox || '|' || s.billed_seconds || '|compute.second')
 			 ELSE theazo_internal.id_derive('chg', p_effect, p_effect || '|0|compute.second') END,
 		s.environment, s.session_id, s.agent_id, p_run, s.user_id, p_effect, p_sandbox,
 		'compute.second', v_seconds, v_amount,
@@ -292,61 +295,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.period_start(text) IS 'first moment of a named period, UTC calendar';
-
-CREATE OR REPLACE FUNCTION theazo.usage_summary(period text DEFAULT 'month', api_key text DEFAULT NULL)
-RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-	v_since	timestamptz;
-	v_out	jsonb;
-BEGIN
-	PERFORM theazo_internal.enter(api_key, 'usage:read');
-	v_since := theazo_internal.period_start(usage_summary.period);
-	SELECT jsonb_build_object(
-		'total_cents', coalesce((SELECT sum(c.cents) FROM theazo.charges c WHERE c.occurred_at >= v_since AND c.payer = 'theazo'), 0),
-		'compute_minutes', coalesce((SELECT round(sum(c.quantity) / 60, 2) FROM theazo.charges c
-									  WHERE c.occurred_at >= v_since AND c.item = 'compute.second'), 0),
-		'active_sessions', (SELECT count(*) FROM theazo.sessions s WHERE s.status = 'active'),
-		'running_agents', (SELECT count(*) FROM theazo.agents a WHERE a.status = 'running'),
-		'top_user', coalesce((SELECT jsonb_build_object('user_id', c.user_id, 'cents', sum(c.cents))
-								FROM theazo.charges c WHERE c.occurred_at >= v_since AND c.payer = 'theazo'
-							   GROUP BY c.user_id ORDER BY sum(c.cents) DESC, c.user_id LIMIT 1),
-							 '{"user_id": "", "cents": 0}')) INTO v_out;
-	RETURN v_out;
-END
-$$;
-COMMENT ON FUNCTION theazo.usage_summary(text, text) IS 'spend, compute minutes, active sessions and the user with the highest spend in a period';
-
-CREATE OR REPLACE FUNCTION theazo.usage_for_user(user_id text, period text DEFAULT 'month', api_key text DEFAULT NULL)
-RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-	v_since	timestamptz;
-	v_out	jsonb;
-BEGIN
-	PERFORM theazo_internal.enter(api_key, 'usage:read');
-	v_since := theazo_internal.period_start(usage_for_user.period);
-	SELECT jsonb_build_object(
-		'compute', jsonb_build_object(
-			'minutes', coalesce(round(sum(c.quantity) FILTER (WHERE c.item = 'compute.second') / 60, 2), 0),
-			'cents', coalesce(sum(c.cents) FILTER (WHERE c.item = 'compute.second'), 0)),
-		'orchestration', jsonb_build_object('cents', coalesce(sum(c.cents) FILTER (WHERE c.item = 'agent.fee'), 0)),
-		'primitives', jsonb_build_object('cents', coalesce(sum(c.cents) FILTER (WHERE c.item IN
-			('workflow.run', 'fleet.dispatch', 'approval.cycle', 'schedule.execution')), 0)),
-		'total_cents', coalesce(sum(c.cents), 0)) INTO v_out
-	  FROM theazo.charges c
-	 WHERE c.user_id = usage_for_user.user_id AND c.occurred_at >= v_since;
-	RETURN v_out || jsonb_build_object('breakdown', coalesce((
-		SELECT jsonb_agg(jsonb_build_object('date', d.day, 'cents', d.cents) ORDER BY d.day)
-		  FROM (SELECT (c.occurred_at AT TIME ZONE 'UTC')::date AS day, sum(c.cents) AS cents
-				  FROM theazo.charges c
-				 WHERE c.user_id = usage_for_user.user_id AND c.occurred_at >= v_since GROUP BY 1) d), '[]'));
-END
-$$;
-COMMENT ON FUNCTION theazo.usage_for_user(text, text, text) IS 'what one end user used and cost in a period; zeros for an unknown one';

@@ -24,6 +24,29 @@ CREATE OR REPLACE FUNCTION theazo_internal.run_block(run_id text, timeout_ms int
 COMMENT ON FUNCTION theazo_internal.run_block(text, integer) IS
 	'Waits until a commit concerns the run: true, look again; false, the time is over. The first call for a run returns true at once.';
 
+-- ---- what models are saying right now (src/stream) ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_generation(effect text, attempt integer) RETURNS integer
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_stream_generation';
+COMMENT ON FUNCTION theazo_internal.stream_generation(text, integer) IS 'Number that tells the text of one attempt from that of another.';
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_mark(run text) RETURNS integer
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_mark';
+COMMENT ON FUNCTION theazo_internal.stream_mark(text) IS 'Taken before rows of a run are looked at: what commits later ends stream_block().';
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_block(
+	run text, mark integer, step integer, generation integer, "position" bigint, timeout_ms integer) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_block';
+COMMENT ON FUNCTION theazo_internal.stream_block(text, integer, integer, integer, bigint, integer) IS
+	'Waits until a commit concerns the run or its step''s text grows: true, look again; false, the time is over. Step 0: for commits only.';
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_read(
+	run text, step integer, wanted integer, "position" bigint,
+	OUT generation integer, OUT first bigint, OUT finish bigint, OUT content text)
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_read';
+COMMENT ON FUNCTION theazo_internal.stream_read(text, integer, integer, bigint) IS
+	'What a model is saying in a step, from a position on, at most 64 KiB. Wanted 0: whatever is there, from its beginning. Generation 0: nothing is.';
+
 CREATE OR REPLACE FUNCTION theazo_internal.worker_status(
 	OUT kind text, OUT slot integer, OUT pid integer, OUT incarnation bigint, OUT database_id oid,
 	OUT started_at timestamptz, OUT state text, OUT inflight integer, OUT note text)
@@ -294,9 +317,47 @@ CREATE OR REPLACE PROCEDURE theazo.http_fetch(
 COMMENT ON PROCEDURE theazo.http_fetch(text, text, text, jsonb, text, interval, text, text, text, integer, jsonb, text, boolean, bigint) IS
 	'Sends an HTTP request from the server on behalf of an agent: commits, waits and returns the answer, whatever its status.';
 
+CREATE OR REPLACE PROCEDURE theazo.tool_test(
+	agent text, name text, input jsonb DEFAULT '{}', api_key text DEFAULT NULL,
+	INOUT run_id text DEFAULT NULL, INOUT output text DEFAULT NULL, INOUT success boolean DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_tool_test';
+COMMENT ON PROCEDURE theazo.tool_test(text, text, jsonb, text, text, text, boolean) IS
+	'Tries a tool as a model would call it: commits, waits and returns what it said and whether it worked.';
+
+CREATE OR REPLACE PROCEDURE theazo.run(
+	agent text, task text, max_cost numeric DEFAULT NULL, timeout interval DEFAULT NULL, max_steps integer DEFAULT NULL,
+	response_schema jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL,
+	INOUT run_id text DEFAULT NULL, INOUT output text DEFAULT NULL, INOUT cost numeric DEFAULT NULL, INOUT duration_ms bigint DEFAULT NULL,
+	INOUT tool_calls jsonb DEFAULT NULL, INOUT artifacts jsonb DEFAULT NULL, INOUT usage jsonb DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_run';
+COMMENT ON PROCEDURE theazo.run(text, text, numeric, interval, integer, jsonb, text, text, text, text, numeric, bigint, jsonb, jsonb, jsonb) IS
+	'Gives an agent a task: commits, waits and returns the answer. cost and max_cost are in cents.';
+
 -- ---- partitions: membership in the extension (src/pg/member.c) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.partition_member_swap(old_table regclass, new_table regclass) RETURNS void
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_partition_member_swap';
 COMMENT ON FUNCTION theazo_internal.partition_member_swap(regclass, regclass) IS
 	'moves membership in the extension and registration for dumps from an adopted default partition to the new one';
+
+-- ---- the agent loop (src/worker/model_sql.c) ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.model_encode(dialect text, message jsonb) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_model_encode';
+COMMENT ON FUNCTION theazo_internal.model_encode(text, jsonb) IS
+	'a message as a provider takes it: dialect anthropic, chat or responses; several are joined by commas';
+
+CREATE OR REPLACE FUNCTION theazo_internal.json_schema_check(schema jsonb, value jsonb) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_json_schema_check';
+COMMENT ON FUNCTION theazo_internal.json_schema_check(jsonb, jsonb) IS
+	'null when a document fits a JSON schema, else where and why it does not';
+
+CREATE OR REPLACE FUNCTION theazo_internal.json_compact(value jsonb) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_json_compact';
+COMMENT ON FUNCTION theazo_internal.json_compact(jsonb) IS
+	'a document as text without blanks';
+
+CREATE OR REPLACE FUNCTION theazo_internal.json_schema_valid(schema jsonb) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_json_schema_valid';
+COMMENT ON FUNCTION theazo_internal.json_schema_valid(jsonb) IS
+	'null when it is a JSON schema that can be checked, else what is wrong with it';

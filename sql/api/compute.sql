@@ -158,12 +158,13 @@ BEGIN
 	   SET due_at = clock_timestamp(), sandbox_id = s.id, adapter = s.adapter, provider_name = s.provider_name,
 		   affinity = CASE WHEN s.adapter = 'local' THEN s.worker_slot END
 	  FROM theazo_data.run r
-	 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued'
-	   AND e.platform_id = p_platform AND e.root_id = substr(r.id, 5) AND e.state = 'queued' AND e.due_at = 'infinity';
+	 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status IN ('queued', 'running')
+	   AND e.platform_id = p_platform AND e.root_id = substr(r.id, 5) AND e.state = 'queued' AND e.due_at = 'infinity'
+	   AND e.kind LIKE 'compute.%';
 	GET DIAGNOSTICS v_n = ROW_COUNT;
 	IF v_n > 0 THEN
 		UPDATE theazo_data.run r SET provider = s.provider
-		 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued' AND r.provider <> s.provider AND r.kind <> 'http_fetch';
+		 WHERE r.platform_id = p_platform AND r.agent_id = s.agent_id AND r.status = 'queued' AND r.provider <> s.provider AND r.kind NOT IN ('http_fetch', 'tool_test');
 		PERFORM theazo_internal.wake(CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
 	END IF;
 	RETURN v_n;
@@ -186,7 +187,7 @@ BEGIN
 		  JOIN theazo_data.effect x ON x.platform_id = p_platform AND x.root_id = substr(r.id, 5)
 		 WHERE r.platform_id = p_platform AND r.agent_id = p_agent AND r.status IN ('queued', 'running')
 		   AND x.run_id = r.id AND x.state = 'queued'
-		   AND CASE WHEN p_only_sandbox IS NULL THEN x.due_at = 'infinity' ELSE x.sandbox_id = p_only_sandbox END
+		   AND x.kind LIKE 'compute.%' AND CASE WHEN p_only_sandbox IS NULL THEN x.due_at = 'infinity' ELSE x.sandbox_id = p_only_sandbox END
 		 ORDER BY x.id FOR UPDATE OF x
 	LOOP
 		PERFORM theazo_internal.effect_close(e, 'failed', p_error, NULL, NULL, NULL);
@@ -248,6 +249,8 @@ BEGIN
 	 WHERE x.platform_id = p_run.platform_id AND x.id = p_run.id AND x.status IN ('queued', 'running');
 	IF v_cut THEN
 		PERFORM theazo_internal.wake_cancel();
+	ELSIF p_run.kind = 'agent' THEN
+		PERFORM theazo_internal.loop_cancel(p_run);
 	END IF;
 END
 $$;
@@ -361,7 +364,10 @@ BEGIN
 	SELECT x.* INTO s FROM theazo_data.sandbox x JOIN theazo_data.agent a ON a.platform_id = x.platform_id AND a.sandbox_id = x.id
 	 WHERE a.platform_id = p_platform AND a.id = p_agent AND x.status = 'ready' FOR UPDATE OF x;
 	IF NOT FOUND OR EXISTS (SELECT FROM theazo_data.run r
-							 WHERE r.platform_id = p_platform AND r.agent_id = p_agent AND r.status IN ('queued', 'running')) THEN
+							 WHERE r.platform_id = p_platform AND r.agent_id = p_agent AND r.status IN ('queued', 'running')
+							   -- one that this pause has stopped does not work
+							   AND NOT EXISTS (SELECT FROM theazo_data.run_loop l
+												WHERE l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5) AND l.suspended)) THEN
 		RETURN;
 	END IF;
 	PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
@@ -659,8 +665,12 @@ BEGIN
 	END IF;
 	v_error := jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ402') || p_result;
 	UPDATE theazo_data.agent x
-	   SET sandbox_id = NULL, status = CASE x.status WHEN 'booting' THEN 'failed' ELSE x.status END,
-		   error = CASE x.status WHEN 'booting' THEN left(coalesce(v_error ->> 'message', 'the sandbox could not be made'), 1000) ELSE x.error END
+	   SET sandbox_id = NULL,
+		   -- A run of the loop goes on without one: its model is told, and may do without.
+		   status = CASE x.status WHEN 'booting' THEN CASE WHEN x.run_id IS NOT NULL AND x.run_id = x.task_run_id THEN 'running' ELSE 'failed' END
+								  ELSE x.status END,
+		   error = CASE WHEN x.status = 'booting' AND x.run_id IS NOT DISTINCT FROM x.task_run_id AND x.run_id IS NOT NULL THEN NULL
+						WHEN x.status = 'booting' THEN left(coalesce(v_error ->> 'message', 'the sandbox could not be made'), 1000) ELSE x.error END
 	 WHERE x.platform_id = e.platform_id AND x.id = e.agent_id AND x.sandbox_id = s.id;
 	PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
 		jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', left(coalesce(v_error ->> 'message', ''), 200)),
@@ -671,24 +681,18 @@ $$;
 COMMENT ON FUNCTION theazo_internal.compute_created(theazo_data.effect, theazo_data.sandbox, text, jsonb, timestamptz, timestamptz) IS
 'the end of a creation: ready, the next provider, or failed';
 
--- exec and file work: the run ends.
-CREATE OR REPLACE FUNCTION theazo_internal.compute_worked(
-	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
+-- The run that was this one call ends with it.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_run_ended(
+	e theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_amount bigint, p_started timestamptz, p_finished timestamptz)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	v_amount	bigint := 0;
 	v_status	text;
 	v_result	jsonb := p_result;
 	v_error		jsonb;
-	v_started	timestamptz := coalesce(p_started, e.claimed_at);
 BEGIN
-	-- What was used is booked whatever came of it; what was never sent used nothing.
-	IF e.kind = 'compute.exec' AND e.attempt > 0 AND e.state IN ('claimed', 'sent') AND s.started_at IS NOT NULL THEN
-		v_amount := theazo_internal.sandbox_bill_work(e.platform_id, s.id, e.run_id, e.id, v_started, p_finished, p_state = 'unknown');
-	END IF;
 	v_status := CASE p_state WHEN 'done' THEN 'completed' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END;
 	IF p_state = 'done' AND (p_result ->> 'timed_out')::boolean THEN
 		v_status := 'failed';
@@ -703,8 +707,33 @@ BEGIN
 		v_error := p_result;
 		v_result := NULL;
 	END IF;
-	PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, v_status, v_result, p_content, v_error, v_amount,
-									   v_started, p_finished, p_state = 'unknown');
+	PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, v_status, v_result, p_content, v_error, p_amount,
+									   p_started, p_finished, p_state = 'unknown');
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_run_ended(theazo_data.effect, text, jsonb, bytea, bigint, timestamptz, timestamptz) IS
+'ends the run that was one exec or one piece of file work';
+
+-- exec and file work: the run ends.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_worked(
+	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_amount	bigint := 0;
+	v_started	timestamptz := coalesce(p_started, e.claimed_at);
+BEGIN
+	-- What was used is booked whatever came of it; what was never sent used nothing. A tool call is part of its run's time.
+	IF e.step_seq IS NULL AND e.kind = 'compute.exec' AND e.attempt > 0 AND e.state IN ('claimed', 'sent') AND s.started_at IS NOT NULL THEN
+		v_amount := theazo_internal.sandbox_bill_work(e.platform_id, s.id, e.run_id, e.id, v_started, p_finished, p_state = 'unknown');
+	END IF;
+	IF e.step_seq IS NOT NULL THEN
+		PERFORM theazo_internal.tool_settle(e, p_state, p_result, p_content, v_started, p_finished);
+	ELSE
+		PERFORM theazo_internal.compute_run_ended(e, p_state, p_result, p_content, v_amount, v_started, p_finished);
+	END IF;
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ410' AND s.status = 'ready' THEN
 		PERFORM theazo_internal.sandbox_lost(e.platform_id, s.id, coalesce(p_result ->> 'message', 'the provider does not know it'), p_finished);
 	END IF;
@@ -838,7 +867,7 @@ BEGIN
 	LOOP
 		CONTINUE WHEN EXISTS (SELECT FROM theazo_data.run r
 							   WHERE r.platform_id = s.platform_id AND r.agent_id = s.agent_id
-								 AND r.status IN ('queued', 'running') AND r.kind = 'exec');
+								 AND r.status IN ('queued', 'running') AND r.kind IN ('exec', 'agent'));
 		SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = s.platform_id AND x.id = s.id FOR UPDATE SKIP LOCKED;
 		CONTINUE WHEN NOT FOUND OR s.status <> 'ready';
 		-- A long gap (the keeper was away) is closed in one.

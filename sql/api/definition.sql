@@ -116,6 +116,8 @@ BEGIN
 			PERFORM theazo_internal.text_check(k, v, 32768);
 		WHEN k = 'model' THEN
 			v := theazo_internal.model_check(v, p_http);
+		WHEN k = 'modelFallback' THEN
+			PERFORM theazo_internal.names_check(k, v, 8, 200);
 		WHEN k IN ('tools', 'mcp') THEN
 			PERFORM theazo_internal.names_check(k, v, 200, 200);
 		WHEN k = 'secrets' THEN
@@ -166,7 +168,7 @@ DECLARE
 	v jsonb;
 BEGIN
 	p_doc := theazo_internal.object_check(p_field, p_doc, 65536,
-		ARRAY['compute', 'browser', 'storage', 'gpu', 'model', 'instructions', 'tools', 'timeout', 'costCap', 'provider',
+		ARRAY['compute', 'browser', 'storage', 'gpu', 'model', 'modelFallback', 'instructions', 'tools', 'timeout', 'costCap', 'provider',
 			  'providerFallback', 'region', 'approvals', 'knowledge', 'metadata', 'guardrails', 'lifecycle', 'secrets',
 			  'secretDelivery', 'longRunning', 'checkpointInterval', 'maxDuration', 'hibernateAfterIdle', 'autoResume', 'managedLoop', 'mcp',
 			  'network', 'config', 'description'] || p_more);

@@ -101,10 +101,17 @@ BEGIN
 		RETURN;
 	END IF;
 	v_env := coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = e.platform_id AND s.id = e.session_id), 'live');
-	v_endpoint := coalesce(p_endpoint, theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter));
+	v_endpoint := coalesce(p_endpoint, CASE WHEN e.kind = 'model.call' THEN theazo_internal.model_endpoint(e.platform_id, e.root_id)
+					   ELSE theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter) END);
+	IF v_endpoint ? 'gone' THEN
+		RAISE EXCEPTION USING ERRCODE = '42704',
+			MESSAGE = format('model provider "%s" does not exist any more', v_endpoint ->> 'provider'),
+			HINT = 'It was deleted or became another one while the run was going on.';
+	END IF;
 	v_owner := coalesce(v_endpoint ->> 'owner', e.platform_id);
 	host := theazo_internal.url_host(v_endpoint ->> 'url');
-	FOREACH v_use IN ARRAY ARRAY['credential', 'signing']
+	-- Models are not signed to.
+	FOREACH v_use IN ARRAY CASE WHEN e.kind = 'model.call' THEN ARRAY['credential'] ELSE ARRAY['credential', 'signing'] END
 	LOOP
 		v_ref := v_endpoint ->> (v_use || '_ref');
 		-- Without a signing secret the credential is both.
@@ -116,13 +123,17 @@ BEGIN
 			   -- The default of a platform is about sandboxes: it must not take away what reaches a provider today.
 			   coalesce(x.delivery, CASE WHEN x.hosts = '{}' THEN 'env' ELSE p.secret_delivery END) = 'brokered' AS brokered,
 			   -- in one snapshot with the value
-			   (SELECT y.endpoint FROM theazo_data.provider y
-				 WHERE y.platform_id = v_owner AND y.kind = 'compute'
-				   AND y.name = CASE WHEN e.provider_name LIKE 'theazo:%' THEN substr(e.provider_name, 8) ELSE e.provider_name END) AS endpoint INTO r
+			   CASE WHEN e.kind = 'model.call' THEN theazo_internal.model_endpoint(e.platform_id, e.root_id) ->> 'url'
+					WHEN e.kind NOT LIKE 'compute.%' THEN theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter) ->> 'url'
+					ELSE (SELECT y.endpoint FROM theazo_data.provider y
+						   WHERE y.platform_id = v_owner AND y.kind = 'compute'
+							 AND y.name = CASE WHEN e.provider_name LIKE 'theazo:%' THEN substr(e.provider_name, 8) ELSE e.provider_name END) END AS endpoint INTO r
 		  FROM theazo_data.secret x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
 		 WHERE x.platform_id = v_owner AND x.name = v_ref
 		   -- A session's vault counts for its own endpoint only: it must not stand in for what the platform stored.
-		   AND x.session_id IN ('', CASE WHEN v_endpoint ->> 'provider' = e.session_id THEN e.session_id::text ELSE '' END)
+		   -- What somebody set who acts for the session alone opens nothing else.
+		   AND x.session_id IN (CASE WHEN v_endpoint ->> 'vault' = 'session' THEN e.session_id::text ELSE '' END,
+				CASE WHEN v_endpoint ->> 'provider' = e.session_id OR v_endpoint ->> 'vault' IN ('session', 'any') THEN e.session_id::text ELSE '' END)
 		 ORDER BY x.session_id DESC LIMIT 1;
 		IF NOT FOUND AND v_owner <> e.platform_id THEN
 			RAISE EXCEPTION USING ERRCODE = '42704',
@@ -153,13 +164,35 @@ BEGIN
 		PERFORM theazo_internal.secret_opened(v_owner, r.session_id, r.name, r.version, use, host, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
 	END LOOP;
 
+	-- The operator's search: placeholders stand for secrets of the operator, and no others.
+	IF v_endpoint ? 'brokered_by' THEN
+		SELECT coalesce(ep.request, rp.input) INTO v_request
+		  FROM (SELECT) one
+		  LEFT JOIN theazo_data.run_payload rp ON e.step_seq IS NULL AND rp.platform_id = e.platform_id AND rp.root_id = e.root_id
+		  LEFT JOIN theazo_data.effect_payload ep ON ep.platform_id = e.platform_id AND ep.root_id = e.root_id AND ep.id = e.id;
+		host := theazo_internal.url_host(v_request ->> 'url');
+		FOR r IN SELECT x.name, x.version, x.master_key_id, x.salt, x.sealed, x.hosts, x.header, x.username, p.vault_salt,
+						theazo_internal.secret_env_name(x.name) AS env_name
+				   FROM theazo_data.secret x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
+				  WHERE x.platform_id = v_endpoint ->> 'brokered_by' AND x.session_id = '' AND x.delivery = 'brokered'
+					AND theazo_internal.secret_env_name(x.name) = ANY (theazo_internal.header_placeholders(v_request -> 'headers'))
+		LOOP
+			use := 'broker'; env_name := r.env_name; owner := v_endpoint ->> 'brokered_by'; session_id := ''; name := r.name; version := r.version;
+			master_key_id := r.master_key_id; salt := r.salt; sealed := r.sealed; platform_salt := r.vault_salt;
+			hosts := r.hosts; header := r.header; username := r.username;
+			RETURN NEXT;
+			PERFORM theazo_internal.secret_opened(owner, '', r.name, r.version, use, host, e.platform_id, e.session_id, e.agent_id, e.run_id, v_env);
+		END LOOP;
+		RETURN;
+	END IF;
+
 	owner := e.platform_id;
 	SELECT p.vault_salt INTO v_salt FROM theazo_data.platform p WHERE p.platform_id = e.platform_id;
 	IF v_salt IS NULL THEN
 		RETURN;
 	END IF;
 	IF e.adapter = 'http' THEN
-		SELECT coalesce(rp.input, ep.request) INTO v_request
+		SELECT CASE WHEN e.step_seq IS NULL THEN coalesce(rp.input, ep.request) ELSE ep.request END INTO v_request
 		  FROM (SELECT) one
 		  LEFT JOIN theazo_data.run_payload rp ON e.run_id IS NOT NULL AND rp.platform_id = e.platform_id AND rp.root_id = e.root_id
 		  LEFT JOIN theazo_data.effect_payload ep ON ep.platform_id = e.platform_id AND ep.root_id = e.root_id AND ep.id = e.id;

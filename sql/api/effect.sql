@@ -35,6 +35,12 @@ AS $$
 		   ('local', 'compute.pause', 1, 'repeat'),
 		   ('local', 'compute.resume', 1, 'repeat'),
 		   ('local', 'compute.destroy', 1, 'repeat'),
+		   -- No provider of models knows a key that makes a call count once.
+		   ('anthropic', 'model.call', 1, 'neither'),
+		   ('openai', 'model.call', 1, 'neither'),
+		   ('openai-compatible', 'model.call', 1, 'neither'),
+		   ('tool_webhook', 'tool.webhook', 1, 'neither'),
+		   ('sql', 'tool.sql', 1, 'neither'),
 		   -- Any method but GET and HEAD could act a second time.
 		   ('http', 'http.get', 1, 'repeat'),
 		   ('http', 'http.request', 1, 'neither')
@@ -63,7 +69,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.effect_enqueue(
 	p_run text DEFAULT NULL, p_session text DEFAULT NULL, p_agent text DEFAULT NULL, p_sandbox text DEFAULT NULL,
 	p_provider text DEFAULT NULL, p_timeout_ms integer DEFAULT 30000, p_max_attempts integer DEFAULT 1,
 	p_affinity integer DEFAULT NULL, p_due timestamptz DEFAULT now(), p_deadline timestamptz DEFAULT NULL,
-	p_content bytea DEFAULT NULL)
+	p_content bytea DEFAULT NULL, p_step_seq integer DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql
 AS $$
@@ -72,9 +78,9 @@ DECLARE
 	v_root	text := coalesce(p_root, pg_catalog.substr(v_id, 5));
 BEGIN
 	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, max_attempts, due_at, deadline, timeout_ms,
-									affinity, instance, run_id, session_id, agent_id, sandbox_id, provider_name)
+									affinity, instance, run_id, session_id, agent_id, sandbox_id, step_seq, provider_name)
 	VALUES (p_platform, v_root, v_id, p_kind, p_adapter, p_max_attempts, p_due, p_deadline, p_timeout_ms,
-			p_affinity, theazo_internal.instance(), p_run, p_session, p_agent, p_sandbox, p_provider);
+			p_affinity, theazo_internal.instance(), p_run, p_session, p_agent, p_sandbox, p_step_seq, p_provider);
 	IF p_request IS NOT NULL OR p_content IS NOT NULL THEN
 		INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request, content)
 		VALUES (p_platform, v_root, v_id, coalesce(p_request, '{}'), p_content);
@@ -84,7 +90,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_enqueue(text, text, text, text, jsonb, text, text, text, text, text,
-	integer, integer, integer, timestamptz, timestamptz, bytea) IS
+	integer, integer, integer, timestamptz, timestamptz, bytea, integer) IS
 'queues an effect in the current transaction and wakes a dispatcher at commit; returns its id';
 
 -- Many of one kind at once, as one statement; a null request carries nothing. Returns their ids in order.
@@ -123,8 +129,20 @@ AS $$
 DECLARE
 	v_out jsonb;
 BEGIN
-	IF p_adapter IN ('local', 'noop') THEN
+	-- Models have model_endpoint().
+	IF p_adapter IN ('local', 'noop', 'sql', 'anthropic', 'openai', 'openai-compatible') THEN
 		RETURN NULL;
+	END IF;
+	-- The operator's search may be anywhere, and its credential is the operator's.
+	IF p_adapter = 'http' AND p_provider = 'theazo:web_search' THEN
+		RETURN jsonb_build_object('allow_http', true, 'allow_private', true, 'brokered_by', theazo_internal.operator_platform());
+	END IF;
+	-- A tool of the platform; null once it is deleted.
+	IF p_adapter = 'tool_webhook' THEN
+		RETURN (SELECT jsonb_build_object('url', t.url, 'allow_http', p.allow_http, 'allow_private', p.allow_private, 'provider', t.name,
+					'signing_ref', t.secret_ref, 'owner', p.platform_id, 'vault', 'platform')
+				  FROM theazo_data.tool t JOIN theazo_data.platform p ON p.platform_id = t.platform_id
+				 WHERE t.platform_id = p_platform AND t.name = substr(p_provider, 6) AND t.type = 'webhook');
 	END IF;
 	-- An address of its own, so no provider.
 	IF p_adapter = 'http' THEN
@@ -177,6 +195,10 @@ DECLARE
 	v_share		integer;
 	v_n			integer;
 BEGIN
+	-- Calls that wait for a place at their provider, or for it to be well again.
+	IF EXISTS (SELECT FROM theazo_data.effect e WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity') THEN
+		PERFORM theazo_internal.model_gate();
+	END IF;
 	-- Platforms with due work: one index probe each, however many rows they have queued.
 	WITH RECURSIVE p (platform_id) AS (
 		(SELECT e.platform_id FROM theazo_data.effect e WHERE e.state = 'queued' ORDER BY e.platform_id LIMIT 1)
@@ -223,7 +245,7 @@ BEGIN
 			  FROM picked p
 			 WHERE e.ctid = p.tid AND e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
 			RETURNING e.platform_id, e.root_id, e.id, e.kind, e.adapter, e.contract, e.step, e.attempt, e.timeout_ms, e.deadline,
-				e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.provider_name, e.state),
+				e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.step_seq, e.provider_name, e.state),
 		started AS (
 			UPDATE theazo_data.run r
 			   SET status = 'running', started_at = coalesce(r.started_at, v_now)
@@ -232,7 +254,7 @@ BEGIN
 		-- Once for each provider, not for each call; a no-op has none.
 		provided AS MATERIALIZED (
 			SELECT x.platform_id, x.provider_name, x.adapter, v.endpoint,
-				   v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL AS named,
+				   v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL OR v.endpoint ? 'brokered_by' AS named,
 				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
 			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop') x
 			 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter)
@@ -241,12 +263,14 @@ BEGIN
 			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
 			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
 			   CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
-					THEN coalesce(CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END, '{}')
+					THEN coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END, '{}')
 						 || jsonb_build_object('sandbox', s.external_id)
-					ELSE CASE WHEN c.run_id IS NULL THEN ep.request ELSE rp.input END END,
-			   CASE WHEN c.run_id IS NULL THEN ep.content ELSE rp.content END,
-			   ep.step_state, n.endpoint,
-			   coalesce(n.named
+					WHEN c.kind = 'model.call' THEN mr.request
+					WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request
+					ELSE rp.input END,
+			   CASE WHEN c.kind = 'model.call' THEN mr.content WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
+			   ep.step_state, coalesce(mr.endpoint, n.endpoint),
+			   coalesce(n.named OR mr.endpoint ->> 'credential_ref' IS NOT NULL
 				OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
 				   AND EXISTS (SELECT FROM theazo_data.secret x
 								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
@@ -261,6 +285,9 @@ BEGIN
 				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
 		  LEFT JOIN theazo_data.run_payload rp
 				 ON c.run_id IS NOT NULL AND rp.platform_id = c.platform_id AND rp.root_id = c.root_id
+		  -- What a model is asked is made now, from the history as it stands.
+		  LEFT JOIN LATERAL (SELECT m.request, m.content, theazo_internal.model_endpoint(c.platform_id, c.root_id) AS endpoint
+							   FROM theazo_internal.model_request(c.platform_id, c.root_id) m WHERE c.kind = 'model.call') mr ON true
 		  LEFT JOIN theazo_data.sandbox s
 				 ON c.sandbox_id IS NOT NULL AND s.platform_id = c.platform_id AND s.id = c.sandbox_id
 		 WHERE c.state = 'claimed' AND (c.adapter <> 'noop' OR c.step > 0)
@@ -304,7 +331,8 @@ BEGIN
 				   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > clock_timestamp())
 				 ORDER BY e.due_at LIMIT 1)) INTO v_due
 	  FROM p WHERE p.platform_id IS NOT NULL;
-	RETURN v_due;
+	-- A provider of models whose rest is over lets the next call through.
+	RETURN least(v_due, (SELECT min(h.open_until) FROM theazo_data.provider_health h WHERE h.open_until > clock_timestamp()));
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_next_due(integer) IS 'when the next queued effect of this dispatcher is due, or null';
@@ -389,6 +417,15 @@ BEGIN
 		WHEN 'compute' THEN
 			PERFORM theazo_internal.compute_settle(p_effect, p_state, coalesce(p_result, '{}'), p_content,
 												   p_started, coalesce(p_finished, clock_timestamp()));
+		WHEN 'model' THEN
+			PERFORM theazo_internal.model_settle(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
+		WHEN 'tool' THEN
+			IF p_effect.step_seq IS NULL THEN
+				PERFORM theazo_internal.tool_test_settle(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
+			ELSE
+				PERFORM theazo_internal.tool_settle(p_effect, p_state, coalesce(p_result, '{}'), p_content, p_started,
+													coalesce(p_finished, clock_timestamp()));
+			END IF;
 		WHEN 'http' THEN
 			PERFORM theazo_internal.fetch_settle(p_effect, p_state, coalesce(p_result, '{}'),
 												 p_started, coalesce(p_finished, clock_timestamp()));
@@ -476,7 +513,7 @@ BEGIN
 	IF p_verdict = 'retry' THEN
 		-- The adapter's table of verdicts has counted the attempts: a request that never left, or that the other side
 		-- has not carried out, goes again also where a request is sent once.
-		v_max := greatest(v_max, 6);
+		v_max := CASE WHEN e.kind = 'model.call' THEN v_max ELSE greatest(v_max, 6) END;
 	END IF;
 	IF v_verdict = 'retry' THEN
 		IF e.cancel_requested THEN
@@ -484,8 +521,11 @@ BEGIN
 		ELSE
 			v_delay := CASE WHEN (p_result ->> 'retry_after_ms')::bigint > 0
 							THEN least((p_result ->> 'retry_after_ms')::bigint, 3600000)
+							-- A model is asked twice more, after half a second and after one.
+							WHEN e.kind = 'model.call' THEN 500 * 2 ^ least(e.attempt - 1, 1)
 							ELSE theazo_internal.backoff_ms(e.attempt, random()) END;
-			IF e.attempt >= v_max OR e.deadline < clock_timestamp() + v_delay * '1 millisecond'::interval THEN
+			-- Told to wait longer than a minute, another provider is sooner.
+			IF e.attempt >= v_max OR e.kind = 'model.call' AND v_delay > 60000 OR e.deadline < clock_timestamp() + v_delay * '1 millisecond'::interval THEN
 				v_verdict := CASE WHEN p_verdict = 'unknown' THEN 'unknown' ELSE 'failed' END;
 			ELSE
 				UPDATE theazo_data.effect x
@@ -496,6 +536,9 @@ BEGIN
 					   error_code = p_result ->> 'code',
 					   error_message = left(theazo_internal.text_mask(p_result ->> 'message'), 1000)
 				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
+				IF e.kind = 'model.call' AND p_result ? 'usage' THEN
+					PERFORM theazo_internal.model_attempted(e, p_result, p_finished);
+				END IF;
 				PERFORM theazo_internal.wake(CASE WHEN e.kind <> 'compute.create' THEN e.affinity END);
 				RETURN true;
 			END IF;
@@ -613,6 +656,23 @@ BEGIN
 	   AND x.attempt = p_attempt AND x.state IN ('claimed', 'sent');
 	IF NOT FOUND THEN
 		RETURN;
+	END IF;
+	IF e.step_seq IS NOT NULL THEN
+		-- Its run is more than this call: it ends in order, if it can.
+		BEGIN
+			PERFORM theazo_internal.loop_broken(e, p_message);
+			RETURN;
+		EXCEPTION WHEN OTHERS THEN
+			RAISE LOG 'theazo: the run of effect % cannot be ended in order: %', p_id, SQLERRM;
+			UPDATE theazo_data.effect x SET state = 'cancelled', finished_at = clock_timestamp()
+			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.run_id = e.run_id AND x.state IN ('queued', 'held');
+			UPDATE theazo_data.effect x SET cancel_requested = true
+			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.run_id = e.run_id AND x.state IN ('claimed', 'sent');
+			UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp()
+			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.state = 'queued';
+			UPDATE theazo_data.agent a SET status = 'failed', error = left(p_message, 1000)
+			 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = e.run_id AND a.status IN ('booting', 'running');
+		END;
 	END IF;
 	UPDATE theazo_data.run r
 	   SET status = 'failed', ended_at = clock_timestamp(), error_sqlstate = 'XX000', error_code = 'internal_error',

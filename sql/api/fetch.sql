@@ -78,6 +78,24 @@ $$;
 COMMENT ON FUNCTION theazo_internal.fetch_check(text, text, jsonb, text) IS
 'the request document of one HTTP request, checked for its form';
 
+-- What binds an agent's sandbox binds what is sent in its name.
+CREATE OR REPLACE FUNCTION theazo_internal.fetch_allowed(p_request jsonb, p_platform text, p_agent text)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_allow jsonb;
+BEGIN
+	SELECT a.options -> 'network' -> 'allow' INTO v_allow FROM theazo_data.agent a WHERE a.platform_id = p_platform AND a.id = p_agent;
+	IF jsonb_typeof(v_allow) = 'array' AND jsonb_array_length(v_allow) > 0 THEN
+		RETURN p_request || jsonb_build_object('allow', v_allow);
+	END IF;
+	RETURN p_request;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.fetch_allowed(jsonb, text, text) IS 'a request with the list of hosts its agent may reach, where it has one';
+
 -- Run, effect, event and trace of one request. It needs no sandbox.
 CREATE OR REPLACE FUNCTION theazo_internal.fetch_make(p_platform text, p_agent text, p_request jsonb, p_timeout_ms integer)
 RETURNS text
@@ -89,16 +107,11 @@ DECLARE
 	v_run		text := theazo_internal.id_new('run');
 	v_root		text := substr(v_run, 5);
 	v_env		text;
-	v_allow		jsonb;
 	v_repeat	boolean := p_request ->> 'method' IN ('GET', 'HEAD');
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
-	-- What binds its sandbox binds what is sent in its name.
-	v_allow := a.options -> 'network' -> 'allow';
-	IF jsonb_typeof(v_allow) = 'array' AND jsonb_array_length(v_allow) > 0 THEN
-		p_request := p_request || jsonb_build_object('allow', v_allow);
-	END IF;
+	p_request := theazo_internal.fetch_allowed(p_request, p_platform, p_agent);
 	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, provider, timeout_ms, trace_id)
 	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, 'http_fetch', 'theazo', p_timeout_ms, 'tr_' || v_root);
 	INSERT INTO theazo_data.run_payload (platform_id, root_id, input) VALUES (p_platform, v_root, p_request);
@@ -130,41 +143,21 @@ DECLARE
 	v_ms		integer;
 	v_request	jsonb;
 	v_hash		bytea;
-	v_old		theazo_data.idempotency_key;
 	v_run		text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:write');
 	v_request := theazo_internal.fetch_check(url, method, headers, body);
 	v_ms := theazo_internal.timeout_check(http_fetch_start.timeout);
 	IF http_fetch_start.idempotency_key IS NOT NULL THEN
-		IF length(http_fetch_start.idempotency_key) NOT BETWEEN 1 AND 255 OR theazo_internal.has_control(http_fetch_start.idempotency_key) THEN
-			PERFORM theazo_internal.raise_value('idempotency_key', 'must have 1 to 255 printable characters');
-		END IF;
-		-- Locks the agent first, so that the same key sent twice at once meets itself here.
-		SELECT * INTO a FROM theazo_data.agent x
-		 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = http_fetch_start.agent FOR UPDATE;
-		IF NOT FOUND THEN
-			PERFORM theazo_internal.raise_not_found('agent', http_fetch_start.agent);
-		END IF;
 		v_hash := sha256(convert_to(jsonb_build_array(v_request, v_ms)::text, 'UTF8'));
-		SELECT * INTO v_old FROM theazo_data.idempotency_key k
-		 WHERE k.platform_id = a.platform_id AND k.scope = 'http_fetch:' || a.id AND k.key = http_fetch_start.idempotency_key;
-		IF FOUND THEN
-			IF v_old.request_hash <> v_hash THEN
-				RAISE EXCEPTION USING ERRCODE = 'TZ103',
-					MESSAGE = format('idempotency key %s was used for another request', theazo_internal.quoted(http_fetch_start.idempotency_key)),
-					DETAIL = format('It belongs to run "%s".', v_old.object_id),
-					HINT = 'Use a new key for a new request.';
-			END IF;
-			RETURN theazo_internal.run_row(v_old.object_id);
+		v_run := theazo_internal.idempotent_run('http_fetch:', http_fetch_start.agent, http_fetch_start.idempotency_key, v_hash);
+		IF v_run IS NOT NULL THEN
+			RETURN theazo_internal.run_row(v_run);
 		END IF;
 	END IF;
 	a := theazo_internal.agent_take(http_fetch_start.agent, false);
 	v_run := theazo_internal.fetch_make(a.platform_id, a.id, v_request, v_ms);
-	IF v_hash IS NOT NULL THEN
-		INSERT INTO theazo_data.idempotency_key (platform_id, scope, key, request_hash, object_id)
-		VALUES (a.platform_id, 'http_fetch:' || a.id, http_fetch_start.idempotency_key, v_hash, v_run);
-	END IF;
+	PERFORM theazo_internal.idempotent_keep('http_fetch:', a.id, http_fetch_start.idempotency_key, v_hash, v_run);
 	RETURN theazo_internal.run_row(v_run);
 END
 $$;
@@ -191,13 +184,23 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
-	SELECT x.input INTO v_request FROM theazo_data.run_payload x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
+	IF e.step_seq IS NULL THEN
+		SELECT x.input INTO v_request FROM theazo_data.run_payload x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
+	ELSE
+		SELECT x.request INTO v_request FROM theazo_data.effect_payload x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id;
+	END IF;
 	v_host := coalesce(theazo_internal.url_host(v_request ->> 'url'), '');
 	v_ms := round(extract(epoch FROM p_finished - coalesce(v_started, p_finished)) * 1000);
-	PERFORM theazo_internal.run_finish(e.platform_id, e.run_id,
-		CASE p_state WHEN 'done' THEN 'completed' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END,
-		CASE WHEN p_state = 'done' THEN p_result END, NULL, CASE WHEN p_state <> 'done' THEN p_result END, 0,
-		v_started, p_finished, p_state = 'unknown');
+	IF r.kind = 'tool_test' THEN
+		PERFORM theazo_internal.tool_test_settle(e, p_state, p_result, p_started, p_finished);
+	ELSIF e.step_seq IS NULL THEN
+		PERFORM theazo_internal.run_finish(e.platform_id, e.run_id,
+			CASE p_state WHEN 'done' THEN 'completed' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END,
+			CASE WHEN p_state = 'done' THEN p_result END, NULL, CASE WHEN p_state <> 'done' THEN p_result END, 0,
+			v_started, p_finished, p_state = 'unknown');
+	ELSE
+		PERFORM theazo_internal.tool_settle(e, p_state, p_result, NULL, v_started, p_finished);
+	END IF;
 	PERFORM theazo_internal.log_write(e.platform_id, e.root_id,
 		CASE WHEN p_state IN ('done', 'cancelled') THEN 'info' ELSE 'warn' END, 'agent',
 		CASE WHEN p_state = 'done'

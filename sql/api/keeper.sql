@@ -10,7 +10,8 @@ AS $$
 		   -- once per partitioned table
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_meter'), ('keeper_agents'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention')
+		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
+		   ('keeper_meter'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -25,6 +26,9 @@ DECLARE
 	v_due	timestamptz := theazo_internal.vault_rotation_due();
 BEGIN
 	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status = 'ready';
+	v_next := least(v_next, (SELECT min(a.retry_at) FROM theazo_data.agent a WHERE a.retry_at IS NOT NULL),
+					-- what waits for a sandbox or a dispatcher, and will not wait for ever
+					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'));
 	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)),
 				 CASE WHEN v_due IS NOT NULL THEN greatest('0'::interval, v_due - clock_timestamp()) END);
 END
@@ -184,6 +188,38 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_agents() IS 'keeper: ends agents past their maxDuration, pauses those idle for too long';
 
+-- Failed agents whose lifecycle says retry. What keeps one from starting again waits for the next turn.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_retries()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a	theazo_data.agent;
+	v_n	integer := 0;
+BEGIN
+	FOR a IN
+		SELECT x.* FROM theazo_data.agent x WHERE x.retry_at <= clock_timestamp() ORDER BY x.retry_at LIMIT 100
+	LOOP
+		SELECT x.* INTO a FROM theazo_data.agent x
+		 WHERE x.platform_id = a.platform_id AND x.id = a.id AND x.retry_at IS NOT NULL FOR UPDATE SKIP LOCKED;
+		CONTINUE WHEN NOT FOUND;
+		UPDATE theazo_data.agent x SET retry_at = NULL WHERE x.platform_id = a.platform_id AND x.id = a.id;
+		CONTINUE WHEN a.status <> 'failed' OR a.run_id IS NOT NULL
+			OR NOT EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = a.platform_id AND s.id = a.session_id AND s.status = 'active');
+		BEGIN
+			PERFORM theazo_internal.run_again(a);
+			v_n := v_n + 1;
+		EXCEPTION WHEN OTHERS THEN
+			PERFORM theazo_internal.log_write(a.platform_id, NULL, 'error', 'system', format('agent %s could not be tried again: %s', a.id, SQLERRM),
+				a.key_environment, a.session_id, a.id, NULL, a.user_id);
+		END;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_retries() IS 'keeper: gives failed agents their last task again where their lifecycle says so';
+
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_keys()
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -217,10 +253,15 @@ BEGIN
 			 WHERE x.created_at < now() - '24 hours'::interval ORDER BY x.created_at LIMIT 10000) o
 	 WHERE k.platform_id = o.platform_id AND k.scope = o.scope AND k.key = o.key;
 	GET DIAGNOSTICS v_n = ROW_COUNT;
+	-- Inputs that a run has read stand in its history.
+	DELETE FROM theazo_data.agent_input i
+	 USING (SELECT x.platform_id, x.id FROM theazo_data.agent_input x
+			 WHERE x.run_id IS NOT NULL AND x.created_at < now() - '24 hours'::interval ORDER BY x.created_at LIMIT 10000) o
+	 WHERE i.platform_id = o.platform_id AND i.id = o.id;
 	RETURN v_n;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.keeper_prune() IS 'keeper: drops idempotency keys older than a day';
+COMMENT ON FUNCTION theazo_internal.keeper_prune() IS 'keeper: drops idempotency keys and read inputs older than a day';
 
 -- Does a span still hold something unfinished? Then it stays, however old.
 CREATE OR REPLACE FUNCTION theazo_internal.partition_is_over(p_group text, p_from text, p_to text)

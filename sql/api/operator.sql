@@ -33,7 +33,8 @@ CREATE OR REPLACE VIEW theazo.effects WITH (security_barrier) AS
 		   e.affinity, e.incarnation, e.claimed_at, e.lease_until, e.sent_at, e.finished_at, e.instance,
 		   e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.provider_name, e.cancel_requested, e.error_code, e.error_message,
 		   e.held_reason,
-		   theazo_internal.effect_waiting(e.state, e.due_at, e.affinity, e.held_reason, e.incarnation, e.instance) AS waiting
+		   CASE WHEN e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity' THEN 'waiting: provider is at its limit or rests'
+				ELSE theazo_internal.effect_waiting(e.state, e.due_at, e.affinity, e.held_reason, e.incarnation, e.instance) END AS waiting
 	  FROM theazo_data.effect e;
 COMMENT ON VIEW theazo.effects IS 'operator: effects of all platforms and what they wait for';
 
@@ -140,6 +141,7 @@ CREATE OR REPLACE FUNCTION theazo.integrity_check()
 RETURNS SETOF theazo.operator_integrity
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 BEGIN
 	RETURN QUERY
@@ -173,10 +175,33 @@ BEGIN
 	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
 						WHERE e.platform_id = r.platform_id AND e.root_id = substr(r.id, 5) AND e.run_id = r.id
 						  AND e.state IN ('queued', 'claimed', 'sent', 'held'))
+	   AND NOT EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5) AND l.suspended)
+	UNION ALL
+	-- The loop: one model call, or tool calls, or suspended.
+	SELECT 'run of the loop without its state', r.platform_id::text, r.id::text, r.status FROM theazo_data.run r
+	 WHERE r.kind = 'agent' AND NOT EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5))
+	UNION ALL
+	SELECT 'open steps of a run are not what it waits for', r.platform_id::text, r.id::text,
+		   format('%s model calls, %s tool calls, %s counted, suspended %s', o.models, o.tools, l.open_tools, l.suspended)
+	  FROM theazo_data.run r
+	  JOIN theazo_data.run_loop l ON l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5)
+	 CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.kind = 'model') AS models, count(*) FILTER (WHERE s.kind = 'tool') AS tools
+						   FROM theazo_data.step s
+						  WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id AND s.state = 'queued') o
+	 WHERE CASE WHEN r.status NOT IN ('queued', 'running') THEN o.models + o.tools > 0
+				ELSE o.tools <> l.open_tools OR o.models + (l.open_tools > 0)::integer + l.suspended::integer <> 1 END
+	UNION ALL
+	SELECT 'open step without open effect', s.platform_id::text, 'run_' || s.root_id, format('step %s', s.seq) FROM theazo_data.step s
+	 WHERE s.state = 'queued'
+	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.platform_id = s.platform_id AND e.root_id = s.root_id AND e.id = s.effect_id
+						  AND e.step_seq = s.seq AND e.state IN ('queued', 'claimed', 'sent', 'held'))
 	UNION ALL
 	SELECT 'open effect of an ended run', e.platform_id::text, e.id::text, format('%s of %s', e.state, r.id) FROM theazo_data.effect e
 	  JOIN theazo_data.run r ON r.platform_id = e.platform_id AND r.id = e.run_id
 	 WHERE e.state IN ('queued', 'claimed', 'sent', 'held') AND r.status NOT IN ('queued', 'running')
+	   -- what its dispatcher is about to cut
+	   AND NOT (e.step_seq IS NOT NULL AND e.cancel_requested AND e.state IN ('claimed', 'sent'))
 	UNION ALL
 	SELECT 'effect of a missing run', e.platform_id::text, e.id::text, e.run_id::text FROM theazo_data.effect e
 	 WHERE e.run_id IS NOT NULL
@@ -209,13 +234,53 @@ BEGIN
 	 GROUP BY s.platform_id, s.id, s.billed_seconds
 	HAVING s.billed_seconds <> coalesce(sum(c.quantity), 0)
 	UNION ALL
-	SELECT 'cost of a run and its charges differ', r.platform_id::text, r.id::text,
-		   format('%s, charges %s', r.cost, coalesce((SELECT sum(c.amount) FROM theazo_data.charge c
-			  WHERE c.platform_id = r.platform_id AND c.root_id = substr(r.id, 5) AND c.run_id = r.id), 0))
+	-- A run that made its agent carries the fee, which is booked with the agent.
+	SELECT 'cost of a run and its charges differ', r.platform_id::text, r.id::text, format('%s, charges %s', r.cost, b.amount)
 	  FROM theazo_data.run r
-	 WHERE r.status NOT IN ('queued', 'running')
-	   AND r.cost <> coalesce((SELECT sum(c.amount) FROM theazo_data.charge c
-								WHERE c.platform_id = r.platform_id AND c.root_id = substr(r.id, 5) AND c.run_id = r.id), 0)
+	 CROSS JOIN LATERAL (
+		SELECT coalesce((SELECT sum(c.amount) FROM theazo_data.charge c
+						  WHERE c.platform_id = r.platform_id AND c.root_id = substr(r.id, 5) AND c.run_id = r.id), 0)
+			   + CASE WHEN r.kind <> 'agent' THEN 0 ELSE coalesce((
+					SELECT sum(c.amount) FROM theazo_data.agent a
+					  JOIN theazo_data.charge c ON c.platform_id = a.platform_id AND c.root_id = theazo_internal.id_root(a.id) AND c.agent_id = a.id
+					 WHERE a.platform_id = r.platform_id AND a.id = r.agent_id AND a.one_shot AND c.item = 'agent.fee'
+						AND c.occurred_at <= r.ended_at), 0) END AS amount) b
+	 WHERE r.status NOT IN ('queued', 'running') AND r.cost <> b.amount
+	UNION ALL
+	-- An attempt that broke off has its own, an estimate.
+	SELECT 'model call without its one charge', s.platform_id::text, 'run_' || s.root_id, format('step %s: %s', s.seq, b.n)
+	  FROM theazo_data.step s
+	 CROSS JOIN LATERAL (SELECT count(*) AS n, count(*) FILTER (WHERE NOT c.estimated) AS exact FROM theazo_data.charge c
+						  WHERE c.platform_id = s.platform_id AND c.root_id = s.root_id AND c.item = 'model.call' AND c.effect_id = s.effect_id) b
+	 WHERE s.kind = 'model' AND s.state IN ('done', 'unknown') AND (b.n = 0 OR b.exact > 1)
+	UNION ALL
+	SELECT 'tokens of a model call and of its charge differ', s.platform_id::text, 'run_' || s.root_id, format('step %s', s.seq)
+	  FROM theazo_data.step s
+	 CROSS JOIN LATERAL (SELECT * FROM theazo_data.charge x
+						  WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.item = 'model.call' AND x.effect_id = s.effect_id
+						  ORDER BY x.occurred_at DESC LIMIT 1) c
+	 WHERE s.kind = 'model' AND s.state = 'done'
+	   AND (coalesce(s.input_tokens, 0) + coalesce(s.cache_write_tokens, 0), coalesce(s.cache_read_tokens, 0), coalesce(s.output_tokens, 0), s.name)
+		   IS DISTINCT FROM (c.input_tokens, c.cached_tokens, c.output_tokens, c.model)
+	UNION ALL
+	SELECT 'cost of steps, what a run has spent and its charges differ', l.platform_id::text, 'run_' || l.root_id,
+		   format('steps %s, spent %s, charges %s', b.steps, l.spent, b.charges)
+	  FROM theazo_data.run_loop l
+	 CROSS JOIN LATERAL (
+		SELECT (SELECT coalesce(sum(s.cost), 0) FROM theazo_data.step s WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id) AS steps,
+			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
+				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'model.call') AS charges) b
+	 -- under a cap the time of its sandbox counts as well
+	 WHERE b.steps <> b.charges OR l.spent < b.charges OR l.spent > b.charges AND l.cost_cap IS NULL
+	UNION ALL
+	SELECT 'charge without its model call', c.platform_id::text, c.id::text, c.effect_id::text FROM theazo_data.charge c
+	 WHERE c.item = 'model.call'
+	   AND EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = c.platform_id AND l.root_id = c.root_id)
+	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.platform_id = c.platform_id AND e.root_id = c.root_id AND e.id = c.effect_id AND e.kind = 'model.call')
+	UNION ALL
+	SELECT 'call to a provider of one''s own was charged', c.platform_id::text, c.id::text, c.provider FROM theazo_data.charge c
+	 WHERE c.payer = 'provider' AND c.amount <> 0
 	UNION ALL
 	SELECT 'exec without its one charge', r.platform_id::text, r.id::text, r.status FROM theazo_data.run r
 	 WHERE r.kind = 'exec' AND r.status = 'completed'

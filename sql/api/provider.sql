@@ -94,6 +94,15 @@ BEGIN
 	IF p_priority IS NULL OR p_priority NOT BETWEEN 0 AND 1000000 THEN
 		PERFORM theazo_internal.raise_value('priority', 'must be from 0 to 1000000');
 	END IF;
+	IF p_kind = 'model' THEN
+		PERFORM theazo_internal.model_config_check('config', p_config);
+		IF p_mode = 'managed' AND NOT is_operators THEN
+			-- Back to the operator's account: what the platform had of its own there goes.
+			p_endpoint := NULL;
+			p_credential_ref := NULL;
+			p_signing_ref := NULL;
+		END IF;
+	END IF;
 	p_limits := theazo_internal.object_check('limits', p_limits, 1024, ARRAY['maxConcurrent']);
 	IF p_limits ? 'maxConcurrent' THEN
 		PERFORM theazo_internal.integer_check('limits.maxConcurrent', p_limits -> 'maxConcurrent', 0, 1000000);
@@ -120,6 +129,9 @@ BEGIN
 		   signing_ref = excluded.signing_ref, config = excluded.config, priority = excluded.priority, limits = excluded.limits,
 		   capabilities = '{}', updated_at = pg_catalog.now()
 	RETURNING * INTO result;
+	IF p_kind = 'model' THEN
+		PERFORM theazo_internal.model_changed(p_platform, p_name);
+	END IF;
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'provider_set',
 		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'type', result.type, 'mode', result.mode,
 			'endpoint', result.endpoint, 'credentialRef', result.credential_ref, 'signingRef', result.signing_ref, 'priority', result.priority),
@@ -185,6 +197,9 @@ BEGIN
 			HINT = 'Terminate their agents first, or pass force => true and remove the sandboxes yourself.';
 	END IF;
 	DELETE FROM theazo_data.provider p WHERE p.platform_id = p_platform AND p.kind = p_kind AND p.name = p_name;
+	IF p_kind = 'model' THEN
+		PERFORM theazo_internal.model_changed(p_platform, p_name);
+	END IF;
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'provider_deleted',
 		pg_catalog.jsonb_build_object('kind', p_kind, 'name', p_name, 'liveSandboxes', live),
 		NULL, NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));

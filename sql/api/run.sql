@@ -13,6 +13,19 @@ CREATE OR REPLACE VIEW theazo.runs WITH (security_barrier) AS
 	 WHERE (SELECT theazo_internal.may_read('run:read'));
 COMMENT ON VIEW theazo.runs IS 'runs of the platform; cost is in cents';
 
+-- What a run called, in order. A view calls it, so it stands before it.
+CREATE OR REPLACE FUNCTION theazo_internal.run_tool_calls(p_platform text, p_run text)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_agg(jsonb_build_object('tool', s.name, 'input', coalesce(p.input, '{}'), 'output', coalesce(p.output, '')) ORDER BY s.seq), '[]')
+	  FROM theazo_data.step s
+	  LEFT JOIN theazo_data.step_payload p ON p.platform_id = s.platform_id AND p.root_id = s.root_id AND p.seq = s.seq
+	 WHERE s.platform_id = p_platform AND s.root_id = substr(p_run, 5) AND s.kind = 'tool'
+$$;
+COMMENT ON FUNCTION theazo_internal.run_tool_calls(text, text) IS 'tool calls of a run in order: tool, input, output';
+
 -- With what came out. Lists should use theazo.runs, which never touches payloads.
 CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 	SELECT r.id, r.agent_id, r.kind, r.status, p.result ->> 'stdout' AS stdout, p.result ->> 'stderr' AS stderr, r.exit_code,
@@ -25,11 +38,16 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   CASE WHEN r.kind = 'exec' THEN p.result ->> 'note' END AS note,
 		   CASE WHEN r.kind = 'http_fetch' THEN (p.result ->> 'status')::integer END AS http_status,
 		   CASE WHEN r.kind = 'http_fetch' THEN p.result -> 'headers' END AS response_headers,
-		   CASE WHEN r.kind = 'http_fetch' THEN p.result ->> 'body' END AS response_body
+		   CASE WHEN r.kind = 'http_fetch' THEN p.result ->> 'body' END AS response_body,
+		   CASE WHEN r.kind IN ('agent', 'tool_test') THEN p.result ->> 'output' END AS output,
+		   CASE WHEN r.kind = 'agent' THEN p.result -> 'artifacts' END AS artifacts,
+		   CASE WHEN r.kind = 'agent' THEN p.result -> 'usage' END AS usage,
+		   CASE WHEN r.kind = 'agent' AND p.result IS NOT NULL THEN theazo_internal.run_tool_calls(r.platform_id, r.id) END AS tool_calls,
+		   CASE WHEN r.kind = 'tool_test' THEN (p.result ->> 'success')::boolean END AS success
 	  FROM theazo_data.run r
 	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5)
 	 WHERE (SELECT theazo_internal.may_read('run:read'));
-COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP; note says what the program could not, such as that it was over its memory';
+COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP, and of an agent''s run its text, files, tokens and tool calls; note says what the program could not, such as that it was over its memory';
 
 -- ----------------------------------------------------------------------------
 -- Checks
@@ -152,6 +170,50 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.timeout_check(interval) IS 'a time limit in milliseconds; null takes theazo.run_timeout';
+
+-- ----------------------------------------------------------------------------
+-- Idempotency keys: the same key sent twice starts one run
+-- ----------------------------------------------------------------------------
+-- The run a key stands for, or null. Locks the owner first, so that the same key sent twice at once meets itself.
+CREATE OR REPLACE FUNCTION theazo_internal.idempotent_run(p_scope text, p_owner text, p_key text, p_hash bytea)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_old theazo_data.idempotency_key;
+BEGIN
+	IF length(p_key) NOT BETWEEN 1 AND 255 OR theazo_internal.has_control(p_key) THEN
+		PERFORM theazo_internal.raise_value('idempotency_key', 'must have 1 to 255 printable characters');
+	END IF;
+	IF p_scope = 'session_run:' THEN
+		PERFORM theazo_internal.session_lock(p_owner);
+	ELSE
+		PERFORM theazo_internal.agent_lock(p_owner);
+	END IF;
+	SELECT * INTO v_old FROM theazo_data.idempotency_key k
+	 WHERE k.platform_id = theazo_internal.current_platform() AND k.scope = p_scope || p_owner AND k.key = p_key;
+	IF FOUND AND v_old.request_hash <> p_hash THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103',
+			MESSAGE = format('idempotency key %s was used for another request', theazo_internal.quoted(p_key)),
+			DETAIL = format('It belongs to run "%s".', v_old.object_id),
+			HINT = 'Use a new key for a new request.';
+	END IF;
+	RETURN v_old.object_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.idempotent_run(text, text, text, bytea) IS
+'the run that an idempotency key has started already, null for none; TZ103 when it was another request';
+
+CREATE OR REPLACE FUNCTION theazo_internal.idempotent_keep(p_scope text, p_owner text, p_key text, p_hash bytea, p_run text)
+RETURNS void
+LANGUAGE sql
+AS $$
+	INSERT INTO theazo_data.idempotency_key (platform_id, scope, key, request_hash, object_id)
+	SELECT theazo_internal.current_platform(), p_scope || p_owner, p_key, p_hash, p_run WHERE p_key IS NOT NULL
+$$;
+COMMENT ON FUNCTION theazo_internal.idempotent_keep(text, text, text, bytea, text) IS
+'keeps which run an idempotency key has started; nothing without a key';
 
 -- ----------------------------------------------------------------------------
 -- Start
@@ -315,7 +377,6 @@ DECLARE
 	v_ms		integer;
 	v_env		jsonb;
 	v_hash		bytea;
-	v_old		theazo_data.idempotency_key;
 	v_run		text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:write');
@@ -329,28 +390,10 @@ BEGIN
 	v_ms := theazo_internal.timeout_check(exec_start.timeout);
 	v_env := theazo_internal.env_check(exec_start.env);
 	IF exec_start.idempotency_key IS NOT NULL THEN
-		IF length(exec_start.idempotency_key) NOT BETWEEN 1 AND 255 OR theazo_internal.has_control(exec_start.idempotency_key) THEN
-			PERFORM theazo_internal.raise_value('idempotency_key', 'must have 1 to 255 printable characters');
-		END IF;
-	END IF;
-	IF exec_start.idempotency_key IS NOT NULL THEN
-		-- Locks the agent first, so that the same key sent twice at once meets itself here.
-		SELECT * INTO a FROM theazo_data.agent x
-		 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = exec_start.agent FOR UPDATE;
-		IF NOT FOUND THEN
-			PERFORM theazo_internal.raise_not_found('agent', exec_start.agent);
-		END IF;
 		v_hash := sha256(convert_to(jsonb_build_array(v_language, code, v_ms, v_env)::text, 'UTF8'));
-		SELECT * INTO v_old FROM theazo_data.idempotency_key k
-		 WHERE k.platform_id = a.platform_id AND k.scope = 'exec:' || a.id AND k.key = exec_start.idempotency_key;
-		IF FOUND THEN
-			IF v_old.request_hash <> v_hash THEN
-				RAISE EXCEPTION USING ERRCODE = 'TZ103',
-					MESSAGE = format('idempotency key %s was used for another request', theazo_internal.quoted(exec_start.idempotency_key)),
-					DETAIL = format('It belongs to run "%s".', v_old.object_id),
-					HINT = 'Use a new key for a new request.';
-			END IF;
-			RETURN theazo_internal.run_row(v_old.object_id);
+		v_run := theazo_internal.idempotent_run('exec:', exec_start.agent, exec_start.idempotency_key, v_hash);
+		IF v_run IS NOT NULL THEN
+			RETURN theazo_internal.run_row(v_run);
 		END IF;
 	END IF;
 	a := theazo_internal.agent_take(exec_start.agent, true);
@@ -359,10 +402,7 @@ BEGIN
 		jsonb_build_object('language', v_language, 'code', code, 'timeout_ms', v_ms, 'env', v_env, 'max_output', 1048576),
 		NULL, v_language, v_ms, v_ms + 5000,
 		jsonb_build_object('language', v_language, 'bytes', octet_length(code)));
-	IF v_hash IS NOT NULL THEN
-		INSERT INTO theazo_data.idempotency_key (platform_id, scope, key, request_hash, object_id)
-		VALUES (a.platform_id, 'exec:' || a.id, exec_start.idempotency_key, v_hash, v_run);
-	END IF;
+	PERFORM theazo_internal.idempotent_keep('exec:', a.id, exec_start.idempotency_key, v_hash, v_run);
 	RETURN theazo_internal.run_row(v_run);
 END
 $$;
@@ -608,11 +648,13 @@ BEGIN
 		CASE p_status WHEN 'completed' THEN 'execution_completed' WHEN 'cancelled' THEN 'execution_terminated' ELSE 'execution_failed' END,
 		jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'exitCode', r.exit_code, 'durationMs', v_ms, 'error', r.error_code)),
 		r.session_id, r.agent_id, r.id, r.environment);
-	UPDATE theazo_data.agent x
-	   SET run_id = NULL,
-		   status = CASE WHEN x.status = 'running' THEN CASE WHEN x.one_shot THEN 'completed' ELSE 'ready' END ELSE x.status END,
-		   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END
-	 WHERE x.platform_id = p_platform AND x.id = r.agent_id AND x.run_id = r.id;
+	-- The loop knows more of its agent.
+	IF r.kind <> 'agent' THEN
+		UPDATE theazo_data.agent x
+		   SET run_id = NULL, status = CASE WHEN x.status = 'running' THEN 'ready' ELSE x.status END,
+			   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END
+		 WHERE x.platform_id = p_platform AND x.id = r.agent_id AND x.run_id = r.id;
+	END IF;
 	PERFORM theazo_internal.run_notify(r.id);
 END
 $$;

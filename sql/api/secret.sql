@@ -420,6 +420,9 @@ BEGIN
 		  FROM theazo_data.provider p
 		 WHERE p.platform_id = p_platform AND p_name IN (p.credential_ref, p.signing_ref) AND p.name NOT LIKE 'ses\_%'
 		UNION ALL
+		SELECT 2, pg_catalog.format('tool %s', theazo_internal.quoted(t.name))
+		  FROM theazo_data.tool t WHERE t.platform_id = p_platform AND t.secret_ref = p_name
+		UNION ALL
 		SELECT 2, pg_catalog.format('session %s', theazo_internal.quoted(s.id))
 		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
 		 WHERE s.platform_id = p_platform AND (s.status <> 'terminated' OR s.compute ? 'endpoint' AND theazo_internal.session_has_machines(s.platform_id, s.id))
@@ -437,7 +440,7 @@ BEGIN
 		  FROM theazo_data.agent a
 		 WHERE a.platform_id = p_platform AND a.status <> 'completed'
 		   AND (a.options -> 'secrets' ? p_name AND NOT coalesce(a.options -> 'sessionSecrets', '[]') ? p_name
-				OR a.options #>> '{model,credentialRef}' = p_name)) u;
+				OR a.options #>> '{model,credentialRef}' = p_name AND NOT coalesce((a.options ->> 'modelNarrowed')::boolean, false))) u;
 	RETURN pg_catalog.array_to_string(names[1:10], ', ')
 		|| CASE WHEN pg_catalog.cardinality(names) > 10 THEN pg_catalog.format(' and %s more', pg_catalog.cardinality(names) - 10) ELSE '' END;
 END $$;

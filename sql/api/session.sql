@@ -146,6 +146,13 @@ BEGIN
 		PERFORM theazo_internal.secret_name_check('models.credentialRef', p_doc ->> 'credentialRef');
 	END IF;
 	PERFORM theazo_internal.object_check('models.config', p_doc -> 'config', 16384);
+	PERFORM theazo_internal.model_config_check('models.config', p_doc -> 'config');
+	FOREACH k IN ARRAY ARRAY['endpoint', 'baseUrl'] LOOP
+		IF p_doc -> 'config' ? k THEN
+			PERFORM theazo_internal.endpoint_check('models.config.' || k,
+				theazo_internal.text_check('models.config.' || k, p_doc -> 'config' -> k, 2048), theazo_internal.platform_http());
+		END IF;
+	END LOOP;
 	RETURN p_doc;
 END $$;
 COMMENT ON FUNCTION theazo_internal.session_models_check(jsonb) IS

@@ -13,8 +13,8 @@
 DO $grants$
 DECLARE
 	-- views that show all platforms, and functions that work across them: for the operator
-	system_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'vault_keys', 'vault_rotations'];
-	system_functions CONSTANT text[] := ARRAY['price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
+	system_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
+	system_functions CONSTANT text[] := ARRAY['price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
 	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_guard', 'event_partition_make', 'event_partition_adopt'];
 	s text;
@@ -135,12 +135,12 @@ DO $grants$
 DECLARE
 	-- what only the operator may call or read
 	operator_functions CONSTANT text[] := ARRAY['platform_create', 'platform_allow_egress', 'platform_bind_role',
-		'platform_unbind_role', 'price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
-	operator_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'vault_keys', 'vault_rotations'];
+		'platform_unbind_role', 'price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
+	operator_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
 	-- what an auditor may call; it reads every view of its platform
 	auditor_functions CONSTANT text[] := ARRAY['authenticate', 'act_as', 'whoami', 'platform_get', 'session_get', 'session_list',
 		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'run_get', 'run_result', 'secret_list', 'secret_history', 'vault_status',
-		'usage_summary', 'usage_for_user', 'metrics_summary', 'metrics_query'];
+		'usage_summary', 'usage_for_user', 'user_usage', 'session_usage', 'usage_daily', 'usage_by_provider', 'usage_export', 'metrics_summary', 'metrics_query'];
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',

@@ -50,7 +50,7 @@ CREATE TABLE theazo_data.run (
 	agent_id		theazo.id NOT NULL,
 	user_id			text NOT NULL,
 	environment		text NOT NULL,						-- live, test
-	kind			text NOT NULL,						-- exec, file_write, file_read, file_list, metrics, http_fetch
+	kind			text NOT NULL,						-- agent, exec, file_write, file_read, file_list, metrics, http_fetch, tool_test
 	status			text NOT NULL DEFAULT 'queued',
 	language		text,
 	provider		text NOT NULL,
@@ -67,7 +67,7 @@ CREATE TABLE theazo_data.run (
 	error_hint		text,
 	outcome_unknown	boolean NOT NULL DEFAULT false,
 	cancel_requested boolean NOT NULL DEFAULT false,
-	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'http_fetch')),
+	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'http_fetch', 'tool_test', 'agent')),
 	CONSTRAINT run_status_check CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
 ) PARTITION BY RANGE (id);
 
@@ -105,6 +105,7 @@ CREATE TABLE theazo_data.effect (
 	session_id		theazo.id,
 	agent_id		theazo.id,
 	sandbox_id		theazo.id,
+	step_seq		integer,							-- of the run's step it carries out
 	provider_name	text,								-- as of the sandbox
 	cancel_requested boolean NOT NULL DEFAULT false,
 	error_code		text,
@@ -141,6 +142,9 @@ CREATE TABLE theazo_data.charge (
 	payer			text NOT NULL,						-- theazo, provider
 	provider		text,
 	model			text,
+	input_tokens	bigint,								-- model calls: without what came from a cache
+	cached_tokens	bigint,
+	output_tokens	bigint,
 	estimated		boolean NOT NULL DEFAULT false,
 	interval_start	timestamptz,
 	interval_end	timestamptz,

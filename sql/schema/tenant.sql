@@ -122,7 +122,10 @@ CREATE TABLE theazo_data.agent (
 	run_id				theazo.id,						-- the run in progress
 	error				text,
 	status_before_pause	text,
-	paused_by			text,							-- user, session, idle
+	paused_by			text,							-- user, session, idle, failure
+	retry_at			timestamptz,					-- its last task starts again then
+	task_run_id			theazo.id,						-- its last run of the loop
+	memory_root			text COLLATE "C",				-- root of the last one that ended well
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	paused_at			timestamptz,
 	ended_at			timestamptz,
@@ -139,6 +142,8 @@ CREATE INDEX agent_timed_idx ON theazo_data.agent (platform_id, id)
 	WHERE status IN ('ready', 'running', 'paused')
 	  AND (options OPERATOR(pg_catalog.?) 'maxDuration' OR options OPERATOR(pg_catalog.?) 'hibernateAfterIdle'
 		   OR options OPERATOR(pg_catalog.#>) '{lifecycle,autoPause,afterIdle}' IS NOT NULL);
+
+CREATE INDEX agent_retry_idx ON theazo_data.agent (retry_at) WHERE retry_at IS NOT NULL;
 
 -- Compute and model providers a platform configured.
 CREATE TABLE theazo_data.provider (

@@ -1,0 +1,220 @@
+-- model_gate.sql: how many calls a model provider gets at once, and none while it keeps failing.
+--
+-- A call to a provider that has a limit or is not well waits at the gate: it is queued with due_at infinity. The gate is opened by
+-- dispatchers only, in the transaction of their claim, one at a time for each provider: nobody's transaction of unknown length
+-- decides about the calls of others. What is under way is counted in the rows themselves, so nothing can be left behind by a crash.
+
+-- The name under which calls of an entry are counted: that of effect.provider_name. Null for an address of one's own.
+CREATE OR REPLACE FUNCTION theazo_internal.model_slot(p_entry jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN (p_entry ->> 'managed')::boolean THEN 'theazo:' ELSE '' END || (p_entry ->> 'provider')
+$$;
+COMMENT ON FUNCTION theazo_internal.model_slot(jsonb) IS 'name under which the calls of an entry of a chain are counted, null when they are not';
+
+-- Until when nothing is sent there, null when it may be tried. What rests is the account of the entry, not one of somebody's own.
+CREATE OR REPLACE FUNCTION theazo_internal.model_rests(p_entry jsonb)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT h.open_until FROM theazo_data.provider_health h
+	 WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider' AND h.open_until > clock_timestamp()
+	   AND NOT p_entry ? 'own');
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_rests(jsonb) IS 'until when a provider is not called because it keeps failing, null when it may be';
+
+-- One at a time. Whoever waits here sees afterwards what the other one has done; nobody waits long for one that was stopped.
+CREATE OR REPLACE FUNCTION theazo_internal.model_lock(p_name text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+AS $$
+BEGIN
+	IF NOT pg_try_advisory_xact_lock(hashtext('theazo model'), hashtext(p_name)) THEN
+		PERFORM pg_advisory_xact_lock(hashtext('theazo model'), hashtext(p_name));
+	END IF;
+	RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_lock(text) IS 'makes what concerns one gate, or the health of one provider, follow one another; false when another one takes too long';
+
+-- The first entry from a place on that does not rest, else the one at this place.
+CREATE OR REPLACE FUNCTION theazo_internal.model_pick(p_chain jsonb, p_at integer)
+RETURNS smallint
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT min(x.ord) - 1 FROM jsonb_array_elements(p_chain) WITH ORDINALITY AS x (entry, ord)
+					  WHERE x.ord > p_at AND theazo_internal.model_rests(x.entry) IS NULL), p_at)::smallint
+$$;
+COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer) IS 'place of the first entry of a chain from here on that does not rest';
+
+-- When a call to an entry is due: now, or when the gate lets it through.
+CREATE OR REPLACE FUNCTION theazo_internal.model_due(p_entry jsonb)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT CASE WHEN EXISTS (SELECT FROM theazo_data.provider v
+							  WHERE v.platform_id = p_entry ->> 'owner' AND v.kind = 'model' AND v.name = p_entry ->> 'provider'
+								AND v.limits ? 'maxConcurrent')
+				  OR EXISTS (SELECT FROM theazo_data.provider_health h
+							  WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider'
+								AND h.open_until IS NOT NULL AND NOT p_entry ? 'own')
+				THEN 'infinity'::timestamptz ELSE now() END);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_due(jsonb) IS 'when a call to an entry may be claimed: now, or infinity for one that waits at the gate';
+
+-- Lets calls through, the oldest of each platform in turn. A provider whose rest is over gets one; when that one succeeds all go,
+-- and should nothing be heard of it the next goes after half a minute.
+CREATE OR REPLACE FUNCTION theazo_internal.model_gate()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_operator	text := theazo_internal.operator_platform();
+	v_instance	text := theazo_internal.instance();
+	p			record;
+	v_until		timestamptz;
+	v_free		bigint;
+	v_n			integer;
+	v_all		integer := 0;
+BEGIN
+	FOR p IN
+		SELECT DISTINCT CASE WHEN e.provider_name LIKE 'theazo:%' THEN v_operator ELSE e.platform_id END AS owner, e.provider_name AS slot,
+			   CASE WHEN e.provider_name LIKE 'theazo:%' THEN substr(e.provider_name, 8) ELSE e.provider_name END AS name
+		  FROM theazo_data.effect e
+		 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity' AND e.instance = v_instance ORDER BY 1, 2
+	LOOP
+		CONTINUE WHEN NOT theazo_internal.model_lock('gate ' || p.owner || '/' || coalesce(p.slot, ''));
+		SELECT h.open_until INTO v_until FROM theazo_data.provider_health h
+		 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name;
+		CONTINUE WHEN v_until > clock_timestamp();
+		SELECT (v.limits ->> 'maxConcurrent')::bigint INTO v_free FROM theazo_data.provider v
+		 WHERE v.platform_id = p.owner AND v.kind = 'model' AND v.name = p.name;
+		IF v_free IS NOT NULL THEN
+			SELECT v_free - count(*) INTO v_free FROM theazo_data.effect e
+			 WHERE e.kind = 'model.call' AND e.provider_name = p.slot AND (p.owner = v_operator OR e.platform_id = p.owner)
+			   AND e.instance = v_instance AND (e.state IN ('claimed', 'sent') OR e.state = 'queued' AND e.due_at < 'infinity');
+			CONTINUE WHEN v_free <= 0;
+		END IF;
+		IF v_until IS NOT NULL THEN
+			-- Somebody who writes this row has news of it and comes here next.
+			PERFORM 1 FROM theazo_data.provider_health h
+			 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name AND h.open_until <= clock_timestamp() FOR UPDATE SKIP LOCKED;
+			CONTINUE WHEN NOT FOUND;
+			v_free := 1;
+		END IF;
+		WITH waiting AS (
+			SELECT e.platform_id, e.root_id, e.id, row_number() OVER (PARTITION BY e.platform_id ORDER BY e.id) AS turn
+			  FROM theazo_data.effect e
+			 WHERE e.kind = 'model.call' AND e.provider_name IS NOT DISTINCT FROM p.slot AND (p.owner = v_operator OR e.platform_id = p.owner)
+			   AND e.state = 'queued' AND e.due_at = 'infinity' AND e.instance = v_instance AND NOT e.cancel_requested),
+		next AS (
+			SELECT e.platform_id, e.root_id, e.id FROM waiting w
+			  JOIN theazo_data.effect e ON e.platform_id = w.platform_id AND e.root_id = w.root_id AND e.id = w.id
+			 WHERE e.state = 'queued' AND e.due_at = 'infinity'
+			 ORDER BY w.turn, w.id LIMIT v_free FOR UPDATE OF e SKIP LOCKED)
+		UPDATE theazo_data.effect x SET due_at = now()
+		  FROM next n WHERE x.platform_id = n.platform_id AND x.root_id = n.root_id AND x.id = n.id;
+		GET DIAGNOSTICS v_n = ROW_COUNT;
+		IF v_n > 0 AND v_until IS NOT NULL THEN
+			UPDATE theazo_data.provider_health h SET open_until = clock_timestamp() + '30 seconds'::interval
+			 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name;
+		END IF;
+		v_all := v_all + v_n;
+	END LOOP;
+	RETURN v_all;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_gate() IS 'lets waiting model calls through, as many as their providers take; for a claim only';
+
+-- A call of this entry has ended: somebody may wait for its place.
+CREATE OR REPLACE FUNCTION theazo_internal.model_freed(p_entry jsonb)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM theazo_data.effect e
+				WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity'
+				  AND e.provider_name = theazo_internal.model_slot(p_entry)) THEN
+		PERFORM theazo_internal.wake();
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_freed(jsonb) IS 'wakes a dispatcher when calls wait for the provider of one that has ended';
+
+-- Five failures in a row rest a provider for 5 s, doubling up to 5 minutes; used-up quota for 10 minutes at once. An own address of
+-- an agent has no row: it rests nobody else. Many calls are settled in one transaction, in any order, so nothing here waits
+-- for long: rather one failure is not counted.
+CREATE OR REPLACE FUNCTION theazo_internal.model_health(p_entry jsonb, p_ok boolean, p_class text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_owner	text := p_entry ->> 'owner';
+	v_name	text := p_entry ->> 'provider';
+BEGIN
+	IF v_name IS NULL OR p_entry ? 'own' THEN
+		RETURN;
+	END IF;
+	IF p_ok THEN
+		DELETE FROM theazo_data.provider_health h
+		 USING (SELECT x.platform_id, x.kind, x.name FROM theazo_data.provider_health x
+				 WHERE x.platform_id = v_owner AND x.kind = 'model' AND x.name = v_name FOR UPDATE SKIP LOCKED) x
+		 WHERE h.platform_id = x.platform_id AND h.kind = x.kind AND h.name = x.name;
+		RETURN;
+	END IF;
+	IF NOT theazo_internal.model_lock('health ' || v_owner || '/' || v_name) THEN
+		RETURN;
+	END IF;
+	INSERT INTO theazo_data.provider_health AS h (platform_id, kind, name, failures, open_until, last_error)
+	VALUES (v_owner, 'model', v_name, 1, CASE WHEN p_class = 'quota' THEN clock_timestamp() + '10 minutes'::interval END, p_class)
+	ON CONFLICT ON CONSTRAINT provider_health_pkey DO UPDATE
+	   SET failures = h.failures + 1, last_error = p_class, updated_at = clock_timestamp(),
+		   open_until = CASE WHEN p_class = 'quota' THEN clock_timestamp() + '10 minutes'::interval
+							 WHEN h.failures + 1 >= 5 THEN clock_timestamp() + least(300, 5 * 2 ^ least(h.failures - 4, 10)) * '1 second'::interval
+							 ELSE h.open_until END;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_health(jsonb, boolean, text) IS 'notes that a provider answered, or how it failed';
+
+-- The entry is another one now: what is known about the old one does not count, and who waits may not have to.
+CREATE OR REPLACE FUNCTION theazo_internal.model_changed(p_platform text, p_name text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM theazo_data.provider_health h WHERE h.platform_id = p_platform AND h.kind = 'model' AND h.name = p_name;
+	PERFORM theazo_internal.wake();
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_changed(text, text) IS 'forgets the health of a model provider that was set anew or deleted';
+
+-- The operator sees all of them: its own have its platform's id.
+CREATE OR REPLACE VIEW theazo.operator_provider_health WITH (security_barrier) AS
+	SELECT h.platform_id, h.platform_id = theazo_internal.operator_platform() AS managed, h.kind, h.name, h.failures, h.last_error, h.open_until,
+		   CASE WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state, h.updated_at
+	  FROM theazo_data.provider_health h;
+COMMENT ON VIEW theazo.operator_provider_health IS 'operator: model providers of all platforms and managed ones whose last call failed';
+
+CREATE OR REPLACE VIEW theazo.provider_health WITH (security_barrier) AS
+	SELECT h.platform_id, h.kind, h.name, h.failures, h.last_error, h.open_until,
+		   CASE WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state, h.updated_at
+	  FROM theazo_data.provider_health h
+	 WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL;
+COMMENT ON VIEW theazo.provider_health IS 'model providers of the platform whose last call failed: failing, resting until a moment, or on trial with one call; no row means all is well';
