@@ -48,7 +48,7 @@ SELECT rule FROM theazo.integrity_check() WHERE platform_id = :'p' ORDER BY 1;
 UPDATE theazo_data.run SET status = 'completed', agent_id = 'agt_00000000000000000000000000' WHERE id = :'r';
 UPDATE theazo_data.effect SET state = 'sent' WHERE run_id = :'r';
 INSERT INTO theazo_data.charge SELECT c.platform_id, theazo_internal.id_floor('2001-01-01+00'), c.id, c.environment, c.session_id, c.agent_id, c.run_id, c.user_id, c.effect_id, c.sandbox_id, c.item, c.quantity,
-	c.amount, c.currency, c.payer, c.provider, c.model, c.estimated, c.interval_start, c.interval_end, c.occurred_at FROM theazo_data.charge c WHERE c.run_id = :'r';
+	c.amount, c.currency, c.payer, c.provider, c.model, c.input_tokens, c.cached_tokens, c.output_tokens, c.estimated, c.interval_start, c.interval_end, c.occurred_at FROM theazo_data.charge c WHERE c.run_id = :'r';
 SELECT rule FROM theazo.integrity_check() WHERE platform_id = :'p' ORDER BY 1;
 DROP INDEX theazo_data.run_default_open_idx;
 SELECT rule, object, detail FROM theazo.integrity_check() WHERE platform_id IS NULL;

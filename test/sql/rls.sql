@@ -14,6 +14,10 @@ BEGIN
 		PERFORM theazo.definition_create('d', '{}');
 		PERFORM theazo.secret_set('platform', 'v');
 		PERFORM theazo.provider_set('p', endpoint => 'https://p.example', credential_ref => 'platform');
+		PERFORM theazo.provider_set('m', 'model', endpoint => 'https://m.example');
+		PERFORM theazo_internal.model_health(jsonb_build_object('owner', theazo_internal.current_platform(), 'provider', 'm'), false, 'transient');
+		PERFORM theazo.model_price_set('m', 1, 1, platform => theazo_internal.current_platform());
+		INSERT INTO theazo_data.tool (platform_id, name, description, parameters, type) VALUES (theazo_internal.current_platform(), 't', 'd', '{}', 'webhook');
 	END IF;
 	s1 := (theazo.session_create('u1')).id;
 	s2 := (theazo.session_create('u2')).id;
@@ -26,6 +30,9 @@ BEGIN
 			NULL, theazo_internal.current_environment(), s, a, run, 'n', 'running', now(), NULL);
 		PERFORM theazo_internal.charge_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('chg'),
 			theazo_internal.current_environment(), s, a, run, 'u', NULL, NULL, 'agent.fee', 1, 2000000, 'theazo', 'p');
+		PERFORM theazo.agent_send(a, 'note', 'text');
+		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, output)
+		SELECT theazo_internal.current_platform(), theazo_internal.id_root(r.id), 1, 'o' FROM theazo.session_run(s, NULL, 'task', '{"model":"m"}') r;
 		INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
 		SELECT x.platform_id, (SELECT b.id FROM theazo_data.sandbox b WHERE b.agent_id = a), s, x.name, x.version, x.master_key_id, x.salt, x.sealed
 		  FROM theazo_data.secret x WHERE x.session_id = s;

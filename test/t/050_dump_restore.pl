@@ -106,10 +106,20 @@ BEGIN
 			PERFORM theazo.exec_start(a, 'sh', 'echo ' || i, api_key => k);
 		END IF;
 	END LOOP;
+	-- a run of the loop between its first step and its next
+	PERFORM theazo.provider_set('gate', 'model', 'openai-compatible', endpoint => 'https://gate.invalid/v1', api_key => k);
+	PERFORM theazo.session_run(s, 'helper', 'two steps', '{"model": "openai/gpt-5.4"}', api_key => k);
+	FOR c IN SELECT * FROM theazo_internal.effect_claim(0, 5, 100, '60 s') LOOP
+		PERFORM theazo_internal.effect_done(ARRAY[c.platform_id], ARRAY[c.root_id], ARRAY[c.id], ARRAY[c.attempt], ARRAY['done'],
+			ARRAY['{"text": "", "stop": "tool_use", "wire": "{}", "usage": {"input": 1, "output": 1},
+				"tool_calls": [{"id": "1", "name": "report_progress", "arguments": {"message": "half"}}]}'::jsonb],
+			ARRAY[NULL::bytea], ARRAY[clock_timestamp()], ARRAY[clock_timestamp()]);
+	END LOOP;
 	-- in flight
 	PERFORM theazo.exec_start(b, 'sh', 'sleep 1', api_key => k);
 	PERFORM count(*) FROM theazo_internal.effect_claim(0, 5, 100, '60 s');
 	-- waiting
+	PERFORM theazo.session_run(s, 'helper', 'waiting', '{"model": "openai/gpt-5.4"}', api_key => k);
 	PERFORM theazo.file_write_start(a, 'x.bin', '\x00ff', k);
 	PERFORM theazo_internal.effect_enqueue(p, NULL, 'probe.noop', 'noop');
 	PERFORM theazo_internal.effect_enqueue(p, NULL, 'probe.noop', 'noop', '{"with": "payload"}');
@@ -174,12 +184,12 @@ ok($dst->poll_query_until($later, "SELECT count(*) >= 3 FROM theazo_internal.wor
 ok($dst->poll_query_until($later, "SELECT count(*) = 0 FROM theazo_data.effect WHERE state IN ('queued', 'claimed', 'sent')"), 'the keeper holds what came along');
 is($dst->safe_psql($later, "SELECT count(*) FROM theazo_data.effect WHERE state = 'done' AND kind = 'probe.noop'"), 0, 'nothing was sent');
 is($dst->safe_psql($later, q{SELECT kind, on_release, count(*) FROM theazo.held_effects GROUP BY 1, 2 ORDER BY 1, 2}),
-	"compute.exec|ends with outcome unknown|1\ncompute.write|is sent|1\nprobe.noop|is sent|2",
+	"compute.exec|ends with outcome unknown|1\ncompute.write|is sent|1\nmodel.call|ends with outcome unknown|1\nmodel.call|is sent|1\nprobe.noop|is sent|2",
 	'held_effects says what release would do') or diag($held_before);
 $dst->safe_psql($later, 'SELECT theazo.effects_release()');
 ok($dst->poll_query_until($later, "SELECT count(*) = 2 FROM theazo_data.effect WHERE state = 'done' AND kind = 'probe.noop'"), 'released effects are carried out');
 ok($dst->poll_query_until($later, "SELECT count(*) = 0 FROM theazo_data.run WHERE status IN ('queued', 'running')"), 'every run ends');
-is($dst->safe_psql($later, "SELECT count(*) FROM theazo_data.run WHERE outcome_unknown"), 1, 'what was in flight ends as unknown');
+is($dst->safe_psql($later, "SELECT count(*) FROM theazo_data.run WHERE outcome_unknown"), 2, 'what was in flight ends as unknown');
 is($dst->safe_psql($later, 'SELECT rule, object, detail FROM theazo.integrity_check()'), '', 'the checker finds nothing at the end');
 is($dst->safe_psql($later, "SELECT count(*) FROM theazo_data.sandbox WHERE status IN ('ready', 'creating')"), 0, 'boxes of the other machine are lost');
 

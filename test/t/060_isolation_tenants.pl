@@ -55,6 +55,7 @@ BEGIN;
 SELECT theazo.authenticate(:'live') IS NULL AS x \\gset
 SELECT name FROM theazo.secret_set('$mark.secret', '$mark value') \\gset
 SELECT name FROM theazo.provider_set('$mark.provider', endpoint => 'https://$mark.example/', credential_ref => '$mark.secret', priority => 500) \\gset
+SELECT name FROM theazo.tool_set('$mark-tool', '$mark', '{"type":"object"}', url => 'https://$mark.example/') \\gset
 SELECT id AS def FROM theazo.definition_create('$mark.definition', '{"instructions":"$mark"}') \\gset
 SELECT id AS ses FROM theazo.session_create('$mark-user', metadata => '{"mark":"$mark"}') \\gset
 SELECT id AS ses2 FROM theazo.session_create('$mark-second', metadata => '{"mark":"$mark-second"}') \\gset
@@ -66,8 +67,10 @@ SELECT id AS run2 FROM theazo.exec_start(:'agt2', 'python', 'print("$mark-second
 SELECT theazo_internal.log_write(:'plt', NULL, 'info', 'system', '$mark log', 'live', :'ses', :'agt', :'run', '$mark-user') IS NULL AS x \\gset
 SELECT theazo_internal.span_write(:'plt', theazo_internal.id_root(:'run'), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'), NULL, 'live',
 	:'ses', :'agt', :'run', '$mark span', 'running', now(), NULL) IS NULL AS x \\gset
+INSERT INTO theazo_data.step (platform_id, root_id, seq, round, kind, state, name) VALUES (:'plt', theazo_internal.id_root(:'run'), 1, 1, 'tool', 'done', '$mark tool');
 SELECT theazo_internal.charge_write(:'plt', theazo_internal.id_root(:'run'), theazo_internal.id_new('chg'), 'live', :'ses', :'agt', :'run',
 	'$mark-user', NULL, NULL, 'compute.second', 1, 1000000, 'theazo', '$mark') IS NULL AS x \\gset
+SELECT theazo_internal.model_health(jsonb_build_object('owner', :'plt', 'provider', '$mark.model'), false, 'transient') IS NULL AS x \\gset
 COMMIT;
 SELECT sandbox_id AS sbx FROM theazo_data.agent WHERE id = :'agt' \\gset
 SELECT id AS eff FROM theazo_data.effect WHERE run_id = :'run' \\gset
@@ -101,6 +104,9 @@ my %cases = (
 	agent_list => [foreign => "'{ses}'"],
 	agent_pause => [foreign => "'{agt}'"],
 	agent_resume => [foreign => "'{agt}'"],
+	agent_retry => [foreign => "'{agt}'"],
+	agent_send => [foreign => "'{agt}', 'note', 'x'"],
+	agent_status => [foreign => "'{agt}'"],
 	agent_terminate => [foreign => "'{agt}'"],
 	api_key_create => [own => "'x'"],
 	api_key_revoke => [foreign => "'{key_id}'"],
@@ -126,6 +132,7 @@ my %cases = (
 	metrics_query => [own => "'cost', now() - interval '1 day', now() + interval '1 day', interval '1 day'"],
 	metrics_start => [foreign => "'{agt}'"],
 	metrics_summary => [own => ''],
+	model_price_set => [operator => "'x/y', 1, 2, platform => '{plt}'"],
 	operator_provider_delete => [operator => "'{mark}.provider'"],
 	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],
 	operator_secret_delete => [operator => "'{mark}.secret'"],
@@ -142,9 +149,13 @@ my %cases = (
 	provider_get => [foreign => "'{mark}.provider'"],
 	provider_set => [foreign => "'x', endpoint => 'https://x.example', credential_ref => '{mark}.secret'",
 		"'x', endpoint => 'https://x.example', signing_ref => '{mark}.secret'"],
+	run => [foreign => "'{agt}', 'x'"],
 	run_cancel => [foreign => "'{run}'"],
 	run_get => [foreign => "'{run}'"],
 	run_result => [foreign => "'{run}'"],
+	run_follow => [foreign => "'{run}', 0, '1 ms'"],
+	run_start => [foreign => "'{agt}', 'x'"],
+	run_steps => [foreign => "'{run}'"],
 	run_wait => [foreign => "'{run}', '1 ms'"],
 	secret_delete => [foreign => "'{mark}.secret'", "'{mark}.own', '{ses}'"],
 	secret_history => [foreign => "'{mark}.secret'", "'{mark}.own', '{ses}'"],
@@ -157,20 +168,31 @@ my %cases = (
 	session_list => [own => "'Alpha-user'"],
 	session_pause => [foreign => "'{ses}'"],
 	session_resume => [foreign => "'{ses}'"],
+	session_run => [foreign => "'{ses}', 'tester', 'x'", "MY:'{ses}', '{def}', 'x'"],
 	session_terminate => [foreign => "'{ses}'"],
 	session_update_limits => [foreign => "'{ses}', '{}'"],
+	session_usage => [foreign => "'{ses}'"],
+	tool_delete => [foreign => "'{mark}-tool'"],
+	tool_list => [own => ''],
+	tool_set => [own => "'x', 'x', '{\"type\":\"object\"}', url => 'https://x.example/'"],
+	tool_test => [foreign => "'{agt}', 'web_search', '{\"query\":\"x\"}'"],
+	tool_test_start => [foreign => "'{agt}', 'web_search', '{\"query\":\"x\"}'"],
+	usage_by_provider => [own => ''],
+	usage_daily => [own => ''],
+	usage_export => [own => ''],
 	usage_for_user => [own => "'Alpha-user'"],
 	usage_summary => [own => ''],
+	user_usage => [own => "'Alpha-user'"],
 	vault_forget => [operator => "'0123456789abcdef'"],
 	vault_rotate => [operator => ''],
 	vault_status => [own => ''],
 	whoami => [own => ''],
 );
 # for the operator only
-my %operator_view = map { $_ => 1 } qw(effects held_effects operator_events operator_integrity operator_partitions operator_platform_roles
-	operator_platforms operator_providers operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms providers run_results runs
-	sandboxes secret_versions secrets sessions spans traces);
+my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_events operator_integrity operator_partitions operator_platform_roles
+	operator_platforms operator_provider_health operator_providers operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
+my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms provider_health providers run_results runs
+	sandboxes secret_versions secrets sessions spans steps tools traces);
 
 sub names { return split /\n/, $node->safe_psql('postgres', $_[0]) }
 my %kind = map { split /\|/ } names("SELECT proname, prokind FROM pg_proc WHERE pronamespace = 'theazo'::regnamespace");
@@ -436,7 +458,7 @@ like($http, qr/^TZ405 /, 'plain http is refused unless allowed');
 $node->append_conf('postgresql.conf', 'theazo.enabled = off');
 $node->reload;
 $node->poll_query_until('postgres', "SELECT current_setting('theazo.enabled') = 'off'") or die 'not off';
-my @off = outcomes('theazo_operator', key('x') =~ s/SELECT.*//r, map { call($_, put($cases{$_}[1] =~ s/^MY://r, $A)) } grep { $kind{$_} ne 'p' && !/^(effects_release|integrity_check|price_set|authenticate)$/ } @all);
+my @off = outcomes('theazo_operator', key('x') =~ s/SELECT.*//r, map { call($_, put($cases{$_}[1] =~ s/^MY://r, $A)) } grep { $kind{$_} ne 'p' && !/^(effects_release|integrity_check|price_set|model_price_set|authenticate)$/ } @all);
 push @off, map { call_outcome('a_role', '', $_, put($cases{$_}[1], $A)) } @procedures;
 like($_, qr/^TZ105 /, 'off: ' . substr($_, 0, 30)) for @off;
 my @still = outcomes('a_role', '', map { "SELECT * FROM theazo.$_" } @tenant_views);

@@ -3,12 +3,32 @@
 # ```sql blocks of one page (indented ones too) run in one psql, in order. ```sh blocks run in a shell
 # whose psql talks to the same server; of `make` lines it is checked that the target
 # exists, because this test is itself part of one of them. A block marked ```text is
-# output or configuration and is not run.
+# output or configuration and is not run. Pages that need a model get the scripted server
+# by THEAZO_MODEL_URL, as a reader gives them one.
 use strict;
 use warnings;
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+
+my $rules = PostgreSQL::Test::Utils::tempdir() . '/rules.json';
+append_to_file($rules, q([
+ {"contains": "pieces of article A1", "turns": [
+	{"text": "I look it up.", "tools": [{"name": "in_stock", "arguments": {"sku": "A1"}}]}, {"text": "There are 7 pieces of A1 in stock."}]},
+ {"contains": "Name a city", "answer": {"text": "{\"city\": \"Basel\", \"country\": \"Switzerland\"}"}},
+ {"contains": "Count to three", "answer": {"text": "One, two, three.", "usage": {"input": 1300, "cache_read": 700, "output": 90}}}]));
+my $double = open(my $double_out, '-|', 'python3', "$FindBin::RealBin/../mock/model_server.py", '--rules', $rules)
+  or die "cannot start the model server: $!";
+chomp(my $double_port = <$double_out>);
+$ENV{THEAZO_MODEL_URL} = "http://127.0.0.1:$double_port/v1";
+$ENV{THEAZO_MODEL} = 'llama3.1';
+END
+{
+	my $status = $?;
+	kill 'KILL', $double if $double;
+	$? = $status;
+}
 
 my $node = PostgreSQL::Test::Cluster->new('docs');
 $node->init;
@@ -67,7 +87,7 @@ sub run_shell
 	}
 }
 
-foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md', 'docs/vault.md')
+foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md', 'docs/vault.md', 'docs/models.md')
 {
 	my ($db) = $page =~ /(\w+)\.md$/;
 	$db = lc $db;
@@ -93,4 +113,6 @@ foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operat
 }
 
 $node->stop;
+kill 'KILL', $double;
+close $double_out;
 done_testing();

@@ -1,0 +1,220 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/sql/include/try.psql'
+\i :include
+\set include :abs_srcdir '/sql/include/worker.psql'
+\i :include
+-- How many calls a model provider gets at once, and none while it keeps failing.
+SELECT platform AS p, live AS k FROM tst.platform('Gate') \gset
+SELECT platform AS p2, live AS k2 FROM tst.platform('Gate, other') \gset
+SELECT id AS s FROM theazo.session_create('user-1', api_key => :'k') \gset
+SELECT id AS s2 FROM theazo.session_create('user-2', api_key => :'k2') \gset
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', limits => '{"maxConcurrent":2}', api_key => :'k') \gset
+
+CREATE FUNCTION tst.ours(p text) RETURNS boolean LANGUAGE sql AS $$ SELECT EXISTS (SELECT FROM theazo_data.platform x WHERE x.platform_id = p AND x.name LIKE 'Gate%') $$;
+CREATE FUNCTION tst.start(p_session text, p_n int DEFAULT 1, p_task text DEFAULT 'task', p_options jsonb DEFAULT '{"model":"m"}') RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..p_n LOOP
+		PERFORM theazo.session_run(p_session, NULL, p_task || ' ' || i, p_options);
+		-- ids order by the millisecond
+		PERFORM pg_sleep(0.002);
+	END LOOP;
+END $$;
+-- the calls that one claim takes: which tasks, where to
+CREATE FUNCTION tst.calls() RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM tst.claim();
+	RETURN QUERY SELECT concat(rp.input ->> 'task', ' at ', e.provider_name, ', attempt ', c.attempt) FROM tst.claimed c
+	  JOIN theazo_data.effect e USING (platform_id, root_id, id) JOIN theazo_data.run_payload rp USING (platform_id, root_id)
+	 WHERE c.kind = 'model.call' AND tst.ours(c.platform_id) ORDER BY c.id;
+END $$;
+-- settles all that was claimed, or the one of a task
+CREATE FUNCTION tst.answer(p_verdict text, p_result jsonb DEFAULT '{}', p_task text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
+	SELECT sum(theazo_internal.effect_done(ARRAY[e.platform_id::text], ARRAY[e.root_id::text], ARRAY[e.id::text], ARRAY[e.attempt], ARRAY[p_verdict],
+		ARRAY[CASE p_verdict WHEN 'done' THEN '{"text":"hello","stop":"end","wire":"{}","usage":{"input":10,"output":5}}' ELSE '{}' END::jsonb || p_result], ARRAY[NULL]::bytea[],
+		ARRAY[e.claimed_at], ARRAY[clock_timestamp()]))
+	  FROM theazo_data.effect e JOIN theazo_data.run_payload rp USING (platform_id, root_id)
+	 WHERE e.kind = 'model.call' AND e.state IN ('claimed', 'sent') AND tst.ours(e.platform_id) AND (p_task IS NULL OR rp.input ->> 'task' = p_task) $$;
+CREATE VIEW tst.now AS
+	SELECT rp.input ->> 'task' AS task, r.status, r.error_sqlstate, r.error_message,
+		   (SELECT string_agg(concat_ws(' ', e.state, CASE WHEN e.state = 'queued' THEN CASE e.due_at WHEN 'infinity' THEN 'at the gate' END END), ', ' ORDER BY e.id)
+			  FROM theazo_data.effect e WHERE e.run_id = r.id AND e.kind = 'model.call') AS calls
+	  FROM theazo_data.run r JOIN theazo_data.run_payload rp ON rp.platform_id = r.platform_id AND rp.root_id = substr(r.id, 5) WHERE tst.ours(r.platform_id) ORDER BY r.id;
+
+-- the limit: the oldest go first, the next when one has ended
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT tst.start(:'s', 5);
+SELECT DISTINCT waiting FROM theazo.effects WHERE kind = 'model.call' AND due_at = 'infinity';
+SELECT tst.calls();
+SELECT tst.calls();
+SELECT tst.answer('done', p_task => 'task 2');
+SELECT tst.calls();
+-- one that is to be asked again keeps its place
+SELECT tst.answer('retry', '{"class":"transient","message":"busy"}', 'task 1');
+SELECT tst.calls();
+SELECT tst.due();
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"caller","http_status":400,"message":"no"}');
+SELECT tst.calls();
+-- who waits can be cancelled, and runs out of time
+SELECT tst.start(:'s', 2, 'late');
+SELECT tst.calls();
+SELECT status FROM theazo.run_cancel((SELECT 'run_' || root_id FROM theazo_data.run_payload WHERE input ->> 'task' = 'late 1'));
+UPDATE theazo_data.effect SET deadline = clock_timestamp() - interval '1 s' WHERE root_id = (SELECT root_id FROM theazo_data.run_payload WHERE input ->> 'task' = 'late 2');
+SELECT theazo_internal.effects_expire();
+SELECT * FROM tst.now;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- a limit that changes counts at once; without an entry nobody waits for it
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT tst.start(:'s', 7);
+SELECT tst.calls();
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', limits => '{"maxConcurrent":1}') \gset
+SELECT tst.answer('done', p_task => 'task 1');
+SELECT tst.calls();
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', limits => '{"maxConcurrent":3}') \gset
+SELECT tst.calls();
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1') \gset
+SELECT tst.start(:'s', 1, 'free');
+SELECT tst.calls();
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', limits => '{"maxConcurrent":1}') \gset
+SELECT tst.start(:'s', 1, 'gone');
+SELECT tst.calls();
+SELECT name FROM theazo.provider_delete('one', 'model') \gset
+SELECT tst.calls();
+ROLLBACK;
+
+-- a dead dispatcher leaves nothing behind: its calls end as unknown, and others get their places
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT tst.start(:'s', 3);
+SELECT tst.calls();
+SELECT theazo_internal.leases_reclaim('{}');
+SELECT tst.calls();
+SELECT * FROM tst.now;
+SELECT DISTINCT s.state, s.estimated, c.estimated, c.amount, c.input_tokens > 0 AS counted FROM theazo_data.step s JOIN theazo_data.charge c USING (platform_id, root_id) WHERE s.state = 'unknown' AND tst.ours(s.platform_id);
+ROLLBACK;
+
+-- the operator's account: one limit for all platforms, which take turns
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_delete('one', 'model') \gset
+SELECT name FROM theazo.operator_provider_set('ours', 'model', 'anthropic', limits => '{"maxConcurrent":2}') \gset
+SELECT tst.start(:'s', 4, 'first', '{}');
+SELECT theazo.authenticate(:'k2');
+SELECT tst.start(:'s2', 2, 'second', '{}');
+SELECT tst.calls();
+SELECT tst.answer('done');
+SELECT tst.calls();
+SELECT tst.answer('done');
+SELECT tst.calls();
+ROLLBACK;
+
+-- what is asked again, and when: twice more, after 0.5 s and 1 s, or when the provider says, within a minute
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT tst.start(:'s');
+CREATE TEMP TABLE w (at timestamptz) ON COMMIT DROP;
+INSERT INTO w SELECT clock_timestamp() FROM tst.calls();
+SELECT tst.answer('retry', '{"class":"transient","message":"busy"}');
+SELECT round(extract(epoch FROM due_at - w.at)::numeric, 1) AS s FROM theazo_data.effect, w WHERE kind = 'model.call' AND due_at > w.at;
+SELECT tst.due();
+SELECT tst.calls();
+UPDATE w SET at = clock_timestamp();
+SELECT tst.answer('retry', '{"class":"rate","message":"slow down","http_status":429}');
+SELECT round(extract(epoch FROM due_at - w.at)::numeric, 1) AS s FROM theazo_data.effect, w WHERE kind = 'model.call' AND due_at > w.at;
+SELECT tst.due();
+SELECT tst.calls();
+SELECT tst.answer('retry', '{"class":"rate","message":"slow down","http_status":429}');
+SELECT * FROM tst.now;
+SELECT tst.start(:'s', 2, 'told');
+SELECT tst.calls();
+UPDATE w SET at = clock_timestamp();
+SELECT tst.answer('retry', '{"class":"rate","message":"slow down","retry_after_ms":20000}', 'told 1');
+SELECT tst.answer('retry', '{"class":"rate","message":"slow down","retry_after_ms":61000}', 'told 2');
+SELECT round(extract(epoch FROM due_at - w.at)::numeric) AS s FROM theazo_data.effect, w WHERE kind = 'model.call' AND due_at > w.at;
+SELECT task, status, error_message FROM tst.now WHERE task LIKE 'told%';
+ROLLBACK;
+
+-- five failures in a row: it rests, and others are asked meanwhile
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', priority => 1) \gset
+SELECT tst.start(:'s', 4);
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"transient","message":"down"}');
+SELECT name, failures, last_error, state FROM theazo.provider_health;
+-- one that answers ends the row
+SELECT tst.start(:'s', 1, 'good');
+SELECT tst.calls();
+SELECT tst.answer('done');
+SELECT count(*) FROM theazo.provider_health;
+SELECT tst.start(:'s', 5, 'bad');
+SELECT count(*) FROM tst.calls();
+SELECT tst.answer('failed', '{"class":"transient","message":"down"}');
+SELECT name, failures, last_error, state, round(extract(epoch FROM open_until - clock_timestamp())) AS s FROM theazo.provider_health;
+-- nobody else: it waits for the end of the rest, then one goes to see
+SELECT tst.start(:'s', 3, 'later');
+SELECT tst.calls();
+SELECT theazo_internal.effect_next_due(0) = open_until AS wakes FROM theazo_data.provider_health;
+UPDATE theazo_data.provider_health SET open_until = clock_timestamp();
+SELECT tst.calls();
+SELECT tst.calls();
+SELECT name, failures, state, round(extract(epoch FROM open_until - clock_timestamp())) AS s FROM theazo.provider_health;
+SELECT tst.answer('failed', '{"class":"transient","message":"down"}');
+SELECT name, failures, state, round(extract(epoch FROM open_until - clock_timestamp())) AS s FROM theazo.provider_health;
+UPDATE theazo_data.provider_health SET open_until = clock_timestamp();
+SELECT tst.calls();
+-- nothing is heard of it: the next goes
+UPDATE theazo_data.provider_health SET open_until = clock_timestamp();
+SELECT tst.calls();
+SELECT tst.start(:'s', 2, 'last');
+SELECT tst.answer('done');
+SELECT count(*) FROM theazo.provider_health;
+SELECT tst.calls();
+SELECT tst.answer('done');
+-- used up: at once, for longer than a run may take
+SELECT tst.start(:'s', 1, 'paid');
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"quota","message":"no money","http_status":429}');
+SELECT name, failures, last_error, state, round(extract(epoch FROM open_until - clock_timestamp())) AS s FROM theazo.provider_health;
+SELECT tst.start(:'s', 1, 'poor');
+SELECT * FROM tst.now WHERE task LIKE 'p%';
+-- who brings a key of one's own is not out of money
+SELECT tst.start(:'s', 1, 'own', '{"model":{"provider":"one","credentialRef":"k","model":"m"}}');
+SELECT tst.calls();
+SELECT tst.answer('done');
+-- another entry serves meanwhile
+SELECT name FROM theazo.provider_set('two', 'model', endpoint => 'https://two.example/v1', priority => 9) \gset
+SELECT tst.start(:'s', 1, 'rich');
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"transient","message":"down"}');
+SELECT * FROM tst.now WHERE task LIKE 'r%';
+-- a new entry begins anew
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1') \gset
+SELECT name FROM theazo.provider_health;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- a chain: the next provider, then the next model; what is wrong with the request ends it
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('two', 'model', endpoint => 'https://two.example/v1') \gset
+SELECT tst.start(:'s', 1, 'chain', '{"model":"m","modelFallback":["n"]}');
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"auth","message":"no key","http_status":401}');
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"too_long","message":"too long","http_status":400}');
+SELECT tst.calls();
+SELECT tst.answer('done', '{"text":"at last"}');
+SELECT name, state, provider, attempts FROM theazo_data.step WHERE tst.ours(platform_id);
+SELECT status, p.result ->> 'output' AS output FROM theazo_data.run JOIN theazo_data.run_payload p ON p.root_id = substr(run.id, 5) WHERE tst.ours(run.platform_id);
+SELECT message FROM theazo_data.log WHERE source = 'model' AND tst.ours(platform_id) ORDER BY 1;
+SELECT tst.start(:'s', 1, 'wrong', '{"model":"m","modelFallback":["n"]}');
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"caller","message":"bad request","http_status":400}');
+SELECT * FROM tst.now;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
