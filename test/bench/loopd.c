@@ -4,8 +4,10 @@
  *	  The far end of the HTTP measurements: one thread, one epoll.
  *
  * Answers every request on loopback with the same small JSON document, at
- * once or after the milliseconds that stand in the path as "/delay/N". Both
- * contenders of a measurement talk to this program, so its cost cancels out.
+ * once or after the milliseconds that stand in the path as "/delay/N". Where the
+ * path ends with /chat/completions it is a model without latency that asks for the
+ * tool report_progress five times and then answers. All contenders of a
+ * measurement talk to this program, so its cost cancels out.
  *
  *	  loopd PORT		prints "ready" once it listens
  *
@@ -39,6 +41,14 @@ typedef struct Conn
 static const char answer[] =
 	"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 71\r\n\r\n"
 	"{\"sandboxId\":\"sb\",\"metadata\":{},\"stdout\":\"ok\",\"stderr\":\"\",\"exitCode\":0}";
+
+#define HEAD "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nx-request-id: req_bench\r\nContent-Length: %zu\r\n\r\n"
+#define ENVELOPE \
+	"{\"id\":\"chatcmpl-b\",\"object\":\"chat.completion%s\",\"created\":1767225600,\"model\":\"bench-1\","
+#define USAGE "\"usage\":{\"prompt_tokens\":200,\"completion_tokens\":20,\"total_tokens\":220}"
+#define CALL \
+	"\"id\":\"call_%d\",\"type\":\"function\",\"function\":{\"name\":\"report_progress\",\"arguments\":\"{\\\"message\\\":\\\"on it\\\"}\"}"
+#define TURNS 5
 
 static Conn *conns[MAX_CONNS];
 static int nwaiting;
@@ -83,12 +93,60 @@ whole_request(Conn *c, int *delay)
 	return c->len >= head + body ? head + body : 0;
 }
 
+/* One event, or the whole of an unstreamed answer. */
+static void
+say(char *body, size_t size, int turn, int stream)
+{
+	const char *role = stream ? "delta" : "message";
+	size_t len = strlen(body);
+	char *at = body + len;
+
+	size -= len;
+	len = (size_t) snprintf(at, size, "%s" ENVELOPE, stream ? "data: " : "", stream ? ".chunk" : "");
+	if (turn < TURNS)
+		len += (size_t) snprintf(
+			at + len, size - len,
+			"\"choices\":[{\"index\":0,\"%s\":{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{%s" CALL
+			"}]},\"finish_reason\":\"tool_calls\"}]",
+			role, stream ? "\"index\":0," : "", turn);
+	else
+		len += (size_t) snprintf(
+			at + len, size - len,
+			"\"choices\":[{\"index\":0,\"%s\":{\"role\":\"assistant\",\"content\":\"Done.\"},\"finish_reason\":\"stop\"}]",
+			role);
+	if (stream)
+		snprintf(at + len, size - len, "}\n\ndata: " ENVELOPE "\"choices\":[]," USAGE "}\n\ndata: [DONE]\n\n",
+		         ".chunk");
+	else
+		snprintf(at + len, size - len, "," USAGE "}");
+}
+
+/* The model: its turn is how many results of tools it has been told. */
+static int
+answer_model(Conn *c, size_t request)
+{
+	char body[4096] = "", out[8192];
+	int turn = 0, stream = memmem(c->in, request, "\"stream\":true", 13) != NULL;
+	const char *p = c->in;
+	size_t len;
+
+	while ((p = memmem(p, request - (size_t) (p - c->in), "\"role\":\"tool\"", 13)) != NULL)
+	{
+		turn++;
+		p += 13;
+	}
+	say(body, sizeof(body), turn, stream);
+	len = (size_t) snprintf(out, sizeof(out), HEAD "%s", stream ? "text/event-stream" : "application/json",
+	                        strlen(body), body);
+	return write(c->fd, out, len) == (ssize_t) len ? 0 : -1;
+}
+
 static int
 serve(Conn *c)
 {
 	for (;;)
 	{
-		int delay = 0;
+		int delay = 0, model;
 		size_t n;
 
 		if (c->due_ms)
@@ -96,8 +154,13 @@ serve(Conn *c)
 		n = whole_request(c, &delay);
 		if (n == 0)
 			return 0;
+		model = memmem(c->in, n < 200 ? n : 200, "/chat/completions ", 18) != NULL;
+		if (model && answer_model(c, n) < 0)
+			return -1;
 		memmove(c->in, c->in + n, c->len - n);
 		c->len -= n;
+		if (model)
+			continue;
 		if (delay > 0)
 		{
 			c->due_ms = now_ms() + delay;
