@@ -10,7 +10,7 @@ SELECT name FROM theazo.operator_provider_set('claude', 'model', 'anthropic') \g
 \set model '{"model":"anthropic/claude-sonnet-4-6","tools":["run_code"]}'
 
 -- the sandbox has been up for so much longer
-CREATE FUNCTION tst.earlier(p_seconds numeric) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION tst.cost_earlier(p_seconds numeric) RETURNS void LANGUAGE sql AS $$
 	UPDATE theazo_data.sandbox SET started_at = started_at - p_seconds * interval '1 s', billed_until = billed_until - p_seconds * interval '1 s'
 	 WHERE status = 'ready' AND platform_id = (SELECT platform_id FROM theazo_data.platform WHERE name = 'Cost')
 $$;
@@ -23,7 +23,7 @@ BEGIN
 	PERFORM tst.claim();
 	IF EXISTS (SELECT FROM tst.claimed WHERE kind = 'compute.create') THEN
 		PERFORM tst.settle('compute.create', 'done', '{"sandbox":"box-1","isolation":"full"}', p_ms => 0);
-		PERFORM tst.earlier(359.1);
+		PERFORM tst.cost_earlier(359.1);
 		PERFORM tst.claim();
 	END IF;
 	PERFORM tst.settle('compute.exec', 'done', '{"stdout":"1","stderr":"","exit_code":0}', p_ms => 1);
@@ -82,7 +82,7 @@ SELECT theazo.authenticate(:'k');
 SELECT id AS s1 FROM theazo.session_create('agent') \gset
 SELECT id AS a FROM theazo.agent_create(:'s1', :'model') \gset
 SELECT tst.boot();
-SELECT tst.earlier(3600);
+SELECT tst.cost_earlier(3600);
 SELECT * FROM tst.play((theazo.run_start(:'a', 'task')).id);
 SELECT item, quantity >= 3600 AS hour, run_id IS NULL AS idle FROM theazo.charges WHERE item = 'compute.second' ORDER BY quantity DESC;
 SELECT name FROM theazo.provider_set('mine', type => 'webhook', endpoint => 'https://mine.example') \gset
