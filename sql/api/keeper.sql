@@ -126,20 +126,59 @@ $$;
 COMMENT ON FUNCTION theazo_internal.partitions_keep(boolean) IS
 'upkeep of partitions: of the first table that needs it, or of all';
 
+-- The usual answer is no, and the keeper asks often: one look at the catalog and one into each default partition.
+CREATE OR REPLACE FUNCTION theazo_internal.partitions_due()
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_parent	text;
+	v_rows		boolean;
+BEGIN
+	IF EXISTS (
+		WITH have AS MATERIALIZED (SELECT l.parent, l.from_key, l.to_key FROM theazo_internal.partition_list() l WHERE NOT l.is_default),
+		month AS MATERIALIZED (
+			SELECT theazo_internal.id_floor(theazo_internal.month_floor(now() + m * '1 month'::interval)) AS key FROM generate_series(0, 3) m)
+		SELECT FROM theazo_internal.partition_parents() p CROSS JOIN month
+		 WHERE NOT EXISTS (SELECT FROM have h WHERE h.parent = p.parent AND h.from_key COLLATE "C" <= p.prefix || month.key
+												AND h.to_key COLLATE "C" > p.prefix || month.key)) THEN
+		RETURN true;
+	END IF;
+	FOR v_parent IN SELECT p.parent FROM theazo_internal.partition_parents() p
+	LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM theazo_data.%I)', v_parent || '_default') INTO v_rows;
+		IF v_rows THEN
+			RETURN true;
+		END IF;
+	END LOOP;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.partitions_due() IS 'is a partition of the next months missing, or does a default partition hold rows';
+
 -- Attaching makes writers of that table wait until the commit. Writers take several tables, so a transaction
 -- that held two of them could meet one of theirs in a ring: one table a transaction.
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_partition()
 RETURNS integer
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT theazo_internal.partitions_keep(false) $$;
+AS $$
+BEGIN
+	RETURN CASE WHEN theazo_internal.partitions_due() THEN theazo_internal.partitions_keep(false) ELSE 0 END;
+END
+$$;
 COMMENT ON FUNCTION theazo_internal.keeper_partition() IS 'keeper: partitions of the first table that needs some';
 
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_partitions()
 RETURNS integer
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT theazo_internal.partitions_keep(true) $$;
+AS $$
+BEGIN
+	RETURN CASE WHEN theazo_internal.partitions_due() THEN theazo_internal.partitions_keep(true) ELSE 0 END;
+END
+$$;
 COMMENT ON FUNCTION theazo_internal.keeper_partitions() IS
 'keeper: makes partitions three months ahead and turns a default partition that holds rows into a dated one';
 

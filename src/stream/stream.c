@@ -32,14 +32,14 @@
 #define NONE (-1)
 #define TRANCHE "theazo_stream"
 
-typedef struct Block
+typedef struct TextBlock
 {
 	int text; /* whose it is, if serial is that one's too */
 	uint32 serial;
 	int next; /* of the chain */
 	uint32 unused;
 	char data[BLOCK_BYTES];
-} Block;
+} TextBlock;
 
 /* One text. serial 0: none yet. */
 typedef struct Text
@@ -97,7 +97,7 @@ part_size(void)
 	Size size = MAXALIGN(mul_size(texts_per_part(), sizeof(int)));
 
 	size = add_size(size, MAXALIGN(mul_size(texts_per_part(), sizeof(Text))));
-	return add_size(size, MAXALIGN(mul_size(blocks_per_part(), sizeof(Block))));
+	return add_size(size, MAXALIGN(mul_size(blocks_per_part(), sizeof(TextBlock))));
 }
 
 static Size
@@ -124,11 +124,11 @@ texts_of(int part)
 	return (Text *) (void *) (part_memory(part) + MAXALIGN(sizeof(int) * (Size) area->texts));
 }
 
-static Block *
+static TextBlock *
 blocks_of(int part)
 {
-	return (Block *) (void *) (part_memory(part) + MAXALIGN(sizeof(int) * (Size) area->texts) +
-	                           MAXALIGN(sizeof(Text) * (Size) area->texts));
+	return (TextBlock *) (void *) (part_memory(part) + MAXALIGN(sizeof(int) * (Size) area->texts) +
+	                               MAXALIGN(sizeof(Text) * (Size) area->texts));
 }
 
 static void
@@ -267,9 +267,9 @@ static int
 take_block(int part, int place)
 {
 	Part *p = &area->part[part];
-	Block *blocks = blocks_of(part);
+	TextBlock *blocks = blocks_of(part);
 	int number = p->next_block;
-	Block *block = &blocks[number];
+	TextBlock *block = &blocks[number];
 	Text *owner = &texts_of(part)[block->text];
 
 	p->next_block = (number + 1) % area->blocks;
@@ -301,7 +301,7 @@ room_of(const Text *text)
 static void
 append(int part, int place, TzSlice bytes)
 {
-	Block *blocks = blocks_of(part);
+	TextBlock *blocks = blocks_of(part);
 	Text *text = &texts_of(part)[place];
 
 	while (bytes.len > 0)
@@ -395,7 +395,7 @@ tz_stream_close(TzPen *pen)
 static size_t
 copy_text(int part, const Text *text, int64 offset, char *buf, size_t size)
 {
-	const Block *blocks = blocks_of(part);
+	const TextBlock *blocks = blocks_of(part);
 	int64 skip = offset - text->begin;
 	int at = text->head;
 	size_t done = 0;
