@@ -13,8 +13,10 @@ cd "$(dirname "$0")/../.."
 
 mkdir -p .build
 counts=$PWD/.build/counts-all
+failures=$PWD/.build/failures-all
 : > "$counts"
-export THEAZO_COUNTS=$counts
+: > "$failures"
+export THEAZO_COUNTS=$counts THEAZO_FAILURES=$failures
 started=$(date +%s)
 
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/theazo-check.XXXXXX")
@@ -59,6 +61,7 @@ here() {
 	cat "$scratch/tree/.build/counts" >> "$counts" || echo "suites 0 1 0" >> "$counts"
 	if [ "$status" != 0 ]; then
 		rc=1
+		cat "$scratch/tree/.build/failures" >> "$failures" || true
 		rm -rf .build/failed
 		mkdir -p .build/failed
 		cp -r "$scratch/tree/.build/out/." .build/failed/ || true
@@ -80,6 +83,7 @@ as_root_too() {
 		fi
 		if [ "$f" != 0 ]; then
 			rc=1
+			grep -E '^not ok ' "$log" | sed 's/^/box-root: /' >> "$failures" || true
 			tail -n 60 "$log"
 		fi
 		echo "box-root $p $f $s" >> "$counts"
@@ -104,6 +108,7 @@ compare_versions() {
 			if [ "$got" != "$ref" ]; then
 				printf ' (differs)'
 				echo "equal-$suite-$n 0 1 0" >> "$counts"
+				echo "$suite: $n counts differently" >> "$failures"
 				rc=1
 			fi
 		done
@@ -140,6 +145,11 @@ esac
 passed=$(awk '{ n += $2 } END { print n + 0 }' "$counts")
 failed=$(awk '{ n += $3 } END { print n + 0 }' "$counts")
 skipped=$(awk '{ n += $4 } END { print n + 0 }' "$counts")
+# Next to the last line, where it is seen: a run is long.
+if [ -s "$failures" ]; then
+	say "what failed"
+	cut -c 1-300 "$failures"
+fi
 say "took $(($(date +%s) - started)) s"
 if [ "$rc" != 0 ] && [ "$failed" = 0 ]; then
 	failed=1

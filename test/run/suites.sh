@@ -4,8 +4,8 @@
 #
 #	suites.sh MAJOR SUITE...	lint clients unit fuzz box regress isolation tap tap-core chaos
 #
-# Each suite leaves a line "name passed failed skipped" in .build/counts and its
-# output in .build/out. TESTS="a b" limits regress, isolation and TAP to names.
+# Each suite leaves a line "name passed failed skipped" in .build/counts, what
+# failed by name in .build/failures and its output in .build/out. TESTS="a b" limits regress, isolation and TAP to names.
 # shellcheck disable=SC2317  # suites are called by name
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -16,13 +16,25 @@ shift
 top=$PWD
 out=$top/.build/out
 counts=$top/.build/counts
+failures=$top/.build/failures
 mkdir -p "$out"
 : > "$counts"
+: > "$failures"
 
 bindir=$top/.build/pg$major/usr/lib/postgresql/$major/bin
 export PG_CONFIG=$bindir/pg_config
 pgxs=$top/.build/pg$major/usr/lib/postgresql/$major/lib/pgxs
 rc=0
+
+# What failed in a log, each with the file it is in where the log says so.
+failed_in() {
+	awk -v suite="$1-$major" '
+		/^test\/t\/[a-z0-9_]+\.pl \.\./ || /^# \.build\// { file = ($1 == "#" ? $2 : $1) " " }
+		/^not ok / || /^test .* FAILED/ || /^\[  FAILED  \] [A-Za-z_]/ || / Dubious, / {
+			sub(/^test /, "")
+			print suite ": " file $0
+		}' "$2" | sort -u | head -n 20
+}
 
 # count SUITE PASSED FAILED SKIPPED
 count() {
@@ -30,6 +42,11 @@ count() {
 	printf '   %s on %s: %d passed, %d failed, %d skipped\n' "$1" "$major" "$2" "$3" "$4"
 	if [ "$3" != 0 ]; then
 		rc=1
+		if [ -s "$out/$1.log" ]; then
+			failed_in "$1" "$out/$1.log" >> "$failures"
+		else
+			echo "$1-$major" >> "$failures"
+		fi
 	fi
 }
 

@@ -178,6 +178,7 @@ run_on() {
 		echo "build-$major 0 1 0" >> "$counts"
 	fi
 	if [ "$rc" != 0 ]; then
+		cat "$work/.build/failures" >> "$failures" || true
 		rm -rf ".build/failed-$major"
 		mkdir -p ".build/failed-$major"
 		cp -r "$work/.build/out" ".build/failed-$major/" 2> /dev/null || true
@@ -195,6 +196,7 @@ case ${1:-} in
 		shift
 		prepare
 		counts=${THEAZO_COUNTS:-$PWD/.build/counts-versions}
+		failures=${THEAZO_FAILURES:-$PWD/.build/failures-versions}
 		mkdir -p .build
 		rc=0
 		for n in $MAJORS; do
