@@ -1,4 +1,4 @@
--- agent_run.sql: giving an agent a task, and looking at what it does. The loop itself is in loop.sql.
+-- agent_run.sql: giving an agent a task, and looking at what it does. The loop itself is in loop*.sql.
 
 CREATE OR REPLACE VIEW theazo.steps WITH (security_barrier) AS
 	SELECT r.id AS run_id, r.session_id, r.agent_id, s.seq, s.round, s.kind, s.state, s.name, s.call_id, s.provider, s.adapter, s.attempts,

@@ -1,0 +1,227 @@
+-- loop_model.sql: what the answer of a model means for its run.
+
+CREATE OR REPLACE FUNCTION theazo_internal.model_settle(
+	e theazo_data.effect, p_state text, p_result jsonb, p_started timestamptz, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	l		theazo_data.run_loop;
+	r		theazo_data.run;
+	v_entry	jsonb;
+	v_usage	jsonb := p_result -> 'usage';
+	v_cost	bigint := 0;
+BEGIN
+	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
+	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
+	v_entry := l.chain -> l.at;
+	-- It may have been answered, and then somebody pays: booked as estimated.
+	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_state = 'cancelled' AND e.state = 'sent') THEN
+		v_usage := theazo_internal.usage_estimate(e);
+	END IF;
+	IF v_usage IS NOT NULL THEN
+		v_cost := theazo_internal.model_charge(e, r, v_entry, v_usage, p_finished);
+		l.spent := l.spent + v_cost;
+	END IF;
+	IF p_state = 'unknown' THEN
+		PERFORM theazo_internal.model_health(v_entry, false, 'transient');
+	END IF;
+	PERFORM theazo_internal.model_freed(v_entry);
+	UPDATE theazo_data.step x
+	   SET state = p_state, input_tokens = (v_usage ->> 'input')::bigint, cache_read_tokens = (v_usage ->> 'cache_read')::bigint,
+		   cache_write_tokens = coalesce((v_usage ->> 'cache_write_5m')::bigint + (v_usage ->> 'cache_write_1h')::bigint,
+				(v_usage ->> 'cache_write_5m')::bigint, (v_usage ->> 'cache_write_1h')::bigint),
+		   output_tokens = (v_usage ->> 'output')::bigint, reasoning_tokens = (v_usage ->> 'reasoning')::bigint,
+		   cost = x.cost + v_cost, estimated = coalesce((v_usage ->> 'estimated')::boolean, false),
+		   stop = p_result ->> 'stop', request_id = left(p_result ->> 'request_id', 200), started_at = coalesce(p_started, x.started_at),
+		   ended_at = p_finished, error_code = CASE WHEN p_state <> 'done' THEN p_result ->> 'code' END,
+		   error_message = CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(p_result ->> 'message'), 1000) END
+	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
+	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, parent_id, environment, session_id, agent_id, run_id, name, status,
+								  started_at, ended_at, attributes)
+	VALUES (e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment, r.session_id, r.agent_id, r.id,
+			'model', CASE WHEN p_state = 'done' THEN 'completed' ELSE 'failed' END, coalesce(p_started, p_finished), p_finished,
+			jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq,
+				'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)));
+	PERFORM theazo_internal.event_write(e.platform_id, 'execution', CASE WHEN p_state = 'done' THEN 'model_called' ELSE 'model_call_failed' END,
+		jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq, 'stop', p_result -> 'stop',
+			'input', v_usage -> 'input', 'output', v_usage -> 'output', 'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)),
+		r.session_id, r.agent_id, r.id, r.environment);
+	-- Whoever follows the run looks at its rows now.
+	PERFORM theazo_internal.run_notify(r.id);
+	IF r.status NOT IN ('queued', 'running') THEN
+		-- The run had ended without it; what it cost is still the run's.
+		PERFORM theazo_internal.loop_save(l);
+		UPDATE theazo_data.run x SET cost = x.cost + v_cost WHERE x.platform_id = r.platform_id AND x.id = r.id AND v_cost > 0;
+		RETURN;
+	END IF;
+	CASE p_state
+		WHEN 'done' THEN
+			PERFORM theazo_internal.model_health(v_entry, true, NULL);
+			PERFORM theazo_internal.model_answered(l, r, e.step_seq, p_result);
+		WHEN 'cancelled' THEN
+			PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
+		WHEN 'unknown' THEN
+			PERFORM theazo_internal.loop_end(l, r, 'failed', NULL,
+				CASE WHEN p_finished >= l.deadline THEN theazo_internal.loop_late(r) ELSE p_result END, true);
+		ELSE
+			PERFORM theazo_internal.model_refused(l, r, e, p_result);
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_settle(theazo_data.effect, text, jsonb, timestamptz, timestamptz) IS
+'the end of a model call: its money and its step, then what comes next';
+
+-- An attempt failed and the call goes out again: what it cost is booked with it.
+CREATE OR REPLACE FUNCTION theazo_internal.model_attempted(e theazo_data.effect, p_result jsonb, p_finished timestamptz)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	l		theazo_data.run_loop;
+	r		theazo_data.run;
+	v_cost	bigint;
+BEGIN
+	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
+	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
+	v_cost := theazo_internal.model_charge(e, r, l.chain -> l.at, p_result -> 'usage', coalesce(p_finished, clock_timestamp()));
+	UPDATE theazo_data.run_loop x SET spent = x.spent + v_cost WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
+	UPDATE theazo_data.step x SET cost = x.cost + v_cost
+	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_attempted(theazo_data.effect, jsonb, timestamptz) IS
+'books what an attempt of a model call used that goes out again';
+
+-- The call failed for good at this provider: the next of the chain, where another one can do better.
+CREATE OR REPLACE FUNCTION theazo_internal.model_refused(
+	l theazo_data.run_loop, r theazo_data.run, e theazo_data.effect, p_result jsonb)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_class	text := coalesce(p_result ->> 'class', 'transient');
+	v_late	boolean := clock_timestamp() >= l.deadline;
+	v_next	smallint := theazo_internal.model_next(l.chain, l.at, v_class, p_result);
+BEGIN
+	-- What was never sent says nothing about a provider, and what is refused for its content shows that it is well.
+	IF e.attempt > 0 AND NOT (v_late AND p_result ->> 'code' = 'timeout') THEN
+		PERFORM theazo_internal.model_health(l.chain -> l.at, v_class IN ('caller', 'policy', 'too_long'), v_class);
+	END IF;
+	IF r.cancel_requested THEN
+		PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
+	ELSIF v_late THEN
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.loop_late(r));
+	-- No use in one that rests for longer than this run may take.
+	ELSIF v_next IS NOT NULL AND coalesce(theazo_internal.model_rests(l.chain -> theazo_internal.model_pick(l.chain, v_next)) < l.deadline, true) THEN
+		l.at := v_next;
+		PERFORM theazo_internal.loop_save(l);
+		PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'warn', 'model',
+			format('%s: falling back to %s at %s', coalesce(p_result ->> 'message', 'failed'), l.chain -> l.at ->> 'model', l.chain -> l.at ->> 'shown'),
+			r.environment, r.session_id, r.agent_id, r.id, r.user_id, l.chain -> l.at ->> 'shown', r.trace_id);
+		PERFORM theazo_internal.loop_send(l, r, e.step_seq, 1 + (SELECT s.attempts FROM theazo_data.step s
+			WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id AND s.seq = e.step_seq));
+	ELSE
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, p_result);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_refused(theazo_data.run_loop, theazo_data.run, theazo_data.effect, jsonb) IS
+'a model call that failed for good: the next provider of the chain, or the end of the run';
+
+CREATE OR REPLACE FUNCTION theazo_internal.model_answered(l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_result jsonb)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_text	text := coalesce(p_result ->> 'text', '');
+	v_stop	text := coalesce(p_result ->> 'stop', 'other');
+	v_calls	jsonb := coalesce(nullif(p_result -> 'tool_calls', 'null'), '[]');
+	v_cut	boolean := v_stop IN ('max_tokens', 'context');
+	v_why	text;
+BEGIN
+	INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, output, raw)
+	VALUES (l.platform_id, l.root_id, p_seq, v_text,
+			jsonb_strip_nulls(jsonb_build_object('usage', p_result -> 'usage_raw', 'rate', p_result -> 'rate', 'model', p_result -> 'model',
+				'providerCost', p_result -> 'usage' -> 'provider_cost_usd')));
+	IF v_stop IN ('refusal', 'content_filter') THEN
+		-- Asking again unchanged would be refused again; what it had begun to say is dropped.
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_strip_nulls(jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ401',
+			'message', 'the model refused to answer', 'detail', left(p_result -> 'refusal' ->> 'explanation', 500),
+			'hint', 'Rephrase the task, or let another model try.')));
+		RETURN;
+	END IF;
+	-- Half a tool call is not run, and without its answer it cannot stay in the history either.
+	IF NOT v_cut OR v_calls = '[]' THEN
+		l := theazo_internal.message_add(l, 'assistant', jsonb_build_object('role', 'assistant', 'text', v_text, 'tool_calls', v_calls), p_result ->> 'wire');
+	END IF;
+	IF v_stop = 'pause' THEN
+		PERFORM theazo_internal.loop_call(l, r);
+		RETURN;
+	ELSIF v_calls <> '[]' AND NOT v_cut THEN
+		IF r.cancel_requested THEN
+			PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
+		ELSE
+			PERFORM theazo_internal.loop_tools(l, r, v_calls);
+		END IF;
+		RETURN;
+	END IF;
+	IF v_cut THEN
+		PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'warn', 'model',
+			CASE v_stop WHEN 'context' THEN 'the answer was cut: the context is full' ELSE 'the answer was cut at max_tokens' END,
+			r.environment, r.session_id, r.agent_id, r.id, r.user_id, l.chain -> l.at ->> 'shown', r.trace_id);
+		IF v_text = '' OR v_calls <> '[]' THEN
+			PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ404', 'message',
+				CASE WHEN v_calls = '[]' THEN 'the model''s answer was cut before it said anything' ELSE 'the model''s answer was cut inside a tool call' END,
+				'hint', CASE v_stop WHEN 'context' THEN 'Give it less to read, or a model with a larger context.' ELSE 'Raise config.maxTokens of the agent.' END));
+			RETURN;
+		END IF;
+	END IF;
+	IF l.options ? 'schema' THEN
+		v_why := theazo_internal.answer_check(l.options -> 'schema', v_text);
+		IF v_why IS NOT NULL THEN
+			PERFORM theazo_internal.loop_correct(l, r, v_why);
+			RETURN;
+		END IF;
+	END IF;
+	PERFORM theazo_internal.loop_end(l, r, 'completed', v_text, NULL);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_answered(theazo_data.run_loop, theazo_data.run, integer, jsonb) IS
+'what a model''s answer means for its run: tools, another call, or the end';
+
+-- Is a text the JSON that was asked for? Null when it is.
+CREATE OR REPLACE FUNCTION theazo_internal.answer_check(p_schema jsonb, p_text text)
+RETURNS text
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	RETURN theazo_internal.json_schema_check(p_schema, p_text::pg_catalog.jsonb);
+EXCEPTION WHEN invalid_text_representation OR untranslatable_character OR numeric_value_out_of_range OR program_limit_exceeded OR statement_too_complex THEN
+	RETURN 'it is no JSON';
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.answer_check(jsonb, text) IS 'why a text is not the JSON a schema asks for, or null';
+
+-- An answer that does not fit its schema is sent back, twice at most.
+CREATE OR REPLACE FUNCTION theazo_internal.loop_correct(l theazo_data.run_loop, r theazo_data.run, p_why text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	l.corrections := l.corrections + 1;
+	IF l.corrections >= 3 THEN
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ404',
+			'message', 'the model''s answer does not fit the schema', 'detail', left(p_why, 500),
+			'hint', 'Simplify the schema, or use a model that supports structured output.'));
+		RETURN;
+	END IF;
+	l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text',
+		format('Your answer does not fit the required JSON schema: %s. Answer again with JSON that does, and nothing else.', p_why)));
+	PERFORM theazo_internal.loop_call(l, r);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.loop_correct(theazo_data.run_loop, theazo_data.run, text) IS
+'sends an answer back that does not fit its schema; ends the run at the third';
