@@ -180,8 +180,8 @@ new_box();
 watched_opens('before a row is held');
 # what was given to a sandbox is kept for masking, and sealed anew as well
 my $copies = "SELECT count(*) FROM theazo_data.secret_delivered d JOIN theazo_data.platform p ON p.platform_id = d.platform_id"
-	# those of the sandbox that went with the server may still be there
-	. " JOIN theazo_data.sandbox b ON b.platform_id = d.platform_id AND b.id = d.sandbox_id AND b.status = 'ready'"
+	# those of the boxes that went with the server may still be there
+	. " JOIN theazo_data.sandbox b ON b.platform_id = d.platform_id AND b.id = d.sandbox_id AND b.agent_id = '$agent'"
 	. " WHERE theazo_internal.secret_opens(d.platform_id, d.session_id, d.name, d.version, p.vault_salt, d.master_key_id, d.salt, d.sealed) AND d.master_key_id = ";
 is(sql("$copies '$four'"), 1, 'a copy of what was given to the sandbox is under the old key');
 my ($hin, $hout, $herr) = ('', '', '');
