@@ -77,6 +77,7 @@ CREATE OR REPLACE FUNCTION theazo.run_start(
 RETURNS theazo.runs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	a			theazo_data.agent;
@@ -110,6 +111,7 @@ CREATE OR REPLACE FUNCTION theazo.session_run(
 RETURNS theazo.runs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	a			theazo_data.agent;

@@ -17,7 +17,11 @@ COMMENT ON FUNCTION theazo_internal.wake_keeper() IS 'Wakes the keeper of this d
 
 CREATE OR REPLACE FUNCTION theazo_internal.run_notify(run_id text) RETURNS void
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_run_notify';
-COMMENT ON FUNCTION theazo_internal.run_notify(text) IS 'Wakes who waits for this run when the transaction commits.';
+COMMENT ON FUNCTION theazo_internal.run_notify(text) IS 'Wakes who waits for this run, or follows it, when the transaction commits: it has ended.';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_moved(run_id text) RETURNS void
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_run_moved';
+COMMENT ON FUNCTION theazo_internal.run_moved(text) IS 'Wakes who follows this run when the transaction commits: it has taken a step.';
 
 CREATE OR REPLACE FUNCTION theazo_internal.run_block(run_id text, timeout_ms integer) RETURNS boolean
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_run_block';

@@ -272,10 +272,11 @@ COMMENT ON FUNCTION theazo_internal.effect_secrets(text, text, text, jsonb) IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.url_host(p_url text)
 RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-	SELECT lower(substring(p_url FROM '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^]/?#]*\]|[^/:?#]+)'))
+BEGIN
+	RETURN pg_catalog.lower(pg_catalog."substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^]/?#]*\]|[^/:?#]+)'));
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.url_host(text) IS 'host of a URL in lower case, or null';
 

@@ -50,11 +50,13 @@ COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.effect_recovery(p_adapter text, p_kind text)
 RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT k.recovery FROM theazo_internal.effect_kinds() k
-					  WHERE k.adapter = p_adapter AND k.kind = p_kind), 'neither')
+BEGIN
+	RETURN coalesce((SELECT k.recovery FROM theazo_internal.effect_kinds() k
+					  WHERE k.adapter = p_adapter AND k.kind = p_kind), 'neither');
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_recovery(text, text) IS
 'repeat, reconcile or neither: what may be done when the outcome of such an effect is unknown';

@@ -3,12 +3,13 @@
 -- Masks what looks like a key and cuts what is long, so that no event carries a secret or a payload.
 CREATE OR REPLACE FUNCTION theazo_internal.text_mask(p_text text)
 RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-	SELECT regexp_replace(p_text,
+BEGIN
+	RETURN pg_catalog.regexp_replace(p_text,
 		'\m(th_live_|th_test_|tzk_|whsec_|trgsec_|tlsec_|sk-|ghp_|gho_|xox[a-z]-|AKIA)[A-Za-z0-9_-]{6,}|(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}',
-		'\1\2***', 'g')
+		'\1\2***', 'g');
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.text_mask(text) IS 'masks what looks like a key or a token';
 

@@ -49,7 +49,7 @@ BEGIN
 			'input', v_usage -> 'input', 'output', v_usage -> 'output', 'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)),
 		r.session_id, r.agent_id, r.id, r.environment);
 	-- Whoever follows the run looks at its rows now.
-	PERFORM theazo_internal.run_notify(r.id);
+	PERFORM theazo_internal.run_moved(r.id);
 	IF r.status NOT IN ('queued', 'running') THEN
 		-- The run had ended without it; what it cost is still the run's.
 		PERFORM theazo_internal.loop_save(l);

@@ -111,7 +111,7 @@ BEGIN
 	VALUES (e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment, r.session_id, r.agent_id, r.id,
 			'tool', CASE WHEN p_state = 'done' AND NOT t.failed THEN 'completed' ELSE 'failed' END, coalesce(p_started, p_finished), p_finished,
 			jsonb_build_object('tool', s.name, 'step', e.step_seq));
-	PERFORM theazo_internal.run_notify(r.id);
+	PERFORM theazo_internal.run_moved(r.id);
 	IF l.open_tools = 0 AND r.status IN ('queued', 'running') THEN
 		PERFORM theazo_internal.loop_tools_done(l, r, NULL, true);
 	END IF;

@@ -28,35 +28,43 @@ COMMENT ON FUNCTION theazo_internal.model_id(text) IS 'canonical id of a model: 
 -- The vendor's own service? Everything else that speaks its API is a gateway.
 CREATE OR REPLACE FUNCTION theazo_internal.model_direct(p_type text, p_url text)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-	SELECT CASE p_type WHEN 'anthropic' THEN p_url IS NULL OR theazo_internal.url_host(p_url) ~ '(^|\.)api\.anthropic\.com$'
-					   WHEN 'openai' THEN p_url IS NULL OR theazo_internal.url_host(p_url) ~ '(^|\.)api\.openai\.com$'
-					   ELSE false END
+BEGIN
+	RETURN CASE p_type WHEN 'anthropic' THEN p_url IS NULL OR theazo_internal.url_host(p_url) OPERATOR(pg_catalog.~) '(^|\.)api\.anthropic\.com$'
+					   WHEN 'openai' THEN p_url IS NULL OR theazo_internal.url_host(p_url) OPERATOR(pg_catalog.~) '(^|\.)api\.openai\.com$'
+					   ELSE false END;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_direct(text, text) IS 'does a provider of this type and address belong to the vendor itself';
 
 -- Somebody else's server behind the name openai speaks the dialect that servers have in common.
 CREATE OR REPLACE FUNCTION theazo_internal.model_adapter(p_type text, p_url text)
 RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-	SELECT CASE WHEN p_type = 'openai' AND NOT theazo_internal.model_direct(p_type, p_url) THEN 'openai-compatible' ELSE p_type END
+BEGIN
+	RETURN CASE WHEN p_type = 'openai' AND NOT theazo_internal.model_direct(p_type, p_url) THEN 'openai-compatible' ELSE p_type END;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_adapter(text, text) IS 'the adapter that a model provider''s type and address mean';
 
 -- What a gateway is known by besides what its entry says. Azure takes its key in a header of its own, so it must be known.
 CREATE OR REPLACE FUNCTION theazo_internal.model_preset(p_url text, p_config jsonb)
 RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-	SELECT coalesce(p_config ->> 'preset',
-		CASE WHEN theazo_internal.url_host(p_url) ~ '(^|\.)openrouter\.ai$' THEN 'openrouter'
-			 WHEN theazo_internal.url_host(p_url) ~ '\.(openai\.azure\.com|services\.ai\.azure\.com|cognitiveservices\.azure\.com)$' THEN 'azure'
-			 WHEN p_url ~ '^[a-z]+://[^/]*:11434(/|$)' THEN 'ollama' END)
+DECLARE
+	v_host text;
+BEGIN
+	IF p_config OPERATOR(pg_catalog.->>) 'preset' IS NOT NULL THEN
+		RETURN p_config OPERATOR(pg_catalog.->>) 'preset';
+	END IF;
+	v_host := theazo_internal.url_host(p_url);
+	RETURN CASE WHEN v_host OPERATOR(pg_catalog.~) '(^|\.)openrouter\.ai$' THEN 'openrouter'
+				WHEN v_host OPERATOR(pg_catalog.~) '\.(openai\.azure\.com|services\.ai\.azure\.com|cognitiveservices\.azure\.com)$' THEN 'azure'
+				WHEN p_url OPERATOR(pg_catalog.~) '^[a-z]+://[^/]*:11434(/|$)' THEN 'ollama' END;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_preset(text, jsonb) IS 'the kind of gateway: what its entry says, else what its address tells';
 
@@ -179,11 +187,13 @@ COMMENT ON FUNCTION theazo_internal.model_entries(text, text, text) IS 'provider
 -- What an agent or a session says about its models, apart from their names.
 CREATE OR REPLACE FUNCTION theazo_internal.model_configured(p_doc jsonb)
 RETURNS boolean
-LANGUAGE sql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(jsonb_typeof(p_doc) = 'object'
-		AND (p_doc ?| ARRAY['provider', 'baseUrl', 'endpoint', 'credentialRef'] OR p_doc -> 'config' ?| ARRAY['baseUrl', 'endpoint', 'preset']), false)
+BEGIN
+	RETURN coalesce(jsonb_typeof(p_doc) = 'object'
+		AND (p_doc ?| ARRAY['provider', 'baseUrl', 'endpoint', 'credentialRef'] OR p_doc -> 'config' ?| ARRAY['baseUrl', 'endpoint', 'preset']), false);
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_configured(jsonb) IS 'does an agent or a session bring a model provider of its own';
 

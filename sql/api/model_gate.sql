@@ -7,10 +7,12 @@
 -- The name under which calls of an entry are counted: that of effect.provider_name. Null for an address of one's own.
 CREATE OR REPLACE FUNCTION theazo_internal.model_slot(p_entry jsonb)
 RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN (p_entry ->> 'managed')::boolean THEN 'theazo:' ELSE '' END || (p_entry ->> 'provider')
+BEGIN
+	RETURN CASE WHEN (p_entry ->> 'managed')::boolean THEN 'theazo:' ELSE '' END || (p_entry ->> 'provider');
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_slot(jsonb) IS 'name under which the calls of an entry of a chain are counted, null when they are not';
 
@@ -49,11 +51,18 @@ COMMENT ON FUNCTION theazo_internal.model_lock(text) IS 'makes what concerns one
 -- The first entry from a place on that does not rest, else the one at this place.
 CREATE OR REPLACE FUNCTION theazo_internal.model_pick(p_chain jsonb, p_at integer)
 RETURNS smallint
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT min(x.ord) - 1 FROM jsonb_array_elements(p_chain) WITH ORDINALITY AS x (entry, ord)
-					  WHERE x.ord > p_at AND theazo_internal.model_rests(x.entry) IS NULL), p_at)::smallint
+BEGIN
+	FOR i IN p_at .. jsonb_array_length(p_chain) - 1
+	LOOP
+		IF theazo_internal.model_rests(p_chain -> i) IS NULL THEN
+			RETURN i;
+		END IF;
+	END LOOP;
+	RETURN p_at;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer) IS 'place of the first entry of a chain from here on that does not rest';
 

@@ -226,6 +226,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.run_row(p_run text)
 RETURNS theazo.runs
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	v_out theazo.runs;
@@ -279,6 +280,7 @@ CREATE OR REPLACE FUNCTION theazo.run_wait(run text, timeout interval DEFAULT '2
 RETURNS theazo.runs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	v_out	theazo.runs;

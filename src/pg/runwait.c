@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * runwait.c
- *	  Waiting until a commit says that a run moved on.
+ *	  Waiting until a commit says that a run has ended.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +31,12 @@ uint32
 tz_run_generation(int bucket)
 {
 	return pg_atomic_read_u32(&tz_shared->run[bucket].generation);
+}
+
+uint32
+tz_run_ended(int bucket)
+{
+	return pg_atomic_read_u32(&tz_shared->run[bucket].ended);
 }
 
 void
@@ -82,7 +88,7 @@ tz_run_wait(int bucket, uint32 seen, long timeout_ms)
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
-		moved = pg_atomic_read_u32(&run->generation) != seen;
+		moved = pg_atomic_read_u32(&run->ended) != seen;
 		if (moved || left <= 0)
 			break;
 		/* an error in here is followed by an abort, which leaves the queue */
@@ -158,7 +164,7 @@ THEAZO_FUNCTION(theazo_run_block)
 		}
 		PG_END_TRY();
 	}
-	armed_generation = tz_run_generation(bucket);
+	armed_generation = tz_run_ended(bucket);
 	strlcpy(armed, id, sizeof(armed));
 	PG_RETURN_BOOL(moved);
 }

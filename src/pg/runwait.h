@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * runwait.h
- *	  Waiting until a commit says that a run moved on.
+ *	  Waiting until a commit says that a run has ended.
  *
  * Include after postgres.h.
  *
@@ -11,11 +11,12 @@
 #define TZ_RUNWAIT_H
 
 /*
- * Take the generation, look at the run, then wait for another generation: what
- * commits in between is not missed. Runs share buckets, so a wake-up only
- * means "look again".
+ * Take the number, look at the run, then wait for another number: what commits
+ * in between is not missed. Runs share buckets, so a wake-up only means "look
+ * again". The first moves with every step of a run, the second with its end.
  */
 extern uint32 tz_run_generation(int bucket);
+extern uint32 tz_run_ended(int bucket);
 
 /*
  * Takes one of the theazo.max_waiters places, or throws. The place is given
@@ -26,7 +27,7 @@ extern void tz_run_wait_begin(void);
 extern void tz_run_wait_end(void);
 
 /*
- * True when the generation moved, false after timeout_ms. Throws on interrupts.
+ * seen comes from tz_run_ended(). True when it moved, false after timeout_ms. Throws on interrupts.
  * Looks at no table and needs no snapshot.
  */
 extern bool tz_run_wait(int bucket, uint32 seen, long timeout_ms);

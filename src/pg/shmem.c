@@ -122,6 +122,7 @@ shmem_fill(void)
 	{
 		ConditionVariableInit(&tz_shared->run[i].cv);
 		pg_atomic_init_u32(&tz_shared->run[i].generation, 1);
+		pg_atomic_init_u32(&tz_shared->run[i].ended, 1);
 	}
 	for (int i = 0; i < TZ_PAUSE_POINTS_MAX; i++)
 	{

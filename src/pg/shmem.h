@@ -92,7 +92,8 @@ typedef struct TzPausePoint
 typedef struct TzRunBucket
 {
 	ConditionVariable cv;
-	pg_atomic_uint32 generation; /* moves with every committed run_notify() of the bucket */
+	pg_atomic_uint32 generation; /* moves with every committed run_moved() and run_notify() of the bucket */
+	pg_atomic_uint32 ended; /* moves with run_notify() only: what those who wait for an end sleep on */
 } TzRunBucket;
 
 typedef struct TzShared

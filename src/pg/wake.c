@@ -27,7 +27,8 @@
 
 static int pending = 0; /* TZ_WAKE_ bits of this transaction */
 static uint32 pending_slots = 0; /* a bit for each dispatcher */
-static uint64 pending_runs = 0; /* a bit for each bucket */
+static uint64 pending_runs = 0; /* a bit for each bucket: runs that ended */
+static uint64 pending_moves = 0; /* the same: runs that took a step */
 
 StaticAssertDecl(TZ_DISPATCHERS_MAX <= 32, "pending_slots has a bit for each dispatcher");
 StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket");
@@ -37,7 +38,7 @@ static void wake_slot(TzWorkerSlot *slot);
 static void wake_slots(int dbindex, int what);
 static bool wake_sleeper(int dbindex);
 static void wake_numbered(uint32 slots);
-static void wake_runs(uint64 buckets);
+static void wake_runs(uint64 ended, uint64 moved);
 
 void
 tz_wake_init(void)
@@ -61,6 +62,12 @@ void
 tz_wake_run_at_commit(const char *run_id, size_t len)
 {
 	pending_runs |= UINT64CONST(1) << tz_wake_run_bucket(run_id, len);
+}
+
+void
+tz_wake_run_moved_at_commit(const char *run_id, size_t len)
+{
+	pending_moves |= UINT64CONST(1) << tz_wake_run_bucket(run_id, len);
 }
 
 int
@@ -213,19 +220,23 @@ ring_bells(int bucket)
 		ConditionVariableBroadcast(&tz_shared->bell[i]);
 }
 
+/* A step is for those who follow; whoever waits for the end of a run sleeps through it. */
 static void
-wake_runs(uint64 buckets)
+wake_runs(uint64 ended, uint64 moved)
 {
 	for (int i = 0; i < TZ_RUN_BUCKETS; i++)
 	{
-		if (buckets & (UINT64CONST(1) << i))
+		if (!((ended | moved) & (UINT64CONST(1) << i)))
+			continue;
+		/* the generations first: a waiter prepares its sleep, then looks at them */
+		pg_atomic_fetch_add_u32(&tz_shared->run[i].generation, 1);
+		if (ended & (UINT64CONST(1) << i))
 		{
-			/* the generation first: a waiter prepares its sleep, then looks at it */
-			pg_atomic_fetch_add_u32(&tz_shared->run[i].generation, 1);
+			pg_atomic_fetch_add_u32(&tz_shared->run[i].ended, 1);
 			ConditionVariableBroadcast(&tz_shared->run[i].cv);
-			if (pg_atomic_read_u32(&tz_shared->followers) > 0)
-				ring_bells(i);
 		}
+		if (pg_atomic_read_u32(&tz_shared->followers) > 0)
+			ring_bells(i);
 	}
 }
 
@@ -236,6 +247,7 @@ wake_xact_callback(XactEvent event, void *arg)
 	int what = pending;
 	uint32 slots = pending_slots;
 	uint64 runs = pending_runs;
+	uint64 moves = pending_moves;
 
 	(void) arg;
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
@@ -243,6 +255,7 @@ wake_xact_callback(XactEvent event, void *arg)
 	pending = 0;
 	pending_slots = 0;
 	pending_runs = 0;
+	pending_moves = 0;
 	if (event != XACT_EVENT_COMMIT || tz_shared == NULL)
 		return;
 	/* Switched off: nobody would carry it, and being switched on wakes everybody. */
@@ -258,8 +271,8 @@ wake_xact_callback(XactEvent event, void *arg)
 		tz_wake_now(MyDatabaseId, what);
 	if (slots != 0)
 		wake_numbered(slots);
-	if (runs != 0)
-		wake_runs(runs);
+	if ((runs | moves) != 0)
+		wake_runs(runs, moves);
 }
 
 /* Null: a dispatcher that is free; else the one of this slot; below 0: all. */
@@ -307,5 +320,14 @@ THEAZO_FUNCTION(theazo_run_notify)
 
 	tz_shmem_require();
 	tz_wake_run_at_commit(VARDATA_ANY(run_id), VARSIZE_ANY_EXHDR(run_id));
+	PG_RETURN_VOID();
+}
+
+THEAZO_FUNCTION(theazo_run_moved)
+{
+	text *run_id = PG_GETARG_TEXT_PP(0);
+
+	tz_shmem_require();
+	tz_wake_run_moved_at_commit(VARDATA_ANY(run_id), VARSIZE_ANY_EXHDR(run_id));
 	PG_RETURN_VOID();
 }

@@ -27,8 +27,11 @@ extern void tz_wake_at_commit(int what);
 /* The dispatcher of this slot, for work that only it can do. */
 extern void tz_wake_slot_at_commit(int slot);
 
-/* Waiters on this run are woken at commit. */
+/* Whoever waits for this run, or follows it, is woken at commit. */
 extern void tz_wake_run_at_commit(const char *run_id, size_t len);
+
+/* Only those who follow it: it goes on. */
+extern void tz_wake_run_moved_at_commit(const char *run_id, size_t len);
 
 /* Which of the shared buckets stands for a run id. */
 extern int tz_wake_run_bucket(const char *run_id, size_t len);

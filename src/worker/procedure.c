@@ -214,7 +214,7 @@ procedure_wait(const char *run_id, const TzIdentity *identity)
 
 	for (;;)
 	{
-		uint32 seen = tz_run_generation(bucket);
+		uint32 seen = tz_run_ended(bucket);
 
 		CHECK_FOR_INTERRUPTS();
 		tz_identity_restore(identity);
