@@ -66,9 +66,10 @@ def comparable(protocol, item):
 
 
 class Histories:
-    """By conversation: the requests answered, each with its answers."""
+    """By conversation: the requests answered, each with its answers. Linear ones have one request for each turn."""
 
-    def __init__(self):
+    def __init__(self, linear=False):
+        self.linear = linear
         self.answered = {}
 
     @staticmethod
@@ -91,6 +92,10 @@ class Histories:
         if text in known:
             return None, True
         turn = turns(protocol, items)
+        if self.linear:
+            for other, (spoken, _) in known.items():
+                if spoken == turn:
+                    return self.difference(other, text), False
         best = "nothing was answered that it could follow"
         for before, (spoken, answers) in known.items():
             for answer in answers:
@@ -149,25 +154,25 @@ def unanswered(protocol, items):
                 return "`tool_use` ids were found without `tool_result` blocks immediately after: " + ", ".join(sorted(open_calls))
             if results and not open_calls:
                 return "unexpected `tool_use_id` found in `tool_result` blocks"
-            open_calls = {b["id"] for b in blocks if isinstance(b, dict) and b.get("type") == "tool_use"}
+            open_calls = {b.get("id") for b in blocks if isinstance(b, dict) and b.get("type") == "tool_use"}
             if any(b.get("type") == "text" and b.get("text") == "" for b in blocks if isinstance(b, dict)):
                 return "text content blocks must be non-empty"
         elif protocol == "chat":
             if item.get("role") == "tool":
                 if item.get("tool_call_id") not in open_calls:
                     return "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
-                open_calls.discard(item["tool_call_id"])
+                open_calls.discard(item.get("tool_call_id"))
                 continue
             if open_calls:
                 return "tool_call_ids did not have response messages: " + ", ".join(sorted(open_calls))
             for call in item.get("tool_calls") or []:
                 if not isinstance(call.get("function", {}).get("arguments"), str):
                     return "arguments of a tool call must be a string"
-                open_calls.add(call["id"])
+                open_calls.add(call.get("id"))
         elif item.get("type") == "function_call":
-            open_calls.add(item["call_id"])
+            open_calls.add(item.get("call_id"))
         elif item.get("type") == "function_call_output":
             if item.get("call_id") not in open_calls:
                 return "No tool call found for function call output with call_id " + str(item.get("call_id"))
-            open_calls.discard(item["call_id"])
+            open_calls.discard(item.get("call_id"))
     return "No tool output found for " + ", ".join(sorted(open_calls)) if open_calls else None

@@ -12,6 +12,7 @@ import asyncio
 import collections
 import email.utils
 import gzip
+import itertools
 import json
 import re
 import resource
@@ -56,16 +57,23 @@ class State:
         self.rules = list(args.first_rules)
         self.counts = collections.Counter()
         self.by_conversation = collections.defaultdict(collections.Counter)
-        self.histories = Histories()
+        self.histories = Histories(args.linear)
         self.refused = []
         self.serial = 0
         self.inflight = 0
         self.inflight_max = 0
+        self.holding = []
         self.journal = open(args.journal, "a", buffering=1, encoding="utf-8") if args.journal else None
 
     def note(self, **entry):
         if self.journal:
             self.journal.write(compact({"at": time.time(), **entry}) + "\n")
+
+    async def hold(self):
+        """Until the test says so."""
+        held = asyncio.get_running_loop().create_future()
+        self.holding.append(held)
+        await held
 
     def rule_for(self, call):
         """The newest that fits; a rule with `times` is used up."""
@@ -96,9 +104,15 @@ class State:
             if "key" in doc:
                 self.args.key = doc["key"]
             if doc.get("forget"):
-                self.histories = Histories()
+                self.histories = Histories(self.args.linear)
+            if doc.get("release"):
+                for held in self.holding:
+                    held.set_result(None)
+                self.holding = []
+            if "history" in doc:
+                return {"requests": list(self.histories.answered.get(doc["history"], {}))}
             return {"ok": True}
-        return {"counts": self.counts, "conversations": self.by_conversation, "refused": self.refused[-50:],
+        return {"holding": len(self.holding), "counts": self.counts, "conversations": self.by_conversation, "refused": self.refused[-50:],
                 "rules": self.rules, "inflight": self.inflight, "inflight_max": self.inflight_max}
 
 
@@ -225,6 +239,8 @@ class Connection:
             return
         if rule.get("delay_ms"):
             await asyncio.sleep(rule["delay_ms"] / 1000)
+        if 0 in rule.get("hold", ()):
+            await state.hold()
         if await self.misbehave(protocol, rule, call):
             return
         wrong = call.wrong()
@@ -346,14 +362,24 @@ class Connection:
         self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         await self.writer.drain()
         pieces = self.pieces(protocol, rule, call, answer, dialect)
-        if rule.get("gap_ms") or rule.get("endless"):
-            for piece in pieces:
+        if rule.get("gap_ms") or rule.get("endless") or rule.get("hold"):
+            for n, piece in enumerate(pieces, 1):
                 await self.chunks(piece, rule)
+                if n in rule.get("hold", ()):
+                    await self.state.hold()
                 await asyncio.sleep(rule.get("gap_ms", 0) / 1000)
-        else:
+        elif rule.get("gzip") or rule.get("split") or rule.get("split_at") is not None:
             data = b"".join(pieces)
             if rule.get("gzip"):
                 data = gzip.compress(data)
+            await self.chunks(data, rule)
+        else:
+            data = b""
+            for piece in pieces:
+                data += piece
+                if len(data) >= 65536:
+                    await self.chunks(data, rule)
+                    data = b""
             await self.chunks(data, rule)
         if rule.get("cut_after") is not None or rule.get("cut_bytes") is not None or rule.get("error_after") is not None:
             self.state.counts["cut"] += 1
@@ -402,10 +428,10 @@ class Connection:
                 yield data
 
     def script(self, protocol, rule, call, answer, dialect):
-        events = list(protocol.events(answer, call.request, dialect))
-        if protocol.done:
-            events.append((None, protocol.done))
+        events = itertools.chain(protocol.events(answer, call.request, dialect), [(None, protocol.done)] if protocol.done else [])
         stop = rule.get("cut_after", rule.get("error_after"))
+        if stop is not None or rule.get("endless"):
+            events = list(events)
         if stop is not None:
             events = events[:stop]
         yield from events[:-1] if rule.get("endless") else events
@@ -433,6 +459,7 @@ def main():
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--key", default="", help="the only key that is taken")
+    parser.add_argument("--linear", action="store_true", help="no conversation is ever continued in two ways")
     parser.add_argument("--journal", default="", help="file that gets a line per answer")
     parser.add_argument("--rules", default="", help="file with a JSON list of rules")
     args = parser.parse_args()

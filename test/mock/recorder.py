@@ -24,6 +24,7 @@ NAMES = ("localhost", "api.localhost", "evil.localhost", "a.wild.localhost", "b.
 class Recorder:
     def __init__(self, directory):
         self.lock = threading.Lock()
+        self.directory = directory
         self.counts = collections.Counter()
         self.fd = os.open(os.path.join(directory, "recorded.jsonl"), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
 
@@ -102,10 +103,16 @@ class Handler(socketserver.BaseRequestHandler):
         elif url.path == "/cut-echo":
             # the request echoed across the place where the answer is cut
             self.answer(200, b"x" * int(ask["at"]) + raw, [], method)
+        elif url.path == "/wait":
+            time.sleep(float(ask["ms"]) / 1000)
+            self.answer(200, b"ok\n", ["Content-Type: text/plain"], method)
         elif url.path == "/hold":
             # the first one waits and gets nothing
             if self.server.recorder.count("hold " + ask.get("id", "")) == 1:
-                time.sleep(float(ask.get("s", "2")))
+                let_go = os.path.join(self.server.recorder.directory, "release." + ask.get("id", ""))
+                until = time.monotonic() + float(ask.get("s", "2"))
+                while time.monotonic() < until and not os.path.exists(let_go):
+                    time.sleep(0.05)
                 return False
             self.answer(200, b"second\n", [], method)
         else:

@@ -80,8 +80,9 @@ ROLLBACK;
 BEGIN;
 SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_max_attempts => 3) AS e \gset
 SELECT count(*) FROM tst.claim();
+SELECT clock_timestamp() AS before \gset
 SELECT tst.settle('probe.noop', 'retry', '{"code": "provider_error", "message": "busy th_live_abcdefghijk", "retry_after_ms": 5000}');
-SELECT state, attempt, incarnation, due_at > clock_timestamp() + '4 s'::interval, error_code, error_message FROM theazo_data.effect WHERE id = :'e';
+SELECT state, attempt, incarnation, due_at BETWEEN :'before'::timestamptz + '5 s' AND clock_timestamp() + '5 s', error_code, error_message FROM theazo_data.effect WHERE id = :'e';
 SELECT count(*) FROM tst.claim();
 SELECT tst.due() \gset
 SELECT count(*) FROM tst.claim();

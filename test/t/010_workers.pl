@@ -152,13 +152,13 @@ SKIP:
 	configure('theazo.sandbox_bwrap', "'/usr/bin/bwrap'");
 	$node->reload;
 	$agent = $node->safe_psql('one', "SELECT a.id FROM theazo.session_create('u', api_key => '$key') s, theazo.agent_create(s.id, '{}', api_key => '$key') a");
-	my $run = $node->safe_psql('one', "SELECT id FROM theazo.exec_start('$agent', 'sh', 'sleep 2', api_key => '$key')");
+	my $run = $node->safe_psql('one', "SELECT id FROM theazo.exec_start('$agent', 'sh', 'sleep 5', api_key => '$key')");
 	ok($node->poll_query_until('one', "SELECT sum(inflight) = 1 FROM theazo_internal.worker_status() WHERE kind = 'dispatcher'"), 'a command runs');
 	$node->safe_psql('one', "UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'theazo'; SELECT theazo_internal.launcher_notice()");
 	ok($node->poll_query_until('one', "SELECT count(*) = 2 FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND state = 'mismatch'"), 'its worker idles');
 	my @pids = split /\n/, $node->safe_psql('one', "SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'dispatcher'");
 	my $ticks = sub { my $sum = 0; $sum += (split / /, slurp_file("/proc/$_/stat"))[13] + (split / /, slurp_file("/proc/$_/stat"))[14] for @pids; return $sum; };
-	sleep 3;
+	sleep 6;
 	my $before = $ticks->();
 	sleep 2;
 	cmp_ok($ticks->() - $before, '<', 50, 'and does so at rest');

@@ -68,12 +68,19 @@ sub log_kinds
 sub wait_log
 {
 	my ($pattern) = @_;
-	for (1 .. 100)
+	for (1 .. 600)
 	{
 		return 1 if logs() =~ /$pattern/;
 		usleep(100_000);
 	}
 	return 0;
+}
+
+# Ends a statement that sleeps so that it can be looked at.
+sub wake
+{
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	return;
 }
 
 my $tag = sprintf 'canary%08x', int(rand(2**32));
@@ -124,10 +131,11 @@ ok(wait_log($eye), 'a planted value is seen in the log');
 wait_log('disconnection|duration');
 is(log_kinds($eye), 'csv json log', 'in all three formats of it');
 ok(statements($eye), 'in pg_stat_statements');
-my $sleeper = start("SELECT '$eye', pg_sleep(3)");
+my $sleeper = start("SELECT '$eye', pg_sleep(100)");
 ok($node->poll_query_until('postgres',
 		"SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%$eye%' AND pid <> pg_backend_pid()"),
 	'and in pg_stat_activity');
+wake();
 $sleeper->{run}->finish;
 
 # ---- a platform, its key -----------------------------------------------------
@@ -251,30 +259,33 @@ for my $mode (qw(extended prepared))
 
 # ---- while it runs, while it waits -------------------------------------------------
 my $in_simple = canary();
-$sleeper = start("SELECT ${seal}'$in_simple'), pg_sleep(3)");
+$sleeper = start("SELECT ${seal}'$in_simple'), pg_sleep(100)");
 ok($node->poll_query_until('postgres',
 		"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%hidden%'"),
 	'a running statement is hidden in pg_stat_activity');
 is(activity($tag), 0, 'and shows no value there');
+wake();
 $sleeper->{run}->finish;
 
 my $in_bench = IPC::Run::start([ 'pgbench', '-n', '-t', '1', '-M', 'extended', '-f', do
 		{
 			my $file = $node->basedir . '/sleep.sql';
-			append_to_file($file, "SELECT pg_sleep(3), ${seal}'" . canary() . "');\n");
+			append_to_file($file, "SELECT pg_sleep(100), ${seal}'" . canary() . "');\n");
 			$file;
 		}, '-d', $node->connstr('postgres') ], '>', \my $bench_out, '2>', \my $bench_err);
 ok($node->poll_query_until('postgres',
 		"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%hidden%'"),
 	'nor does one of the extended protocol');
 is(activity($tag), 0, 'no value there either');
+wake();
 $in_bench->finish;
 
 $node->safe_psql('postgres', 'CREATE TABLE busy ()');
-my $holder = start('BEGIN; LOCK TABLE busy; SELECT pg_sleep(2); COMMIT');
+my $holder = start('BEGIN; LOCK TABLE busy; SELECT pg_sleep(100); COMMIT');
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'busy'::regclass AND granted AND mode = 'AccessExclusiveLock'");
 my $waiter = start("SELECT ${seal}'" . canary() . "'), (SELECT count(*) FROM busy)");
 ok(wait_log('still waiting for AccessShareLock'), 'a wait for a lock is reported');
+wake();
 $waiter->{run}->finish;
 $holder->{run}->finish;
 

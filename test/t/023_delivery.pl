@@ -148,18 +148,25 @@ PY
 	is($r->{stdout}, "<>\nTWO=***\n", 'a deleted one is gone from the next process and still masked');
 
 	# ---- nothing in a command line, in the process of the sandbox or in what is stored ----------
-	$run = start_run($p, 'exec_start', $agent, "'sh', 'sleep 3'");
+	$run = start_run($p, 'exec_start', $agent, "'sh', 'sleep 601'");
 	wait_sql($node, "SELECT status FROM theazo_data.run WHERE id = '$run'", 'running', 'a program runs');
-	sleep 0.5;
-	my @seen;
-	foreach my $file (glob '/proc/[0-9]*/cmdline')
+	my (@seen, $there);
+	for (1 .. 600)
 	{
-		open(my $fh, '<', $file) or next;
-		local $/;
-		my $text = <$fh> // '';
-		push @seen, $file if index($text, $new) >= 0;
+		foreach my $file (glob '/proc/[0-9]*/cmdline')
+		{
+			open(my $fh, '<', $file) or next;
+			local $/;
+			my $text = <$fh> // '';
+			push @seen, $file if index($text, $new) >= 0;
+			$there = 1 if $text =~ /^sleep\x00601\b/;
+		}
+		last if $there;
+		sleep 0.1;
 	}
+	ok($there, 'its process is there');
 	is("@seen", '', 'no command line has a value');
+	sql("SELECT theazo.run_cancel('$run', $key)");
 	wait_run($p, $run);
 
 	# ---- a name asked for in the network -------------------------------------------------------

@@ -326,9 +326,10 @@ is(fetch("$base/", agent => $narrow, headers => {%auth})->{error_sqlstate}, 'TZ3
 is(fetch("$base/", agent => $narrow, headers => { A => 'tzsecret_KEYED' })->{http_status}, 200, 'and that it gets');
 
 # --- a change takes effect with the next attempt ------------------------------------------------------
-my $held = sql('SELECT id FROM ' . fetch_sql('http_fetch_start', "$base/hold?id=1&s=3", headers => {%auth}));
-sleep 0.1 until grep { $_->{raw} =~ m{/hold\?id=1} } recorded('tls');
+my $held = sql('SELECT id FROM ' . fetch_sql('http_fetch_start', "$base/hold?id=1&s=600", headers => {%auth}));
+for (1 .. 600) { last if grep { $_->{raw} =~ m{/hold\?id=1} } recorded('tls'); sleep 0.1 }
 secret('stripe.key', "$bearer-2", "hosts => ARRAY['evil.localhost:$other']");
+append_to_file("$dir/release.1", '');
 $r = wait_run($held);
 is("$r->{status} $r->{error_sqlstate}", 'failed TZ304', 'a retry after the hosts were changed is refused') or diag(explain($r));
 is(scalar(grep { $_->{raw} =~ m{/hold\?id=1} } recorded()), 1, 'and not sent');

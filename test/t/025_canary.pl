@@ -401,7 +401,7 @@ sub shows_nothing
 	is(join(' ', map { $source->name($_) } canaries($source, $place{'pg_stat_activity'}->())), '', "$what: pg_stat_activity shows no value");
 }
 {
-	my $holder = start('BEGIN', 'LOCK TABLE theazo_data.secret', 'SELECT pg_sleep(4)', 'COMMIT');
+	my $holder = start("SET application_name = 'holder'", 'BEGIN', 'LOCK TABLE theazo_data.secret', 'SELECT pg_sleep(600)', 'COMMIT');
 	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'theazo_data.secret'::regclass AND mode = 'AccessExclusiveLock' AND granted");
 	my @waiting = (
 		start("SELECT ${set}'WAIT', '" . canary('lock wait') . "', $k)"),
@@ -409,11 +409,14 @@ sub shows_nothing
 		start("SET statement_timeout = '1s'", "SELECT ${set}'WAIT', '" . canary('timeout while waiting') . "', $k)"),
 		start("SET application_name = 'victim'", "SELECT ${set}'WAIT', '" . canary('cancelled') . "', $k)"),
 		start("SET application_name = 'victim2'", "SELECT ${set}'WAIT', '" . canary('terminated') . "', $k)"));
-	ok($node->poll_query_until('postgres', "SELECT count(*) >= 3 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%hidden%'"),
+	ok($node->poll_query_until('postgres', "SELECT count(*) >= 3 AND count(*) FILTER (WHERE application_name LIKE 'victim%') = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%hidden%'"),
 		'statements that wait for a lock are hidden');
 	shows_nothing('while they wait');
 	sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'");
 	sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim2'");
+	# until the two whose time is short have given up
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%hidden%'"), 'one waits to the end');
+	sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'");
 	$_->{run}->finish foreach @waiting, $holder;
 	is(join(' ', canaries($source, join('', map { $_->{out} . $_->{err} } @waiting))), '', 'nor do their errors');
 }
@@ -531,14 +534,16 @@ SKIP:
 	$http{ number($v) } = 'env';	# of the same session
 	# all of the session's
 	$environ{$_} = 1 foreach grep { $http{$_} eq 'env' } keys %http;
-	my $run = start_run($p, 'exec_start', $local, "'sh', 'sleep 4; echo \$LOCAL_TOKEN | cut -c1-4'");
+	my $run = start_run($p, 'exec_start', $local, "'sh', 'sleep 603; echo \$LOCAL_TOKEN | cut -c1-4'");
 	my (%with, %all);
-	for (1 .. 100)
+	my @napping;
+	for (1 .. 600)
 	{
 		%all = processes('environ');
 		%with = map { $_ => 1 } grep { canaries($source, $all{$_}) } keys %all;
-		last if %with;
-		sleep 0.05;
+		@napping = grep { slurp_file("/proc/$_/cmdline") =~ /^sleep\x00603/ } grep { -e "/proc/$_" } keys %with;
+		last if @napping;
+		sleep 0.1;
 	}
 	my $ours = readlink "/proc/$$/ns/pid";
 	cmp_ok(scalar(keys %with), '>', 0, 'the environment of a sandboxed process holds what was delivered');
@@ -548,6 +553,7 @@ SKIP:
 	is(join(' ', canaries($source, join('', values %{ { processes('cmdline') } }))), '', 'no command line shows a value');
 	my @adj = map { slurp_file("/proc/$_/oom_score_adj") + 0 } grep { -e "/proc/$_" } keys %with;
 	is(scalar(grep { $_ != 1000 } @adj), 0, 'sandboxes are the first to go when memory is short');
+	kill 'TERM', @napping;
 	is(wait_run($p, $run)->{stdout}, "cnry\n", 'it is what the program sees');
 	# what comes back shows none of it, whatever form it has
 	my $echo = wait_run($p, start_run($p, 'exec_start', $local, "'sh', 'echo \$LOCAL_TOKEN; echo -n \$LOCAL_TOKEN | base64; echo -n x\$LOCAL_TOKEN | base64; "

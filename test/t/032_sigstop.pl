@@ -46,7 +46,7 @@ is(wait_run($p, $run)->{status}, 'completed', 'it goes on');
 is(scalar $double->requests('exec'), 1, 'and sends once');
 
 # ---- between request and answer -------------------------------------------------------------
-$double->control({ rule => { op => 'exec', mode => 'delay', ms => 500 } });
+$double->control({ rule => { op => 'exec', mode => 'delay', ms => 3000 } });
 $run = start_run($p, 'exec_start', $agent, "'sh', 'echo two'");
 my $until = time() + 60;
 sleep 0.02 while $double->requests('exec') < 2 && time() < $until;

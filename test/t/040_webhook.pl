@@ -301,16 +301,15 @@ is(dispatcher(), $worker, 'the dispatcher lives on through all of it');
 
 # --- limits ------------------------------------------------------------------------------------------
 {
-	my $start = time();
-	refused(exec_sql($agent, 'sleep 30', ", timeout => '1 s'"), 'TZ403', qr/longer than 1000 ms/, 'a command beyond its limit');
-	cmp_ok(time() - $start, '<', 6, 'it was stopped at the other end');
+	# the other end is asked for longer than we would wait here
+	refused(exec_sql($agent, 'sleep 600', ", timeout => '1 s'"), 'TZ403', qr/longer than 1000 ms/, 'a command beyond its limit');
+	my $last = (journal($plain, event => 'request', op => 'exec'))[-1];
+	is(scalar(grep { !$_->{lost} } journal($plain, event => 'answer', n => $last->{n})), 1, 'it was stopped at the other end, which has answered');
 	my $late = agent('plain');
 	sql(exec_sql($late, 'true'));
-	control($plain, { rule => { op => 'exec', mode => 'delay', ms => 12000, times => 1 } });
-	$start = time();
+	control($plain, { rule => { op => 'exec', mode => 'delay', ms => 600000, times => 1 } });
 	my $f = failure(exec_sql($late, 'true', ", timeout => '1 s'"));
-	like($f->{state}, qr/^TZ40[38]$/, 'no answer in time') or diag($f->{all});
-	cmp_ok(time() - $start, '<', 11, 'we do not wait for ever');
+	like($f->{state}, qr/^TZ40[38]$/, 'we do not wait for ever for an answer') or diag($f->{all});
 	rules_off();
 }
 
@@ -324,13 +323,11 @@ is(dispatcher(), $worker, 'the dispatcher lives on through all of it');
 	my $cut = agent('plain');
 	sql(exec_sql($cut, 'true'));
 	my $n = asked($plain, 'exec');
-	control($plain, { rule => { op => 'exec', mode => 'delay', ms => 8000, times => 1 } });
-	my $start = time();
+	control($plain, { rule => { op => 'exec', mode => 'delay', ms => 600000, times => 1 } });
 	my $run = sql("SELECT id FROM theazo.exec_start('$cut', 'sh', 'sleep 20', $k)");
-	for (1 .. 100) { last if asked($plain, 'exec') > $n; sleep 0.1; }
+	for (1 .. 600) { last if asked($plain, 'exec') > $n; sleep 0.1; }
 	sql("SELECT theazo.run_cancel('$run', $k)");
-	ok($node->poll_query_until($db, "SELECT status IN ('cancelled', 'failed') FROM theazo.run_get('$run', $k)"), 'a cancelled run ends');
-	cmp_ok(time() - $start, '<', 6, 'without waiting for the answer');
+	ok($node->poll_query_until($db, "SELECT status IN ('cancelled', 'failed') FROM theazo.run_get('$run', $k)"), 'a cancelled run ends without waiting for the answer');
 	is(sql("SELECT status FROM theazo.run_get('$run', $k)"), 'cancelled', 'as cancelled');
 	rules_off();
 }
