@@ -128,6 +128,8 @@ tap_suite() {
 	rm -rf "$top/.build/$suite"
 	mkdir -p "$top/.build/$suite"
 	(
+		# the server's test modules drop LC_ALL; without LANG their clusters would be SQL_ASCII
+		export LANG=C.UTF-8
 		export PATH="$bindir:$PATH" PG_REGRESS="$pgxs/src/test/regress/pg_regress"
 		export PERL5LIB="$pgxs/src/test/perl:$top/test/t"
 		export TESTDIR="$top/.build/$suite" TESTDATADIR="$top/.build/$suite/tmp_check"
@@ -141,7 +143,8 @@ tap_suite() {
 	status=$?
 	p=$(grep -E '^ok [0-9]+' "$log" | grep -v -c -i '# skip')
 	s=$(lines '^(ok [0-9]+.*# [Ss][Kk][Ii][Pp]|1\.\.0 # [Ss][Kk][Ii][Pp])' "$log")
-	f=$(lines '^not ok [0-9]+' "$log")
+	# a file that died has failed once more than its tests say
+	f=$(lines '^(not ok [0-9]+|# Tests were run but no plan was declared)' "$log")
 	if [ "$status" != 0 ] && [ "$f" = 0 ]; then
 		f=1
 	fi

@@ -293,10 +293,11 @@ $node->start;
 wait_workers('one', 'started after an immediate stop');
 
 # ---- an encoding that answers would not fit into --------------------------------------------
-$node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
+for my $encoding (qw(LATIN1 SQL_ASCII))
 {
-	my ($rc, $out, $err) = $node->psql('latin', 'CREATE EXTENSION theazo CASCADE');
-	like($err, qr/theazo does not work in a database of encoding LATIN1/, 'a database of another encoding is refused');
+	$node->safe_psql('postgres', "CREATE DATABASE other_\L$encoding\E TEMPLATE template0 ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C'");
+	my ($rc, $out, $err) = $node->psql(lc "other_$encoding", 'CREATE EXTENSION theazo CASCADE');
+	like($err, qr/theazo does not work in a database of encoding $encoding/, "a database in $encoding is refused");
 }
 
 # ---- not preloaded ---------------------------------------------------------------------
