@@ -531,12 +531,37 @@ valid_map(const json_t *map, int depth, TzErr *err)
 }
 
 static bool
+names_type(const json_t *rule)
+{
+	static const char *const types[] = {"object", "array", "string", "boolean", "null", "number", "integer"};
+
+	for (size_t i = 0; json_is_string(rule) && i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(json_string_value(rule), types[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool
+names_types(const json_t *rule)
+{
+	size_t i;
+	json_t *one;
+
+	if (!json_is_array(rule))
+		return names_type(rule);
+	json_array_foreach (rule, i, one)
+	{
+		if (!names_type(one))
+			return false;
+	}
+	return json_array_size(rule) > 0;
+}
+
+static bool
 rule_fits(char kind, const json_t *rule)
 {
 	switch (kind)
 	{
-		case 'T':
-			return json_is_string(rule) || json_is_array(rule);
 		case 'l':
 		case 'a':
 			return json_is_array(rule);
@@ -571,6 +596,10 @@ valid(const json_t *schema, int depth, TzErr *err)
 
 		if (rule == NULL)
 			continue;
+		if (keywords[i].kind == 'T' && !names_types(rule))
+			return tz_err_set(
+				err, TZ_BAD_INPUT,
+				"\"type\" of a schema must be object, array, string, number, integer, boolean or null");
 		if (!rule_fits(keywords[i].kind, rule))
 			return tz_err_set(err, TZ_BAD_INPUT, "\"%s\" of a schema is of the wrong type", keywords[i].name);
 		if (keywords[i].kind == 's')
