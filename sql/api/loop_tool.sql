@@ -27,7 +27,7 @@ BEGIN
 		INSERT INTO theazo_data.step (platform_id, root_id, seq, round, kind, state, name, call_id, effect_id, started_at, ended_at, ended_no, error_code)
 		VALUES (l.platform_id, l.root_id, l.last_seq, l.model_calls, 'tool',
 				CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.failed THEN 'failed' ELSE 'done' END,
-				left(coalesce(c ->> 'name', ''), 200), left(c ->> 'id', 200), t.effect_id, clock_timestamp(),
+				coalesce(c ->> 'name', ''), c ->> 'id', t.effect_id, clock_timestamp(),
 				CASE WHEN t.effect_id IS NULL THEN clock_timestamp() END, CASE WHEN t.effect_id IS NULL THEN v_n - l.open_tools END,
 				CASE WHEN t.failed THEN 'tool_failed' END);
 		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, input, output)

@@ -118,7 +118,7 @@ BEGIN
 				effect_id := theazo_internal.tool_call_http(l, r, p_seq, theazo_internal.fetch_check(p_arguments ->> 'url', p_arguments ->> 'method',
 					p_arguments -> 'headers', p_arguments ->> 'body'));
 			WHEN 'web_search' THEN
-				effect_id := theazo_internal.tool_call_search(l, r, p_seq, p_arguments ->> 'query', coalesce((p_arguments ->> 'limit')::integer, 5));
+				effect_id := theazo_internal.tool_call_search(l, r, p_seq, p_arguments ->> 'query', coalesce((p_arguments ->> 'limit')::numeric::integer, 5));
 				IF effect_id IS NULL THEN
 					output := 'error: web search is not configured on this server';
 					failed := true;

@@ -72,6 +72,16 @@ BEGIN
 	IF cardinality(v_parts) IS DISTINCT FROM 2 OR p_function LIKE '%(%' AND v_types IS NULL THEN
 		PERFORM theazo_internal.raise_value('sql_function', format('names no function: %s', theazo_internal.quoted(p_function)), v_hint);
 	END IF;
+	-- int for integer, and the like: what needs no schema is read as the server reads it
+	IF v_types !~ '["().]' THEN
+		BEGIN
+			SELECT string_agg(coalesce(to_regtype(t)::text, t), ',' ORDER BY o) INTO v_types
+			  FROM unnest(string_to_array(v_types, ',')) WITH ORDINALITY AS x (t, o) WHERE btrim(t) <> '';
+			v_types := coalesce(v_types, '');
+		EXCEPTION WHEN syntax_error OR invalid_parameter_value THEN
+			NULL;
+		END;
+	END IF;
 	SELECT count(*) INTO v_n FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 	 WHERE n.nspname = v_parts[1] AND p.proname = v_parts[2]
 	   AND (v_types IS NULL OR replace(oidvectortypes(p.proargtypes), ' ', '') = lower(replace(v_types, ' ', '')));

@@ -63,7 +63,7 @@ BEGIN
 		v_provider := 'tool.' || t.name;
 		v_ms := t.timeout_ms;
 	ELSIF p_name = 'web_search' THEN
-		v_request := theazo_internal.search_request(p_input ->> 'query', coalesce((p_input ->> 'limit')::integer, 5));
+		v_request := theazo_internal.search_request(p_input ->> 'query', coalesce((p_input ->> 'limit')::numeric::integer, 5));
 		v_kind := 'http.get';
 		v_provider := 'theazo:web_search';
 	ELSE

@@ -163,9 +163,12 @@ job_settle(TzSqlJob *job, const TzSqlSegment *shared, uint32 state)
 	{
 		snprintf(text, sizeof(text), "%.*s", (int) message.len, message.data);
 		strlcpy(job->code, shared->sqlstate, sizeof(job->code));
+		/* 42501: the role; anything else: the function is not what was registered */
 		job_fail(
 			job, TZ_V_FAILED, TZ_REFUSED, strlen(job->code) == 5 ? job->code : "42501", text,
-			"The run's role must be able to log in, to use the schema, and must have been granted the function.");
+			strcmp(job->code, "42501") == 0
+				? "The run's role must be able to log in, to use the schema, and must have been granted the function."
+				: "Register the tool again with theazo.tool_set().");
 	}
 	else
 		job_answer(job, message, false, true);

@@ -398,7 +398,10 @@ tool_raised(MemoryContext context)
 	disable_all_timeouts(false);
 	QueryCancelPending = false;
 	strlcpy(shared->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(shared->sqlstate));
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	/* somebody else may have cancelled it, or it may have raised this itself */
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+	    TimestampDifferenceExceeds(GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(),
+	                               shared->timeout_ms))
 	{
 		snprintf(text, sizeof(text),
 		         "the function ran longer than %d ms; it was stopped and its changes undone",

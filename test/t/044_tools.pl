@@ -118,6 +118,8 @@ answers('nothing', '{}', 1, qr/^ok$/, 'nothing to say');
 tool('adds', q[(n int) RETURNS int LANGUAGE sql AS $$ INSERT INTO public.goods VALUES (n, 'new', 0) RETURNING id $$], write => 1);
 answers('adds', '{"n": 50}', 1, qr/^50$/, 'one that writes, and says so');
 is(sql('SELECT count(*) FROM goods WHERE id = 50'), '1', '... has written');
+is(app("SELECT sql_function FROM theazo.tool_set('adds', 'a tool', sql_function => 'public.adds( int )', timeout => '5 s', read_only => false)"),
+	'public.adds(integer)', 'types by the names that people use');
 no_processes('processes end with their call');
 my $pids = dispatchers();
 
@@ -297,6 +299,11 @@ $r = result($run);
 like($r->{error_message}, qr/^role "[^"]+" is a superuser/, 'nothing runs as a superuser');
 sql('DROP FUNCTION public.pair');
 like(try('pair')->{error_message}, qr/^function public.pair\(\) does not exist/, 'a function that is gone');
+tool('renamed', '(a int) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$');
+sql('DROP FUNCTION renamed(int); CREATE FUNCTION renamed(b int) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; GRANT EXECUTE ON FUNCTION renamed TO app');
+$r = try('renamed', '{"a": 1}');
+like($r->{error_message}, qr/^function public.renamed\(integer\) has no argument "a"$/, 'one whose arguments have other names now');
+like($r->{error_hint}, qr/Register the tool again/, '... with what helps');
 sql(q[CREATE FUNCTION public.greet(name text) RETURNS text LANGUAGE sql AS $$ SELECT 'the wrong one' $$]);
 like(try('greet', '{"name": "x"}')->{error_message}, qr/all arguments must be given/, 'another function of that name is not called by mistake');
 answers('greet', '{"name": "x", "loud": true}', 1, qr/^X$/, '... and the right one is');
@@ -304,6 +311,12 @@ sql('CREATE SCHEMA closed; CREATE FUNCTION closed.f() RETURNS int LANGUAGE sql A
 app("SELECT name FROM theazo.tool_set('closed', 'x', sql_function => 'closed.f')");
 sql('REVOKE USAGE ON SCHEMA closed FROM app');
 like(try('closed')->{output} // try('closed')->{error_message}, qr/permission denied for schema closed/, 'a schema that was closed');
+
+# ---- cancelled by somebody else, which is not being late
+tool('cancelled', q[() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'I gave up' USING ERRCODE = '57014'; END $$]);
+answers('cancelled', '{}', 0, qr/^I gave up$/, 'one that says it was cancelled');
+tool('cancels_itself', q[() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_cancel_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN 'x'; END $$]);
+answers('cancels_itself', '{}', 0, qr/^canceling statement due to user request$/, 'one that is cancelled');
 
 # ---- ends ---------------------------------------------------------------------------------------------------------
 tool('waits', q[(s float8) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(s); RETURN 'slept'; END $$], timeout => '100 s');
