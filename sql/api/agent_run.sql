@@ -197,7 +197,7 @@ BEGIN
 		PERFORM theazo_internal.agent_resume(a);
 		SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id;
 	END IF;
-	IF (a.options ->> 'longRunning')::boolean AND a.run_id IS NULL AND a.status = 'ready' THEN
+	IF (a.options ->> 'longRunning')::boolean AND a.run_id IS NULL AND a.status IN ('booting', 'ready') THEN
 		PERFORM theazo_internal.loop_make(a, 'Continue with the new input.', '{}', theazo_internal.outer_role());
 	END IF;
 	RETURN true;
@@ -205,6 +205,29 @@ END
 $$;
 COMMENT ON FUNCTION theazo.agent_send(text, text, text, jsonb, text) IS
 'queues an input for the agent''s next run; an idle long-running agent starts at once';
+
+-- A long-running agent that has nothing to do any more reads what was sent to it meanwhile. The agent is locked. What keeps it
+-- from beginning must not undo what made it idle.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_read_on(a theazo_data.agent, p_role name)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	IF NOT coalesce((a.options ->> 'longRunning')::boolean, false) OR a.run_id IS NOT NULL OR a.status <> 'ready' OR a.one_shot
+		OR NOT EXISTS (SELECT FROM theazo_data.agent_input x WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL)
+		OR NOT EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = a.platform_id AND s.id = a.session_id AND s.status = 'active') THEN
+		RETURN;
+	END IF;
+	BEGIN
+		PERFORM theazo_internal.loop_make(a, 'Continue with the new input.', '{}', p_role);
+	EXCEPTION WHEN OTHERS THEN
+		PERFORM theazo_internal.log_write(a.platform_id, NULL, 'error', 'system', pg_catalog.format('agent %s could not begin with its inputs: %s', a.id, SQLERRM),
+			a.key_environment, a.session_id, a.id, NULL, a.user_id, NULL);
+	END;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.agent_read_on(theazo_data.agent, name) IS
+'starts a run of an idle long-running agent for which inputs wait';
 
 CREATE OR REPLACE FUNCTION theazo.agent_retry(agent text, api_key text DEFAULT NULL)
 RETURNS theazo.runs
@@ -245,6 +268,8 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_state('agent', a.id, a.status, 'retry', 'Its last task is not kept any more; start a new run.');
 	END IF;
+	-- What was sent to the agent and went into the failed run is read again.
+	UPDATE theazo_data.agent_input x SET run_id = NULL WHERE x.platform_id = a.platform_id AND x.run_id = a.task_run_id;
 	RETURN theazo_internal.loop_make(a, v_input ->> 'task',
 		(v_input - 'task') || jsonb_build_object('try', coalesce(p_try, (v_input ->> 'try')::integer + 1, 2)), v_role);
 END

@@ -182,6 +182,8 @@ BEGIN
 	END IF;
 	IF run_follow.after IS NULL OR run_follow.after < 0 THEN
 		PERFORM theazo_internal.raise_value('after', 'must be the seq of an event, or 0');
+	ELSIF run_follow.run IS NULL THEN
+		PERFORM theazo_internal.raise_not_found('run', NULL);
 	END IF;
 	v_until := clock_timestamp() + least(run_follow.timeout, '25 s'::interval);
 	LOOP

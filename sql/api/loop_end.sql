@@ -57,6 +57,8 @@ BEGIN
 		PERFORM theazo_internal.sandbox_destroy(a.platform_id, a.id);
 	ELSIF p_status = 'failed' AND a.options ? 'lifecycle' THEN
 		PERFORM theazo_internal.loop_failed(a, r, p_error);
+	ELSIF p_status <> 'failed' AND (a.options ->> 'longRunning')::boolean THEN
+		PERFORM theazo_internal.agent_read_on(a, l.role_name);
 	END IF;
 END
 $$;

@@ -1,5 +1,17 @@
 -- loop_model.sql: what the answer of a model means for its run.
 
+-- What a provider gives as its reason belongs to what the caller is told: "answered 400" alone helps nobody.
+CREATE OR REPLACE FUNCTION theazo_internal.model_said(p_result jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN p_result ->> 'detail' LIKE 'Provider said: %'
+				THEN p_result || jsonb_build_object('message', (p_result ->> 'message') || ': ' || substr(p_result ->> 'detail', 16))
+				ELSE p_result END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_said(jsonb) IS 'the result of a failed model call with the provider''s own words in its message';
+
 CREATE OR REPLACE FUNCTION theazo_internal.model_settle(
 	e theazo_data.effect, p_state text, p_result jsonb, p_started timestamptz, p_finished timestamptz)
 RETURNS void
@@ -16,6 +28,9 @@ BEGIN
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
 	v_entry := l.chain -> l.at;
+	IF p_state IN ('failed', 'unknown') THEN
+		p_result := theazo_internal.model_said(p_result);
+	END IF;
 	-- It may have been answered, and then somebody pays: booked as estimated.
 	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_state = 'cancelled' AND e.state = 'sent') THEN
 		v_usage := theazo_internal.usage_estimate(e);
@@ -63,6 +78,7 @@ BEGIN
 		WHEN 'cancelled' THEN
 			PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
 		WHEN 'unknown' THEN
+			PERFORM theazo_internal.model_failed_log(l, r, e, p_result, NULL);
 			PERFORM theazo_internal.loop_end(l, r, 'failed', NULL,
 				CASE WHEN p_finished >= l.deadline THEN theazo_internal.loop_late(r) ELSE p_result END, true);
 		ELSE
@@ -95,6 +111,24 @@ $$;
 COMMENT ON FUNCTION theazo_internal.model_attempted(theazo_data.effect, jsonb, timestamptz) IS
 'books what an attempt of a model call used that goes out again';
 
+-- What a call failed of, for whoever looks into it. p_next: the entry of the chain that is asked instead.
+CREATE OR REPLACE FUNCTION theazo_internal.model_failed_log(
+	l theazo_data.run_loop, r theazo_data.run, e theazo_data.effect, p_result jsonb, p_next jsonb)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'warn', 'model',
+		CASE WHEN p_next IS NULL THEN format('%s failed: %s', l.chain -> l.at ->> 'model', coalesce(p_result ->> 'message', 'no reason was given'))
+			 ELSE format('%s: falling back to %s at %s', coalesce(p_result ->> 'message', 'failed'), p_next ->> 'model', p_next ->> 'shown') END,
+		r.environment, r.session_id, r.agent_id, r.id, r.user_id, coalesce(p_next, l.chain -> l.at) ->> 'shown', r.trace_id,
+		jsonb_strip_nulls(jsonb_build_object('status', p_result -> 'http_status', 'attempt', nullif(e.attempt, 0), 'detail', p_result -> 'detail',
+			'requestId', p_result -> 'request_id')));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_failed_log(theazo_data.run_loop, theazo_data.run, theazo_data.effect, jsonb, jsonb) IS
+'logs a model call that failed, with what its provider said';
+
 -- The call failed for good at this provider: the next of the chain, where another one can do better.
 CREATE OR REPLACE FUNCTION theazo_internal.model_refused(
 	l theazo_data.run_loop, r theazo_data.run, e theazo_data.effect, p_result jsonb)
@@ -118,12 +152,11 @@ BEGIN
 	ELSIF v_next IS NOT NULL AND coalesce(theazo_internal.model_rests(l.chain -> theazo_internal.model_pick(l.chain, v_next)) < l.deadline, true) THEN
 		l.at := v_next;
 		PERFORM theazo_internal.loop_save(l);
-		PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'warn', 'model',
-			format('%s: falling back to %s at %s', coalesce(p_result ->> 'message', 'failed'), l.chain -> l.at ->> 'model', l.chain -> l.at ->> 'shown'),
-			r.environment, r.session_id, r.agent_id, r.id, r.user_id, l.chain -> l.at ->> 'shown', r.trace_id);
+		PERFORM theazo_internal.model_failed_log(l, r, e, p_result, l.chain -> l.at);
 		PERFORM theazo_internal.loop_send(l, r, e.step_seq, 1 + (SELECT s.attempts FROM theazo_data.step s
 			WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id AND s.seq = e.step_seq));
 	ELSE
+		PERFORM theazo_internal.model_failed_log(l, r, e, p_result, NULL);
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, p_result);
 	END IF;
 END

@@ -98,6 +98,7 @@ CREATE TABLE theazo_data.agent_input (
 	CONSTRAINT agent_input_pkey PRIMARY KEY (platform_id, id)
 );
 CREATE INDEX agent_input_agent_id_idx ON theazo_data.agent_input (platform_id, agent_id, created_at) WHERE run_id IS NULL;
+CREATE INDEX agent_input_run_id_idx ON theazo_data.agent_input (platform_id, run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX agent_input_created_at_idx ON theazo_data.agent_input (created_at) WHERE run_id IS NOT NULL;
 
 -- Tools of a platform beside the built-in ones.

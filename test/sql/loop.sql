@@ -413,8 +413,11 @@ SELECT id AS b FROM theazo.agent_create(:'s', '{"model": "openai/gpt-5.4", "long
 SELECT tst.boot();
 SELECT theazo.agent_send(:'b', 'order', '1');
 SELECT task, status FROM theazo.agent_status(:'b');
+-- what comes while it works is read when it has nothing to do any more
 SELECT theazo.agent_send(:'b', 'order', '2');
 SELECT tst.model(tst.says('ok'));
+SELECT status, run_id IS NOT NULL FROM theazo.agents WHERE id = :'b';
+SELECT tst.model(tst.says('ok, too'));
 UPDATE theazo_data.agent SET created_at = created_at - interval '1 hour' WHERE id = :'b';
 UPDATE theazo_data.run SET ended_at = ended_at - interval '1 hour' WHERE agent_id = :'b';
 SELECT theazo_internal.keeper_agents();
