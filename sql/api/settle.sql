@@ -110,7 +110,12 @@ BEGIN
 		END IF;
 	ELSIF v_verdict = 'unknown' THEN
 		v_recovery := theazo_internal.effect_recovery(e.adapter, e.kind);
-		IF v_recovery IN ('repeat', 'reconcile') THEN
+		-- A function that only reads has done nothing: once more, and no oftener, should it be what takes the server down.
+		IF e.kind = 'tool.sql' AND (SELECT (x.request ->> 'read_only')::boolean FROM theazo_data.effect_payload x
+									 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id) THEN
+			v_verdict := 'retry';
+			v_max := greatest(v_max, 2);
+		ELSIF v_recovery IN ('repeat', 'reconcile') THEN
 			v_verdict := 'retry';
 			v_max := greatest(v_max, 5);
 			IF v_recovery = 'reconcile' THEN

@@ -1,9 +1,10 @@
-# Chaos with models: runs of five tool rounds go on while processes are killed with SIGKILL at random
-# moments. The scripted server counts the calls it has answered whole and refuses a history that differs by one
-# byte from what it has answered before. Afterwards each run has ended once, and that count is the
-# ledger's, except for calls whose answer was lost: those are unknown, charged by estimate, flagged.
+# Chaos with models: runs of five tool rounds, with functions of the database and a webhook among the tools, go on while
+# processes of every kind are killed with SIGKILL at random moments. The scripted server counts the calls it has answered
+# whole and refuses a history that differs by one byte from what it has answered before. Afterwards each run has
+# ended once, and that count is the ledger's, except for calls whose answer was lost: those are unknown, charged by
+# estimate, flagged. What a tool did is counted where it was done: never twice, and not at all only where that is said.
 #
-# THEAZO_CHAOS: number of kills (3); with it 300 runs, else 40. THEAZO_CHAOS_RUNS, THEAZO_CHAOS_SEED: as in 070.
+# THEAZO_CHAOS: number of kills (5: one of each kind); with it 300 runs, else 40. THEAZO_CHAOS_RUNS, THEAZO_CHAOS_SEED: as in 070.
 use strict;
 use warnings;
 use FindBin;
@@ -15,10 +16,12 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $kills = $ENV{THEAZO_CHAOS} || 3;
+my $kills = $ENV{THEAZO_CHAOS} || 5;
 my $total = $ENV{THEAZO_CHAOS_RUNS} || ($ENV{THEAZO_CHAOS} ? 300 : 40);
 my $seed = $ENV{THEAZO_CHAOS_SEED} || 20260204;
 my $at_once = 8;
+# Bytes of a history that are changed for the proof that the server sees it: each, or one in so many.
+my $every = $ENV{THEAZO_CHAOS} ? 1 : 11;
 my $patience = 180;
 srand($seed);
 diag("seed $seed, $kills kills, $total runs");
@@ -27,16 +30,23 @@ diag("seed $seed, $kills kills, $total runs");
 my $rules = PostgreSQL::Test::Utils::tempdir() . '/rules.json';
 my $say = { name => 'report_progress', arguments => { message => 'on it' } };
 my $look = { name => 'stock', arguments => { sku => 'A1' } };
+my $book = { name => 'book', arguments => { sku => 'A1' } };
+my $ship = { name => 'ship', arguments => { sku => 'A1' } };
 append_to_file($rules, encode_json([ { delay_ms => 60, gap_ms => 5, turns => [
-	{ text => 'One.', tools => [$say] }, { tools => [$look] }, { text => 'Three.', tools => [ $say, $look, $look ] },
-	{ tools => [$say] }, { text => 'Five.', tools => [$look] }, { text => 'Done: 7 pieces.' } ] } ]));
-my $pid = open(my $double, '-|', 'python3', "$FindBin::Bin/../mock/model_server.py", '--key', 'sk-chaos', '--rules', $rules)
+	{ text => 'One.', tools => [$say] }, { tools => [$look] }, { text => 'Three.', tools => [ $say, $look, $ship ] },
+	{ tools => [$book] }, { text => 'Five.', tools => [$ship] }, { text => 'Done: 7 pieces.' } ] } ]));
+my $pid = open(my $double, '-|', 'python3', "$FindBin::Bin/../mock/model_server.py", '--key', 'sk-chaos', '--linear', '--rules', $rules)
   or die "cannot start the model server: $!";
 chomp(my $port = <$double>);
+# What handlers of the webhook are sent is on disk before it is answered.
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $shop = open(my $handler, '-|', 'python3', "$FindBin::Bin/../mock/recorder.py", '--dir', $dir)
+  or die "cannot start the recorder: $!";
+my ($shop_port) = split ' ', <$handler>;
 END
 {
 	my $status = $?;
-	kill 'KILL', $pid if $pid;
+	kill 'KILL', grep { $_ } ($pid, $shop);
 	$? = $status;
 }
 my $http = HTTP::Tiny->new(timeout => 30);
@@ -104,7 +114,11 @@ sub wait_for
 
 # A role of its own: functions of the database are not called with all rights.
 sql("CREATE ROLE shop LOGIN; GRANT theazo_app TO shop; CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO shop;"
-	  . " CREATE FUNCTION shop.stock(sku text) RETURNS integer STABLE LANGUAGE sql AS 'SELECT 7'; GRANT EXECUTE ON FUNCTION shop.stock TO shop");
+	  . " CREATE TABLE shop.booking (sku text); GRANT INSERT ON shop.booking TO shop;"
+	  . " CREATE FUNCTION shop.stock(sku text) RETURNS integer LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN 7; END';"
+	  . " CREATE FUNCTION shop.book(sku text) RETURNS text LANGUAGE plpgsql AS"
+	  . " 'BEGIN INSERT INTO shop.booking VALUES (sku); PERFORM pg_sleep(0.1); RETURN ''booked''; END';"
+	  . " GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA shop TO shop");
 my $platform = sql("SELECT id FROM theazo.platform_create('Chaos')");
 sql("SELECT role_name FROM theazo.platform_bind_role('$platform', 'shop')");
 sql("SELECT theazo.platform_allow_egress('$platform', allow_http => true, allow_private => true)");
@@ -114,10 +128,12 @@ sql("SELECT name FROM theazo.provider_set('mine', kind => 'model', endpoint => '
 sql("SELECT name FROM theazo.provider_set('claude', kind => 'model', type => 'anthropic', endpoint => 'http://127.0.0.1:$port',"
 	  . " credential_ref => 'model-key')", 'shop');
 sql("SELECT name FROM theazo.tool_set('stock', 'pieces in stock', sql_function => 'shop.stock')", 'shop');
+sql("SELECT name FROM theazo.tool_set('book', 'books a piece', sql_function => 'shop.book', read_only => false)", 'shop');
+sql("SELECT name FROM theazo.tool_set('ship', 'ships a piece', '{\"type\": \"object\"}', url => 'http://127.0.0.1:$shop_port/wait?ms=60')", 'shop');
 my $session = sql("SELECT id FROM theazo.session_create('chaos-user')", 'shop');
 
 # --- work, and the killer ------------------------------------------------------------
-my @victims = ('dispatcher', 'keeper', 'dispatcher', 'postmaster', 'launcher', 'backend');
+my @victims = ('sql tool', 'dispatcher', 'postmaster', 'keeper', 'launcher', 'backend', 'dispatcher', 'sql tool');
 my %killed;
 my ($started, $done_kills, $between) = (0, 0, 0);
 
@@ -127,7 +143,7 @@ sub start_run
 	my $n = $started + 1;
 	my $model = $n % 2 ? 'chaos-1' : 'claude-sonnet-5-5';
 	my $out = try_sql("SELECT id FROM theazo.session_run('$session', 'clerk', 'Count the stock [conv:r$n]',"
-		  . " '{\"model\": \"$model\", \"tools\": [\"report_progress\", \"stock\"]}', timeout => '900 s', idempotency_key => 'chaos-$n')", 'shop');
+		  . " '{\"model\": \"$model\", \"tools\": [\"report_progress\", \"stock\", \"book\", \"ship\"]}', timeout => '900 s', idempotency_key => 'chaos-$n')", 'shop');
 	$started++ if defined $out && $out =~ /^run_/;
 }
 
@@ -144,25 +160,26 @@ sub kill_one
 	{
 		$in = "SELECT pg_sleep(60);\n";
 		$waiting = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err);
-		sleep 0.3;
 	}
 	my $like = $kind eq 'backend' ? 'client backend' : "theazo $kind";
-	my $victim;
-	for (1 .. 50)
+	# What is there only now and then may be gone when the signal comes.
+	my ($victim, $flight);
+	for (1 .. 200)
 	{
 		$victim = $kind eq 'postmaster' ? $node->{_pid}
 		  : try_sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '$like' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1");
-		last if $victim;
-		sleep 0.1;
+		$flight = seen()->{inflight};
+		last if $victim && kill 'KILL', $victim;
+		$victim = undef;
+		keep_busy();
+		sleep 0.05;
 	}
 	return 0 unless $victim;
-	my $flight = seen()->{inflight};
-	kill 'KILL', $victim;
 	$killed{$kind}++;
 	$between++ if $flight > 0;
 	if ($kind eq 'postmaster')
 	{
-		for (1 .. 300)
+		for (1 .. 600)
 		{
 			last unless -e $node->data_dir . '/postmaster.pid' && kill(0, $victim);
 			sleep 0.1;
@@ -179,13 +196,18 @@ sub kill_one
 	return 1;
 }
 
-my $until = time() + $patience + 3 * $total + 20 * $kills;
+my $until = time() + $patience + 6 * $total + 40 * $kills;
 my $of = "platform_id = '$platform' AND kind = 'agent'";
-while (($started < $total || $done_kills < $kills) && time() < $until)
+# Starts as many as are missing; false when there are enough.
+sub keep_busy
 {
 	my $open = try_sql("SELECT count(*) FROM theazo_data.run WHERE $of AND status IN ('queued', 'running')") // $at_once;
-	if ($open < $at_once) { start_run() for $open + 1 .. $at_once }
-	else { sleep 0.1 }
+	start_run() for $open + 1 .. $at_once;
+	return $open < $at_once;
+}
+while (($started < $total || $done_kills < $kills) && time() < $until)
+{
+	keep_busy() or sleep 0.1;
 	if ($done_kills < $kills && $started >= ($done_kills + 0.5) * $total / $kills)
 	{
 		$done_kills++ if kill_one($victims[ $done_kills < @victims ? $done_kills : int(rand(@victims)) ]);
@@ -249,11 +271,71 @@ is($seen->{counts}{answered}, $answered, 'the server answered nobody else');
 is($seen->{counts}{history_refused} // 0, 0, 'no history differed by a byte') or diag(encode_json($seen->{refused}));
 is($seen->{counts}{repeated} // 0, 0, 'no answered call was asked for again');
 is($seen->{counts}{refused} // 0, 0, 'the server refused nothing');
+
+# --- tools: what was done, where it was done ------------------------------------------------
+my %sent;
+foreach my $line (split /\n/, slurp_file("$dir/recorded.jsonl"))
+{
+	my ($body) = decode_json($line)->{raw} =~ /\r\n\r\n(.*)/s;
+	$sent{ decode_json($body)->{callId} }++;
+}
+my ($shipped, $never, $twice, $more) = (0, 0, 0, 0);
+foreach (split /\n/, sql("SELECT 'run_' || root_id || '-' || seq, state FROM theazo_data.step WHERE platform_id = '$platform' AND name = 'ship'"))
+{
+	my ($call, $state) = split /\|/;
+	my $n = delete $sent{$call} // 0;
+	$shipped++ if $n > 0;
+	$never++ if $n == 0 && $state eq 'done';
+	$twice++ if $n > 1;
+	$more++ if $n > 0 && $state !~ /^(done|unknown|cancelled)$/;
+}
+is("$never $twice $more " . keys %sent, '0 0 0 0', "no call of the webhook is booked that was not made, none was made twice, each is in its step: $shipped");
+my ($book_done, $book_unknown) = split /\|/, sql("SELECT count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state <> 'done') FROM theazo_data.step"
+	  . " WHERE platform_id = '$platform' AND name = 'book'");
+my $booked_there = sql('SELECT count(*) FROM shop.booking');
+ok($booked_there >= $book_done && $booked_there <= $book_done + $book_unknown,
+	"the function that writes wrote once for each call: $booked_there rows, $book_done done, $book_unknown of which it is not known");
+diag(sql("SELECT string_agg(format('%s %s %s', name, state, n), ', ') FROM (SELECT name, state, count(*) AS n FROM theazo_data.step"
+	  . " WHERE platform_id = '$platform' AND kind = 'tool' GROUP BY 1, 2 ORDER BY 1, 2) s"));
+is(sql("SELECT count(*) FROM theazo_data.step s LEFT JOIN theazo_data.effect e ON e.platform_id = s.platform_id AND e.root_id = s.root_id"
+		  . " AND e.step_seq = s.seq WHERE s.platform_id = '$platform' AND s.name IN ('stock', 'report_progress') AND s.state NOT IN ('done', 'cancelled')"
+		  . " AND coalesce(e.attempt, 0) < 2"), '0', 'a function that only reads is called again');
+
 is(sql("SELECT count(*) FROM (SELECT id FROM theazo_data.charge WHERE platform_id = '$platform' GROUP BY id HAVING count(*) > 1) s"),
 	'0', 'no charge exists twice');
 is(sql("SELECT count(*) FROM theazo.integrity_check()"), '0', 'the integrity check finds nothing');
 
+# --- does the server see a byte? -----------------------------------------------------------------
+# The last request of a run of each protocol, with one byte changed: here, there, everywhere.
+foreach my $first (1, 2)
+{
+	my ($conv) = grep { /^r(\d+)$/ && $1 % 2 == $first % 2 && ($seen->{conversations}{$_}{answered} // 0) == 6 } sort keys %ledger;
+	my $kept = decode_json($http->post("http://127.0.0.1:$port/_control", { content => encode_json({ history => $conv }) })->{content})->{requests};
+	my ($last) = sort { length $b <=> length $a } @$kept;
+	utf8::encode($last);
+	my ($path, $model) = $first % 2 ? ('/v1/chat/completions', 'chaos-1') : ('/v1/messages', 'claude-sonnet-5-5');
+	my $ask = sub {
+		return $http->post("http://127.0.0.1:$port$path", {
+			headers => { 'x-conversation' => $conv, 'content-type' => 'application/json', 'anthropic-version' => '2023-06-01',
+				authorization => 'Bearer sk-chaos', 'x-api-key' => 'sk-chaos' },
+			content => "{\"model\":\"$model\",\"max_tokens\":100,\"messages\":[$_[0]]}" })->{status};
+	};
+	is($ask->($last), 200, "$path: the same once more is taken");
+	my ($tried, @taken) = (0);
+	for (my $at = $first; $at < length $last; $at += $every)
+	{
+		my $bent = $last;
+		substr($bent, $at, 1) = chr(ord(substr($bent, $at, 1)) ^ 1);
+		$tried++;
+		push @taken, substr($last, $at < 20 ? 0 : $at - 20, 40) if $ask->($bent) != 400;
+	}
+	cmp_ok($tried, '>', 100, "$path: a history of " . length($last) . ' bytes');
+	is(scalar @taken, 0, "$path: $tried times with one byte changed is refused") or diag(join "\n", @taken);
+}
+
+diag("again: THEAZO_CHAOS=$kills THEAZO_CHAOS_RUNS=$total THEAZO_CHAOS_SEED=$seed TESTS=071_chaos_models") unless Test::More->builder->is_passing;
 $node->stop('fast');
-kill 'TERM', $pid;
+kill 'TERM', $pid, $shop;
 close $double;
+close $handler;
 done_testing();
