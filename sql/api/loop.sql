@@ -198,6 +198,9 @@ CREATE OR REPLACE FUNCTION theazo_internal.loop_call(l theazo_data.run_loop, r t
 RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	v_text	text;
+	v_why	text;
 BEGIN
 	IF r.cancel_requested THEN
 		PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
@@ -217,8 +220,8 @@ BEGIN
 		l.spent := l.spent + theazo_internal.sandbox_bill_run(r, clock_timestamp());
 		IF l.spent >= l.cost_cap THEN
 			PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'session_limit_exceeded', 'sqlstate', 'TZ202',
-				'message', 'the run has used up its cost cap',
-				'detail', format('Used %s of %s cents.', round(theazo_internal.cents(l.spent), 4), round(theazo_internal.cents(l.cost_cap), 4)),
+				'message', format('the run has used up its cost cap: %s of %s cents', round(theazo_internal.cents(l.spent), 4),
+					round(theazo_internal.cents(l.cost_cap), 4)),
 				'hint', 'Give a higher max_cost, or raise the agent''s costCap.'));
 			RETURN;
 		END IF;
@@ -227,9 +230,18 @@ BEGIN
 		-- As many calls as it may have: what it said last is its answer.
 		PERFORM theazo_internal.log_write(r.platform_id, l.root_id, 'warn', 'agent', format('stopped after %s model calls', l.model_calls),
 			r.environment, r.session_id, r.agent_id, r.id, r.user_id, r.provider, r.trace_id);
-		PERFORM theazo_internal.loop_end(l, r, 'completed', coalesce((SELECT p.output FROM theazo_data.step s
+		v_text := coalesce((SELECT p.output FROM theazo_data.step s
 			JOIN theazo_data.step_payload p ON p.platform_id = s.platform_id AND p.root_id = s.root_id AND p.seq = s.seq
-			WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id AND s.kind = 'model' AND p.output <> '' ORDER BY s.seq DESC LIMIT 1), ''), NULL);
+			WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id AND s.kind = 'model' AND p.output <> '' ORDER BY s.seq DESC LIMIT 1), '');
+		-- Whoever asked for JSON is not given something else as the result.
+		v_why := CASE WHEN l.options ? 'schema' THEN theazo_internal.answer_check(l.options -> 'schema', v_text) END;
+		IF v_why IS NULL THEN
+			PERFORM theazo_internal.loop_end(l, r, 'completed', v_text, NULL);
+		ELSE
+			PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.answer_wrong(v_why,
+				CASE WHEN l.max_steps < 25 THEN format('It may make only %s model calls; give a higher max_steps.', l.max_steps)
+					 ELSE 'Simplify the task, or the schema.' END));
+		END IF;
 		RETURN;
 	END IF;
 	l.model_calls := l.model_calls + 1;

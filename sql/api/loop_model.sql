@@ -182,7 +182,7 @@ BEGIN
 	IF v_stop IN ('refusal', 'content_filter') THEN
 		-- Asking again unchanged would be refused again; what it had begun to say is dropped.
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_strip_nulls(jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ401',
-			'message', 'the model refused to answer', 'detail', left(p_result -> 'refusal' ->> 'explanation', 500),
+			'message', concat_ws(': ', 'the model refused to answer', nullif(left(p_result -> 'refusal' ->> 'explanation', 500), '')),
 			'hint', 'Rephrase the task, or let another model try.')));
 		RETURN;
 	END IF;
@@ -238,6 +238,16 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.answer_check(jsonb, text) IS 'why a text is not the JSON a schema asks for, or null';
 
+-- Without the reason nobody knows what to change.
+CREATE OR REPLACE FUNCTION theazo_internal.answer_wrong(p_why text, p_hint text)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT pg_catalog.jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ404',
+		'message', 'the model''s answer does not fit the schema: ' || pg_catalog."left"(p_why, 500), 'hint', p_hint)
+$$;
+COMMENT ON FUNCTION theazo_internal.answer_wrong(text, text) IS 'what a run fails with whose answer does not fit the schema that was asked for';
+
 -- An answer that does not fit its schema is sent back, twice at most.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_correct(l theazo_data.run_loop, r theazo_data.run, p_why text)
 RETURNS void
@@ -246,9 +256,8 @@ AS $$
 BEGIN
 	l.corrections := l.corrections + 1;
 	IF l.corrections >= 3 THEN
-		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ404',
-			'message', 'the model''s answer does not fit the schema', 'detail', left(p_why, 500),
-			'hint', 'Simplify the schema, or use a model that supports structured output.'));
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.answer_wrong(p_why,
+			'Simplify the schema, or use a model that supports structured output.'));
 		RETURN;
 	END IF;
 	l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text',

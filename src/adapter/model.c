@@ -230,7 +230,9 @@ tz_model_done(const TzEffect *effect, const TzHttpResponse *in, TzModelAnswer *a
 	if (status != TZ_OK)
 	{
 		tz_model_bad(effect, in,
-		             status == TZ_NOMEM       ? "out of memory"
+		             status == TZ_NOMEM ? "out of memory"
+		             : status == TZ_TOO_LARGE && a->ncalls >= TZ_MODEL_CALLS_MAX
+		                 ? "the model called too many tools at once"
 		             : status == TZ_TOO_LARGE ? "it is too large"
 		                                      : "a name in it is written with escapes",
 		             out);

@@ -160,7 +160,8 @@ take_event(void *arg, const TzSseEvent *event)
 		tz_err_set(&st->err, status, "%s",
 		           status == TZ_NOMEM        ? "out of memory"
 		           : status == TZ_BAD_ANSWER ? "an event of the provider's stream was not understood"
-		                                     : "provider's answer is too large");
+		           : st->answer.ncalls >= TZ_MODEL_CALLS_MAX ? "the model called too many tools at once"
+		                                                     : "provider's answer is too large");
 	return status;
 }
 

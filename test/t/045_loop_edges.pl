@@ -137,6 +137,20 @@ my $progress = sub { return { name => 'report_progress', arguments => { message 
 	is(counts()->{history_refused} // 0, 0, '... and so does the history');
 }
 
+# ---- too much, too few
+{
+	my $r = result(begin({ turns => [ { tools => [ map { $progress->($_) } 1 .. 129 ] }, { text => 'Done.' } ] }));
+	like("$r->{status}: $r->{error_message}", qr/^failed: the model called too many tools at once/, 'more calls at once than are taken');
+	$r = result(begin({ turns => [ { tools => [ map { $progress->($_) } 1 .. 128 ] }, { text => 'Done.' } ] }));
+	is("$r->{status} " . @{ $r->{tool_calls} }, 'completed 128', 'and as many as are');
+	control({ rule => { conversation => 'few', turns => [ { text => '{"n": 1', tools => [ $progress->(1) ] }, { text => '{"n": 1}' } ] } });
+	my $with = "'[conv:few] Go.', '{\"model\": \"chatty/one\"}', response_schema => '{\"type\": \"object\", \"required\": [\"n\"]}', $key";
+	$r = result(sql("SELECT id FROM theazo.session_run('$p->{session}', 'tester', $with, max_steps => 1)"));
+	is("$r->{status} $r->{error_sqlstate}", 'failed TZ404', 'a run that may not go on until its answer fits has none');
+	like($r->{error_message}, qr/does not fit the schema: it is no JSON$/, '... and says why');
+	like($r->{error_hint}, qr/give a higher max_steps/, '... and what helps');
+}
+
 # ---- what is asked for wrongly
 like(refused("SELECT * FROM theazo.run_follow(NULL, timeout => '1 s', $key)"), qr/42704: run null does not exist/, 'no run to follow');
 like(refused("SELECT theazo.session_run('$p->{session}', 'tester', 'x', response_schema => '{\"type\": \"nonsense\"}', $key)"),
