@@ -184,6 +184,8 @@ BEGIN
 	PERFORM theazo_internal.loop_allowed(a);
 	IF a.status = 'completed' THEN
 		PERFORM theazo_internal.raise_state('agent', a.id, a.status, 'send', 'Create a new agent.');
+	ELSIF a.one_shot THEN
+		PERFORM theazo_internal.raise_state('agent', a.id, a.status, 'send', 'It was made for one run, and no other will read it; start another with theazo.session_run().');
 	ELSIF (SELECT count(*) FROM theazo_data.agent_input x
 			WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL) >= 100 THEN
 		PERFORM theazo_internal.raise_ceiling('inputs waiting for this agent', 100, 'Give it a task, so that it reads them.');

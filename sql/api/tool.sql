@@ -243,7 +243,8 @@ BEGIN
 				failed := true;
 				output := 'error: the command ran longer than 60 s';
 			ELSE
-				output := json_build_object('stdout', p_result ->> 'stdout', 'stderr', p_result ->> 'stderr', 'exitCode', p_result -> 'exit_code')::text;
+				output := format('{"stdout":%s,"stderr":%s,"exitCode":%s}', coalesce(p_result -> 'stdout', 'null'), coalesce(p_result -> 'stderr', 'null'),
+					coalesce(p_result -> 'exit_code', 'null'));
 			END IF;
 		WHEN 'compute.read' THEN
 			BEGIN
@@ -255,13 +256,13 @@ BEGIN
 		WHEN 'compute.write' THEN
 			output := 'ok';
 		WHEN 'compute.list' THEN
-			output := coalesce(p_result -> 'entries', '[]')::text;
+			output := theazo_internal.json_compact(coalesce(p_result -> 'entries', '[]'));
 		WHEN 'http.request', 'http.get' THEN
 			IF p_name = 'web_search' THEN
 				SELECT x.output, x.failed INTO output, failed FROM theazo_internal.search_answer(p_result) x;
 				RETURN;
 			END IF;
-			output := json_build_object('status', p_result -> 'status', 'body', p_result ->> 'body')::text;
+			output := format('{"status":%s,"body":%s}', coalesce(p_result -> 'status', 'null'), coalesce(p_result -> 'body', 'null'));
 		ELSE
 			-- A webhook or a function: text as it is, anything else as compact JSON.
 			failed := coalesce((p_result ->> 'failed')::boolean, false);

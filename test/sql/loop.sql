@@ -455,6 +455,7 @@ SELECT theazo.authenticate(:'k');
 SELECT id AS r, agent_id AS a FROM theazo.session_run(:'s', 'accountant', 'Add up', '{"model": "openai/gpt-5.4"}', idempotency_key => 'once') \gset
 SELECT id = :'r' FROM theazo.session_run(:'s', 'accountant', 'Add up', '{"model": "openai/gpt-5.4"}', idempotency_key => 'once');
 SELECT tst.try(format($$SELECT theazo.session_run(%L, 'accountant', 'Other', idempotency_key => 'once')$$, :'s'));
+SELECT tst.try(format($$SELECT theazo.agent_send(%L, 'note', 'nobody would read this')$$, :'a'));
 SELECT tst.claim();
 SELECT request ->> 'system', convert_from(content, 'UTF8') FROM tst.claimed;
 SELECT count(*) FROM theazo_data.sandbox WHERE agent_id = :'a';
