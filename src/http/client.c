@@ -70,6 +70,7 @@ static void start_waiting(TzHttpClient *client);
 static void start_one(TzHttpClient *client, TzHttpCall *call);
 static void act_on_sockets(TzHttpClient *client);
 static void collect_finished(TzHttpClient *client);
+static bool start_anew(TzHttpClient *client, TzHttpCall *call);
 static void cut_cancelled(TzHttpClient *client);
 static void cut_lingering(TzHttpClient *client);
 static void run_callbacks(TzHttpClient *client);
@@ -449,9 +450,19 @@ collect_finished(TzHttpClient *client)
 		call = (TzHttpCall *) (void *) private_data;
 		if (call == NULL)
 			continue;
+		if (call->ended && start_anew(client, call))
+			continue;
 		tz_transfer_finish(call, code);
 		end_call(call, &client->running);
 	}
+}
+
+/* Once: its kept connection had ended before anything was written. */
+static bool
+start_anew(TzHttpClient *client, TzHttpCall *call)
+{
+	return curl_multi_remove_handle(client->multi, call->easy) == CURLM_OK && tz_transfer_anew(call) &&
+	       curl_multi_add_handle(client->multi, call->easy) == CURLM_OK;
 }
 
 static void

@@ -40,6 +40,7 @@
 #define IDLE_SECONDS_GET 60L
 
 static curl_socket_t on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr);
+static bool connection_ended(CURL *easy);
 static int on_departure(void *arg, char *peer, char *local, int peer_port, int local_port);
 static size_t on_body(char *data, size_t size, size_t n, void *arg);
 static size_t on_header(char *data, size_t size, size_t n, void *arg);
@@ -218,6 +219,7 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 		ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
 	/* a server that sends the body all the same must not have it read as somebody else's answer */
 	ok &= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, head ? 1L : 0L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, req->method) == CURLE_OK;
 	return ok;
 }
@@ -237,6 +239,18 @@ tz_transfer_disarm(TzHttpCall *call)
 	call->header_list = NULL;
 	curl_url_cleanup(call->url);
 	call->url = NULL;
+}
+
+/* Nothing has left; the time that is gone counts. */
+bool
+tz_transfer_anew(TzHttpCall *call)
+{
+	int64_t left_ms = call->req.timeout_ms - (tz_http_now_ms() - call->accepted_ms);
+
+	call->ended = false;
+	call->anew = true;
+	return curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+	       curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long) (left_ms < 1 ? 1 : left_ms)) == CURLE_OK;
 }
 
 /* Fills call->res; must run before the easy handle is used again. */
@@ -289,6 +303,26 @@ on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 	return fd;
 }
 
+/*
+ * Has the peer closed the kept connection that this call is about to use? Older
+ * libcurls look for themselves and do not tell the socket here; newer ones write
+ * and see, after which nobody could say that nothing was received.
+ */
+static bool
+connection_ended(CURL *easy)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	long connects = 0;
+	char byte;
+
+	if (curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects) != CURLE_OK || connects != 0 ||
+	    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
+		return false;
+	/* an end, an error, or words that nobody asked for */
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+	       (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 /* Just before the request is written, on new and on reused connections. */
 static int
 on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
@@ -303,6 +337,11 @@ on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
 	(void) local;
 	(void) peer_port;
 	(void) local_port;
+	if (call->departures == 0 && !call->anew && connection_ended(call->easy))
+	{
+		call->ended = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	if (call->departures > 0 && !may_repeat(&call->req))
 	{
 		tz_err_set(&call->stop, TZ_UNAVAILABLE, "connection was closed before an answer");

@@ -45,6 +45,8 @@ struct TzHttpCall
 	bool pours; /* ... and the body goes to the sink */
 	int64_t enough_ms; /* the sink has what it wanted: the call ends then, 0 never */
 	int departures; /* how often the request was about to leave */
+	bool ended; /* the kept connection it got had ended: nothing was written to it */
+	bool anew; /* it has a connection of its own */
 	TzErr stop; /* why we ended it ourselves; status TZ_OK: we did not */
 	TzErr denied; /* last address the policy refused */
 };
@@ -67,6 +69,8 @@ extern TzStatus tz_transfer_url(const TzHttpRequest *req, const TzTransferRules 
 extern bool tz_transfer_prepare(CURL *easy, const TzTransferRules *rules);
 /* Options of this call. */
 extern bool tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules);
+/* For a call that got a connection which had ended: the next one is a new one. */
+extern bool tz_transfer_anew(TzHttpCall *call);
 /* Reads everything out of the easy handle after curl ended it. */
 extern void tz_transfer_finish(TzHttpCall *call, CURLcode code);
 /* Undoes tz_transfer_arm, so that the easy handle can serve another call. */

@@ -87,6 +87,28 @@ sub run_shell
 	}
 }
 
+# The figures of docs/models.md: what its own lines say, and what test/sql/model_cost.sql gets for the four kinds of payers.
+sub check_models
+{
+	my ($out) = @_;
+	like($out, qr/^45\.000000\|49\.500000$/m, 'tokens of the example cost what the table says');
+	my ($cost, $by_hand) = $out =~ /^\d+\|1300\|700\|90\|([\d.]+)\|([\d.]+)$/m;
+	ok(defined $cost && $cost > 0 && $cost == $by_hand, 'a step costs what one gets by hand');
+	like($out, qr/^1\|1$/m, 'an order that is rolled back has no run');
+	like($out, qr/^3\|A1\|completed\|t$/m, 'an order starts its run by a trigger');
+	my @got = slurp_file('expected/model_cost.out') =~
+	  /session_run\(:'s[1-4]', NULL, 'task', :'model'\)\)\.id\);\ncompleted\|([\d.]+)\|[\d.]+\|[\d.]+\|([\d.]+|\(null\))\|/g;
+	my @rows = slurp_file('docs/models.md') =~ /^\| (managed|yours) \| (managed|yours) \| ([\d.]+) \| ([\d.]+) \|$/mg;
+	is(join(' ', @rows[ 0, 1, 4, 5, 8, 9, 12, 13 ]), 'managed managed yours managed yours yours managed yours', 'the four kinds in their order');
+	foreach my $kind (0 .. 3)
+	{
+		my ($sum, $fee) = @got[ $kind * 2, $kind * 2 + 1 ];
+		$fee = 0 if $fee eq '(null)';
+		my ($there, $made) = @rows[ $kind * 4 + 2, $kind * 4 + 3 ];
+		ok($made == $sum && $there == $sum - $fee, "sandbox $rows[$kind * 4], model $rows[$kind * 4 + 1]: $made cents, $there without the fee");
+	}
+}
+
 foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md', 'docs/vault.md', 'docs/models.md')
 {
 	my ($db) = $page =~ /(\w+)\.md$/;
@@ -97,9 +119,10 @@ foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operat
 	my $sql = join "\n", map { $_->{text} } grep { $_->{lang} eq 'sql' } @blocks;
 	$sql = "CREATE EXTENSION IF NOT EXISTS theazo CASCADE;\n$sql" unless $sql =~ /CREATE EXTENSION/;
 	my ($out, $err);
-	my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 180);
+	my $rc = $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 600);
 	is($rc, 0, "$page: the SQL runs to its end") or diag($err);
 	unlike($err, qr/^(psql:.*)?(ERROR|FATAL)/m, "$page: without an error");
+	check_models($out) if $page eq 'docs/models.md';
 	run_shell("$page:$_->{line}", $_->{text}, $db) foreach grep { $_->{lang} eq 'sh' } @blocks;
 }
 
