@@ -151,7 +151,7 @@ def unanswered(protocol, items):
             if content in ("", [], None):
                 return "messages: all messages must have non-empty content"
             if open_calls and (item.get("role") != "user" or results != open_calls):
-                return "`tool_use` ids were found without `tool_result` blocks immediately after: " + ", ".join(sorted(open_calls))
+                return "`tool_use` ids were found without `tool_result` blocks immediately after: " + ", ".join(sorted(map(str, open_calls)))
             if results and not open_calls:
                 return "unexpected `tool_use_id` found in `tool_result` blocks"
             open_calls = {b.get("id") for b in blocks if isinstance(b, dict) and b.get("type") == "tool_use"}
@@ -164,7 +164,7 @@ def unanswered(protocol, items):
                 open_calls.discard(item.get("tool_call_id"))
                 continue
             if open_calls:
-                return "tool_call_ids did not have response messages: " + ", ".join(sorted(open_calls))
+                return "tool_call_ids did not have response messages: " + ", ".join(sorted(map(str, open_calls)))
             for call in item.get("tool_calls") or []:
                 if not isinstance(call.get("function", {}).get("arguments"), str):
                     return "arguments of a tool call must be a string"
@@ -175,4 +175,4 @@ def unanswered(protocol, items):
             if item.get("call_id") not in open_calls:
                 return "No tool call found for function call output with call_id " + str(item.get("call_id"))
             open_calls.discard(item.get("call_id"))
-    return "No tool output found for " + ", ".join(sorted(open_calls)) if open_calls else None
+    return "No tool output found for " + ", ".join(sorted(map(str, open_calls))) if open_calls else None
