@@ -1,7 +1,7 @@
 -- agent.sql: agents: how one comes to be, and its life.
 --
 -- The state of an agent is moved only through theazo_internal.agent_move(). What happens to
--- its sandbox is the business of compute.sql: sandbox_start, sandbox_pause, sandbox_resume
+-- its sandbox is the business of sandbox.sql: sandbox_start, sandbox_pause, sandbox_resume
 -- and sandbox_destroy, called from here in the same transaction.
 
 CREATE OR REPLACE VIEW theazo.agents WITH (security_barrier) AS
@@ -40,6 +40,46 @@ BEGIN
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION theazo_internal.agent_lock(text) IS 'an agent of the caller, locked for change';
+
+-- The agent, locked, in a state that takes work. p_exclusive: exec, one at a time. Runs under the caller's policies.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_take(p_agent text, p_exclusive boolean)
+RETURNS theazo_data.agent
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a			theazo_data.agent;
+	v_status	text;
+	v_reason	text;
+BEGIN
+	SELECT * INTO a FROM theazo_data.agent x
+	 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = p_agent FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM theazo_internal.raise_not_found('agent', p_agent);
+	END IF;
+	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s
+	 WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
+	IF v_status IS DISTINCT FROM 'active' THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ101',
+			MESSAGE = format('session "%s" is %s', a.session_id, v_status),
+			DETAIL = CASE WHEN v_reason IS NOT NULL THEN format('Reason: %s.', v_reason) ELSE '' END,
+			HINT = CASE v_status WHEN 'paused' THEN 'Resume it with theazo.session_resume().' ELSE 'A terminated session stays so; create a new one.' END;
+	END IF;
+	IF a.status = 'completed' THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id),
+			HINT = 'Create a new agent.';
+	ELSIF a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options ->> 'autoResume' = 'false') THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id),
+			HINT = 'Resume it with theazo.agent_resume().';
+	ELSIF p_exclusive AND (a.run_id IS NOT NULL OR a.status = 'running') THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is at work', a.id),
+			DETAIL = format('Run "%s" has not ended.', a.run_id),
+			HINT = 'Wait for it with theazo.run_wait(), or cancel it with theazo.run_cancel().';
+	END IF;
+	RETURN a;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.agent_take(text, boolean) IS 'locks the agent and refuses when it takes no work now';
 
 CREATE OR REPLACE FUNCTION theazo_internal.agent_event(p_agent theazo_data.agent, p_action text, p_more jsonb DEFAULT '{}')
 RETURNS void LANGUAGE plpgsql AS $$

@@ -84,60 +84,31 @@ $$;
 COMMENT ON FUNCTION theazo_internal.compute_choose(theazo_data.agent, text[]) IS
 'compute provider for an agent, leaving out those that failed; no row when there is nothing to try';
 
--- Starts a sandbox for an agent and returns its id. Raises TZ407 when there is no provider at all; returns null when
--- every one has been tried. p_agent's row is locked by the caller.
-CREATE OR REPLACE FUNCTION theazo_internal.sandbox_start(p_platform text, p_agent text, p_tried text[] DEFAULT '{}')
-RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER
+-- Can this provider pause? Learnt from a 501, never asked again until the entry is replaced.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_capable(p_platform text, p_provider_name text, p_op text)
+RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	a		theazo_data.agent;
-	c		record;
-	v_id	text := theazo_internal.id_new('sbx');
-	v_env	text;
-	v_net	jsonb;
-BEGIN
-	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
-	SELECT * INTO c FROM theazo_internal.compute_choose(a, p_tried);
-	IF NOT FOUND THEN
-		IF cardinality(p_tried) > 0 THEN
-			RETURN NULL;
-		END IF;
-		RAISE EXCEPTION USING ERRCODE = 'TZ407',
-			MESSAGE = 'there is no compute provider for this agent',
-			DETAIL = format('Compute mode of the platform: %s.', (SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_platform)),
-			HINT = 'Configure one with theazo.provider_set(), raise its limit, or let the platform use managed compute.';
-	END IF;
-	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
-	v_net := coalesce(a.options -> 'network', '{}');
-	IF jsonb_typeof(v_net) <> 'object' THEN
-		v_net := jsonb_build_object('enabled', v_net = 'true'::jsonb);
-	END IF;
-	INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name,
-									 adapter, managed, browser, tried, instance)
-	VALUES (p_platform, v_id, a.session_id, p_agent, a.user_id, v_env, c.shown, c.provider_name, c.adapter, c.managed,
-			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text,
-			theazo_internal.instance());
-	UPDATE theazo_data.agent x SET sandbox_id = v_id, provider = c.shown WHERE x.platform_id = p_platform AND x.id = p_agent;
-	PERFORM theazo_internal.effect_enqueue(
-		p_platform, NULL, 'compute.create', c.adapter,
-		jsonb_build_object(
-			'runtime', a.compute,
-			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
-			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
-									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
-			'network', jsonb_build_object('enabled', coalesce(v_net -> 'enabled', 'false'), 'allow', coalesce(v_net -> 'allow', '[]')),
-			'limits', coalesce(a.options -> 'limits', '{}')),
-		p_session => a.session_id, p_agent => p_agent, p_sandbox => v_id, p_provider => c.provider_name,
-		p_timeout_ms => 60000);
-	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',
-		jsonb_build_object('sandbox', v_id, 'provider', c.shown), a.session_id, p_agent, NULL, v_env);
-	RETURN v_id;
-END
+	SELECT NOT EXISTS (SELECT FROM theazo_data.provider v
+						WHERE v.kind = 'compute' AND v.capabilities -> p_op = 'false'::jsonb
+						  AND v.platform_id = CASE WHEN p_provider_name LIKE 'theazo:%' THEN theazo_internal.operator_platform() ELSE p_platform END
+						  AND v.name = CASE WHEN p_provider_name LIKE 'theazo:%' THEN substr(p_provider_name, 8) ELSE p_provider_name END)
 $$;
-COMMENT ON FUNCTION theazo_internal.sandbox_start(text, text, text[]) IS
-'starts a sandbox for an agent with the first provider not tried yet; null when all have been';
+COMMENT ON FUNCTION theazo_internal.compute_capable(text, text, text) IS 'false when the provider has answered 501 to this operation';
+
+CREATE OR REPLACE FUNCTION theazo_internal.compute_learn(p_platform text, p_provider_name text, p_op text)
+RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE theazo_data.provider v
+	   SET capabilities = v.capabilities || jsonb_build_object(p_op, false)
+	 WHERE v.kind = 'compute' AND v.capabilities -> p_op IS DISTINCT FROM 'false'::jsonb
+	   AND v.platform_id = CASE WHEN p_provider_name LIKE 'theazo:%' THEN theazo_internal.operator_platform() ELSE p_platform END
+	   AND v.name = CASE WHEN p_provider_name LIKE 'theazo:%' THEN substr(p_provider_name, 8) ELSE p_provider_name END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_learn(text, text, text) IS 'remembers that a provider lacks an operation';
 
 -- ----------------------------------------------------------------------------
 -- Answers

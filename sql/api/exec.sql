@@ -122,6 +122,9 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.timeout_check(interval) IS 'a time limit in milliseconds; null takes theazo.run_timeout';
 
+-- ----------------------------------------------------------------------------
+-- Calls
+-- ----------------------------------------------------------------------------
 CREATE OR REPLACE FUNCTION theazo.exec_start(
 	agent text, language text, code text, timeout interval DEFAULT NULL, env jsonb DEFAULT NULL,
 	idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL)

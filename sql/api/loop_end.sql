@@ -85,20 +85,13 @@ CREATE OR REPLACE FUNCTION theazo_internal.loop_drop(r theazo_data.run)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
-DECLARE
-	v_cut boolean;
 BEGIN
 	UPDATE theazo_data.effect x
 	   SET state = 'cancelled', finished_at = clock_timestamp(), held_reason = NULL, error_code = 'cancelled', error_message = 'the run has ended'
 	 WHERE x.platform_id = r.platform_id AND x.root_id = theazo_internal.id_root(r.id) AND x.run_id = r.id AND x.state IN ('queued', 'held');
-	UPDATE theazo_data.effect x SET cancel_requested = true
-	 WHERE x.platform_id = r.platform_id AND x.root_id = theazo_internal.id_root(r.id) AND x.run_id = r.id AND x.state IN ('claimed', 'sent');
-	v_cut := FOUND;
 	UPDATE theazo_data.step x SET state = 'cancelled', ended_at = clock_timestamp()
 	 WHERE x.platform_id = r.platform_id AND x.root_id = theazo_internal.id_root(r.id) AND x.state = 'queued';
-	IF v_cut THEN
-		PERFORM theazo_internal.wake_cancel();
-	END IF;
+	PERFORM theazo_internal.effects_cut(r.platform_id, r.id);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.loop_drop(theazo_data.run) IS 'drops what a run that ends still has under way';
@@ -125,27 +118,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.run_fee(theazo_data.agent) IS 'books and returns the fee of an agent, for the run that made it';
-
--- Closes the time a sandbox served a run, thinking time included, with one charge of the run.
-CREATE OR REPLACE FUNCTION theazo_internal.sandbox_bill_run(r theazo_data.run, p_until timestamptz)
-RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v_id text;
-BEGIN
-	SELECT s.id INTO v_id FROM theazo_data.agent a
-	  JOIN theazo_data.sandbox s ON s.platform_id = a.platform_id AND s.id = a.sandbox_id
-	 WHERE a.platform_id = r.platform_id AND a.id = r.agent_id AND s.status = 'ready' FOR UPDATE OF s;
-	IF NOT FOUND THEN
-		RETURN 0;
-	END IF;
-	RETURN theazo_internal.sandbox_bill(r.platform_id, v_id, p_until, false, r.id);
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.sandbox_bill_run(theazo_data.run, timestamptz) IS
-'books the time a sandbox served a run; returns the amount';
 
 -- After a failure the agent does what its lifecycle says.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_failed(a theazo_data.agent, r theazo_data.run, p_error jsonb)

@@ -332,6 +332,120 @@ SET lock_timeout = '500ms'
 AS $$ SELECT theazo_internal.partition_remove(p_parent, p_name) $$;
 COMMENT ON FUNCTION theazo_internal.partition_drop(text, text) IS 'drops a dated partition whose time is over';
 
+-- Makes the partitions of this month and three more; rows in a default partition come first. Each step that
+-- cannot get its lock in time is left for the next turn.
+CREATE OR REPLACE FUNCTION theazo_internal.partitions_keep(p_all boolean)
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p		record;
+	v_low	text;
+	v_high	text;
+	v_from	timestamptz;
+	v_to	timestamptz;
+	v_month	timestamptz;
+	v_n		integer := 0;
+	v_error	text;
+BEGIN
+	FOR p IN SELECT * FROM theazo_internal.partition_parents()
+	LOOP
+		BEGIN
+			EXECUTE format('SELECT min(%1$I), max(%1$I) FROM theazo_data.%2$I', p.key_column, p.parent || '_default')
+				INTO v_low, v_high;
+			IF v_low IS NOT NULL THEN
+				v_from := theazo_internal.month_floor(theazo_internal.id_time(v_low));
+				v_to := theazo_internal.month_next(theazo_internal.id_time(v_high));
+				-- A dated partition between the first and the last month: then the rows stay where they are.
+				IF NOT EXISTS (SELECT FROM theazo_internal.partition_list(p.parent) l
+								WHERE NOT l.is_default
+								  AND l.from_key COLLATE "C" < p.prefix || theazo_internal.id_floor(v_to)
+								  AND l.to_key COLLATE "C" > p.prefix || theazo_internal.id_floor(v_from)) THEN
+					PERFORM theazo_internal.partition_adopt(p.parent, v_from, v_to);
+					v_n := v_n + 1;
+				END IF;
+			END IF;
+			v_month := theazo_internal.month_floor(now());
+			FOR i IN 0..3
+			LOOP
+				-- Months that rows in the default still belong to cannot be cut out of it.
+				IF v_low IS NULL OR v_from > v_month OR v_to <= v_month
+					OR NOT EXISTS (SELECT FROM theazo_internal.partition_list(p.parent) l
+									WHERE NOT l.is_default
+									  AND l.from_key COLLATE "C" <= p.prefix || theazo_internal.id_floor(v_month)
+									  AND l.to_key COLLATE "C" > p.prefix || theazo_internal.id_floor(v_month)) THEN
+					IF theazo_internal.partition_make(p.parent, v_month) THEN
+						v_n := v_n + 1;
+					END IF;
+				END IF;
+				v_month := theazo_internal.month_next(v_month);
+			END LOOP;
+		EXCEPTION
+			-- Somebody holds the table, or a row of another month came between: next turn.
+			WHEN lock_not_available OR check_violation OR deadlock_detected THEN
+				GET STACKED DIAGNOSTICS v_error = MESSAGE_TEXT;
+				RAISE LOG 'theazo keeper: partitions of % left for the next turn: %', p.parent, v_error;
+		END;
+		EXIT WHEN v_n > 0 AND NOT p_all;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.partitions_keep(boolean) IS
+'upkeep of partitions: of the first table that needs it, or of all';
+
+-- The usual answer is no, and the keeper asks often: one look at the catalog and one into each default partition.
+CREATE OR REPLACE FUNCTION theazo_internal.partitions_due()
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_parent	text;
+	v_rows		boolean;
+BEGIN
+	IF EXISTS (
+		WITH have AS MATERIALIZED (SELECT l.parent, l.from_key, l.to_key FROM theazo_internal.partition_list() l WHERE NOT l.is_default),
+		month AS MATERIALIZED (
+			SELECT theazo_internal.id_floor(theazo_internal.month_floor(now() + m * '1 month'::interval)) AS key FROM generate_series(0, 3) m)
+		SELECT FROM theazo_internal.partition_parents() p CROSS JOIN month
+		 WHERE NOT EXISTS (SELECT FROM have h WHERE h.parent = p.parent AND h.from_key COLLATE "C" <= p.prefix || month.key
+												AND h.to_key COLLATE "C" > p.prefix || month.key)) THEN
+		RETURN true;
+	END IF;
+	FOR v_parent IN SELECT p.parent FROM theazo_internal.partition_parents() p
+	LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM theazo_data.%I)', v_parent || '_default') INTO v_rows;
+		IF v_rows THEN
+			RETURN true;
+		END IF;
+	END LOOP;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.partitions_due() IS 'is a partition of the next months missing, or does a default partition hold rows';
+
+-- Does a span still hold something unfinished? Then it stays, however old.
+CREATE OR REPLACE FUNCTION theazo_internal.partition_is_over(p_group text, p_from text, p_to text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF p_group <> 'runs' THEN
+		RETURN true;
+	END IF;
+	RETURN NOT EXISTS (SELECT FROM theazo_data.run r
+						WHERE r.id >= 'run_' || p_from AND r.id < 'run_' || p_to AND r.status IN ('queued', 'running'))
+	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.root_id >= p_from AND e.root_id < p_to
+						  AND (e.state = 'queued' OR e.state IN ('claimed', 'sent') OR e.state = 'held'));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.partition_is_over(text, text, text) IS
+'true when no run and no effect of that span is unfinished';
+
 -- Events are immutable for everyone, also under session_replication_role = replica: triggers of the
 -- parent are cloned with their firing state.
 CREATE OR REPLACE TRIGGER event_guard_row BEFORE UPDATE OR DELETE ON theazo_data.event

@@ -97,7 +97,7 @@ BEGIN
 		 WHERE x.platform_id = r.platform_id AND x.root_id = r.root_id AND x.id = r.id AND x.state = 'queued' FOR UPDATE;
 		CONTINUE WHEN NOT FOUND;
 		IF e.cancel_requested THEN
-			PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
+			PERFORM theazo_internal.effect_cancel(e);
 		ELSIF e.deadline <= clock_timestamp() THEN
 			PERFORM theazo_internal.effect_close(e, 'failed',
 				'{"code": "timeout", "sqlstate": "TZ403", "message": "timed out before it could be sent", "hint": "theazo.workers shows what runs and what waits."}',

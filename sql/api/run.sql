@@ -96,76 +96,6 @@ COMMENT ON FUNCTION theazo_internal.idempotent_keep(text, text, text, bytea, tex
 -- ----------------------------------------------------------------------------
 -- Start
 -- ----------------------------------------------------------------------------
--- The agent, locked, in a state that takes work. p_exclusive: exec, one at a time. Runs under the caller's policies.
-CREATE OR REPLACE FUNCTION theazo_internal.agent_take(p_agent text, p_exclusive boolean)
-RETURNS theazo_data.agent
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	a			theazo_data.agent;
-	v_status	text;
-	v_reason	text;
-BEGIN
-	SELECT * INTO a FROM theazo_data.agent x
-	 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = p_agent FOR UPDATE;
-	IF NOT FOUND THEN
-		PERFORM theazo_internal.raise_not_found('agent', p_agent);
-	END IF;
-	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s
-	 WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
-	IF v_status IS DISTINCT FROM 'active' THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ101',
-			MESSAGE = format('session "%s" is %s', a.session_id, v_status),
-			DETAIL = CASE WHEN v_reason IS NOT NULL THEN format('Reason: %s.', v_reason) ELSE '' END,
-			HINT = CASE v_status WHEN 'paused' THEN 'Resume it with theazo.session_resume().' ELSE 'A terminated session stays so; create a new one.' END;
-	END IF;
-	IF a.status = 'completed' THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id),
-			HINT = 'Create a new agent.';
-	ELSIF a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options ->> 'autoResume' = 'false') THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id),
-			HINT = 'Resume it with theazo.agent_resume().';
-	ELSIF p_exclusive AND (a.run_id IS NOT NULL OR a.status = 'running') THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is at work', a.id),
-			DETAIL = format('Run "%s" has not ended.', a.run_id),
-			HINT = 'Wait for it with theazo.run_wait(), or cancel it with theazo.run_cancel().';
-	END IF;
-	RETURN a;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.agent_take(text, boolean) IS 'locks the agent and refuses when it takes no work now';
-
--- A sandbox to work in, now or soon: true when it is ready. p_agent is locked. Wakes what sleeps, replaces what was lost.
-CREATE OR REPLACE FUNCTION theazo_internal.sandbox_ensure(p_platform text, p_agent text)
-RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v_sandbox	text;
-	v_status	text;
-BEGIN
-	-- What another instance made is not ours to work in (sandboxes_hold).
-	SELECT a.sandbox_id, CASE WHEN s.adapter = 'local' OR s.instance = theazo_internal.instance() THEN s.status END INTO v_sandbox, v_status
-	  FROM theazo_data.agent a
-	  LEFT JOIN theazo_data.sandbox s ON s.platform_id = a.platform_id AND s.id = a.sandbox_id
-	 WHERE a.platform_id = p_platform AND a.id = p_agent;
-	CASE
-		WHEN v_status = 'ready' THEN
-			RETURN true;
-		WHEN v_status = 'creating' THEN
-			RETURN false;
-		WHEN v_status = 'paused' THEN
-			RETURN theazo_internal.sandbox_resume(p_platform, p_agent);
-		ELSE
-			PERFORM theazo_internal.sandbox_start(p_platform, p_agent);
-			RETURN false;
-	END CASE;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.sandbox_ensure(text, text) IS
-'makes sure a sandbox is there or on its way; false when work has to wait for it';
 
 -- Everything one piece of work needs, in one transaction. p_input is the request of the effect without the sandbox.
 CREATE OR REPLACE FUNCTION theazo_internal.run_make(
@@ -380,27 +310,19 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	e	theazo_data.effect;
-	v_cut boolean := false;
 BEGIN
 	FOR e IN
 		SELECT x.* FROM theazo_data.effect x
 		 WHERE x.platform_id = p_run.platform_id AND x.root_id = theazo_internal.id_root(p_run.id) AND x.run_id = p_run.id
-		   AND x.state IN ('queued', 'claimed', 'sent', 'held')
+		   AND x.state IN ('queued', 'held')
 		 ORDER BY x.id FOR UPDATE
 	LOOP
-		IF e.state IN ('queued', 'held') THEN
-			PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
-		ELSE
-			UPDATE theazo_data.effect x SET cancel_requested = true
-			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id;
-			v_cut := true;
-		END IF;
+		PERFORM theazo_internal.effect_cancel(e);
 	END LOOP;
 	UPDATE theazo_data.run x SET cancel_requested = true
 	 WHERE x.platform_id = p_run.platform_id AND x.id = p_run.id AND x.status IN ('queued', 'running');
-	IF v_cut THEN
-		PERFORM theazo_internal.wake_cancel();
-	ELSIF p_run.kind = 'agent' THEN
+	-- After what was queued: what a dispatcher takes meanwhile is in flight.
+	IF NOT theazo_internal.effects_cut(p_run.platform_id, p_run.id) AND p_run.kind = 'agent' THEN
 		PERFORM theazo_internal.loop_cancel(p_run);
 	END IF;
 END

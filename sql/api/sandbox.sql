@@ -1,10 +1,104 @@
--- sandbox.sql: the life of a sandbox, and its metering.
+-- sandbox.sql: the life of a sandbox. What it costs is in meter.sql.
 --
 --	creating -> ready -> paused -> ready ... -> destroying -> destroyed
 --	creating -> failed | unknown;  ready, paused -> lost (it died by itself, or its dispatcher did)
 --	any live one at a provider -> held (it came with a restore or a clone) -> as before, or unknown
 --
 -- Order of locks: agent, sandbox, effect, run. What is called here by other areas expects the agent's row locked.
+
+CREATE OR REPLACE VIEW theazo.sandboxes WITH (security_barrier) AS
+	SELECT s.id, s.session_id, s.agent_id, s.user_id, s.environment, s.provider, s.status, s.isolation, s.managed,
+		   s.external_id, s.created_at, s.started_at, s.paused_at, s.ended_at, s.billed_seconds AS uptime_seconds,
+		   round(s.billed_seconds::numeric / 60, 2) AS uptime_minutes
+	  FROM theazo_data.sandbox s
+	 WHERE (SELECT theazo_internal.may_read('agent:read'));
+COMMENT ON VIEW theazo.sandboxes IS 'sandboxes of the platform with their metered uptime';
+
+-- Starts a sandbox for an agent and returns its id. Raises TZ407 when there is no provider at all; returns null when
+-- every one has been tried. p_agent's row is locked by the caller.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_start(p_platform text, p_agent text, p_tried text[] DEFAULT '{}')
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a		theazo_data.agent;
+	c		record;
+	v_id	text := theazo_internal.id_new('sbx');
+	v_env	text;
+	v_net	jsonb;
+BEGIN
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
+	SELECT * INTO c FROM theazo_internal.compute_choose(a, p_tried);
+	IF NOT FOUND THEN
+		IF cardinality(p_tried) > 0 THEN
+			RETURN NULL;
+		END IF;
+		RAISE EXCEPTION USING ERRCODE = 'TZ407',
+			MESSAGE = 'there is no compute provider for this agent',
+			DETAIL = format('Compute mode of the platform: %s.', (SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_platform)),
+			HINT = 'Configure one with theazo.provider_set(), raise its limit, or let the platform use managed compute.';
+	END IF;
+	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
+	v_net := coalesce(a.options -> 'network', '{}');
+	IF jsonb_typeof(v_net) <> 'object' THEN
+		v_net := jsonb_build_object('enabled', v_net = 'true'::jsonb);
+	END IF;
+	INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name,
+									 adapter, managed, browser, tried, instance)
+	VALUES (p_platform, v_id, a.session_id, p_agent, a.user_id, v_env, c.shown, c.provider_name, c.adapter, c.managed,
+			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text,
+			theazo_internal.instance());
+	UPDATE theazo_data.agent x SET sandbox_id = v_id, provider = c.shown WHERE x.platform_id = p_platform AND x.id = p_agent;
+	PERFORM theazo_internal.effect_enqueue(
+		p_platform, NULL, 'compute.create', c.adapter,
+		jsonb_build_object(
+			'runtime', a.compute,
+			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
+			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
+									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
+			'network', jsonb_build_object('enabled', coalesce(v_net -> 'enabled', 'false'), 'allow', coalesce(v_net -> 'allow', '[]')),
+			'limits', coalesce(a.options -> 'limits', '{}')),
+		p_session => a.session_id, p_agent => p_agent, p_sandbox => v_id, p_provider => c.provider_name,
+		p_timeout_ms => 60000);
+	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',
+		jsonb_build_object('sandbox', v_id, 'provider', c.shown), a.session_id, p_agent, NULL, v_env);
+	RETURN v_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_start(text, text, text[]) IS
+'starts a sandbox for an agent with the first provider not tried yet; null when all have been';
+
+-- A sandbox to work in, now or soon: true when it is ready. p_agent is locked. Wakes what sleeps, replaces what was lost.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_ensure(p_platform text, p_agent text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_sandbox	text;
+	v_status	text;
+BEGIN
+	-- What another instance made is not ours to work in (sandboxes_hold).
+	SELECT a.sandbox_id, CASE WHEN s.adapter = 'local' OR s.instance = theazo_internal.instance() THEN s.status END INTO v_sandbox, v_status
+	  FROM theazo_data.agent a
+	  LEFT JOIN theazo_data.sandbox s ON s.platform_id = a.platform_id AND s.id = a.sandbox_id
+	 WHERE a.platform_id = p_platform AND a.id = p_agent;
+	CASE
+		WHEN v_status = 'ready' THEN
+			RETURN true;
+		WHEN v_status = 'creating' THEN
+			RETURN false;
+		WHEN v_status = 'paused' THEN
+			RETURN theazo_internal.sandbox_resume(p_platform, p_agent);
+		ELSE
+			PERFORM theazo_internal.sandbox_start(p_platform, p_agent);
+			RETURN false;
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_ensure(text, text) IS
+'makes sure a sandbox is there or on its way; false when work has to wait for it';
 
 -- What waits for this agent's sandbox goes out now.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_release(p_platform text, p_sandbox text)
@@ -62,24 +156,6 @@ $$;
 COMMENT ON FUNCTION theazo_internal.sandbox_refuse(text, text, jsonb, text) IS
 'fails the runs that wait for a sandbox, or those queued for one that is gone';
 
--- Books a work interval: idle time until it began, then the work itself.
-CREATE OR REPLACE FUNCTION theazo_internal.sandbox_bill_work(
-	p_platform text, p_sandbox text, p_run text, p_effect text, p_started timestamptz, p_finished timestamptz, p_estimated boolean)
-RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM 1 FROM theazo_data.sandbox s WHERE s.platform_id = p_platform AND s.id = p_sandbox FOR UPDATE;
-	IF p_started IS NOT NULL THEN
-		PERFORM theazo_internal.sandbox_bill(p_platform, p_sandbox, p_started, true);
-	END IF;
-	RETURN theazo_internal.sandbox_bill(p_platform, p_sandbox, p_finished, false, p_run, p_effect, p_estimated);
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.sandbox_bill_work(text, text, text, text, timestamptz, timestamptz, boolean) IS
-'closes the idle time before a piece of work and the work itself; returns the amount of the work';
-
 -- Destroys the sandbox of an agent and cancels its runs. The agent is finished whatever the provider answers.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_destroy(p_platform text, p_agent text)
 RETURNS void
@@ -106,7 +182,7 @@ BEGIN
 			 WHERE x.platform_id = p_platform AND x.state = 'queued' AND x.kind = 'compute.create' AND x.sandbox_id = s.id FOR UPDATE;
 			-- In flight: the settlement of the creation destroys what it made.
 			IF FOUND THEN
-				PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL);
+				PERFORM theazo_internal.effect_cancel(e);
 			END IF;
 			CONTINUE;
 		END IF;
@@ -131,32 +207,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.sandbox_destroy(text, text) IS 'cancels the runs of an agent and destroys its sandbox';
-
--- Can this provider pause? Learnt from a 501, never asked again until the entry is replaced.
-CREATE OR REPLACE FUNCTION theazo_internal.compute_capable(p_platform text, p_provider_name text, p_op text)
-RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT NOT EXISTS (SELECT FROM theazo_data.provider v
-						WHERE v.kind = 'compute' AND v.capabilities -> p_op = 'false'::jsonb
-						  AND v.platform_id = CASE WHEN p_provider_name LIKE 'theazo:%' THEN theazo_internal.operator_platform() ELSE p_platform END
-						  AND v.name = CASE WHEN p_provider_name LIKE 'theazo:%' THEN substr(p_provider_name, 8) ELSE p_provider_name END)
-$$;
-COMMENT ON FUNCTION theazo_internal.compute_capable(text, text, text) IS 'false when the provider has answered 501 to this operation';
-
-CREATE OR REPLACE FUNCTION theazo_internal.compute_learn(p_platform text, p_provider_name text, p_op text)
-RETURNS void
-LANGUAGE sql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-	UPDATE theazo_data.provider v
-	   SET capabilities = v.capabilities || jsonb_build_object(p_op, false)
-	 WHERE v.kind = 'compute' AND v.capabilities -> p_op IS DISTINCT FROM 'false'::jsonb
-	   AND v.platform_id = CASE WHEN p_provider_name LIKE 'theazo:%' THEN theazo_internal.operator_platform() ELSE p_platform END
-	   AND v.name = CASE WHEN p_provider_name LIKE 'theazo:%' THEN substr(p_provider_name, 8) ELSE p_provider_name END
-$$;
-COMMENT ON FUNCTION theazo_internal.compute_learn(text, text, text) IS 'remembers that a provider lacks an operation';
 
 -- Pauses the sandbox of an agent: metering stops now. Work in flight finishes first; its settlement calls this again.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_pause(p_platform text, p_agent text)
@@ -216,7 +266,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	-- A pause that has not been sent need not be; one in flight is answered while nobody waits for it.
-	PERFORM theazo_internal.effect_close(e, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL)
+	PERFORM theazo_internal.effect_cancel(e)
 	   FROM (SELECT x AS e FROM theazo_data.effect x
 			  WHERE x.platform_id = p_platform AND x.sandbox_id = s.id AND x.kind = 'compute.pause' AND x.state = 'queued'
 				FOR UPDATE) AS q;
@@ -339,57 +389,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.sandboxes_release() IS 'takes over sandboxes that another instance made';
-
--- ----------------------------------------------------------------------------
--- Idle minutes
--- ----------------------------------------------------------------------------
--- Closes whole minutes of idle time, at most ten a turn for each sandbox. A sandbox at work is left to its exec.
-CREATE OR REPLACE FUNCTION theazo_internal.sandboxes_meter()
-RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v_here	text := theazo_internal.instance();
-	s	theazo_data.sandbox;
-	v_n	integer := 0;
-	v_i	integer;
-BEGIN
-	FOR s IN
-		SELECT x.* FROM theazo_data.sandbox x
-		 WHERE x.status = 'ready' AND x.instance = v_here AND x.billed_until < clock_timestamp() - '1 minute'::interval
-		 ORDER BY x.agent_id LIMIT 2000
-	LOOP
-		CONTINUE WHEN EXISTS (SELECT FROM theazo_data.run r
-							   WHERE r.platform_id = s.platform_id AND r.agent_id = s.agent_id
-								 AND r.status IN ('queued', 'running') AND r.kind IN ('exec', 'agent'));
-		SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = s.platform_id AND x.id = s.id FOR UPDATE SKIP LOCKED;
-		CONTINUE WHEN NOT FOUND OR s.status <> 'ready';
-		-- A long gap (the keeper was away) is closed in one.
-		IF s.billed_until < clock_timestamp() - '1 hour'::interval THEN
-			PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, s.billed_until
-				+ floor(extract(epoch FROM clock_timestamp() - s.billed_until) / 60) * '1 minute'::interval, false);
-			v_n := v_n + 1;
-			CONTINUE;
-		END IF;
-		v_i := 0;
-		WHILE s.billed_until < clock_timestamp() - '1 minute'::interval AND v_i < 10
-		LOOP
-			s.billed_until := s.billed_until + '1 minute'::interval;
-			PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, s.billed_until, false);
-			v_i := v_i + 1;
-		END LOOP;
-		v_n := v_n + v_i;
-	END LOOP;
-	RETURN v_n;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.sandboxes_meter() IS 'keeper: books whole minutes of idle uptime';
-
-CREATE OR REPLACE VIEW theazo.sandboxes WITH (security_barrier) AS
-	SELECT s.id, s.session_id, s.agent_id, s.user_id, s.environment, s.provider, s.status, s.isolation, s.managed,
-		   s.external_id, s.created_at, s.started_at, s.paused_at, s.ended_at, s.billed_seconds AS uptime_seconds,
-		   round(s.billed_seconds::numeric / 60, 2) AS uptime_minutes
-	  FROM theazo_data.sandbox s
-	 WHERE (SELECT theazo_internal.may_read('agent:read'));
-COMMENT ON VIEW theazo.sandboxes IS 'sandboxes of the platform with their metered uptime';

@@ -50,6 +50,31 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effect_close(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS
 'ends an effect and lets its area draw the consequences';
 
+CREATE OR REPLACE FUNCTION theazo_internal.effect_cancel(p_effect theazo_data.effect)
+RETURNS void
+LANGUAGE sql
+AS $$
+	SELECT theazo_internal.effect_close(p_effect, 'cancelled', '{"code": "cancelled", "message": "cancelled"}', NULL, NULL, NULL)
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_cancel(theazo_data.effect) IS 'ends an effect that has not left';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effects_cut(p_platform text, p_run text)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	UPDATE theazo_data.effect x SET cancel_requested = true
+	 WHERE x.platform_id = p_platform AND x.root_id = theazo_internal.id_root(p_run) AND x.run_id = p_run AND x.state IN ('claimed', 'sent');
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	PERFORM theazo_internal.wake_cancel();
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effects_cut(text, text) IS
+'has dispatchers cut the calls of a run that are in flight; false when there are none';
+
 -- One verdict about one attempt. False when it is about another attempt or the effect is settled already.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_settle(
 	p_platform text, p_root text, p_id text, p_attempt integer, p_verdict text, p_result jsonb, p_content bytea,
@@ -284,8 +309,7 @@ BEGIN
 			RAISE LOG 'theazo: the run of effect % cannot be ended in order: %', p_id, SQLERRM;
 			UPDATE theazo_data.effect x SET state = 'cancelled', finished_at = clock_timestamp()
 			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.run_id = e.run_id AND x.state IN ('queued', 'held');
-			UPDATE theazo_data.effect x SET cancel_requested = true
-			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.run_id = e.run_id AND x.state IN ('claimed', 'sent');
+			PERFORM theazo_internal.effects_cut(e.platform_id, e.run_id);
 			UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp()
 			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.state = 'queued';
 			UPDATE theazo_data.agent a SET status = 'failed', error = left(p_message, 1000)

@@ -3,6 +3,29 @@
 -- Amounts are what this platform pays here: calls at providers of its own cost nothing and are counted all the same, so that what
 -- those providers send as an invoice can be shared out by session. input_tokens are those that did not come from a cache.
 
+-- Period names of usage functions, UTC calendar.
+CREATE OR REPLACE FUNCTION theazo_internal.period_start(p_period text)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_today timestamptz := date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+BEGIN
+	CASE coalesce(p_period, 'month')
+		WHEN 'today' THEN RETURN v_today;
+		WHEN 'week', 'last_7_days' THEN RETURN v_today - '6 days'::interval;
+		WHEN 'last_30_days' THEN RETURN v_today - '29 days'::interval;
+		WHEN 'month' THEN RETURN theazo_internal.month_floor(now());
+		ELSE
+			RAISE EXCEPTION USING ERRCODE = '22023',
+				MESSAGE = format('period %s is not known', theazo_internal.quoted(p_period)),
+				HINT = 'Use today, week, month, last_7_days or last_30_days.';
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.period_start(text) IS 'first moment of a named period, UTC calendar';
+
 -- Everything of a period in one row. Runs as the function that calls it, under its policies.
 CREATE OR REPLACE FUNCTION theazo_internal.usage_total(p_since timestamptz, p_session text, p_user text)
 RETURNS TABLE (

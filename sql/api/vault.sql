@@ -1,4 +1,5 @@
--- vault.sql: master keys, and sealing everything anew under the current one.
+-- vault.sql: master keys: which are needed, whether they are the right ones, and what lies under each. Changing
+-- them is in rotation.sql.
 
 -- The first secret under a master key leaves a known value sealed under it, so that a server
 -- which holds another key of that name is found out before any secret is needed.
@@ -121,14 +122,6 @@ RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalo
 		OR EXISTS (SELECT FROM theazo_data.secret_delivered d WHERE d.master_key_id = p_id)
 $$;
 COMMENT ON FUNCTION theazo_internal.vault_key_is_used(text) IS 'is anything sealed under this master key';
-
-CREATE OR REPLACE FUNCTION theazo_internal.vault_counts()
-RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN coalesce((SELECT jsonb_object_agg(c.id, c.n) FROM (
-		SELECT s.master_key_id AS id, count(*) AS n FROM theazo_data.secret s GROUP BY 1) c), '{}');
-END $$;
-COMMENT ON FUNCTION theazo_internal.vault_counts() IS 'secrets of all platforms by master key';
 
 -- A key can be taken out of the file once nothing is sealed under it and it is not the current one.
 CREATE OR REPLACE FUNCTION theazo_internal.master_key_list(
