@@ -31,6 +31,8 @@ BEGIN
 	IF pg_catalog.jsonb_typeof(p_doc) = 'string' THEN
 		PERFORM theazo_internal.name_check('model', p_doc #>> '{}', 200);
 		RETURN p_doc;
+	ELSIF pg_catalog.jsonb_typeof(p_doc) <> 'object' THEN
+		PERFORM theazo_internal.raise_value('model', 'must be a name or an object', 'For example "openai/gpt-5.4" or {"endpoint": "https://host/v1", "model": "my-model"}.');
 	END IF;
 	PERFORM theazo_internal.object_check('model', p_doc, 8192,
 		ARRAY['provider', 'baseUrl', 'endpoint', 'credentialRef', 'name', 'model']);

@@ -291,7 +291,7 @@ BEGIN
 	IF v_chain = '[]' THEN
 		RAISE EXCEPTION USING ERRCODE = 'TZ407',
 			MESSAGE = format('there is no provider for model %s', theazo_internal.quoted(a.model)),
-			DETAIL = 'Kind: model.',
+			DETAIL = 'Kind: model.' || coalesce(' The agent asks for provider "' || left(a.options -> 'model' ->> 'provider', 100) || '".', ''),
 			HINT = 'Configure one with theazo.provider_set(kind => ''model'', ...); the operator can offer managed models with theazo.operator_provider_set().';
 	END IF;
 	-- One that is known not to answer now stands back, unless all are.

@@ -222,7 +222,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'TZ104',
 			MESSAGE = 'this transaction has uncommitted work of its own',
 			DETAIL = 'The run may be waiting for rows that are not committed yet.',
-			HINT = 'Commit first and wait in a transaction of its own, or use CALL theazo.exec().';
+			HINT = 'Commit first and wait in a transaction of its own, or use CALL theazo.run() or theazo.exec().';
 	END IF;
 	IF run_wait.timeout IS NULL OR extract(epoch FROM run_wait.timeout) < 0 THEN
 		PERFORM theazo_internal.raise_value('timeout', 'must not be negative');

@@ -23,6 +23,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_builtins() IS 'built-in tools: name, description and schema as a model is told';
 
+-- What a tool is beside what the model is told of it. The address of a handler is not in it: it may move.
+CREATE OR REPLACE FUNCTION theazo_internal.tool_pin(t theazo_data.tool)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE t.type WHEN 'sql' THEN concat_ws(' ', 'sql', t.sql_function, CASE WHEN NOT t.read_only THEN 'writes' END) ELSE t.type END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_pin(theazo_data.tool) IS 'what a tool does, as a run pins it: its kind, the function and whether it may write';
+
 -- The tools of one run, fixed at its start: all, or those the agent names. What does not exist is left out with a warning.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_offer(a theazo_data.agent)
 RETURNS jsonb
@@ -38,11 +48,12 @@ BEGIN
 		RETURN '[]';
 	END IF;
 	-- A tool of the platform's own takes the place of a built-in one of that name.
-	SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'description', x.description, 'parameters', x.parameters) ORDER BY x.own, x.name), '[]')
+	SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'description', x.description, 'parameters', x.parameters)
+			|| CASE WHEN x.own THEN jsonb_build_object('pin', x.pin) ELSE '{}' END ORDER BY x.own, x.name), '[]')
 	  INTO v_out
-	  FROM (SELECT t.name, t.description, t.parameters, true AS own FROM theazo_data.tool t WHERE t.platform_id = a.platform_id
+	  FROM (SELECT t.name, t.description, t.parameters, true AS own, theazo_internal.tool_pin(t) AS pin FROM theazo_data.tool t WHERE t.platform_id = a.platform_id
 			UNION ALL
-			SELECT b.name, b.description, b.parameters, false FROM theazo_internal.tool_builtins() b
+			SELECT b.name, b.description, b.parameters, false, NULL FROM theazo_internal.tool_builtins() b
 			 WHERE NOT EXISTS (SELECT FROM theazo_data.tool t WHERE t.platform_id = a.platform_id AND t.name = b.name)) x
 	 WHERE v_wanted IS NULL OR x.name = ANY (v_wanted);
 	SELECT string_agg(w, ', ') INTO v_missing FROM unnest(v_wanted) w
@@ -81,8 +92,9 @@ BEGIN
 	END IF;
 	SELECT * INTO t FROM theazo_data.tool x WHERE x.platform_id = l.platform_id AND x.name = p_name;
 	IF FOUND THEN
-		-- What a run may call was fixed when it began: a tool that says something else now is another tool.
-		IF t.description IS DISTINCT FROM v_doc ->> 'description' OR t.parameters IS DISTINCT FROM v_doc -> 'parameters' THEN
+		-- What a run may call was fixed when it began: a tool that says or does something else now is another tool.
+		IF t.description IS DISTINCT FROM v_doc ->> 'description' OR t.parameters IS DISTINCT FROM v_doc -> 'parameters'
+			OR theazo_internal.tool_pin(t) IS DISTINCT FROM v_doc ->> 'pin' THEN
 			output := 'error: this tool was changed while the run was under way';
 			RETURN;
 		ELSIF t.requires_approval THEN

@@ -137,6 +137,29 @@ my $progress = sub { return { name => 'report_progress', arguments => { message 
 	is(counts()->{history_refused} // 0, 0, '... and so does the history');
 }
 
+# ---- a tool that is another one by now
+{
+	sql("CREATE FUNCTION public.looks() RETURNS text LANGUAGE sql AS \$\$ SELECT 'looked' \$\$; CREATE FUNCTION public.acts() RETURNS text LANGUAGE sql AS \$\$ SELECT 'acted' \$\$;"
+		  . " CREATE ROLE tooler LOGIN; GRANT theazo_app TO tooler; GRANT EXECUTE ON FUNCTION public.looks, public.acts TO tooler;"
+		  . " SELECT theazo.platform_bind_role('$p->{id}', 'tooler')");
+	my $tooler = sub { return $node->safe_psql('postgres', $_[0], connstr => $node->connstr('postgres') . ' user=tooler') };
+	my $set = sub { $tooler->("SELECT name FROM theazo.tool_set('look', '" . ($_[1] // 'Looks.') . "', sql_function => 'public.$_[0]'" . ($_[2] // '') . ')') };
+	my @again = map { { tools => [ { name => 'look', arguments => {} } ] } } 1 .. 2;
+	foreach my $case ([ 'another function', 'acts' ], [ 'another description', 'looks', 'Looks twice.' ], [ 'one that may write', 'looks', 'Looks.', ', read_only => false' ])
+	{
+		my ($what, @change) = @$case;
+		my $name = 'tool' . ++$n;
+		$set->('looks');
+		control({ rule => { conversation => $name, turns => [ @again, { text => 'Done.' } ] } });
+		control({ rule => { conversation => $name, turn => 1, turns => [ @again, { text => 'Done.' } ], delay_ms => 1500 } });
+		my $run = $tooler->("SELECT id FROM theazo.session_run('$p->{session}', 'tester', '[conv:$name] Go.', '{\"model\": \"chatty/one\", \"tools\": [\"look\"]}')");
+		wait_sql($node, "SELECT count(*) FROM theazo_data.step WHERE root_id = substr('$run', 5) AND kind = 'tool' AND state = 'done'", '1', 'the first call');
+		$set->(@change);
+		my $r = result($run);
+		is(join(' | ', map { $_->{output} } @{ $r->{tool_calls} }), 'looked | error: this tool was changed while the run was under way', "$what is not called");
+	}
+}
+
 # ---- too much, too few
 {
 	my $r = result(begin({ turns => [ { tools => [ map { $progress->($_) } 1 .. 129 ] }, { text => 'Done.' } ] }));
