@@ -98,6 +98,21 @@ typedef struct InitMonitor
 	int rounds;
 } InitMonitor;
 
+/* From monitor (or the command, before its exec) to us; smaller than PIPE_BUF, hence whole. */
+typedef struct InitReport
+{
+	enum
+	{
+		REPORT_STARTED = 1, /* value = pid */
+		REPORT_NO_EXEC, /* value = errno */
+		REPORT_NO_CWD, /* value = errno */
+		REPORT_EXITED /* value = wait status */
+	} kind;
+	int value;
+	uint64_t cpu_us;
+	uint64_t peak_rss_kb;
+} InitReport;
+
 typedef struct InitState
 {
 	TzWireConfig config;
@@ -150,6 +165,10 @@ extern void command_poll(InitOp *op, struct pollfd *fds, int *n, int64_t *deadli
 extern void command_step(InitOp *op, int64_t now);
 extern void command_reap(void);
 extern void command_free(InitOp *op);
+
+/* spawn.c */
+/* The command's processes, once all its bytes are there; its first report comes by op->report_fd. False and errno. */
+extern bool spawn_start(InitOp *op, const TzWireSpec *spec);
 
 /* files.c */
 extern void files_frame(const TzWireFrame *frame); /* READ, WRITE, LIST, STAT, DELETE */
