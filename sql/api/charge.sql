@@ -131,10 +131,12 @@ COMMENT ON FUNCTION theazo_internal.cents(bigint) IS 'millionths of a cent as ce
 CREATE OR REPLACE VIEW theazo.charges WITH (security_barrier) AS
 	SELECT c.id, c.environment, c.session_id, c.agent_id, c.run_id, c.user_id, c.effect_id, c.sandbox_id,
 		   c.item, c.quantity, (c.amount::numeric / 1000000)::numeric(30,6) AS cents, c.amount, c.currency, c.payer,
-		   c.provider, c.model, c.input_tokens, c.cached_tokens, c.output_tokens, c.estimated, c.interval_start, c.interval_end, c.occurred_at
+		   c.provider, c.model, c.input_tokens, c.cached_tokens, c.output_tokens, c.estimated, c.interval_start, c.interval_end, c.occurred_at,
+		   c.provider_cents
 	  FROM theazo_data.charge c
 	 WHERE (SELECT theazo_internal.may_read('usage:read'));
-COMMENT ON VIEW theazo.charges IS 'ledger of the platform; amount is in millionths of a cent; input_tokens are those that did not come from a cache';
+COMMENT ON VIEW theazo.charges IS
+'ledger of the platform; amount is in millionths of a cent; input_tokens are those that did not come from a cache; provider_cents is what a provider of one''s own says the call costs there, for information';
 
 -- What applies now, for the operator.
 CREATE OR REPLACE VIEW theazo.prices WITH (security_barrier) AS

@@ -75,7 +75,9 @@ BEGIN
 		'max_tokens', l.options -> 'max_tokens', 'temperature', l.options -> 'temperature'))
 		|| CASE WHEN l.options ? 'schema'
 				THEN jsonb_build_object('response_schema', jsonb_build_object('name', 'answer', 'schema', l.options -> 'schema')) ELSE '{}' END
-		|| CASE WHEN l.tools = '[]' THEN '{}' ELSE jsonb_build_object('tools', l.tools) END;
+		|| CASE WHEN l.tools = '[]' THEN '{}' ELSE jsonb_build_object('tools', l.tools) END
+		-- Its beginning comes again, in the next round or the next run. What is asked once is not worth the price of storing it.
+		|| CASE WHEN l.tools <> '[]' OR l.prior <> '{}' OR l.model_calls > 1 THEN jsonb_build_object('cache_key', l.agent_id) ELSE '{}' END;
 	-- An empty answer is no message: it has no wire form.
 	SELECT string_agg(nullif(CASE WHEN m.dialect = v_entry ->> 'dialect' THEN m.wire
 								  ELSE theazo_internal.model_encode(v_entry ->> 'dialect', m.canonical) END, ''),

@@ -168,6 +168,7 @@ DECLARE
 	l		theazo_data.run_loop;
 	r		theazo_data.run;
 	v_cost	bigint;
+	v_usage	jsonb;
 BEGIN
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id AND x.status IN ('queued', 'running');
@@ -179,9 +180,12 @@ BEGIN
 	IF e.kind = 'model.call' THEN
 		-- It was answered, and the answer cannot be read any more.
 		BEGIN
-			v_cost := theazo_internal.model_charge(e, r, l.chain -> l.at, theazo_internal.usage_estimate(e), clock_timestamp());
+			v_usage := theazo_internal.usage_estimate(e);
+			v_cost := theazo_internal.model_charge(e, r, l.chain -> l.at, v_usage, clock_timestamp());
 			l.spent := l.spent + v_cost;
-			UPDATE theazo_data.step x SET cost = x.cost + v_cost, estimated = true
+			UPDATE theazo_data.step x
+			   SET cost = x.cost + v_cost, estimated = true, input_tokens = theazo_internal.plus(x.input_tokens, v_usage -> 'input'),
+				   output_tokens = theazo_internal.plus(x.output_tokens, v_usage -> 'output')
 			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
 			PERFORM theazo_internal.model_freed(l.chain -> l.at);
 		EXCEPTION WHEN OTHERS THEN

@@ -31,8 +31,9 @@ BEGIN
 	IF p_state IN ('failed', 'unknown') THEN
 		p_result := theazo_internal.model_said(p_result);
 	END IF;
-	-- It may have been answered, and then somebody pays: booked as estimated.
-	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_state = 'cancelled' AND e.state = 'sent') THEN
+	-- It may have been answered, and then somebody pays: booked as estimated. A refusal is not paid.
+	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_state = 'cancelled'
+		AND coalesce((p_result ->> 'maybe_sent')::boolean, e.state = 'sent') AND coalesce((p_result ->> 'http_status')::integer, 200) < 300) THEN
 		v_usage := theazo_internal.usage_estimate(e);
 	END IF;
 	IF v_usage IS NOT NULL THEN
@@ -44,11 +45,12 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.model_freed(v_entry);
 	UPDATE theazo_data.step x
-	   SET state = p_state, input_tokens = (v_usage ->> 'input')::bigint, cache_read_tokens = (v_usage ->> 'cache_read')::bigint,
-		   cache_write_tokens = coalesce((v_usage ->> 'cache_write_5m')::bigint + (v_usage ->> 'cache_write_1h')::bigint,
-				(v_usage ->> 'cache_write_5m')::bigint, (v_usage ->> 'cache_write_1h')::bigint),
-		   output_tokens = (v_usage ->> 'output')::bigint, reasoning_tokens = (v_usage ->> 'reasoning')::bigint,
-		   cost = x.cost + v_cost, estimated = coalesce((v_usage ->> 'estimated')::boolean, false),
+	   SET state = p_state, input_tokens = theazo_internal.plus(x.input_tokens, v_usage -> 'input'),
+		   cache_read_tokens = theazo_internal.plus(x.cache_read_tokens, v_usage -> 'cache_read'),
+		   cache_write_tokens = theazo_internal.plus(theazo_internal.plus(x.cache_write_tokens, v_usage -> 'cache_write_5m'), v_usage -> 'cache_write_1h'),
+		   output_tokens = theazo_internal.plus(x.output_tokens, v_usage -> 'output'),
+		   reasoning_tokens = theazo_internal.plus(x.reasoning_tokens, v_usage -> 'reasoning'),
+		   cost = x.cost + v_cost, estimated = x.estimated OR coalesce((v_usage ->> 'estimated')::boolean, false),
 		   stop = p_result ->> 'stop', request_id = left(p_result ->> 'request_id', 200), started_at = coalesce(p_started, x.started_at),
 		   ended_at = p_finished, error_code = CASE WHEN p_state <> 'done' THEN p_result ->> 'code' END,
 		   error_message = CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(p_result ->> 'message'), 1000) END
@@ -89,7 +91,16 @@ $$;
 COMMENT ON FUNCTION theazo_internal.model_settle(theazo_data.effect, text, jsonb, timestamptz, timestamptz) IS
 'the end of a model call: its money and its step, then what comes next';
 
--- An attempt failed and the call goes out again: what it cost is booked with it.
+-- A count of one attempt on top of those of earlier ones; null where nobody counted.
+CREATE OR REPLACE FUNCTION theazo_internal.plus(p_sum bigint, p_count jsonb)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT CASE WHEN p_count IS NULL THEN p_sum ELSE coalesce(p_sum, 0) + p_count::bigint END
+$$;
+COMMENT ON FUNCTION theazo_internal.plus(bigint, jsonb) IS 'adds a count to a sum, either of which may be missing';
+
+-- An attempt failed and the call goes out again: what it cost is booked with it, and its tokens count in the step.
 CREATE OR REPLACE FUNCTION theazo_internal.model_attempted(e theazo_data.effect, p_result jsonb, p_finished timestamptz)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -99,12 +110,19 @@ DECLARE
 	l		theazo_data.run_loop;
 	r		theazo_data.run;
 	v_cost	bigint;
+	v_usage	jsonb := p_result -> 'usage';
 BEGIN
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
-	v_cost := theazo_internal.model_charge(e, r, l.chain -> l.at, p_result -> 'usage', coalesce(p_finished, clock_timestamp()));
+	v_cost := theazo_internal.model_charge(e, r, l.chain -> l.at, v_usage, coalesce(p_finished, clock_timestamp()));
 	UPDATE theazo_data.run_loop x SET spent = x.spent + v_cost WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
-	UPDATE theazo_data.step x SET cost = x.cost + v_cost
+	UPDATE theazo_data.step x
+	   SET cost = x.cost + v_cost, input_tokens = theazo_internal.plus(x.input_tokens, v_usage -> 'input'),
+		   cache_read_tokens = theazo_internal.plus(x.cache_read_tokens, v_usage -> 'cache_read'),
+		   cache_write_tokens = theazo_internal.plus(theazo_internal.plus(x.cache_write_tokens, v_usage -> 'cache_write_5m'), v_usage -> 'cache_write_1h'),
+		   output_tokens = theazo_internal.plus(x.output_tokens, v_usage -> 'output'),
+		   reasoning_tokens = theazo_internal.plus(x.reasoning_tokens, v_usage -> 'reasoning'),
+		   estimated = x.estimated OR coalesce((v_usage ->> 'estimated')::boolean, false)
 	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
 END
 $$;
@@ -140,8 +158,12 @@ DECLARE
 	v_late	boolean := clock_timestamp() >= l.deadline;
 	v_next	smallint := theazo_internal.model_next(l.chain, l.at, v_class, p_result);
 BEGIN
-	-- What was never sent says nothing about a provider, and what is refused for its content shows that it is well.
-	IF e.attempt > 0 AND NOT (v_late AND p_result ->> 'code' = 'timeout') THEN
+	IF (p_result ->> 'pause_ms')::bigint > 0 THEN
+		PERFORM theazo_internal.model_pause(l.chain -> l.at, (p_result ->> 'pause_ms')::bigint, v_class);
+	END IF;
+	-- What was never sent says nothing about a provider, and what is refused for its content shows that it is well. So does one that
+	-- has too many calls and says when it takes more.
+	IF e.attempt > 0 AND NOT (v_late AND p_result ->> 'code' = 'timeout') AND NOT (v_class = 'rate' AND p_result ? 'pause_ms') THEN
 		PERFORM theazo_internal.model_health(l.chain -> l.at, v_class IN ('caller', 'policy', 'too_long'), v_class);
 	END IF;
 	IF r.cancel_requested THEN

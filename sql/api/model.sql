@@ -104,6 +104,9 @@ BEGIN
 	IF p_config ? 'path' AND p_config ->> 'path' NOT LIKE '/%' THEN
 		PERFORM theazo_internal.raise_value(p_field || '.path', 'must begin with a slash');
 	END IF;
+	IF p_config ? 'cache' THEN
+		PERFORM theazo_internal.one_of(p_field || '.cache', p_config ->> 'cache', 'off', '5m', '1h');
+	END IF;
 	FOREACH k IN ARRAY ARRAY['supports_stream_usage', 'supports_tool_choice'] LOOP
 		IF p_config ? k THEN
 			PERFORM theazo_internal.boolean_check(p_field || '.' || k, p_config -> k);
@@ -280,7 +283,7 @@ BEGIN
 		FOR e IN SELECT x FROM jsonb_array_elements(coalesce(v_found, '[]')) x
 		LOOP
 			CONTINUE WHEN v_chain @> jsonb_build_array(e);
-			IF (e ->> 'managed')::boolean AND theazo_internal.model_price_at(a.platform_id, e ->> 'model', now()) IS NULL THEN
+			IF (e ->> 'managed')::boolean AND theazo_internal.model_price_at(a.platform_id, e ->> 'model', now(), e ->> 'provider') IS NULL THEN
 				RAISE EXCEPTION USING ERRCODE = '22023', COLUMN = 'model',
 					MESSAGE = format('model %s has no price', theazo_internal.quoted(v_name)), DETAIL = 'Reason: no_price.',
 					HINT = 'A managed model without a price could not be billed: let the operator set one with theazo.model_price_set(), or configure a provider of your own.';
@@ -294,9 +297,10 @@ BEGIN
 			DETAIL = 'Kind: model.' || coalesce(' The agent asks for provider "' || left(a.options -> 'model' ->> 'provider', 100) || '".', ''),
 			HINT = 'Configure one with theazo.provider_set(kind => ''model'', ...); the operator can offer managed models with theazo.operator_provider_set().';
 	END IF;
-	-- One that is known not to answer now stands back, unless all are.
-	SELECT jsonb_agg(x.entry ORDER BY x.resting, x.ord) INTO v_chain
-	  FROM (SELECT y.entry, y.ord, theazo_internal.model_rests(y.entry) IS NOT NULL AS resting
+	-- One that is known not to answer now stands back, unless all are; one that is paused, behind others of its model.
+	SELECT jsonb_agg(x.entry ORDER BY x.down, x.model_ord, x.resting, x.ord) INTO v_chain
+	  FROM (SELECT y.entry, y.ord, theazo_internal.model_rests(y.entry) IS NOT NULL AS resting, theazo_internal.model_down(y.entry) AS down,
+				   min(y.ord) OVER (PARTITION BY y.entry ->> 'model') AS model_ord
 			  FROM jsonb_array_elements(v_chain) WITH ORDINALITY AS y (entry, ord) WHERE y.ord <= 16) x;
 	RETURN v_chain;
 END
@@ -380,7 +384,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF p_class = 'caller' AND p_result ->> 'http_status' IS DISTINCT FROM '404'
-		AND coalesce(p_result ->> 'code', '') NOT IN ('model_not_found', 'not_found_error', 'unsupported_parameter', 'unsupported_value') THEN
+		AND coalesce(p_result ->> 'upstream_code', p_result ->> 'code', '') NOT IN ('model_not_found', 'not_found_error', 'unsupported_parameter', 'unsupported_value') THEN
 		RETURN NULL;
 	END IF;
 	RETURN (SELECT (min(x.ord) - 1)::smallint FROM jsonb_array_elements(p_chain) WITH ORDINALITY AS x (entry, ord)

@@ -1,5 +1,7 @@
--- model_gate.sql: how many calls a model provider gets at once, and none while it keeps failing.
+-- model_gate.sql: how many calls a model provider gets at once, and none while it keeps failing or has asked for a pause.
 --
+-- A pause is the provider's own word (429 or overload with a time to come back) and holds for one model at one entry: calls to it
+-- are due when it is over. Rest comes of failures and holds for the entry.
 -- A call to a provider that has a limit or is not well waits at the gate: it is queued with due_at infinity. The gate is opened by
 -- dispatchers only, in the transaction of their claim, one at a time for each provider: nobody's transaction of unknown length
 -- decides about the calls of others. What is under way is counted in the rows themselves, so nothing can be left behind by a crash.
@@ -23,12 +25,28 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT h.open_until FROM theazo_data.provider_health h
+	RETURN (SELECT max(h.open_until) FROM theazo_data.provider_health h
 	 WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider' AND h.open_until > clock_timestamp()
-	   AND NOT p_entry ? 'own');
+	   AND h.model IN ('', p_entry ->> 'model') AND NOT p_entry ? 'own');
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.model_rests(jsonb) IS 'until when a provider is not called because it keeps failing, null when it may be';
+COMMENT ON FUNCTION theazo_internal.model_rests(jsonb) IS
+'until when a provider is not called because it keeps failing or has asked for a pause, null when it may be';
+
+-- Is it no use to wait for an entry? A pause of up to a minute is waited for rather than asking another model.
+CREATE OR REPLACE FUNCTION theazo_internal.model_down(p_entry jsonb)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM theazo_data.provider_health h
+	 WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider' AND NOT p_entry ? 'own'
+	   AND (h.model = '' AND h.open_until > clock_timestamp()
+			OR h.model = p_entry ->> 'model' AND h.open_until > clock_timestamp() + '1 minute'::interval));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_down(jsonb) IS 'does a provider rest, or is it paused for longer than a run should wait';
 
 -- One at a time. Whoever waits here sees afterwards what the other one has done; nobody waits long for one that was stopped.
 CREATE OR REPLACE FUNCTION theazo_internal.model_lock(p_name text)
@@ -48,17 +66,27 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_lock(text) IS 'makes what concerns one gate, or the health of one provider, follow one another; false when another one takes too long';
 
--- The first entry from a place on that does not rest, else the one at this place.
+-- The first entry from a place on that does not rest, else the one at this place. While one is paused for a short time only the
+-- same model elsewhere takes its place.
 CREATE OR REPLACE FUNCTION theazo_internal.model_pick(p_chain jsonb, p_at integer)
 RETURNS smallint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	v_model	text;
+	v_down	boolean;
 BEGIN
 	FOR i IN p_at .. jsonb_array_length(p_chain) - 1
 	LOOP
 		IF theazo_internal.model_rests(p_chain -> i) IS NULL THEN
-			RETURN i;
+			IF i > p_at AND v_model IS NULL THEN
+				v_model := p_chain -> p_at ->> 'model';
+				v_down := theazo_internal.model_down(p_chain -> p_at);
+			END IF;
+			IF i = p_at OR v_down OR p_chain -> i ->> 'model' = v_model THEN
+				RETURN i;
+			END IF;
 		END IF;
 	END LOOP;
 	RETURN p_at;
@@ -66,7 +94,8 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer) IS 'place of the first entry of a chain from here on that does not rest';
 
--- When a call to an entry is due: now, or when the gate lets it through.
+-- When a call to an entry is due: now, when its pause is over, or when the gate lets it through. Those that waited for the end of a
+-- pause do not all come at once.
 CREATE OR REPLACE FUNCTION theazo_internal.model_due(p_entry jsonb)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -78,11 +107,81 @@ BEGIN
 								AND v.limits ? 'maxConcurrent')
 				  OR EXISTS (SELECT FROM theazo_data.provider_health h
 							  WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider'
-								AND h.open_until IS NOT NULL AND NOT p_entry ? 'own')
-				THEN 'infinity'::timestamptz ELSE now() END);
+								AND h.model = '' AND h.open_until IS NOT NULL AND NOT p_entry ? 'own')
+				THEN 'infinity'::timestamptz
+				ELSE coalesce(theazo_internal.pause_end(theazo_internal.model_rests(p_entry)), now()) END);
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.model_due(jsonb) IS 'when a call to an entry may be claimed: now, or infinity for one that waits at the gate';
+COMMENT ON FUNCTION theazo_internal.model_due(jsonb) IS
+'when a call to an entry may be claimed: now, after its pause, or infinity for one that waits at the gate';
+
+CREATE OR REPLACE FUNCTION theazo_internal.pause_end(p_until timestamptz)
+RETURNS timestamptz
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT p_until + random() * least('5 seconds'::interval, greatest('0'::interval, p_until - clock_timestamp()) / 10)
+$$;
+COMMENT ON FUNCTION theazo_internal.pause_end(timestamptz) IS 'a moment soon after the end of a pause, by chance';
+
+-- What a provider said about when to come back, at most 10 minutes at a time. Calls that are queued for it wait as well: one
+-- that somebody else holds at this moment goes out, and hears the same.
+CREATE OR REPLACE FUNCTION theazo_internal.model_pause(p_entry jsonb, p_ms bigint, p_class text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_owner	text := p_entry ->> 'owner';
+	v_name	text := p_entry ->> 'provider';
+	v_slot	text := theazo_internal.model_slot(p_entry);
+	v_until	timestamptz := clock_timestamp() + least(p_ms, 600000) * '1 millisecond'::interval;
+BEGIN
+	IF v_name IS NULL OR p_entry ? 'own' OR NOT theazo_internal.model_lock('health ' || v_owner || '/' || v_name) THEN
+		RETURN;
+	END IF;
+	INSERT INTO theazo_data.provider_health AS h (platform_id, kind, name, model, open_until, last_error)
+	VALUES (v_owner, 'model', v_name, p_entry ->> 'model', v_until, p_class)
+	ON CONFLICT ON CONSTRAINT provider_health_pkey DO UPDATE
+	   SET open_until = greatest(h.open_until, v_until), last_error = p_class, updated_at = clock_timestamp();
+	WITH early AS (
+		SELECT e.platform_id, e.root_id, e.id FROM theazo_data.effect e
+		 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at < v_until AND e.provider_name = v_slot
+		   AND (v_slot LIKE 'theazo:%' OR e.platform_id = v_owner) AND e.instance = theazo_internal.instance()
+		   AND EXISTS (SELECT FROM theazo_data.run_loop l
+						WHERE l.platform_id = e.platform_id AND l.root_id = e.root_id AND l.chain -> l.at ->> 'model' = p_entry ->> 'model')
+		   FOR UPDATE OF e SKIP LOCKED)
+	UPDATE theazo_data.effect x SET due_at = theazo_internal.model_due(p_entry)
+	  FROM early y WHERE x.platform_id = y.platform_id AND x.root_id = y.root_id AND x.id = y.id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_pause(jsonb, bigint, text) IS 'has a model at a provider left alone for as long as the provider asked';
+
+-- A call is to be asked again and was told when. Returns when it is due; null when another provider of the same model does it
+-- sooner. One second is no longer than any call waits that is asked again; for more it gives up its place at the gate.
+CREATE OR REPLACE FUNCTION theazo_internal.model_told(e theazo_data.effect, p_result jsonb)
+RETURNS timestamptz
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_ms	bigint := (p_result ->> 'pause_ms')::bigint;
+	v_chain	jsonb;
+	v_at	smallint;
+BEGIN
+	SELECT l.chain, l.at INTO v_chain, v_at FROM theazo_data.run_loop l WHERE l.platform_id = e.platform_id AND l.root_id = e.root_id;
+	PERFORM theazo_internal.model_pause(v_chain -> v_at, v_ms, p_result ->> 'class');
+	IF v_ms <= 1000 OR v_chain -> v_at ? 'own' THEN
+		RETURN clock_timestamp() + v_ms * '1 millisecond'::interval;
+	ELSIF EXISTS (SELECT FROM jsonb_array_elements(v_chain) WITH ORDINALITY AS x (entry, ord)
+		WHERE x.ord > v_at + 1 AND x.entry ->> 'model' = v_chain -> v_at ->> 'model' AND theazo_internal.model_rests(x.entry) IS NULL) THEN
+		RETURN NULL;
+	END IF;
+	RETURN greatest(theazo_internal.model_due(v_chain -> v_at), clock_timestamp() + v_ms * '1 millisecond'::interval);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_told(theazo_data.effect, jsonb) IS
+'notes the pause that a provider asked for; when the call is due again, null when another provider need not be waited for';
 
 -- Lets calls through, the oldest of each platform in turn. A provider whose rest is over gets one; when that one succeeds all go,
 -- and should nothing be heard of it the next goes after half a minute.
@@ -96,6 +195,7 @@ DECLARE
 	v_instance	text := theazo_internal.instance();
 	p			record;
 	v_until		timestamptz;
+	v_paused	boolean;
 	v_free		bigint;
 	v_n			integer;
 	v_all		integer := 0;
@@ -107,7 +207,8 @@ BEGIN
 		 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity' AND e.instance = v_instance ORDER BY 1, 2
 	LOOP
 		CONTINUE WHEN NOT theazo_internal.model_lock('gate ' || p.owner || '/' || coalesce(p.slot, ''));
-		SELECT h.open_until INTO v_until FROM theazo_data.provider_health h
+		SELECT max(h.open_until) FILTER (WHERE h.model = ''), coalesce(bool_or(h.model <> '' AND h.open_until > clock_timestamp()), false)
+		  INTO v_until, v_paused FROM theazo_data.provider_health h
 		 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name;
 		CONTINUE WHEN v_until > clock_timestamp();
 		SELECT (v.limits ->> 'maxConcurrent')::bigint INTO v_free FROM theazo_data.provider v
@@ -121,7 +222,8 @@ BEGIN
 		IF v_until IS NOT NULL THEN
 			-- Somebody who writes this row has news of it and comes here next.
 			PERFORM 1 FROM theazo_data.provider_health h
-			 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name AND h.open_until <= clock_timestamp() FOR UPDATE SKIP LOCKED;
+			 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name AND h.model = '' AND h.open_until <= clock_timestamp()
+			   FOR UPDATE SKIP LOCKED;
 			CONTINUE WHEN NOT FOUND;
 			v_free := 1;
 		END IF;
@@ -129,7 +231,12 @@ BEGIN
 			SELECT e.platform_id, e.root_id, e.id, row_number() OVER (PARTITION BY e.platform_id ORDER BY e.id) AS turn
 			  FROM theazo_data.effect e
 			 WHERE e.kind = 'model.call' AND e.provider_name IS NOT DISTINCT FROM p.slot AND (p.owner = v_operator OR e.platform_id = p.owner)
-			   AND e.state = 'queued' AND e.due_at = 'infinity' AND e.instance = v_instance AND NOT e.cancel_requested),
+			   AND e.state = 'queued' AND e.due_at = 'infinity' AND e.instance = v_instance AND NOT e.cancel_requested
+			   AND (NOT v_paused OR NOT EXISTS (
+					SELECT FROM theazo_data.run_loop l
+					  JOIN theazo_data.provider_health h ON h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name
+					   AND h.model = l.chain -> l.at ->> 'model' AND h.open_until > clock_timestamp()
+					 WHERE h.model <> '' AND l.platform_id = e.platform_id AND l.root_id = e.root_id))),
 		next AS (
 			SELECT e.platform_id, e.root_id, e.id FROM waiting w
 			  JOIN theazo_data.effect e ON e.platform_id = w.platform_id AND e.root_id = w.root_id AND e.id = w.id
@@ -140,7 +247,7 @@ BEGIN
 		GET DIAGNOSTICS v_n = ROW_COUNT;
 		IF v_n > 0 AND v_until IS NOT NULL THEN
 			UPDATE theazo_data.provider_health h SET open_until = clock_timestamp() + '30 seconds'::interval
-			 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name;
+			 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name AND h.model = '';
 		END IF;
 		v_all := v_all + v_n;
 	END LOOP;
@@ -181,10 +288,12 @@ BEGIN
 		RETURN;
 	END IF;
 	IF p_ok THEN
+		-- A pause lasts as long as was said: what answers now was under way before.
 		DELETE FROM theazo_data.provider_health h
-		 USING (SELECT x.platform_id, x.kind, x.name FROM theazo_data.provider_health x
-				 WHERE x.platform_id = v_owner AND x.kind = 'model' AND x.name = v_name FOR UPDATE SKIP LOCKED) x
-		 WHERE h.platform_id = x.platform_id AND h.kind = x.kind AND h.name = x.name;
+		 USING (SELECT x.platform_id, x.kind, x.name, x.model FROM theazo_data.provider_health x
+				 WHERE x.platform_id = v_owner AND x.kind = 'model' AND x.name = v_name AND (x.model = '' OR x.open_until <= clock_timestamp())
+				   FOR UPDATE SKIP LOCKED) x
+		 WHERE h.platform_id = x.platform_id AND h.kind = x.kind AND h.name = x.name AND h.model = x.model;
 		RETURN;
 	END IF;
 	IF NOT theazo_internal.model_lock('health ' || v_owner || '/' || v_name) THEN
@@ -214,16 +323,21 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_changed(text, text) IS 'forgets the health of a model provider that was set anew or deleted';
 
--- The operator sees all of them: its own have its platform's id.
+-- The operator sees all of them: its own have its platform's id. A pause that is over is history.
 CREATE OR REPLACE VIEW theazo.operator_provider_health WITH (security_barrier) AS
 	SELECT h.platform_id, h.platform_id = theazo_internal.operator_platform() AS managed, h.kind, h.name, h.failures, h.last_error, h.open_until,
-		   CASE WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state, h.updated_at
-	  FROM theazo_data.provider_health h;
-COMMENT ON VIEW theazo.operator_provider_health IS 'operator: model providers of all platforms and managed ones whose last call failed';
+		   CASE WHEN h.model <> '' THEN 'paused' WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state,
+		   h.updated_at, nullif(h.model, '') AS model
+	  FROM theazo_data.provider_health h WHERE h.model = '' OR h.open_until > clock_timestamp();
+COMMENT ON VIEW theazo.operator_provider_health IS
+'operator: model providers of all platforms and managed ones whose last call failed, or that asked for a pause of a model';
 
 CREATE OR REPLACE VIEW theazo.provider_health WITH (security_barrier) AS
 	SELECT h.platform_id, h.kind, h.name, h.failures, h.last_error, h.open_until,
-		   CASE WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state, h.updated_at
+		   CASE WHEN h.model <> '' THEN 'paused' WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state,
+		   h.updated_at, nullif(h.model, '') AS model
 	  FROM theazo_data.provider_health h
-	 WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL;
-COMMENT ON VIEW theazo.provider_health IS 'model providers of the platform whose last call failed: failing, resting until a moment, or on trial with one call; no row means all is well';
+	 WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL
+	   AND (h.model = '' OR h.open_until > clock_timestamp());
+COMMENT ON VIEW theazo.provider_health IS
+'model providers of the platform whose last call failed: failing, resting until a moment, or on trial with one call; and models that a provider asked to leave alone until a moment: paused; no row means all is well';

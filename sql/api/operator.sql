@@ -247,7 +247,7 @@ BEGIN
 						AND c.occurred_at <= r.ended_at), 0) END AS amount) b
 	 WHERE r.status NOT IN ('queued', 'running') AND r.cost <> b.amount
 	UNION ALL
-	-- An attempt that broke off has its own, an estimate.
+	-- An attempt that broke off has its own, which is an estimate.
 	SELECT 'model call without its one charge', s.platform_id::text, 'run_' || s.root_id, format('step %s: %s', s.seq, b.n)
 	  FROM theazo_data.step s
 	 CROSS JOIN LATERAL (SELECT count(*) AS n, count(*) FILTER (WHERE NOT c.estimated) AS exact FROM theazo_data.charge c
@@ -256,12 +256,16 @@ BEGIN
 	UNION ALL
 	SELECT 'tokens of a model call and of its charge differ', s.platform_id::text, 'run_' || s.root_id, format('step %s', s.seq)
 	  FROM theazo_data.step s
-	 CROSS JOIN LATERAL (SELECT * FROM theazo_data.charge x
-						  WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.item = 'model.call' AND x.effect_id = s.effect_id
-						  ORDER BY x.occurred_at DESC LIMIT 1) c
-	 WHERE s.kind = 'model' AND s.state = 'done'
-	   AND (coalesce(s.input_tokens, 0) + coalesce(s.cache_write_tokens, 0), coalesce(s.cache_read_tokens, 0), coalesce(s.output_tokens, 0), s.name)
-		   IS DISTINCT FROM (c.input_tokens, c.cached_tokens, c.output_tokens, c.model)
+	 CROSS JOIN LATERAL (SELECT coalesce(sum(c.input_tokens), 0) AS input, coalesce(sum(c.cached_tokens), 0) AS cached,
+								coalesce(sum(c.output_tokens), 0) AS output, coalesce(bool_or(c.estimated), false) AS estimated,
+								coalesce(bool_or(e.id = s.effect_id AND c.model <> s.name), false) AS other
+						   FROM theazo_data.effect e
+						   JOIN theazo_data.charge c ON c.platform_id = e.platform_id AND c.root_id = e.root_id AND c.effect_id = e.id AND c.item = 'model.call'
+						  WHERE e.platform_id = s.platform_id AND e.root_id = s.root_id AND e.step_seq = s.seq) b
+	 WHERE s.kind = 'model' AND s.state <> 'queued'
+	   AND (b.other OR s.estimated AND NOT b.estimated
+			OR (coalesce(s.input_tokens, 0) + coalesce(s.cache_write_tokens, 0), coalesce(s.cache_read_tokens, 0), coalesce(s.output_tokens, 0))
+			   IS DISTINCT FROM (b.input::bigint, b.cached::bigint, b.output::bigint))
 	UNION ALL
 	SELECT 'cost of steps, what a run has spent and its charges differ', l.platform_id::text, 'run_' || l.root_id,
 		   format('steps %s, spent %s, charges %s', b.steps, l.spent, b.charges)

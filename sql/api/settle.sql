@@ -89,6 +89,7 @@ DECLARE
 	v_verdict	text := p_verdict;
 	v_max		integer;
 	v_delay		integer;
+	v_due		timestamptz;
 	v_recovery	text;
 BEGIN
 	SELECT x.agent_id INTO v_agent FROM theazo_data.effect x
@@ -167,15 +168,19 @@ BEGIN
 							-- A model is asked twice more, after half a second and after one.
 							WHEN e.kind = 'model.call' THEN 500 * 2 ^ least(e.attempt - 1, 1)
 							ELSE theazo_internal.backoff_ms(e.attempt, random()) END;
+			v_due := clock_timestamp() + v_delay * '1 millisecond'::interval;
+			IF e.kind = 'model.call' AND (p_result ->> 'pause_ms')::bigint > 0 THEN
+				v_due := theazo_internal.model_told(e, p_result);
+			END IF;
 			-- Told to wait longer than a minute, another provider is sooner.
-			IF e.attempt >= v_max OR e.kind = 'model.call' AND v_delay > 60000 OR e.deadline < clock_timestamp() + v_delay * '1 millisecond'::interval THEN
+			IF v_due IS NULL OR e.attempt >= v_max OR e.kind = 'model.call' AND v_delay > 60000 OR e.deadline < clock_timestamp() + v_delay * '1 millisecond'::interval THEN
 				v_verdict := CASE WHEN p_verdict = 'unknown' THEN 'unknown' ELSE 'failed' END;
 			ELSE
 				UPDATE theazo_data.effect x
 				   SET state = 'queued', incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
 					   -- Any dispatcher may make the box; what came after belongs to the one that holds it.
 					   affinity = CASE WHEN x.kind <> 'compute.create' THEN x.affinity END,
-					   due_at = clock_timestamp() + v_delay * '1 millisecond'::interval, max_attempts = v_max,
+					   due_at = v_due, max_attempts = v_max,
 					   error_code = p_result ->> 'code',
 					   error_message = left(theazo_internal.text_mask(p_result ->> 'message'), 1000)
 				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;

@@ -190,7 +190,7 @@ COMMENT ON FUNCTION theazo.usage_by_provider(text, text) IS
 
 CREATE OR REPLACE FUNCTION theazo.usage_export(period text DEFAULT 'month', api_key text DEFAULT NULL)
 RETURNS TABLE (day date, user_id text, session_id text, payer text, provider text, model text, compute_minutes numeric, model_calls bigint,
-			   input_tokens bigint, cached_tokens bigint, output_tokens bigint, estimated_calls bigint, cents numeric)
+			   input_tokens bigint, cached_tokens bigint, output_tokens bigint, estimated_calls bigint, cents numeric, provider_cents numeric)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -204,10 +204,10 @@ BEGIN
 	SELECT (c.occurred_at AT TIME ZONE 'UTC')::date, c.user_id, c.session_id::text, c.payer, coalesce(c.provider, 'theazo'), c.model,
 		   coalesce(round(sum(c.quantity) FILTER (WHERE c.item = 'compute.second') / 60, 2), 0), count(*) FILTER (WHERE c.item = 'model.call'),
 		   coalesce(sum(c.input_tokens), 0)::bigint, coalesce(sum(c.cached_tokens), 0)::bigint, coalesce(sum(c.output_tokens), 0)::bigint,
-		   count(*) FILTER (WHERE c.item = 'model.call' AND c.estimated), sum(c.cents)
+		   count(*) FILTER (WHERE c.item = 'model.call' AND c.estimated), sum(c.cents), sum(c.provider_cents)
 	  FROM theazo.charges c WHERE c.occurred_at >= v_since
 	 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6;
 END
 $$;
 COMMENT ON FUNCTION theazo.usage_export(text, text) IS
-'the ledger of a period by day, session, provider and model: cents paid here, and minutes and tokens to share out the invoices of the providers where payer is provider';
+'the ledger of a period by day, session, provider and model: cents paid here, and minutes and tokens to share out the invoices of the providers where payer is provider; provider_cents is what those told themselves';

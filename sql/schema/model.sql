@@ -124,6 +124,7 @@ CREATE TABLE theazo_data.tool (
 
 -- Operator's list prices of models, laid over theazo_internal.model_price_book(), in millionths of a
 -- cent per million tokens. Over the threshold of prompt tokens the second five hold for the whole call.
+-- Some hold for one of the operator's providers only, or for one tier of service.
 CREATE TABLE theazo_data.model_price (
 	platform_id		theazo.id NOT NULL,					-- the operator platform, or one platform
 	model			text NOT NULL,						-- canonical id
@@ -140,19 +141,24 @@ CREATE TABLE theazo_data.model_price (
 	over_cache_write_1h numeric,
 	over_output		numeric,
 	currency		text NOT NULL DEFAULT 'usd',
-	CONSTRAINT model_price_pkey PRIMARY KEY (platform_id, model, valid_from),
+	provider		text NOT NULL DEFAULT '',			-- the operator's entry it is for; empty: any
+	tier			text NOT NULL DEFAULT '',			-- as the vendor calls it; empty: the usual one
+	web_search		numeric,							-- of one search by the vendor, in millionths of a cent
+	CONSTRAINT model_price_pkey PRIMARY KEY (platform_id, model, provider, tier, valid_from),
 	CONSTRAINT model_price_check CHECK (least(input, cache_read, cache_write_5m, cache_write_1h, output, over_input, over_cache_read,
-		over_cache_write_5m, over_cache_write_1h, over_output) >= 0)
+		over_cache_write_5m, over_cache_write_1h, over_output, web_search) >= 0)
 );
 
--- Circuit breaker of a provider: a row only after something failed.
+-- Circuit breaker of a provider: a row only after something failed. With a model: the pause that the provider itself asked for,
+-- which is nobody's failure.
 CREATE TABLE theazo_data.provider_health (
 	platform_id		theazo.id NOT NULL,
 	kind			text NOT NULL,
 	name			text NOT NULL,
+	model			text NOT NULL DEFAULT '',			-- canonical id of the one that is paused; empty: the provider
 	failures		integer NOT NULL DEFAULT 0,			-- in a row
 	open_until		timestamptz,						-- nothing is sent before
 	last_error		text,
 	updated_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	CONSTRAINT provider_health_pkey PRIMARY KEY (platform_id, kind, name)
+	CONSTRAINT provider_health_pkey PRIMARY KEY (platform_id, kind, name, model)
 );

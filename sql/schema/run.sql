@@ -149,6 +149,7 @@ CREATE TABLE theazo_data.charge (
 	interval_start	timestamptz,
 	interval_end	timestamptz,
 	occurred_at		timestamptz NOT NULL,
+	provider_cents	numeric,							-- what the provider says it costs, for information
 	CONSTRAINT charge_payer_check CHECK (payer IN ('theazo', 'provider'))
 ) PARTITION BY RANGE (root_id);
 

@@ -48,6 +48,7 @@ tz_model_answer_init(TzModelAnswer *a, const TzEffect *effect, size_t max)
 	a->usage.input = a->usage.output = TZ_MODEL_UNKNOWN;
 	a->usage.cache_read = a->usage.cache_write_5m = a->usage.cache_write_1h = TZ_MODEL_UNKNOWN;
 	a->usage.reasoning = TZ_MODEL_UNKNOWN;
+	a->usage.searches = TZ_MODEL_UNKNOWN;
 }
 
 void
@@ -63,6 +64,8 @@ tz_model_answer_free(TzModelAnswer *a)
 	tz_buf_free(&a->refusal);
 	json_decref(a->usage.raw);
 	a->usage.raw = NULL;
+	json_decref(a->usage.iterations);
+	a->usage.iterations = NULL;
 }
 
 TzStatus
@@ -221,6 +224,23 @@ tz_model_cost(TzModelAnswer *a, TzSlice text)
 }
 
 void
+tz_model_tier(TzModelAnswer *a, json_t *name)
+{
+	static const char *const usual[] = {"standard", "default", "auto"};
+	const char *tier = json_string_value(name);
+	size_t len = tier != NULL ? strlen(tier) : 0;
+
+	if (len == 0 || len >= sizeof(a->usage.tier) ||
+	    strspn(tier, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len)
+		return;
+	a->usage.tier[0] = '\0';
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (strcmp(tier, usual[i]) == 0)
+			return;
+	memcpy(a->usage.tier, tier, len + 1);
+}
+
+void
 tz_model_done(const TzEffect *effect, const TzHttpResponse *in, TzModelAnswer *a, TzOutcome *out)
 {
 	TzStatus status = tz_model_answer_status(a);
@@ -237,6 +257,9 @@ tz_model_done(const TzEffect *effect, const TzHttpResponse *in, TzModelAnswer *a
 		                                      : "a name in it is written with escapes",
 		             out);
 		out->err.status = status;
+		/* it was answered, and somebody pays */
+		if (out->result != NULL)
+			json_object_set_new(out->result, "usage", tz_model_usage_document(effect, a, true));
 		return;
 	}
 	tz_answer_done(out, answer_document(effect, in, a));
@@ -394,6 +417,22 @@ tz_model_usage_document(const TzEffect *effect, TzModelAnswer *a, bool cut)
 		estimated = true;
 		u.output = u.output > guess ? u.output : guess;
 	}
+	/* counted apart they replace the sums, which lack some of them; of a broken stream they are not complete */
+	if (u.iterations != NULL && !cut)
+	{
+		u.input = u.cache_read = u.cache_write_5m = u.cache_write_1h = u.output = 0;
+		for (size_t i = 0; i < json_array_size(u.iterations); i++)
+		{
+			json_t *part = json_array_get(u.iterations, i);
+
+			u.input += json_integer_value(json_object_get(part, "input"));
+			u.cache_read += json_integer_value(json_object_get(part, "cache_read"));
+			u.cache_write_5m += json_integer_value(json_object_get(part, "cache_write_5m"));
+			u.cache_write_1h += json_integer_value(json_object_get(part, "cache_write_1h"));
+			u.output += json_integer_value(json_object_get(part, "output"));
+		}
+		json_object_set(doc, "iterations", u.iterations);
+	}
 	set_count(doc, "input", u.input);
 	set_count(doc, "cache_read", u.cache_read);
 	set_count(doc, "cache_write_5m", u.cache_write_5m);
@@ -401,6 +440,10 @@ tz_model_usage_document(const TzEffect *effect, TzModelAnswer *a, bool cut)
 	set_count(doc, "output", u.output);
 	set_count(doc, "reasoning", u.reasoning);
 	json_object_set_new(doc, "estimated", json_boolean(estimated));
+	if (u.searches > 0)
+		set_count(doc, "searches", u.searches);
+	if (u.tier[0] != '\0')
+		json_object_set_new(doc, "tier", json_string(u.tier));
 	if (u.cost[0] != '\0')
 		json_object_set_new(doc, "provider_cost_usd", json_string(u.cost));
 	return doc;

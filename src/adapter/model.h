@@ -40,6 +40,7 @@ typedef struct TzModelRequest
 	json_t *top_p;
 	json_t *stop; /* array of strings */
 	json_t *user; /* string */
+	json_t *cache_key; /* string: this prompt comes again, and grows */
 	json_t *extra; /* object */
 	bool stream;
 } TzModelRequest;
@@ -69,6 +70,12 @@ extern TzStatus tz_model_open(const TzEffect *effect, const TzEndpoint *to, cons
 extern TzStatus tz_model_body(const TzEffect *effect, const TzModelRequest *r, json_t *head, json_t *strip,
                               const char *list, TzSlice first, TzHttpRequest *out, TzErr *err);
 
+/*
+ * The provider's configuration about caches: "off", "5m", "1h", or by_default where
+ * it says nothing.
+ */
+extern TzStatus tz_model_cache(const TzEndpoint *to, const char *by_default, const char **ttl, TzErr *err);
+
 /* A tool's parameters, or the schema of no parameters; a new reference. */
 extern json_t *tz_model_parameters(json_t *tool);
 
@@ -95,6 +102,9 @@ typedef struct TzModelUsage
 	int64_t cache_write_1h;
 	int64_t output; /* reasoning included */
 	int64_t reasoning;
+	int64_t searches; /* the provider's own web searches, paid by piece */
+	char tier[32]; /* a service tier with prices of its own, or empty */
+	json_t *iterations; /* owned: calls of several models inside this one, counted apart; or NULL */
 	char cost[40]; /* in USD by the provider's own count, or empty */
 	json_t *raw; /* owned */
 } TzModelUsage;
@@ -135,6 +145,8 @@ extern void tz_model_split_input(TzModelUsage *u);
 extern bool tz_model_runnable(const TzModelAnswer *a);
 /* A cost in USD, if text is a plain number. */
 extern void tz_model_cost(TzModelAnswer *a, TzSlice text);
+/* The tier an answer was served in; the usual one has no name. */
+extern void tz_model_tier(TzModelAnswer *a, json_t *name);
 
 /* Verdict done with the result document. */
 extern void tz_model_done(const TzEffect *effect, const TzHttpResponse *in, TzModelAnswer *a, TzOutcome *out);
@@ -216,6 +228,7 @@ typedef struct TzDialect
 	bool supports_tool_choice;
 	bool running_usage; /* asks for usage in every chunk */
 	bool obfuscates; /* pads chunks unless told not to */
+	bool caches; /* finds the prompts that have a key in common */
 	json_t *query; /* borrowed from the provider's config */
 	json_t *headers;
 	json_t *strip;

@@ -20,16 +20,20 @@
 
 #define BASE "https://api.anthropic.com"
 #define VERSION "2023-06-01" /* the last that takes sampling parameters */
+#define ITERATIONS_MAX 64
 #define MAX_TOKENS 8192 /* the API insists on a number */
 
 static TzStatus anthropic_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
-static json_t *anthropic_head(const TzModelRequest *r, bool sampling);
+static bool is_vendor(const char *base);
+static json_t *anthropic_head(const TzModelRequest *r, bool sampling, const char *cache);
 static bool put_tools(const TzModelRequest *r, json_t *head);
 static json_t *make_choice(const TzModelRequest *r);
 static TzStatus version_headers(const TzEndpoint *to, const char *version, TzHttpRequest *out, TzErr *err);
 static void anthropic_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void read_answer(json_t *doc, TzSlice text, TzModelAnswer *a);
 static void drop_calls(TzModelAnswer *a);
+static void read_iterations(TzModelAnswer *a, json_t *list);
+static void put_count(json_t *part, const char *key, int64_t n);
 static TzStream *anthropic_stream(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta,
                                   void *arg);
 static TzStatus anthropic_encode(const char *api, json_t *message, TzBuf *wire, TzErr *err);
@@ -70,6 +74,7 @@ anthropic_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out
 	TzModelRoute route = {.base = to->url, .path = "/v1/messages"};
 	TzSlice version = tz_slice_cstr(VERSION);
 	TzSlice auth = tz_slice_cstr("x-api-key");
+	const char *cache = NULL;
 	TzModelRequest r;
 	TzStatus status = tz_model_request_read(effect, &r, err);
 	size_t len;
@@ -84,6 +89,10 @@ anthropic_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out
 		return status;
 	if (route.base == NULL || route.base[0] == '\0')
 		route.base = BASE;
+	/* other servers of this API may not know the member */
+	status = tz_model_cache(to, is_vendor(route.base) ? "5m" : "off", &cache, err);
+	if (status != TZ_OK)
+		return status;
 	len = strlen(route.base);
 	while (len > 0 && route.base[len - 1] == '/')
 		len--;
@@ -96,8 +105,8 @@ anthropic_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out
 	if (status == TZ_OK)
 		status = version_headers(to, version.data, out, err);
 	if (status == TZ_OK)
-		status = tz_model_body(effect, &r, anthropic_head(&r, tz_slice_eq_cstr(version, VERSION)), NULL,
-		                       "messages", tz_slice(NULL, 0), out, err);
+		status = tz_model_body(effect, &r, anthropic_head(&r, tz_slice_eq_cstr(version, VERSION), cache),
+		                       NULL, "messages", tz_slice(NULL, 0), out, err);
 	return status;
 }
 
@@ -114,9 +123,17 @@ version_headers(const TzEndpoint *to, const char *version, TzHttpRequest *out, T
 	return status;
 }
 
+static bool
+is_vendor(const char *base)
+{
+	size_t len = strlen(BASE);
+
+	return strncmp(base, BASE, len) == 0 && (base[len] == '\0' || base[len] == '/');
+}
+
 /* Everything but the messages; NULL: out of memory. */
 static json_t *
-anthropic_head(const TzModelRequest *r, bool sampling)
+anthropic_head(const TzModelRequest *r, bool sampling, const char *cache)
 {
 	json_int_t max_tokens = r->max_tokens >= 0 ? r->max_tokens : MAX_TOKENS;
 	json_t *head = json_pack("{s:s, s:I}", "model", r->model, "max_tokens", max_tokens);
@@ -139,6 +156,10 @@ anthropic_head(const TzModelRequest *r, bool sampling)
 		ok = json_object_set(head, "stop_sequences", r->stop) == 0;
 	if (ok && r->user != NULL)
 		ok = json_object_set_new(head, "metadata", json_pack("{s:O}", "user_id", r->user)) == 0;
+	/* at the top it marks the end of the prompt, whatever that is: no byte of the history changes for it */
+	if (ok && cache != NULL && r->cache_key != NULL)
+		ok = json_object_set_new(head, "cache_control",
+		                         json_pack("{s:s, s:s}", "type", "ephemeral", "ttl", cache)) == 0;
 	if (ok && r->stream)
 		ok = json_object_set_new(head, "stream", json_true()) == 0;
 	if (ok)
@@ -333,7 +354,64 @@ tz_anthropic_usage(TzModelAnswer *a, json_t *usage)
 	n = tz_model_count(json_object_get(usage, "output_tokens_details"), "thinking_tokens");
 	if (n >= 0)
 		a->usage.reasoning = n;
+	n = tz_model_count(json_object_get(usage, "server_tool_use"), "web_search_requests");
+	if (n >= 0)
+		a->usage.searches = n;
+	tz_model_tier(a, json_object_get(usage, "service_tier"));
+	if (json_string_length(json_object_get(usage, "speed")) > 0 &&
+	    strcmp(json_string_value(json_object_get(usage, "speed")), "standard") != 0)
+		tz_model_tier(a, json_object_get(usage, "speed"));
+	read_iterations(a, json_object_get(usage, "iterations"));
 	tz_model_usage_raw(a, usage);
+}
+
+/*
+ * What was asked of several models inside one call (a fallback, a compaction): each
+ * with counts of its own, which the sums beside them do not all hold.
+ */
+static void
+read_iterations(TzModelAnswer *a, json_t *list)
+{
+	json_t *parts;
+
+	if (json_array_size(list) == 0)
+		return;
+	parts = json_array();
+	for (size_t i = 0; parts != NULL && i < json_array_size(list) && i < ITERATIONS_MAX; i++)
+	{
+		json_t *item = json_array_get(list, i);
+		json_t *part = json_object();
+		json_t *written = json_object_get(item, "cache_creation");
+		char model[TZ_MODEL_NAME_MAX + 1];
+
+		if (!json_is_object(item) || part == NULL)
+		{
+			json_decref(part);
+			continue;
+		}
+		tz_model_copy(model, sizeof(model), json_object_get(item, "model"));
+		if (model[0] != '\0')
+			json_object_set_new(part, "model", json_string(model));
+		put_count(part, "input", tz_model_count(item, "input_tokens"));
+		put_count(part, "cache_read", tz_model_count(item, "cache_read_input_tokens"));
+		put_count(part, "cache_write_5m",
+		          json_is_object(written) ? tz_model_count(written, "ephemeral_5m_input_tokens")
+		                                  : tz_model_count(item, "cache_creation_input_tokens"));
+		put_count(part, "cache_write_1h", tz_model_count(written, "ephemeral_1h_input_tokens"));
+		put_count(part, "output", tz_model_count(item, "output_tokens"));
+		json_array_append_new(parts, part);
+	}
+	json_decref(a->usage.iterations);
+	a->usage.iterations = json_array_size(parts) > 0 ? parts : NULL;
+	if (a->usage.iterations == NULL)
+		json_decref(parts);
+}
+
+static void
+put_count(json_t *part, const char *key, int64_t n)
+{
+	if (n > 0)
+		json_object_set_new(part, key, json_integer(n));
 }
 
 /* The message for the history, from the blocks in wire. */

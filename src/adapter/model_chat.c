@@ -88,6 +88,8 @@ chat_head(const TzModelRequest *r, const TzDialect *d)
 		ok = json_object_set(head, "stop", r->stop) == 0;
 	if (ok && r->user != NULL && d->user_field != NULL)
 		ok = json_object_set(head, d->user_field, r->user) == 0;
+	if (ok && r->cache_key != NULL && d->caches)
+		ok = json_object_set(head, "prompt_cache_key", r->cache_key) == 0;
 	if (ok && r->stream)
 		ok = put_stream(d, head);
 	if (ok)
@@ -325,6 +327,7 @@ tz_chat_usage(TzModelAnswer *a, json_t *doc, TzSlice text)
 	TzSlice raw;
 	int64_t n;
 
+	tz_model_tier(a, json_object_get(doc, "service_tier"));
 	if (!json_is_object(usage))
 		return;
 	u->cache_read = tz_model_count(of_prompt, "cached_tokens");

@@ -91,12 +91,22 @@ static const Word sentences[] = {
 	{"usage limits", "quota"},
 };
 
+/* Limits: in the result, in x-ratelimit-PART-KIND, in anthropic-ratelimit-KIND-PART. */
+static const char *const kinds[][3] = {
+	{"requests", "requests", "requests"},
+	{"tokens", "tokens", "tokens"},
+	{"input_tokens", NULL, "input-tokens"},
+	{"output_tokens", NULL, "output-tokens"},
+};
+
 static void read_fault(json_t *doc, int status, Fault *f);
 static void read_word(char *dst, json_t *value);
+static bool begun(const TzModelAnswer *a);
 static const char *class_of(const Fault *f);
 static const char *class_of_status(int status);
 static void judge(const TzEffect *effect, const TzHttpResponse *in, const char *class, TzOutcome *out);
 static bool told_wait(const TzEffect *effect, const TzHttpResponse *in, int64_t *wait_ms);
+static bool limit_wait(const TzEffect *effect, const TzHttpResponse *in, int64_t *wait_ms);
 static void describe(const TzEffect *effect, const TzHttpResponse *in, const Fault *f, TzOutcome *out);
 static void add_limit(json_t *rate, const char *name, bool part_first, const char *what,
                       const TzEffect *effect, const TzHttpResponse *in);
@@ -151,9 +161,19 @@ tz_model_fault(const TzEffect *effect, const TzHttpResponse *in, json_t *doc, Tz
 		return;
 	json_object_set_new(out->result, "truncated", json_true());
 	tz_json_set_text(out->result, "text", tz_buf_slice(&a->text), NULL);
-	json_object_set_new(out->result, "usage", tz_model_usage_document(effect, a, true));
+	/* an error in the place of an answer is paid by nobody */
+	if (begun(a))
+		json_object_set_new(out->result, "usage", tz_model_usage_document(effect, a, true));
 	if (a->model[0] != '\0')
 		json_object_set_new(out->result, "model", json_string(a->model));
+}
+
+/* Did it say or count anything, be it only who it is? */
+static bool
+begun(const TzModelAnswer *a)
+{
+	return a->model[0] != '\0' || a->text.len > 0 || a->refusal.len > 0 || a->ncalls > 0 ||
+	       a->hidden_chars > 0 || a->usage.input >= 0 || a->usage.output >= 0;
 }
 
 void
@@ -277,7 +297,7 @@ judge(const TzEffect *effect, const TzHttpResponse *in, const char *class, TzOut
 	if (effect->attempt >= TZ_MODEL_ATTEMPTS)
 		again = false;
 	out->retry_after_ms = 0;
-	if (told_wait(effect, in, &wait_ms))
+	if (told_wait(effect, in, &wait_ms) || (strcmp(class, "rate") == 0 && limit_wait(effect, in, &wait_ms)))
 	{
 		if (wait_ms > WAIT_MAX_MS)
 			again = false;
@@ -318,6 +338,29 @@ told_wait(const TzEffect *effect, const TzHttpResponse *in, int64_t *wait_ms)
 	return true;
 }
 
+/* Nothing was said of when: the latest reset of the limits that are used up. */
+static bool
+limit_wait(const TzEffect *effect, const TzHttpResponse *in, int64_t *wait_ms)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < 2 * sizeof(kinds) / sizeof(kinds[0]); i++)
+	{
+		bool part_first = i % 2 == 0;
+		const char *what = kinds[i / 2][part_first ? 1 : 2];
+		const char *left = what != NULL ? header_of(in, part_first, what, "remaining") : NULL;
+		int reset_ms;
+
+		if (left == NULL || strcmp(left, "0") != 0 ||
+		    !tz_reset_after_ms(header_of(in, part_first, what, "reset"), effect->now_ms, RESET_MAX_MS,
+		                       &reset_ms))
+			continue;
+		*wait_ms = found && *wait_ms > reset_ms ? *wait_ms : reset_ms;
+		found = true;
+	}
+	return found;
+}
+
 static void
 describe(const TzEffect *effect, const TzHttpResponse *in, const Fault *f, TzOutcome *out)
 {
@@ -333,7 +376,12 @@ describe(const TzEffect *effect, const TzHttpResponse *in, const Fault *f, TzOut
 	if (f->words[3][0] != '\0')
 		tz_json_set_text(out->result, "type", tz_slice_cstr(f->words[3]), NULL);
 	if (out->retry_after_ms > 0)
+	{
 		json_object_set_new(out->result, "retry_after_ms", json_integer(out->retry_after_ms));
+		/* the provider's word, which holds for every call to this model there */
+		if (strcmp(out->error_class, "rate") == 0 || strcmp(out->error_class, "transient") == 0)
+			json_object_set_new(out->result, "pause_ms", json_integer(out->retry_after_ms));
+	}
 	tz_model_facts(effect, in, out->result);
 }
 
@@ -342,13 +390,6 @@ tz_model_facts(const TzEffect *effect, const TzHttpResponse *in, json_t *result)
 {
 	static const char *const names[] = {"request-id", "x-request-id", "x-generation-id", "x-litellm-call-id",
 	                                    "apim-request-id"};
-	static const char *const kinds[][3] = {
-		/* in the result, in x-ratelimit-PART-KIND, in anthropic-ratelimit-KIND-PART */
-		{"requests", "requests", "requests"},
-		{"tokens", "tokens", "tokens"},
-		{"input_tokens", NULL, "input-tokens"},
-		{"output_tokens", NULL, "output-tokens"},
-	};
 	json_t *rate = json_object();
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

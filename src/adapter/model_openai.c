@@ -41,6 +41,7 @@ const TzDialect tz_dialect_openai = {.preset = "openai",
                                      .user_field = "safety_identifier",
                                      .supports_tool_choice = true,
                                      .obfuscates = true,
+                                     .caches = true,
                                      USUAL,
                                      BEARER};
 
@@ -143,6 +144,7 @@ read_dialect(const TzEndpoint *to, const TzModelRequest *r, TzDialect *d, TzErr 
 {
 	TzSlice path = tz_slice_cstr(d->path);
 	TzSlice field = tz_slice_cstr(d->max_tokens_field);
+	const char *cache = NULL;
 	json_t *config = to->config;
 	TzStatus status = tz_json_get_str(config, "path", false, CONFIG_TEXT_MAX, &path, err);
 
@@ -159,9 +161,12 @@ read_dialect(const TzEndpoint *to, const TzModelRequest *r, TzDialect *d, TzErr 
 	if (status == TZ_OK)
 		status = tz_json_get_bool(config, "supports_tool_choice", false, &d->supports_tool_choice, err);
 	if (status == TZ_OK)
+		status = tz_model_cache(to, d->caches ? "5m" : "off", &cache, err);
+	if (status == TZ_OK)
 		status = read_auth(to, d, err);
 	if (status != TZ_OK)
 		return status;
+	d->caches = cache != NULL;
 	if (path.len == 0 || path.data[0] != '/' || field.len == 0)
 		return tz_err_set(err, TZ_BAD_INPUT, "\"path\" or \"max_tokens_field\" of a provider is not valid");
 	d->path = path.data;

@@ -145,6 +145,7 @@ static TzStatus
 read_rest(const TzEffect *effect, TzModelRequest *r, TzErr *err)
 {
 	TzSlice user = {NULL, 0};
+	TzSlice key = {NULL, 0};
 	double number;
 	TzStatus status = tz_json_get_array(effect->request, "stop", false, STOPS_MAX, &r->stop, err);
 
@@ -159,8 +160,11 @@ read_rest(const TzEffect *effect, TzModelRequest *r, TzErr *err)
 		status = tz_json_get_real(effect->request, "top_p", false, &number, err);
 	if (status == TZ_OK)
 		status = tz_json_get_str(effect->request, "metadata_user", false, 512, &user, err);
+	if (status == TZ_OK)
+		status = tz_json_get_str(effect->request, "cache_key", false, 64, &key, err);
 	if (status != TZ_OK)
 		return status;
+	r->cache_key = key.len > 0 ? json_object_get(effect->request, "cache_key") : NULL;
 	r->temperature = json_object_get(effect->request, "temperature");
 	r->top_p = json_object_get(effect->request, "top_p");
 	r->user = user.len > 0 ? json_object_get(effect->request, "metadata_user") : NULL;
@@ -363,6 +367,23 @@ strip_members(json_t *head, json_t *strip)
 		if (json_is_string(name) && strcmp(json_string_value(name), "model") != 0)
 			json_object_del(head, json_string_value(name));
 	}
+}
+
+TzStatus
+tz_model_cache(const TzEndpoint *to, const char *by_default, const char **ttl, TzErr *err)
+{
+	static const char *const known[] = {"off", "5m", "1h"};
+	TzSlice wanted = tz_slice_cstr(by_default);
+	TzStatus status = tz_json_get_str(to->config, "cache", false, 8, &wanted, err);
+
+	for (size_t i = 0; status == TZ_OK && i < sizeof(known) / sizeof(known[0]); i++)
+		if (tz_slice_eq_cstr(wanted, known[i]))
+		{
+			*ttl = i > 0 ? known[i] : NULL;
+			return TZ_OK;
+		}
+	return status != TZ_OK ? status
+	                       : tz_err_set(err, TZ_BAD_INPUT, "\"cache\" of a provider must be off, 5m or 1h");
 }
 
 json_t *

@@ -84,6 +84,8 @@ responses_head(const TzModelRequest *r, const TzDialect *d)
 		ok = json_object_set(head, "top_p", r->top_p) == 0;
 	if (ok && r->user != NULL && d->user_field != NULL)
 		ok = json_object_set(head, d->user_field, r->user) == 0;
+	if (ok && r->cache_key != NULL && d->caches)
+		ok = json_object_set(head, "prompt_cache_key", r->cache_key) == 0;
 	if (ok && r->stream)
 		ok = json_object_set_new(head, "stream", json_true()) == 0;
 	if (ok)
@@ -340,6 +342,7 @@ read_usage(json_t *doc, TzSlice text, TzModelAnswer *a)
 	TzModelUsage *u = &a->usage;
 	TzSlice raw;
 
+	tz_model_tier(a, json_object_get(doc, "service_tier"));
 	if (!json_is_object(usage))
 		return;
 	u->cache_read = tz_model_count(of_input, "cached_tokens");

@@ -516,7 +516,8 @@ failure_document(const TzErr *err, const char *sqlstate, const char *code, int r
 static void
 add_facts(json_t *doc, const TzOutcome *out)
 {
-	static const char *const members[] = {"usage", "usage_raw", "model", "request_id", "rate"};
+	static const char *const members[] = {"usage", "usage_raw", "model", "request_id", "rate", "pause_ms"};
+	json_t *code = json_object_get(out->result, "code");
 
 	if (out->error_class == NULL)
 		return;
@@ -528,6 +529,9 @@ add_facts(json_t *doc, const TzOutcome *out)
 		if (value != NULL)
 			json_object_set(doc, members[i], value);
 	}
+	/* its own word for it, which tells whose fault it is */
+	if (json_is_string(code))
+		json_object_set(doc, "upstream_code", code);
 }
 
 void

@@ -58,6 +58,7 @@ class State:
         self.counts = collections.Counter()
         self.by_conversation = collections.defaultdict(collections.Counter)
         self.histories = Histories(args.linear)
+        self.cached = {}  # tokens of a conversation's prompt that are kept
         self.refused = []
         self.serial = 0
         self.inflight = 0
@@ -148,6 +149,11 @@ class Call:
                 return "max_tokens: Field required"
             if not self.headers.get("anthropic-version"):
                 return "anthropic-version: header is required"
+            mark = self.request.get("cache_control")
+            if mark is not None and (not isinstance(mark, dict) or mark.get("type") != "ephemeral" or mark.get("ttl", "5m") not in ("5m", "1h")):
+                return "cache_control: Input should be a valid ephemeral mark"
+        if not isinstance(self.request.get("prompt_cache_key", ""), str):
+            return "prompt_cache_key: expected a string"
         return unanswered(self.protocol.name, self.items)
 
 
@@ -257,8 +263,22 @@ class Connection:
                 return
         plans = rule.get("turns") or [rule.get("answer") or {"text": "Hello from the double."}]
         answer = Answer(plans[min(call.turn, len(plans) - 1)], call.id, call.size, call.model)
+        self.cache(call, answer)
         call.repeat = repeat
+        state.counts["billed"] += rule.get("error_after") != 0
         await self.answer(protocol, rule, call, answer, dialect)
+
+    def cache(self, call, answer):
+        """A marked prompt is kept to its end; what was kept of it before is read."""
+        mark = call.request.get("cache_control")
+        if mark is None or call.conversation is None:
+            return
+        whole = answer.usage["input"]
+        read = min(self.state.cached.get(call.conversation, 0), whole)
+        self.state.cached[call.conversation] = whole
+        self.state.counts["cache_read"] += read
+        self.state.counts["cache_written"] += whole - read
+        answer.usage.update({"input": 0, "cache_read": read, "cache_write": whole - read, "hour": mark.get("ttl") == "1h"})
 
     def answered(self, protocol, call, answer, dialect):
         """Everything up to the end mark has left: it was answered, whatever became of the other side."""
@@ -286,6 +306,8 @@ class Connection:
         if fault is None and "status" not in rule:
             return False
         self.state.counts["faults"] += 1
+        if fault in ("close", "reset", "hang"):
+            self.state.counts["billed"] += 1  # nobody can say that it was not
         if fault in ("close", "reset"):
             raise Hang
         if fault == "hang":

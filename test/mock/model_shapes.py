@@ -66,7 +66,8 @@ class Messages:
         u = a.usage
         return {"input_tokens": u["input"], "output_tokens": u["output"] + u["reasoning"],
                 "cache_creation_input_tokens": u["cache_write"], "cache_read_input_tokens": u["cache_read"],
-                "cache_creation": {"ephemeral_5m_input_tokens": u["cache_write"], "ephemeral_1h_input_tokens": 0},
+                "cache_creation": {"ephemeral_5m_input_tokens": 0 if u.get("hour") else u["cache_write"],
+                                   "ephemeral_1h_input_tokens": u["cache_write"] if u.get("hour") else 0},
                 "output_tokens_details": {"thinking_tokens": u["reasoning"]}, "server_tool_use": None,
                 "service_tier": "standard", "inference_geo": None}
 

@@ -50,7 +50,7 @@ SELECT id AS r, kind, status, timeout_ms, cost FROM theazo.run_start(:'a', 'Say 
 SELECT :'kind', :'status', :timeout_ms;
 SELECT status, run_id = :'r' FROM theazo.agents WHERE id = :'a';
 SELECT tst.claim();
-SELECT kind, adapter, timeout_ms, deadline IS NOT NULL, jsonb_array_length(request -> 'tools') > 5, request - 'tools', convert_from(content, 'UTF8') FROM tst.claimed;
+SELECT kind, adapter, timeout_ms, deadline IS NOT NULL, jsonb_array_length(request -> 'tools') > 5, request ->> 'cache_key' = agent_id, request - 'tools' - 'cache_key', convert_from(content, 'UTF8') FROM tst.claimed;
 SELECT tst.settle('model.call', 'done', tst.says('Hello'));
 SELECT status, output, artifacts, usage, tool_calls, stdout, cost > 0, error_sqlstate FROM theazo.run_result(:'r');
 SELECT seq, kind, state, name, provider, adapter, attempts, input_tokens, cache_read_tokens, output_tokens, reasoning_tokens, cost, estimated, stop, request_id
@@ -240,8 +240,8 @@ SELECT id AS a FROM theazo.agent_create(:'s', '{"model": "openai/gpt-5.4"}') \gs
 SELECT id AS r FROM theazo.run_start(:'a', 'x') \gset
 SELECT tst.model('{"message": "connection reset"}', 'unknown');
 SELECT * FROM tst.ended(:'r');
-SELECT state, estimated, input_tokens FROM theazo_data.step WHERE root_id = substr(:'r', 5);
-SELECT estimated, input_tokens FROM theazo_data.charge WHERE run_id = :'r' AND item = 'model.call';
+SELECT state, estimated, input_tokens > 100 AS with_tools FROM theazo_data.step WHERE root_id = substr(:'r', 5);
+SELECT estimated, input_tokens > 100 AS with_tools FROM theazo_data.charge WHERE run_id = :'r' AND item = 'model.call';
 -- of a tool: the model is told, the run goes on
 SELECT id AS r FROM theazo.run_start(:'a', 'x') \gset
 SELECT tst.model(tst.calls(tst.call('http_fetch', '{"url": "https://api.example/", "method": "POST"}')));

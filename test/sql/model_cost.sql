@@ -149,3 +149,179 @@ SET ROLE theazo_app;
 SELECT tst.code($$SELECT theazo.model_price_set('m', 1, 1)$$), tst.code('TABLE theazo.model_prices');
 RESET ROLE;
 SELECT name FROM theazo.operator_provider_delete('claude', 'model') \gset
+
+-- tiers, searches, several models in one call, what the provider says it costs
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS s1 FROM theazo.session_create('tiers') \gset
+SELECT name FROM theazo.operator_provider_set('claude', 'model', 'anthropic') \gset
+CREATE FUNCTION tst.talk(p_run text, p_usage jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM tst.claim();
+	PERFORM tst.settle('model.call', 'done', jsonb_build_object('text', 'hi', 'stop', 'end', 'wire', '{}', 'usage', p_usage));
+	RETURN (SELECT format('%s in, %s cached, %s out, %s cents%s', c.input_tokens, c.cached_tokens, c.output_tokens, c.cents, CASE WHEN c.estimated THEN ', estimated' END)
+			  FROM theazo.charges c WHERE c.run_id = p_run AND c.item = 'model.call');
+END $$;
+-- 0.8 + 4 cents and 10 percent on it, by the shipped price of the fast mode
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-opus-5-5"}')).id, '{"input":1000,"output":1000,"tier":"fast"}');
+-- a tier without a price: the usual one, and it says so
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-opus-5-5"}')).id, '{"input":1000,"output":1000,"tier":"priority"}');
+SELECT model, provider, tier, input, output, web_search FROM theazo.model_price_set('claude-opus-5-5', 1000, 5000, tier => 'priority', web_search => 1);
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-opus-5-5"}')).id, '{"input":1000,"output":1000,"tier":"priority","searches":3}');
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-opus-5-5"}')).id, '{"input":1000,"output":1000,"searches":3}');
+-- through one of the operator's providers it costs more
+SELECT provider, tier, input FROM theazo.model_price_set('claude-opus-5-5', 440, 2200, provider => 'claude');
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-opus-5-5"}')).id, '{"input":1000,"output":1000}');
+SELECT coalesce(provider, '-') AS provider, coalesce(tier, '-') AS tier, source, input, output FROM theazo.model_prices WHERE model = 'anthropic/claude-opus-5-5' ORDER BY 1, 2, 3;
+SELECT tst.try($$SELECT theazo.model_price_set('m', 1, 1, provider => 'nobody')$$), tst.try($$SELECT theazo.model_price_set('m', 1, 1, tier => 'A b')$$), tst.try($$SELECT theazo.model_price_set('m', 1, 1, web_search => -1)$$);
+-- a compaction by haiku (0.1 and 0.5 cents), an answer by sonnet (0.3 and 1.5), what names no model by the one that was asked
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-sonnet-4-6"}')).id,
+	'{"input":2000,"output":2000,"iterations":[{"model":"claude-haiku-4-5-20251001","input":1000,"output":1000},{"input":1000,"output":1000}]}');
+-- a model in it that has no price
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-sonnet-4-6"}')).id, '{"input":1000,"output":1000,"iterations":[{"model":"who-knows","input":1000,"output":1000}]}');
+-- each by its own length: neither of two prompts of 60000 is over 100000
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"claude-haiku-5-5"}')).id, '{"input":120000,"output":0,"iterations":[{"input":60000},{"input":60000}]}');
+-- a provider of one's own tells what it costs there
+SELECT name FROM theazo.provider_set('router', 'model', endpoint => 'https://openrouter.ai/api/v1') \gset
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"x/y"}')).id, '{"input":10,"output":10,"provider_cost_usd":"0.00014"}');
+SELECT tst.talk((theazo.session_run(:'s1', NULL, 'hi', '{"model":"x/y"}')).id, format('{"input":10,"output":10,"provider_cost_usd":"%s"}', n)::jsonb) FROM unnest(ARRAY['1.4e-05', '1e999', '99999999999', '-1', 'x']) n;
+SELECT cents, provider_cents, payer FROM theazo.charges WHERE provider = 'router' ORDER BY occurred_at, id;
+SELECT payer, provider, model_calls, estimated_calls, cents, provider_cents FROM theazo.usage_export() ORDER BY payer, provider, model;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- what a provider may have billed is booked, each attempt by itself
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS s1 FROM theazo.session_create('attempts') \gset
+SELECT name FROM theazo.operator_provider_set('claude', 'model', 'anthropic') \gset
+SELECT name FROM theazo.operator_provider_set('claude2', 'model', 'anthropic', priority => 900) \gset
+CREATE FUNCTION tst.booked(p_run text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT format('%s %s: %s in, %s out, %s', r.status, s.state, s.input_tokens, s.output_tokens, s.cost) FROM theazo.runs r JOIN theazo.steps s ON s.run_id = r.id WHERE r.id = p_run
+	UNION ALL
+	(SELECT format('%s in, %s out, %s cents%s', c.input_tokens, c.output_tokens, c.cents, CASE WHEN c.estimated THEN ', estimated' END)
+	  FROM theazo.charges c WHERE c.run_id = p_run ORDER BY c.interval_start) $$;
+CREATE FUNCTION tst.attempt(p_verdict text, p_result jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM tst.due();
+	PERFORM tst.claim();
+	PERFORM tst.settle('model.call', p_verdict, p_result);
+END $$;
+\set broken '{"code":"provider_error","class":"transient","message":"broke off","maybe_sent":true,"usage":{"input":1000,"output":7,"estimated":true}}'
+\set whole '{"text":"hi","stop":"end","wire":"{}","usage":{"input":1000,"output":10}}'
+\set opts '{"model":"claude-sonnet-4-6","tools":[]}'
+-- broken twice, then whole
+SELECT (theazo.session_run(:'s1', NULL, 'hi', :'opts')).id AS r \gset
+SELECT tst.attempt('retry', :'broken'), tst.attempt('retry', :'broken'), tst.attempt('done', :'whole');
+SELECT tst.booked(:'r');
+SELECT usage FROM theazo.run_result(:'r');
+-- refused, then broken for the last time here, then whole at the next one
+SELECT (theazo.session_run(:'s1', NULL, 'hi', :'opts')).id AS r \gset
+SELECT tst.attempt('retry', '{"class":"rate","http_status":429,"message":"slow down","maybe_sent":true}'), tst.attempt('retry', :'broken'), tst.attempt('failed', :'broken'), tst.attempt('done', :'whole');
+SELECT tst.booked(:'r');
+-- nobody knows: the prompt by its length
+SELECT (theazo.session_run(:'s1', NULL, repeat('long ', 200), :'opts')).id AS r \gset
+SELECT tst.attempt('unknown', '{"message":"gone"}');
+SELECT tst.booked(:'r');
+-- broken, and then its worker dies
+SELECT (theazo.session_run(:'s1', NULL, repeat('long ', 200), :'opts')).id AS r \gset
+SELECT tst.attempt('retry', :'broken');
+SELECT tst.due();
+SELECT count(*) FROM tst.claim();
+SELECT theazo_internal.leases_reclaim('{}') > 0;
+SELECT tst.booked(:'r');
+-- cancelled: under way with half an answer; without one; before it was sent; instead of being asked again; after a refusal
+SELECT (theazo.session_run(:'s1', NULL, 'hi', :'opts')).id AS r \gset
+SELECT tst.claim();
+SELECT status FROM theazo.run_cancel(:'r');
+SELECT tst.settle('model.call', 'cancelled', :'broken');
+SELECT tst.booked(:'r');
+SELECT (theazo.session_run(:'s1', NULL, repeat('long ', 200), :'opts')).id AS r \gset
+SELECT tst.claim();
+SELECT status FROM theazo.run_cancel(:'r');
+SELECT tst.settle('model.call', 'cancelled', '{"maybe_sent":true}');
+SELECT tst.booked(:'r');
+SELECT (theazo.session_run(:'s1', NULL, 'hi', :'opts')).id AS r \gset
+SELECT tst.claim();
+SELECT status FROM theazo.run_cancel(:'r');
+SELECT tst.settle('model.call', 'cancelled', '{"maybe_sent":false}');
+SELECT tst.booked(:'r');
+SELECT (theazo.session_run(:'s1', NULL, 'hi', :'opts')).id AS r \gset
+SELECT tst.attempt('retry', :'broken');
+SELECT status FROM theazo.run_cancel(:'r');
+SELECT theazo_internal.effects_expire() >= 0;
+SELECT tst.booked(:'r');
+SELECT (theazo.session_run(:'s1', NULL, 'hi', :'opts')).id AS r \gset
+SELECT tst.claim();
+SELECT status FROM theazo.run_cancel(:'r');
+SELECT tst.settle('model.call', 'retry', '{"class":"rate","http_status":429,"message":"slow down","maybe_sent":true}');
+SELECT tst.booked(:'r');
+SELECT count(*), count(*) FILTER (WHERE estimated) AS estimated FROM theazo.charges WHERE item = 'model.call';
+SELECT model_calls, estimated_calls, total_cents = (SELECT sum(cost) FROM theazo.runs) AS same FROM theazo.session_usage(:'s1');
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- every face says the same about the same runs, and what a run says of itself is what was charged for it
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.operator_provider_set('claude', 'model', 'anthropic') \gset
+SELECT id AS s1 FROM theazo.session_create('a') \gset
+SELECT id AS s2 FROM theazo.session_create('a') \gset
+SELECT id AS s3 FROM theazo.session_create('b') \gset
+SELECT id AS s4 FROM theazo.session_create('b') \gset
+SELECT id AS s5 FROM theazo.session_create('c') \gset
+-- the operator's machines, managed model: one-shot; an agent that has been there for an hour; an exec of it
+SELECT * FROM tst.play((theazo.session_run(:'s1', NULL, 'task', :'model')).id);
+SELECT id AS a FROM theazo.agent_create(:'s2', :'model') \gset
+SELECT tst.boot();
+SELECT tst.cost_earlier(3600);
+SELECT * FROM tst.play((theazo.run_start(:'a', 'task')).id);
+SELECT id AS x FROM theazo.exec_start(:'a', 'sh', 'true') \gset
+SELECT tst.claim();
+SELECT tst.settle('compute.exec', 'done', '{"stdout":"","stderr":"","exit_code":0}', p_ms => 1);
+-- a model of one's own: the vendor's, then a gateway, which tells no tokens, breaks off once and says what it costs
+SELECT name FROM theazo.provider_set('direct', 'model', 'anthropic') \gset
+SELECT * FROM tst.play((theazo.session_run(:'s5', NULL, 'task', :'model')).id);
+SELECT name FROM theazo.provider_delete('direct', 'model') \gset
+SELECT name FROM theazo.provider_set('router', 'model', endpoint => 'https://openrouter.ai/api/v1') \gset
+SELECT (theazo.session_run(:'s5', NULL, 'task', '{"model":"x/y","tools":[]}')).id AS r \gset
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'retry', '{"code":"provider_error","class":"transient","message":"broke off","usage":{"input":100,"output":7,"estimated":true}}');
+SELECT tst.due();
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', '{"text":"one","stop":"end","wire":"{}","usage":{"input":100,"cache_read":50,"cache_write_5m":3,"output":9,"provider_cost_usd":"0.0002"}}');
+-- own machines: own gateway, then the managed model by name
+SELECT name FROM theazo.provider_set('mine', type => 'webhook', endpoint => 'https://mine.example') \gset
+SELECT * FROM tst.play((theazo.session_run(:'s4', NULL, 'task', '{"model":"x/y","tools":["run_code"]}')).id);
+SELECT * FROM tst.play((theazo.session_run(:'s3', NULL, 'task', '{"model":{"provider":"theazo","model":"claude-sonnet-4-6"},"tools":["run_code"]}')).id);
+-- one that fails after its first call, and one whose answer was lost
+SELECT (theazo.session_run(:'s3', NULL, 'task', '{"model":{"provider":"theazo","model":"claude-sonnet-4-6"},"tools":[]}')).id AS r \gset
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', '{"text":"no","stop":"refusal","wire":"","usage":{"input":1000,"output":10}}');
+SELECT (theazo.session_run(:'s3', NULL, 'task', '{"model":{"provider":"theazo","model":"claude-sonnet-4-6"},"tools":[]}')).id AS r \gset
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'unknown', '{"message":"gone"}');
+CREATE TEMP TABLE face ON COMMIT DROP AS
+	SELECT 'charges' AS face, sum(c.cents) AS cents, count(*) FILTER (WHERE c.item = 'model.call') AS calls, sum(c.input_tokens) AS input, sum(c.cached_tokens) AS cached, sum(c.output_tokens) AS output FROM theazo.charges c
+	UNION ALL SELECT 'session_usage', sum(u.total_cents), sum(u.model_calls), sum(u.input_tokens), sum(u.cached_tokens), sum(u.output_tokens) FROM theazo.sessions s CROSS JOIN LATERAL theazo.session_usage(s.id) u
+	UNION ALL SELECT 'parts of session_usage', sum(u.compute_cents + u.model_cents + u.orchestration_cents + u.primitive_cents + u.storage_cents), sum(u.model_calls), sum(u.input_tokens), sum(u.cached_tokens), sum(u.output_tokens) FROM theazo.sessions s CROSS JOIN LATERAL theazo.session_usage(s.id) u
+	UNION ALL SELECT 'user_usage', sum(u.total_cents), sum(u.model_calls), sum(u.input_tokens), sum(u.cached_tokens), sum(u.output_tokens) FROM unnest(ARRAY['a', 'b', 'c', 'nobody']) n CROSS JOIN LATERAL theazo.user_usage(n) u
+	UNION ALL SELECT 'usage_for_user', sum((u ->> 'total_cents')::numeric), sum((u #>> '{models,calls}')::int), sum((u #>> '{models,tokens,input}')::int - (u #>> '{models,tokens,cached}')::int), sum((u #>> '{models,tokens,cached}')::int), sum((u #>> '{models,tokens,output}')::int)
+		FROM unnest(ARRAY['a', 'b', 'c', 'nobody']) n CROSS JOIN LATERAL theazo.usage_for_user(n) u
+	UNION ALL SELECT 'usage_daily', sum(u.cents), sum(u.model_calls), sum(u.input_tokens), sum(u.cached_tokens), sum(u.output_tokens) FROM theazo.usage_daily() u
+	UNION ALL SELECT 'usage_by_provider', sum(u.cents), sum(u.model_calls), sum(u.input_tokens), sum(u.cached_tokens), sum(u.output_tokens) FROM theazo.usage_by_provider() u
+	UNION ALL SELECT 'usage_export', sum(u.cents), sum(u.model_calls), sum(u.input_tokens), sum(u.cached_tokens), sum(u.output_tokens) FROM theazo.usage_export() u
+	UNION ALL SELECT 'usage_summary', (u ->> 'total_cents')::numeric, (u #>> '{models,calls}')::int, (u #>> '{models,input_tokens}')::int, (u #>> '{models,cached_tokens}')::int, (u #>> '{models,output_tokens}')::int FROM theazo.usage_summary() u
+	UNION ALL SELECT 'steps', (SELECT sum(cents) FROM theazo.charges) - (SELECT sum(cents) FROM theazo.charges WHERE item = 'model.call') + sum(s.cost),
+		(SELECT count(*) FROM theazo.charges WHERE item = 'model.call'), sum(s.input_tokens + coalesce(s.cache_write_tokens, 0)), sum(coalesce(s.cache_read_tokens, 0)), sum(s.output_tokens) FROM theazo.steps s WHERE s.kind = 'model';
+SELECT face, (cents, calls, input, cached, output) IS NOT DISTINCT FROM (SELECT (c.cents, c.calls, c.input, c.cached, c.output) FROM face c WHERE c.face = 'charges') AS same FROM face;
+SELECT calls, input - (SELECT sum(input_tokens) FROM theazo.charges WHERE estimated AND output_tokens = 0) AS input, cached, output FROM face WHERE face = 'charges';
+-- runs: what they cost is what was charged for them, and the fee of the agent they made
+SELECT count(*) AS runs, bool_and(r.cost = coalesce((SELECT sum(c.cents) FROM theazo.charges c WHERE c.run_id = r.id), 0)
+	+ CASE WHEN a.one_shot THEN coalesce((SELECT sum(c.cents) FROM theazo.charges c WHERE c.agent_id = r.agent_id AND c.item = 'agent.fee'), 0) ELSE 0 END) AS each_agrees
+  FROM theazo.runs r JOIN theazo_data.agent a ON a.id = r.agent_id WHERE r.kind = 'agent';
+-- ... and what belongs to none: the hour an agent was idle
+SELECT (SELECT sum(cents) FROM theazo.charges) - (SELECT sum(cost) FROM theazo.runs) = (SELECT sum(cents) FROM theazo.charges WHERE run_id IS NULL AND item = 'compute.second') AS rest_is_idle_time;
+SELECT user_id, payer, provider, model, model_calls, estimated_calls, compute_minutes > 0 AS minutes, cents > 0 AS paid_here, provider_cents FROM theazo.usage_export() ORDER BY user_id, session_id, payer, provider, model;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;

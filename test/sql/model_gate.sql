@@ -218,3 +218,106 @@ SELECT tst.answer('failed', '{"class":"caller","message":"bad request","http_sta
 SELECT * FROM tst.now;
 SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
 ROLLBACK;
+
+-- a provider that says when to come back is left alone until then, at this model, and that is nobody's failure
+BEGIN;
+SELECT theazo.authenticate(:'k');
+CREATE VIEW tst.health AS SELECT name, model, state, failures, last_error, ceil(extract(epoch FROM open_until - clock_timestamp()) / 10) * 10 AS s FROM theazo.provider_health ORDER BY name, model;
+CREATE VIEW tst.waits AS SELECT rp.input ->> 'task' AS task, e.provider_name, e.due_at = 'infinity' AS gate, e.due_at BETWEEN h.open_until AND h.open_until + '5 s' AS until_then
+	FROM theazo_data.effect e JOIN theazo_data.run_payload rp USING (platform_id, root_id) JOIN theazo_data.provider_health h ON h.platform_id = e.platform_id AND h.model = 'm' WHERE e.kind = 'model.call' AND e.state = 'queued' AND tst.ours(e.platform_id) ORDER BY e.id;
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', priority => 1) \gset
+\set told '{"class":"rate","message":"slow down","http_status":429,"retry_after_ms":20000,"pause_ms":20000}'
+SELECT tst.start(:'s', 6);
+SELECT tst.calls();
+SELECT tst.start(:'s', 1, 'queued before');
+SELECT tst.answer('retry', :'told', 'task ' || i) FROM generate_series(1, 5) i;
+SELECT * FROM tst.health;
+SELECT tst.start(:'s', 1, 'begun later');
+SELECT * FROM tst.waits;
+SELECT tst.calls();
+-- another model of the same provider, and a key of somebody's own, are not paused
+SELECT tst.start(:'s', 1, 'other model', '{"model":"n"}');
+SELECT tst.start(:'s', 1, 'own key', '{"model":{"provider":"one","credentialRef":"k","model":"m"}}');
+SELECT tst.calls();
+SELECT tst.answer('done', p_task => 'own key 1');
+SELECT tst.answer('failed', '{"class":"transient","message":"down"}', 'other model 1');
+SELECT * FROM tst.health;
+-- what was under way answers: the pause lasts
+SELECT tst.answer('done', p_task => 'task 6');
+SELECT * FROM tst.health;
+SELECT managed, name, model, state FROM theazo.operator_provider_health WHERE tst.ours(platform_id);
+-- over
+UPDATE theazo_data.provider_health SET open_until = clock_timestamp();
+SELECT tst.due();
+SELECT * FROM tst.health;
+SELECT tst.calls();
+SELECT tst.answer('done');
+SELECT count(*) FROM theazo_data.provider_health h WHERE tst.ours(h.platform_id);
+-- at most ten minutes at a time; a run that has less does not wait in vain
+SELECT tst.start(:'s', 1, 'told long');
+SELECT tst.calls();
+SELECT tst.answer('failed', '{"class":"rate","message":"slow down","http_status":429,"pause_ms":86400000}');
+SELECT * FROM tst.health;
+SELECT tst.start(:'s', 1, 'too short');
+SELECT task, status, error_sqlstate, error_message FROM tst.now WHERE task ~ '^to';
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- meanwhile another provider of the same model is asked; another model only where the wait is longer than a minute
+BEGIN;
+SELECT theazo.authenticate(:'k');
+CREATE VIEW tst.health AS SELECT name, model, state, failures, last_error, ceil(extract(epoch FROM open_until - clock_timestamp()) / 10) * 10 AS s FROM theazo.provider_health ORDER BY name, model;
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1', priority => 1) \gset
+SELECT name FROM theazo.provider_set('two', 'model', endpoint => 'https://two.example/v1', priority => 2) \gset
+SELECT tst.start(:'s', 1, 'chain', '{"model":"m","modelFallback":["n"]}');
+SELECT tst.calls();
+SELECT tst.answer('retry', :'told');
+SELECT tst.calls();
+SELECT tst.start(:'s', 1, 'second', '{"model":"m","modelFallback":["n"]}');
+SELECT tst.calls();
+-- both
+SELECT tst.answer('retry', :'told', 'second 1');
+SELECT * FROM tst.health;
+SELECT tst.answer('done', p_task => 'chain 1');
+SELECT tst.start(:'s', 1, 'third', '{"model":"m","modelFallback":["n"]}');
+SELECT tst.calls();
+SELECT rp.input ->> 'task' AS task, x.due_at > clock_timestamp() + '5 s' AS waits, l.chain -> l.at ->> 'model' AS model, l.chain -> l.at ->> 'provider' AS provider
+  FROM theazo_data.effect x JOIN theazo_data.run_loop l USING (platform_id, root_id) JOIN theazo_data.run_payload rp USING (platform_id, root_id)
+ WHERE x.state = 'queued' AND x.kind = 'model.call' AND tst.ours(x.platform_id) ORDER BY x.id;
+-- for longer
+UPDATE theazo_data.provider_health SET open_until = open_until + '1 minute'::interval;
+SELECT tst.start(:'s', 1, 'fourth', '{"model":"m","modelFallback":["n"]}');
+SELECT l.chain -> l.at ->> 'model' AS model, l.chain -> l.at ->> 'provider' AS provider FROM theazo_data.run_loop l JOIN theazo_data.run_payload rp USING (platform_id, root_id) WHERE rp.input ->> 'task' = 'fourth 1';
+-- a second or less is no longer than anybody waits: asked again there, and a retry that was said to be short stays
+DELETE FROM theazo_data.provider_health;
+SELECT tst.start(:'s', 1, 'short', '{"model":"m"}');
+SELECT count(*) FROM tst.calls();
+SELECT tst.answer('retry', '{"class":"rate","message":"slow down","http_status":429,"retry_after_ms":1000,"pause_ms":1000}', 'short 1');
+SELECT e.provider_name, e.state FROM theazo_data.effect e JOIN theazo_data.run_payload rp USING (platform_id, root_id) WHERE rp.input ->> 'task' = 'short 1' AND e.kind = 'model.call';
+-- overload that says when: a pause, and a failure as well once it is given up
+DELETE FROM theazo_data.provider_health;
+SELECT tst.answer('failed', '{"class":"transient","message":"overloaded","http_status":529,"pause_ms":30000}', 'fourth 1');
+SELECT * FROM tst.health;
+ROLLBACK;
+
+-- a place at the gate is not kept for one that is paused; all platforms hear what the operator's account was told
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_delete('one', 'model') \gset
+SELECT name FROM theazo.operator_provider_set('ours', 'model', 'anthropic', limits => '{"maxConcurrent":1}') \gset
+SELECT tst.start(:'s', 2, 'first', '{"model":"claude-opus-5"}');
+SELECT theazo.authenticate(:'k2');
+SELECT tst.start(:'s2', 1, 'same', '{"model":"claude-opus-5"}');
+SELECT tst.start(:'s2', 1, 'other', '{"model":"claude-haiku-4-5"}');
+SELECT tst.calls();
+SELECT tst.answer('retry', :'told');
+SELECT tst.calls();
+SELECT tst.calls();
+SELECT count(*) FROM theazo.provider_health;
+SELECT managed, name, model, state FROM theazo.operator_provider_health WHERE managed;
+UPDATE theazo_data.provider_health SET open_until = clock_timestamp();
+SELECT tst.due();
+SELECT tst.calls();
+SELECT tst.answer('done');
+SELECT tst.calls();
+ROLLBACK;

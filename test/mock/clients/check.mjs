@@ -219,6 +219,23 @@ for (const dialect of ['openrouter', 'vllm'])
     await fails(() => faces['chat streamed'](user()), (e) => /broke off/.test(e.message));
   });
 
+await test('messages: a prompt that is kept is read the next time', { answer: { text: 'so' } }, async () => {
+  const cache_control = { type: 'ephemeral', ttl: '5m' };
+  const ask = async (list) => { answered++; return (await anthropic.messages.create(messagesBody(list, { cache_control }))).usage; };
+  const first = [{ role: 'user', content: '[conv:kept] hi' }];
+  const one = await ask(first);
+  truth(one.cache_creation_input_tokens > 0 && one.cache_read_input_tokens === 0, 'nothing was written');
+  const two = await ask([...first, { role: 'assistant', content: [{ type: 'text', text: 'so' }] }, { role: 'user', content: 'more' }]);
+  same(two.cache_read_input_tokens, one.cache_creation_input_tokens, 'read');
+  truth(two.cache_creation.ephemeral_5m_input_tokens > 0, 'nothing more was written');
+  await fails(() => anthropic.messages.create(messagesBody(user(), { cache_control: { type: 'forever' } })), (e) => e.status === 400);
+});
+await test('prompt_cache_key is taken', { answer: { text: 'so' } }, async () => {
+  await openai.chat.completions.create(chatBody(user(), { prompt_cache_key: 'k' }));
+  await openai.responses.create(responsesBody(user(), { prompt_cache_key: 'k' }));
+  answered += 2;
+});
+
 await test('a redirect comes as one', { fault: 'redirect', location: 'http://127.0.0.1:1/v1/chat/completions' }, async () => {
   const r = await fetch(base + '/v1/chat/completions', { method: 'POST', redirect: 'manual', headers: { authorization: 'Bearer ' + KEY },
     body: JSON.stringify(chatBody(user())) });
