@@ -245,8 +245,10 @@ BEGIN
 	IF failed THEN
 		output := 'error: ' || CASE p_state WHEN 'unknown' THEN 'it is not known whether this happened: '
 											WHEN 'cancelled' THEN 'cancelled' ELSE '' END
-			|| CASE WHEN p_state = 'cancelled' THEN ''
-					ELSE theazo_internal.text_mask(coalesce(p_result ->> 'detail', p_result ->> 'message', 'it failed')) END;
+			|| CASE p_state WHEN 'cancelled' THEN ''
+							-- its message only says so once more
+							WHEN 'unknown' THEN theazo_internal.text_mask(coalesce(p_result ->> 'detail', p_result ->> 'message', 'no answer came'))
+							ELSE theazo_internal.text_mask(concat(coalesce(p_result ->> 'message', 'it failed'), ' (' || (p_result ->> 'detail') || ')')) END;
 		RETURN;
 	END IF;
 	CASE p_kind

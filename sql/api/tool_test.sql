@@ -102,6 +102,9 @@ DECLARE
 	v_name	text;
 	t		record;
 BEGIN
+	IF p_state = 'unknown' AND e.kind = 'tool.webhook' THEN
+		p_result := p_result || '{"code": "tool_handler_unreachable", "message": "the tool''s handler did not answer"}';
+	END IF;
 	IF p_state <> 'done' THEN
 		PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, CASE p_state WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END,
 			NULL, NULL, p_result, 0, coalesce(p_started, e.claimed_at), p_finished, p_state = 'unknown');

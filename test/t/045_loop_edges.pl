@@ -160,6 +160,18 @@ my $progress = sub { return { name => 'report_progress', arguments => { message 
 	}
 }
 
+# ---- what is said of a tool that could not be reached
+{
+	my $r = result(begin({ turns => [ { tools => [ { name => 'http_fetch', arguments => { url => 'http://169.254.169.254/latest' } } ] }, { text => 'Done.' } ] }));
+	like($r->{tool_calls}[0]{output}, qr/^error: address "169\.254\.169\.254" is not allowed/, 'the model is told which address is not allowed');
+	control({ rule => { contains => '"tool":"slow"', delay_ms => 20000 } });
+	sql("SELECT theazo.tool_set('slow', 'Slow.', '{\"type\": \"object\"}', url => 'http://127.0.0.1:$port/chat/completions', timeout => '1 s', $key)");
+	my $agent = new_agent($p, '{"tools": []}');
+	$r = result(sql("SELECT id FROM theazo.tool_test_start('$agent', 'slow', '{}', $key)"));
+	is("$r->{status} $r->{error_code}", 'failed tool_handler_unreachable', 'a handler that does not answer in time');
+	sql("SELECT theazo.tool_delete('slow', $key)");
+}
+
 # ---- too much, too few
 {
 	my $r = result(begin({ turns => [ { tools => [ map { $progress->($_) } 1 .. 129 ] }, { text => 'Done.' } ] }));
