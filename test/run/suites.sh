@@ -165,10 +165,11 @@ tap_files() {				# chaos is a suite of its own under `make chaos`
 	done
 }
 
-# What workers do, and the whole path from SQL to a sandbox and back: enough to tell a version apart.
+# What workers do, the whole path from SQL to a sandbox and back, streams, the loop and functions as tools: where
+# servers, libcurl and the rest of a system differ.
 tap_core() {
 	local f
-	for f in test/t/010_workers.pl test/t/090_docs.pl; do
+	for f in test/t/010_workers.pl test/t/041_stream.pl test/t/043_loop.pl test/t/044_tools.pl test/t/090_docs.pl; do
 		[ -e "$f" ] && printf '%s\n' "$f"
 	done
 }

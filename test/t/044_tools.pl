@@ -163,7 +163,7 @@ else
 }
 is(sql('SELECT count(*) FROM goods'), '4', 'nothing was deleted');
 sql('CREATE SEQUENCE counter; GRANT ALL ON SEQUENCE counter TO app');
-tool('sequence', q[() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('transaction_read_only', NULL, false); RETURN setval('counter', 99); END $$]);
+tool('sequence', q[() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN BEGIN PERFORM set_config('transaction_read_only', NULL, false); EXCEPTION WHEN OTHERS THEN NULL; END; RETURN setval('counter', 99); END $$]);
 answers('sequence', '{}', 0, qr/read-only transaction/, 'not even a sequence');
 is(sql('SELECT last_value FROM counter'), '1', '... is changed');
 tool('defers', q[() RETURNS text LANGUAGE sql AS $$ INSERT INTO public.kids VALUES (1, 99); SELECT 'fine' $$], write => 1);

@@ -192,7 +192,7 @@ sub kill_one
 	if ($kind eq 'postmaster')
 	{
 		# What was left of the old server must be gone before the new one starts.
-		for (1 .. 300)
+		for (1 .. 600)
 		{
 			last unless -e $node->data_dir . '/postmaster.pid' && kill(0, $victim);
 			sleep 0.1;
@@ -315,7 +315,7 @@ $held = decode_json($http->get("http://127.0.0.1:$port/_control")->{content})->{
 cmp_ok(scalar @$held, '<=', $lost, 'the double holds none but those whose creation is unknown');
 my $init = $node->config_data('--pkglibdir') . '/theazo-init';
 my $left = 1;
-for (1 .. 100)
+for (1 .. 600)
 {
 	$left = grep { my $c = slurp_cmdline($_); $c =~ /theazo-init|bwrap/ && owned($_) } glob('/proc/[0-9]*');
 	last if $left == 0;
