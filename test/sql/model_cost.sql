@@ -322,6 +322,6 @@ SELECT count(*) AS runs, bool_and(r.cost = coalesce((SELECT sum(c.cents) FROM th
   FROM theazo.runs r JOIN theazo_data.agent a ON a.id = r.agent_id WHERE r.kind = 'agent';
 -- ... and what belongs to none: the hour an agent was idle
 SELECT (SELECT sum(cents) FROM theazo.charges) - (SELECT sum(cost) FROM theazo.runs) = (SELECT sum(cents) FROM theazo.charges WHERE run_id IS NULL AND item = 'compute.second') AS rest_is_idle_time;
-SELECT user_id, payer, provider, model, model_calls, estimated_calls, compute_minutes > 0 AS minutes, cents > 0 AS paid_here, provider_cents FROM theazo.usage_export() ORDER BY user_id, session_id, payer, provider, model;
+SELECT user_id, payer, provider, model, model_calls, estimated_calls, compute_minutes > 0 AS minutes, cents > 0 AS paid_here, provider_cents FROM theazo.usage_export() ORDER BY user_id, payer, provider, model, 5, 6, 7, 8, 9;
 SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
 ROLLBACK;
