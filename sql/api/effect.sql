@@ -48,6 +48,23 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
 'kinds of effects by adapter, the contract version understood and what may be done when an outcome is unknown';
 
+-- Both are known once a statement is planned: no SET here either.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_kind_names()
+RETURNS text[]
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT ARRAY(SELECT DISTINCT k.kind FROM theazo_internal.effect_kinds() k)
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_kind_names() IS 'kinds that this version carries';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_adapter_names()
+RETURNS text[]
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT ARRAY(SELECT DISTINCT k.adapter FROM theazo_internal.effect_kinds() k)
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_adapter_names() IS 'adapters that this version carries kinds with';
+
 CREATE OR REPLACE FUNCTION theazo_internal.effect_recovery(p_adapter text, p_kind text)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE
@@ -190,8 +207,8 @@ DECLARE
 	v_now		timestamptz := clock_timestamp();
 	v_lease		timestamptz := clock_timestamp() + p_lease;
 	v_instance	text := theazo_internal.instance();
-	v_kinds		text[] := ARRAY(SELECT DISTINCT k.kind FROM theazo_internal.effect_kinds() k);
-	v_adapters	text[] := ARRAY(SELECT DISTINCT k.adapter FROM theazo_internal.effect_kinds() k);
+	v_kinds		text[] := theazo_internal.effect_kind_names();
+	v_adapters	text[] := theazo_internal.effect_adapter_names();
 	v_platforms	text[];
 	v_left		integer := least(greatest(p_max, 0), 10000);
 	v_share		integer;
@@ -258,7 +275,7 @@ BEGIN
 			SELECT x.platform_id, x.provider_name, x.adapter, v.endpoint,
 				   v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL OR v.endpoint ? 'brokered_by' AS named,
 				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
-			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop') x
+			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop' AND t.kind <> 'model.call') x
 			 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter)
 								 OFFSET 0) AS v (endpoint))
 		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
@@ -267,12 +284,11 @@ BEGIN
 			   CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
 					THEN coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END, '{}')
 						 || jsonb_build_object('sandbox', s.external_id)
-					WHEN c.kind = 'model.call' THEN mr.request
 					WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request
 					ELSE rp.input END,
-			   CASE WHEN c.kind = 'model.call' THEN mr.content WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
-			   ep.step_state, coalesce(mr.endpoint, n.endpoint),
-			   coalesce(n.named OR mr.endpoint ->> 'credential_ref' IS NOT NULL
+			   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
+			   ep.step_state, n.endpoint,
+			   coalesce(n.named
 				OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
 				   AND EXISTS (SELECT FROM theazo_data.secret x
 								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
@@ -287,12 +303,19 @@ BEGIN
 				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
 		  LEFT JOIN theazo_data.run_payload rp
 				 ON c.run_id IS NOT NULL AND rp.platform_id = c.platform_id AND rp.root_id = c.root_id
-		  -- What a model is asked is made now, from the history as it stands.
-		  LEFT JOIN LATERAL (SELECT m.request, m.content, theazo_internal.model_endpoint(c.platform_id, c.root_id) AS endpoint
-							   FROM theazo_internal.model_request(c.platform_id, c.root_id) m WHERE c.kind = 'model.call') mr ON true
 		  LEFT JOIN theazo_data.sandbox s
 				 ON c.sandbox_id IS NOT NULL AND s.platform_id = c.platform_id AND s.id = c.sandbox_id
-		 WHERE c.state = 'claimed' AND (c.adapter <> 'noop' OR c.step > 0)
+		 WHERE c.state = 'claimed' AND c.kind <> 'model.call' AND (c.adapter <> 'noop' OR c.step > 0)
+		UNION ALL
+		-- What a model is asked is made now, from the history as it stands; on its own, as a join would make it for every call.
+		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+			   mr.request, mr.content, NULL::jsonb, mr.endpoint, coalesce(mr.endpoint ->> 'credential_ref' IS NOT NULL, false),
+			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
+		  FROM taken c
+		  LEFT JOIN LATERAL (SELECT m.request, m.content, theazo_internal.model_endpoint(c.platform_id, c.root_id) AS endpoint
+							   FROM theazo_internal.model_request(c.platform_id, c.root_id) m) mr ON true
+		 WHERE c.state = 'claimed' AND c.kind = 'model.call'
 		UNION ALL
 		-- A no-op carries nothing: no look at other tables. One that is made in several steps may.
 		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,

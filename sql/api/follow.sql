@@ -87,7 +87,11 @@ BEGIN
 		END IF;
 		RETURN;
 	END IF;
-	SELECT r.* INTO v_live FROM theazo_internal.stream_read(p_run, s.seq, 0, 0) r;
+	-- What the reader has need not be copied again; of another attempt this tells its number only.
+	SELECT r.* INTO v_live FROM theazo_internal.stream_read(p_run, s.seq, p_attempt, CASE WHEN p_attempt = 0 THEN 0 ELSE p_bytes END) r;
+	IF v_live.generation <> 0 AND v_live.generation <> p_attempt AND p_attempt <> 0 THEN
+		SELECT r.* INTO v_live FROM theazo_internal.stream_read(p_run, s.seq, 0, 0) r;
+	END IF;
 	IF v_live.generation = 0 OR (v_live.finish = 0 AND v_live.first = 0) THEN
 		RETURN;
 	END IF;
@@ -95,11 +99,8 @@ BEGIN
 		v_anew := v_anew + 1;
 		RETURN QUERY SELECT theazo_internal.follow_seq(s.seq, v_anew, false, v_live.generation, 0), 'gap',
 			jsonb_build_object('step', s.seq, 'reason', 'restart');
-	ELSIF p_attempt <> 0 THEN
-		IF p_lost THEN
-			RETURN;
-		END IF;
-		SELECT r.* INTO v_live FROM theazo_internal.stream_read(p_run, s.seq, v_live.generation, p_bytes) r;
+	ELSIF p_attempt <> 0 AND p_lost THEN
+		RETURN;
 	END IF;
 	IF v_live.first > (CASE WHEN v_anew = p_anew AND p_attempt <> 0 THEN p_bytes ELSE 0 END) THEN
 		RETURN QUERY SELECT theazo_internal.follow_seq(s.seq, v_anew, true, v_live.generation,

@@ -251,7 +251,7 @@ BEGIN
 		 WHERE d.verdict = 'done' AND d.result IS NOT NULL
 		   AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
 		   AND e.run_id IS NULL AND e.agent_id IS NULL AND e.sandbox_id IS NULL
-		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics') AND e.attempt = d.attempt
+		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics', 'http.get', 'http.request') AND e.attempt = d.attempt
 		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END
 		RETURNING e.platform_id, e.root_id, e.id, d.result),
 	kept AS (

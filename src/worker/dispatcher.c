@@ -16,11 +16,14 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "lib/json.h"
+#include "lib/pace.h"
 #include "pg/export.h"
 #include "pg/guc.h"
 #include "pg/pausepoint.h"
@@ -32,8 +35,13 @@
 
 #define TURN_TIMEOUT_MS 30000
 #define SETTLE_ROWS_MAX 1000
-/* While somebody is talking transactions are kept short: nothing is read meanwhile. */
-#define STREAMING_ROWS_MAX 32
+/*
+ * While somebody is talking transactions are kept short: nothing is read meanwhile. Each part of one gets
+ * as many rows as fit into its time by what such rows cost lately, and a few whatever they cost.
+ */
+#define STREAMING_US 1500
+#define STREAMING_ROWS_FIRST 32
+#define STREAMING_ROWS_MIN 4
 #define SETTLE_BYTES_MAX (16 * 1024 * 1024)
 #define NOTES_PER_TURN 200
 #define SENT_ROWS_MAX 1000
@@ -47,6 +55,12 @@
  */
 #define FLYING_PER_MS 64
 #define DISTANCE_MAX_MS 10
+/* So many in flight are busy enough that transactions take half of the time at most, as long as that is. */
+#define BUSY_FLYING 256
+#define BUSY_DISTANCE_MAX_MS 40
+/* A claim costs more than its rows: near the ceiling one waits for room for several, but not long. */
+#define ROOM_SHARE 8
+#define ROOM_WAIT_MS 40
 /* For settling when told to leave, in small steps; what is not settled then is recovered later. */
 #define LEAVE_MS 500
 #define LEAVE_ROWS 16
@@ -79,7 +93,11 @@ typedef struct Dispatcher
 	uint32 cancel_epoch; /* that was looked at */
 	TimestampTz claim_at; /* the next one without being woken */
 	TimestampTz sql_at; /* no transaction before */
+	TimestampTz room_at; /* when any room is worth a claim */
 	int contended; /* looks in a row that found due rows and got none */
+	TzPace settling;
+	TzPace marking;
+	TzPace claiming; /* until what was claimed has begun */
 
 	/* of the turn under way */
 	Phase phase;
@@ -87,6 +105,7 @@ typedef struct Dispatcher
 	int nsettle;
 	bool cancels; /* some flights were marked */
 	TzClaimed *claimed;
+	int64 claim_us; /* what the claim took so far */
 } Dispatcher;
 
 PGDLLEXPORT void theazo_dispatcher_main(Datum arg);
@@ -160,11 +179,23 @@ dispatcher_init(void *arg)
 
 /* ---- the transaction of a turn ---------------------------------------------------- */
 
-/* Most rows of one transaction. */
-static int
-rows_max(const Dispatcher *d)
+/* Of this process, so that how busy the machine is does not count. */
+static int64
+cpu_us(void)
 {
-	return d->carrier.flights.flows > 0 ? STREAMING_ROWS_MAX : SETTLE_ROWS_MAX;
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec * INT64CONST(1000000) + t.tv_nsec / 1000;
+}
+
+/* Most rows of one part of a transaction, if nobody talks so many as max. */
+static int
+rows_max(const Dispatcher *d, const TzPace *pace, int max)
+{
+	if (d->carrier.flights.flows == 0)
+		return max;
+	return tz_pace_units(pace, STREAMING_US, STREAMING_ROWS_FIRST, STREAMING_ROWS_MIN, max);
 }
 
 /* The oldest ended ones, as many as one transaction should take, at most max. */
@@ -202,29 +233,24 @@ forget_settled(Dispatcher *d, int n)
 static bool
 sent_due(Dispatcher *d, TimestampTz now)
 {
-	if (d->carrier.flights.unnoted == 0)
-		return false;
-	for (const TzFlight *f = list_of(d, TZ_FLIGHT_FLYING)->first; f != NULL; f = f->next)
-	{
-		if (!f->noted)
-			return now - f->started >= SENT_AFTER_MS * 1000;
-	}
-	return false;
+	const TzFlight *f = d->carrier.flights.first_unnoted;
+
+	return f != NULL && now - f->started >= SENT_AFTER_MS * 1000;
 }
 
 static void
 tell_sent(Dispatcher *d)
 {
-	int max = Min(d->carrier.flights.unnoted, SENT_ROWS_MAX);
+	int max = Min(d->carrier.flights.unnoted, rows_max(d, &d->marking, SENT_ROWS_MAX));
+	int64 began = cpu_us();
 	const char **roots = palloc(sizeof(char *) * max);
 	const char **ids = palloc(sizeof(char *) * max);
 	int *attempts = palloc(sizeof(int) * max);
+	TzFlight *f;
 	int n = 0;
 
-	for (TzFlight *f = list_of(d, TZ_FLIGHT_FLYING)->first; f != NULL && n < max; f = f->next)
+	for (f = d->carrier.flights.first_unnoted; f != NULL && n < max; f = f->next)
 	{
-		if (f->noted)
-			continue;
 		roots[n] = f->claim->root_id;
 		ids[n] = f->claim->id;
 		attempts[n] = f->claim->attempt;
@@ -233,8 +259,10 @@ tell_sent(Dispatcher *d)
 		f->noted = true;
 		d->carrier.flights.unnoted--;
 	}
+	d->carrier.flights.first_unnoted = f;
 	if (n > 0)
 		tz_effect_sent(roots, ids, attempts, n);
+	tz_pace_took(&d->marking, n, cpu_us() - began);
 }
 
 static void
@@ -252,9 +280,9 @@ mark_cancelled(void *arg, const char *id, int attempt)
 static void
 claim(Dispatcher *d, TimestampTz now)
 {
-	int batch =
-		d->carrier.flights.flows > 0 ? Min(tz_guc_claim_batch, STREAMING_ROWS_MAX) : tz_guc_claim_batch;
+	int batch = rows_max(d, &d->claiming, tz_guc_claim_batch);
 	int want = Min(batch, tz_guc_http_max_calls - d->carrier.flights.n + d->nsettle);
+	int64 began = cpu_us();
 	TimestampTz due;
 	int got;
 
@@ -264,6 +292,7 @@ claim(Dispatcher *d, TimestampTz now)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	got = tz_effect_claim(d->slot, d->incarnation, want, tz_guc_lease_ms, d->careful, tz_carrier_open,
 	                      &d->claimed);
+	d->claim_us = cpu_us() - began;
 	d->more = got >= want;
 	d->want_claim = d->more;
 	d->claim_at = TimestampTzPlusMilliseconds(now, tz_guc_claim_interval_ms);
@@ -303,8 +332,11 @@ turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
 	d->phase = PHASE_SETTLE;
 	if (d->nsettle > 0)
 	{
+		int64 began = cpu_us();
+
 		TZ_PAUSE_POINT("dispatcher-before-done");
 		tz_effect_done(d->settle, d->nsettle);
+		tz_pace_took(&d->settling, d->nsettle, cpu_us() - began);
 	}
 	d->phase = PHASE_MARKS;
 	if (sent_due(d, now))
@@ -322,17 +354,29 @@ turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
 	d->cancel_epoch = epoch;
 }
 
+/* From the end of a transaction that took so long to the beginning of the next. */
+static int
+distance_ms(Dispatcher *d, int64 took_us)
+{
+	int flying = list_of(d, TZ_FLIGHT_FLYING)->n;
+	int ms = Min(flying / FLYING_PER_MS, DISTANCE_MAX_MS);
+
+	if (flying < BUSY_FLYING)
+		return ms;
+	return Max(ms, (int) Min(took_us / 1000, BUSY_DISTANCE_MAX_MS));
+}
+
 /* What the transaction did is durable. */
 static void
-turn_committed(Dispatcher *d, bool claiming)
+turn_committed(Dispatcher *d, bool claiming, TimestampTz began)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
 	d->phase = PHASE_IDLE;
-	d->sql_at = TimestampTzPlusMilliseconds(now, Min(list_of(d, TZ_FLIGHT_FLYING)->n / FLYING_PER_MS,
-	                                                 DISTANCE_MAX_MS));
+	d->sql_at = TimestampTzPlusMilliseconds(now, distance_ms(d, now - began));
 	if (claiming)
 	{
+		d->room_at = TimestampTzPlusMilliseconds(now, ROOM_WAIT_MS);
 		d->careful = false;
 		d->claim_backoff_ms = 0;
 	}
@@ -416,7 +460,7 @@ turn_sql(Dispatcher *d, bool claiming, TimestampTz now)
 	PG_TRY();
 	{
 		turn_transaction(d, claiming, now);
-		turn_committed(d, claiming);
+		turn_committed(d, claiming, now);
 	}
 	PG_CATCH();
 	{
@@ -477,8 +521,10 @@ static void
 begin_claimed(Dispatcher *d)
 {
 	TzFlightList *list = list_of(d, TZ_FLIGHT_CLAIMED);
+	int64 began = cpu_us();
+	int n = list->n;
 
-	if (list->n == 0)
+	if (n == 0)
 		return;
 	TZ_PAUSE_POINT("dispatcher-after-claim");
 	if (tz_worker_stopping())
@@ -486,6 +532,8 @@ begin_claimed(Dispatcher *d)
 	verify_claims(d);
 	while (list->first != NULL)
 		tz_carrier_begin(&d->carrier, list->first);
+	tz_pace_took(&d->claiming, n, d->claim_us + cpu_us() - began);
+	d->claim_us = 0;
 	TZ_PAUSE_POINT("dispatcher-after-send");
 }
 
@@ -558,6 +606,15 @@ has_room(Dispatcher *d, TimestampTz now)
 	       list_of(d, TZ_FLIGHT_CLAIMED)->n == 0;
 }
 
+/* When what room there is may be claimed for. */
+static TimestampTz
+claim_time(const Dispatcher *d)
+{
+	int room = tz_guc_http_max_calls - (d->carrier.flights.n - d->nsettle);
+
+	return room >= tz_guc_http_max_calls / ROOM_SHARE ? d->sql_at : Max(d->sql_at, d->room_at);
+}
+
 static int
 dispatcher_deadline(void *arg)
 {
@@ -583,8 +640,8 @@ turn_rows(Dispatcher *d, bool stopping)
 		return;
 	if (now >= d->claim_at)
 		d->want_claim = true;
-	collect_ended(d, rows_max(d));
-	claiming = !stopping && d->want_claim && has_room(d, now);
+	collect_ended(d, rows_max(d, &d->settling, SETTLE_ROWS_MAX));
+	claiming = !stopping && d->want_claim && has_room(d, now) && now >= claim_time(d);
 	if (claiming && d->careful && has_news(d))
 		turn_sql(d, false, now);
 	if (claiming || has_news(d) || cut || sent_due(d, now))
@@ -595,12 +652,12 @@ turn_rows(Dispatcher *d, bool stopping)
 static void
 offer(Dispatcher *d, bool stopping, TimestampTz now)
 {
-	bool room = !stopping && has_room(d, now);
+	bool room = !stopping && has_room(d, now) && (now < d->sql_at || now >= claim_time(d));
 
 	if (d->woken && !room && !stopping)
 		tz_worker_pass_on();
 	d->woken = false;
-	tz_worker_accepts(room && now >= d->sql_at);
+	tz_worker_accepts(room && now >= claim_time(d));
 }
 
 static int
@@ -625,8 +682,10 @@ dispatcher_turn(void *arg, int why)
 
 	now = GetCurrentTimestamp();
 	offer(d, stopping, now);
-	if (has_news(d) || (d->want_claim && !stopping && has_room(d, now)))
+	if (has_news(d))
 		return until(d->sql_at, now);
+	if (d->want_claim && !stopping && has_room(d, now))
+		return until(claim_time(d), now);
 	next_ms = stopping ? tz_guc_claim_interval_ms : until(Max(d->claim_at, d->claim_not_before), now);
 	if (d->carrier.flights.unnoted > 0)
 		next_ms = Min(next_ms, SENT_AFTER_MS);

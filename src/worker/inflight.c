@@ -140,12 +140,18 @@ tz_flight_move(TzFlight *f, TzFlightState to)
 		return false;
 	if (f->state == TZ_FLIGHT_FLYING && !f->noted)
 		table->unnoted--;
+	if (f == table->first_unnoted)
+		table->first_unnoted = f->next;
 	list_remove(&table->lists[f->state], f);
 	f->state = to;
 	if (to < TZ_FLIGHT_LISTS)
 		list_push(&table->lists[to], f);
 	if (to == TZ_FLIGHT_FLYING)
+	{
 		table->unnoted++;
+		if (table->first_unnoted == NULL)
+			table->first_unnoted = f;
+	}
 	return true;
 }
 

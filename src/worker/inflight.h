@@ -97,6 +97,7 @@ struct TzInflight
 	int n; /* all states */
 	int flows; /* answers being read as they come */
 	int unnoted; /* flying ones effect_sent was not told of */
+	TzFlight *first_unnoted; /* of the flying ones; those behind it are so too */
 	TzMaskShare *masks;
 	TzFlight *spare; /* cleared and ready for tz_inflight_add */
 	int nspare;

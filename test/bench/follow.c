@@ -8,21 +8,17 @@
  * environment says.
  *
  *	  follow KEY < runs
- *	  follow -t PORT N		the reference: N answers read from talkd by hand
  *
  * The first piece of each reader is left out, and all it gets with that: it may have come late.
  *
  *-------------------------------------------------------------------------
  */
-#include <arpa/inet.h>
 #include <libpq-fe.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #define READERS_MAX 64
@@ -61,47 +57,6 @@ tell(Reader *r, const char *text, int64_t now)
 			printf("%lld\n", (long long) (now - strtoll(t + 2, NULL, 10)));
 	}
 	fflush(stdout); /* whoever measures ends us */
-}
-
-/* Pieces come whole: each is one small write on the other side. */
-static int
-by_hand(int port, int n)
-{
-	static const char request[] = "POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
-	static Reader readers[READERS_MAX];
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
-	struct pollfd fds[READERS_MAX];
-	static char buf[65536];
-	int left = n;
-
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	for (int i = 0; i < n; i++)
-	{
-		fds[i].fd = socket(AF_INET, SOCK_STREAM, 0);
-		fds[i].events = POLLIN;
-		if (connect(fds[i].fd, (struct sockaddr *) &addr, sizeof(addr)) != 0 ||
-		    send(fds[i].fd, request, sizeof(request) - 1, 0) < 0)
-			return 1;
-	}
-	while (left > 0 && poll(fds, (nfds_t) n, 60000) > 0)
-	{
-		for (int i = 0; i < n; i++)
-		{
-			ssize_t got;
-
-			if (!(fds[i].revents & (POLLIN | POLLHUP)))
-				continue;
-			got = recv(fds[i].fd, buf, sizeof(buf) - 1, 0);
-			buf[got > 0 ? got : 0] = '\0';
-			tell(&readers[i], buf, now_us());
-			if (got <= 0 || strstr(buf, "[DONE]") != NULL)
-			{
-				fds[i].fd = -1;
-				left--;
-			}
-		}
-	}
-	return left > 0;
 }
 
 static void
@@ -162,8 +117,6 @@ main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
-	if (argc > 3 && strcmp(argv[1], "-t") == 0)
-		return by_hand((int) strtol(argv[2], NULL, 10), (int) strtol(argv[3], NULL, 10));
 	key = argv[1];
 	while (n < READERS_MAX && scanf("%63s", readers[n].run) == 1)
 	{

@@ -30,6 +30,18 @@ SELECT theazo_internal.effect_done('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}
 SELECT tst.try(format($$SELECT theazo_internal.effect_settle(%L, %L, %L, 1, 'perhaps', '{}', NULL, NULL, NULL)$$, :'p', substr(:'e', 5), :'e'));
 ROLLBACK;
 
+-- a plain call is settled as one of many, its answer stays with it; what a model would be asked is not made for it
+BEGIN;
+SET LOCAL track_functions = 'all';
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'http.get', 'http', '{"url": "https://example.com/"}') AS h \gset
+SELECT * FROM tst.claim();
+SELECT request, endpoint, needs_secrets FROM tst.claimed WHERE id = :'h';
+SELECT theazo_internal.effect_done(ARRAY[:'p'], ARRAY[substr(:'h', 5)], ARRAY[:'h'], ARRAY[2], '{done}', ARRAY['{"status": 200}'::jsonb], ARRAY[NULL::bytea], ARRAY[now()], ARRAY[now()]);
+SELECT theazo_internal.effect_done(ARRAY[:'p'], ARRAY[substr(:'h', 5)], ARRAY[:'h'], ARRAY[1], '{done}', ARRAY['{"status": 200}'::jsonb], ARRAY[NULL::bytea], ARRAY[now()], ARRAY[now()]);
+SELECT e.state, e.finished_at IS NOT NULL, x.result FROM theazo_data.effect e JOIN theazo_data.effect_payload x USING (platform_id, root_id, id) WHERE e.id = :'h';
+SELECT funcname, calls FROM pg_stat_xact_user_functions WHERE funcname IN ('effect_claim', 'effect_done', 'model_request', 'model_endpoint') ORDER BY 1;
+ROLLBACK;
+
 -- many at once
 BEGIN;
 SELECT cardinality(theazo_internal.effect_enqueue_many(:'p', 'probe.noop', 'noop', array_fill(NULL::jsonb, ARRAY[250])));

@@ -242,6 +242,24 @@ rules({ hold_ms => 600000, answer => { text => 'Done, but I stay on the line.' }
 $run = begin();
 is(shown(follow($run)), 'Done, but I stay on the line.', 'a server that does not hang up does not hold the run');
 
+# --- work beside many talkers --------------------------------------------------------------------
+rules({ gap_ms => 300, endless => 'text', answer => { text => 'On and on and on and on and on.' } });
+my $session = $node->safe_psql('postgres', "SELECT id FROM theazo.session_create('many', api_key => '$p->{key}')");
+$node->safe_psql('postgres', qq(
+SELECT count(x.id) FROM generate_series(1, 100) i, LATERAL (SELECT id FROM theazo.session_run('$session', 'talker', 'Talk ' || i,
+	'{"model": "acme/talker"}', timeout => '5 min', api_key => '$p->{key}')) x));
+my $talking = "SELECT count(*) FROM theazo_data.effect WHERE kind = 'model.call' AND state = 'sent'";
+wait_sql($node, $talking, 100, 'a hundred talk at once', 120);
+$node->safe_psql('postgres', qq(
+SELECT theazo_internal.effect_enqueue_many('$p->{id}', 'probe.noop', 'noop', array_fill(NULL::jsonb, ARRAY[1000]));
+SELECT count(theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http', '{"url": "http://127.0.0.1:$port/_control", "method": "GET"}'))
+  FROM generate_series(1, 100)));
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE kind IN ('probe.noop', 'http.get') AND state = 'done'", 1100,
+	'what is queued beside them is claimed, carried and settled', 120);
+is($node->safe_psql('postgres', $talking), 100, '... while all of them go on');
+$node->safe_psql('postgres', "SELECT count(theazo.run_cancel(id, api_key => '$p->{key}')) FROM theazo_data.run WHERE session_id = '$session'");
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE state IN ('claimed', 'sent')", 0, 'all of them are cut', 120);
+
 # --- bounded -----------------------------------------------------------------------------------
 $node->append_conf('postgresql.conf', "theazo.http_max_body = 64kB\n");
 $node->reload;
