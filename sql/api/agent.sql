@@ -297,7 +297,7 @@ BEGIN
 		END IF;
 		PERFORM theazo_internal.agent_event(p_agent, 'agent_resumed');
 		IF p_agent.run_id IS NULL AND (p_agent.options ->> 'longRunning')::boolean THEN
-			PERFORM theazo_internal.agent_read_on(a, theazo_internal.outer_role())
+			PERFORM theazo_internal.agent_read_on(a)
 			   FROM theazo_data.agent a WHERE a.platform_id = p_agent.platform_id AND a.id = p_agent.id;
 		END IF;
 	END IF;

@@ -190,8 +190,9 @@ BEGIN
 			WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL) >= 100 THEN
 		PERFORM theazo_internal.raise_ceiling('inputs waiting for this agent', 100, 'Give it a task, so that it reads them.');
 	END IF;
-	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata)
-	VALUES (a.platform_id, theazo_internal.id_new('inp'), a.id, a.session_id, a.key_environment, agent_send.type, agent_send.content, agent_send.metadata);
+	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata, role_name)
+	VALUES (a.platform_id, theazo_internal.id_new('inp'), a.id, a.session_id, a.key_environment, agent_send.type, agent_send.content, agent_send.metadata,
+			theazo_internal.outer_role());
 	PERFORM theazo_internal.event_write(a.platform_id, 'data', 'input_queued', jsonb_build_object('type', agent_send.type, 'bytes', octet_length(content)),
 		a.session_id, a.id, NULL, a.key_environment);
 	-- What slept because nothing was to be done wakes; one that works for long begins at once.
@@ -208,27 +209,35 @@ $$;
 COMMENT ON FUNCTION theazo.agent_send(text, text, text, jsonb, text) IS
 'queues an input for the agent''s next run; an idle long-running agent starts at once';
 
--- A long-running agent that has nothing to do any more reads what was sent to it meanwhile. The agent is locked. What keeps it
--- from beginning must not undo what made it idle.
-CREATE OR REPLACE FUNCTION theazo_internal.agent_read_on(a theazo_data.agent, p_role name)
+-- A long-running agent that has nothing to do any more reads what was sent to it meanwhile, for whoever sent it: the words of
+-- one must not move functions in the name of another. The agent is locked. What keeps it from beginning must not undo what
+-- made it idle.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_read_on(a theazo_data.agent)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	v_n		bigint;
+	v_role	name;
 BEGIN
-	IF NOT coalesce((a.options ->> 'longRunning')::boolean, false) OR a.run_id IS NOT NULL OR a.status <> 'ready' OR a.one_shot
-		OR NOT EXISTS (SELECT FROM theazo_data.agent_input x WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL)
-		OR NOT EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = a.platform_id AND s.id = a.session_id AND s.status = 'active') THEN
+	IF NOT coalesce((a.options ->> 'longRunning')::boolean, false) OR a.run_id IS NOT NULL OR a.status <> 'ready' OR a.one_shot THEN
+		RETURN;
+	END IF;
+	SELECT count(*), CASE WHEN count(DISTINCT x.role_name) = 1 THEN min(x.role_name::text)::name END INTO v_n, v_role
+	  FROM theazo_data.agent_input x WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL;
+	IF v_n = 0 OR NOT EXISTS (SELECT FROM theazo_data.session s
+							   WHERE s.platform_id = a.platform_id AND s.id = a.session_id AND s.status = 'active') THEN
 		RETURN;
 	END IF;
 	BEGIN
-		PERFORM theazo_internal.loop_make(a, 'Continue with the new input.', '{}', p_role);
+		PERFORM theazo_internal.loop_make(a, 'Continue with the new input.', '{}', v_role);
 	EXCEPTION WHEN OTHERS THEN
 		PERFORM theazo_internal.log_write(a.platform_id, NULL, 'error', 'system', pg_catalog.format('agent %s could not begin with its inputs: %s', a.id, SQLERRM),
 			a.key_environment, a.session_id, a.id, NULL, a.user_id, NULL);
 	END;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.agent_read_on(theazo_data.agent, name) IS
+COMMENT ON FUNCTION theazo_internal.agent_read_on(theazo_data.agent) IS
 'starts a run of an idle long-running agent for which inputs wait';
 
 CREATE OR REPLACE FUNCTION theazo.agent_retry(agent text, api_key text DEFAULT NULL)

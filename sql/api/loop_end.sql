@@ -58,7 +58,7 @@ BEGIN
 	ELSIF p_status = 'failed' AND a.options ? 'lifecycle' THEN
 		PERFORM theazo_internal.loop_failed(a, r, p_error);
 	ELSIF p_status <> 'failed' AND (a.options ->> 'longRunning')::boolean THEN
-		PERFORM theazo_internal.agent_read_on(a, l.role_name);
+		PERFORM theazo_internal.agent_read_on(a);
 	END IF;
 END
 $$;

@@ -95,6 +95,7 @@ CREATE TABLE theazo_data.agent_input (
 	metadata		jsonb,
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),	-- the order in which they are read
 	run_id			theazo.id,							-- the run that took it
+	role_name		name,								-- whose functions a run may call that begins because of it
 	CONSTRAINT agent_input_pkey PRIMARY KEY (platform_id, id)
 );
 CREATE INDEX agent_input_agent_id_idx ON theazo_data.agent_input (platform_id, agent_id, created_at) WHERE run_id IS NULL;

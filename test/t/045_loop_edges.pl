@@ -113,11 +113,14 @@ my $progress = sub { return { name => 'report_progress', arguments => { message 
 	my $taken = sub { return "SELECT count(*) FROM theazo_data.agent_input WHERE agent_id = '$agent' AND content = '$_[0]' AND run_id IS NOT NULL" };
 	control({ rule => { conversation => 'long', turns => [ { tools => [ $progress->(1) ] }, { text => 'One.' } ], delay_ms => 500 } });
 	my $run = started($agent, '[conv:long] Go.');
-	sql("SELECT theazo.agent_send('$agent', 'note', 'while it works', $key)");
+	sql("CREATE ROLE sender LOGIN; GRANT theazo_app TO sender");
+	$node->safe_psql('postgres', "SELECT theazo.agent_send('$agent', 'note', 'while it works', $key)", connstr => $node->connstr('postgres') . ' user=sender');
 	is(result($run)->{status}, 'completed', 'a long-running agent is sent something while it works');
 	wait_sql($node, $taken->('while it works'), '1', 'an input that came during a run');
 	wait_sql($node, "SELECT status FROM theazo_data.agent WHERE id = '$agent'", 'ready', 'the run that it began');
 	isnt(sql("SELECT run_id FROM theazo_data.agent_input WHERE agent_id = '$agent'"), $run, '... begins the next one');
+	is(sql("SELECT l.role_name FROM theazo_data.run_loop l JOIN theazo_data.agent_input i ON i.run_id = 'run_' || l.root_id WHERE i.agent_id = '$agent'"), 'sender',
+		'... in the name of its sender');
 	sql("SELECT theazo.agent_pause('$agent', '$p->{key}')");
 	sql("SELECT theazo.agent_send('$agent', 'note', 'while it rests', $key)");
 	is(sql($taken->('while it rests')), '0', 'one that is paused reads nothing');
