@@ -80,6 +80,38 @@ tz_model_answer_status(TzModelAnswer *a)
 	return a->status;
 }
 
+void
+tz_model_parse(const TzModelProtocol *protocol, const TzEffect *effect, const TzHttpResponse *in,
+               TzOutcome *out)
+{
+	const char *why = "body is not JSON";
+	json_t *fault = NULL;
+	TzModelAnswer a;
+	TzBuf scratch;
+	TzSlice text;
+	json_t *doc;
+
+	if (tz_model_no_success(in))
+	{
+		tz_model_failed(effect, in, out);
+		return;
+	}
+	tz_buf_init(&scratch, SIZE_MAX);
+	doc = tz_answer_document(tz_buf_slice(&in->body), &scratch, &text, NULL);
+	tz_model_answer_init(&a, effect, text.len);
+	if (doc != NULL)
+		why = protocol->read(doc, text, &a, &fault);
+	if (fault != NULL)
+		tz_model_fault(effect, in, fault, NULL, out);
+	else if (why != NULL)
+		tz_model_bad(effect, in, why, out);
+	else
+		tz_model_done(effect, in, &a, out);
+	json_decref(doc);
+	tz_model_answer_free(&a);
+	tz_buf_free(&scratch);
+}
+
 TzModelCall *
 tz_model_call_add(TzModelAnswer *a, int index, json_t *id, json_t *name)
 {

@@ -186,9 +186,16 @@ typedef struct TzModelProtocol
 	/* The stream has ended well: complete the answer. NULL: it is. */
 	void (*finish)(TzStream *st);
 	void (*release)(void *own);
-	/* The unstreamed form. */
-	void (*parse)(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+	/*
+	 * The unstreamed form, read into the answer. When it is none: why, or in *fault
+	 * the object that tells the provider's error.
+	 */
+	const char *(*read)(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault);
 } TzModelProtocol;
+
+/* An answer that came whole: read, or what went wrong. */
+extern void tz_model_parse(const TzModelProtocol *protocol, const TzEffect *effect, const TzHttpResponse *in,
+                           TzOutcome *out);
 
 extern TzStream *tz_model_stream_new(const TzModelProtocol *protocol, const TzEffect *effect,
                                      const TzEndpoint *to, TzDeltaFn on_delta, void *arg);
@@ -237,6 +244,9 @@ typedef struct TzDialect
 
 extern const TzDialect tz_dialect_openai;
 
+/* As tz_model_open, where and how as the dialect says. */
+extern TzStatus tz_dialect_open(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest *r,
+                                const TzDialect *d, TzHttpRequest *out, TzErr *err);
 extern TzStatus tz_chat_build(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest *r,
                               const TzDialect *dialect, TzHttpRequest *out, TzErr *err);
 extern TzStatus tz_chat_encode(json_t *message, TzBuf *wire, TzErr *err);

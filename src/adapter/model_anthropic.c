@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapter/answer.h"
 #include "adapter/anthropic.h"
 #include "lib/json.h"
 #include "lib/json_raw.h"
@@ -30,6 +29,7 @@ static bool put_tools(const TzModelRequest *r, json_t *head);
 static json_t *make_choice(const TzModelRequest *r);
 static TzStatus version_headers(const TzEndpoint *to, const char *version, TzHttpRequest *out, TzErr *err);
 static void anthropic_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+static const char *anthropic_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault);
 static void read_answer(json_t *doc, TzSlice text, TzModelAnswer *a);
 static void drop_calls(TzModelAnswer *a);
 static void read_iterations(TzModelAnswer *a, json_t *list);
@@ -63,7 +63,7 @@ const TzModelProtocol tz_model_messages = {
 	.event = tz_anthropic_event,
 	.finish = tz_anthropic_finish,
 	.release = tz_anthropic_release,
-	.parse = anthropic_parse,
+	.read = anthropic_read,
 };
 
 /* ---- request ---- */
@@ -210,31 +210,19 @@ make_choice(const TzModelRequest *r)
 static void
 anthropic_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	TzModelAnswer a;
-	TzBuf scratch;
-	TzSlice text;
-	json_t *doc;
+	tz_model_parse(&tz_model_messages, effect, in, out);
+}
 
-	if (tz_model_no_success(in))
-	{
-		tz_model_failed(effect, in, out);
-		return;
-	}
-	tz_buf_init(&scratch, SIZE_MAX);
-	doc = tz_answer_document(tz_buf_slice(&in->body), &scratch, &text, NULL);
-	tz_model_answer_init(&a, effect, text.len);
+static const char *
+anthropic_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault)
+{
 	if (json_is_object(json_object_get(doc, "error")))
-		tz_model_fault(effect, in, doc, NULL, out);
+		*fault = doc;
 	else if (!json_is_array(json_object_get(doc, "content")))
-		tz_model_bad(effect, in, doc == NULL ? "body is not JSON" : "no content", out);
+		return "no content";
 	else
-	{
-		read_answer(doc, text, &a);
-		tz_model_done(effect, in, &a, out);
-	}
-	json_decref(doc);
-	tz_model_answer_free(&a);
-	tz_buf_free(&scratch);
+		read_answer(doc, text, a);
+	return NULL;
 }
 
 static void

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapter/answer.h"
 #include "adapter/chat.h"
 #include "lib/json.h"
 #include "lib/json_raw.h"
@@ -21,7 +20,7 @@ static json_t *chat_head(const TzModelRequest *r, const TzDialect *d);
 static bool put_tools(const TzModelRequest *r, const TzDialect *d, json_t *head);
 static bool put_schema(const TzModelRequest *r, json_t *head);
 static bool put_stream(const TzDialect *d, json_t *head);
-static void chat_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+static const char *chat_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault);
 static void read_answer(json_t *doc, TzSlice text, TzModelAnswer *a);
 static void read_content(json_t *content, TzModelAnswer *a);
 static void read_calls(json_t *calls, TzModelAnswer *a);
@@ -35,7 +34,7 @@ const TzModelProtocol tz_model_chat = {
 	.event = tz_chat_event,
 	.finish = tz_chat_finish,
 	.release = tz_chat_release,
-	.parse = chat_parse,
+	.read = chat_read,
 };
 
 /* ---- request ---- */
@@ -44,13 +43,7 @@ TzStatus
 tz_chat_build(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest *r, const TzDialect *d,
               TzHttpRequest *out, TzErr *err)
 {
-	TzModelRoute route = {.base = d->base,
-	                      .path = d->path,
-	                      .query = d->query,
-	                      .headers = d->headers,
-	                      .auth_header = d->auth_header,
-	                      .auth_prefix = d->auth_prefix};
-	TzStatus status = tz_model_open(effect, to, r, &route, out, err);
+	TzStatus status = tz_dialect_open(effect, to, r, d, out, err);
 	TzBuf system;
 
 	if (status != TZ_OK)
@@ -170,38 +163,20 @@ put_stream(const TzDialect *d, json_t *head)
 
 /* ---- answer ---- */
 
-static void
-chat_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+static const char *
+chat_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault)
 {
-	TzModelAnswer a;
-	TzBuf scratch;
-	TzSlice text;
-	json_t *doc;
-	json_t *choice;
+	json_t *choice = json_array_get(json_object_get(doc, "choices"), 0);
 
-	if (tz_model_no_success(in))
-	{
-		tz_model_failed(effect, in, out);
-		return;
-	}
-	tz_buf_init(&scratch, SIZE_MAX);
-	doc = tz_answer_document(tz_buf_slice(&in->body), &scratch, &text, NULL);
-	choice = json_array_get(json_object_get(doc, "choices"), 0);
-	tz_model_answer_init(&a, effect, text.len);
 	if (tz_chat_has_error(doc))
-		tz_model_fault(effect, in, doc, NULL, out);
+		*fault = doc;
 	else if (tz_chat_has_error(choice))
-		tz_model_fault(effect, in, choice, NULL, out);
+		*fault = choice;
 	else if (!json_is_object(json_object_get(choice, "message")))
-		tz_model_bad(effect, in, doc == NULL ? "body is not JSON" : "no message", out);
+		return "no message";
 	else
-	{
-		read_answer(doc, text, &a);
-		tz_model_done(effect, in, &a, out);
-	}
-	json_decref(doc);
-	tz_model_answer_free(&a);
-	tz_buf_free(&scratch);
+		read_answer(doc, text, a);
+	return NULL;
 }
 
 /* A router reports a broken generation in the choice itself. */

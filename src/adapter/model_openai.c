@@ -245,6 +245,20 @@ azure_path(const TzEndpoint *to, const TzModelRequest *r, TzDialect *d)
 	tz_buf_free(&path);
 }
 
+TzStatus
+tz_dialect_open(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest *r, const TzDialect *d,
+                TzHttpRequest *out, TzErr *err)
+{
+	TzModelRoute route = {.base = d->base,
+	                      .path = d->path,
+	                      .query = d->query,
+	                      .headers = d->headers,
+	                      .auth_header = d->auth_header,
+	                      .auth_prefix = d->auth_prefix};
+
+	return tz_model_open(effect, to, r, &route, out, err);
+}
+
 /* Anything behind the host but slashes. */
 static bool
 has_path(const char *url)
@@ -266,7 +280,7 @@ openai_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
 	const TzModelProtocol *protocol = wants_responses(effect) ? &tz_model_responses : &tz_model_chat;
 
-	protocol->parse(effect, in, out);
+	tz_model_parse(protocol, effect, in, out);
 }
 
 static TzStream *

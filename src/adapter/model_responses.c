@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapter/answer.h"
 #include "adapter/model.h"
 #include "lib/json.h"
 #include "lib/json_raw.h"
@@ -20,7 +19,7 @@
 static json_t *responses_head(const TzModelRequest *r, const TzDialect *d);
 static bool put_tools(const TzModelRequest *r, const TzDialect *d, json_t *head);
 static bool put_schema(const TzModelRequest *r, json_t *head);
-static void responses_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+static const char *responses_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault);
 static TzStatus responses_event(TzStream *st, TzSlice data, json_t *doc);
 static TzStatus take_last(TzStream *st, TzSlice data, json_t *doc);
 static TzStatus start_call(TzStream *st, json_t *doc);
@@ -39,7 +38,7 @@ static TzStatus encode_results(json_t *message, TzBuf *wire, TzErr *err);
 const TzModelProtocol tz_model_responses = {
 	.own_size = 1,
 	.event = responses_event,
-	.parse = responses_parse,
+	.read = responses_read,
 };
 
 /* ---- request ---- */
@@ -48,13 +47,7 @@ TzStatus
 tz_responses_build(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest *r, const TzDialect *d,
                    TzHttpRequest *out, TzErr *err)
 {
-	TzModelRoute route = {.base = d->base,
-	                      .path = d->path,
-	                      .query = d->query,
-	                      .headers = d->headers,
-	                      .auth_header = d->auth_header,
-	                      .auth_prefix = d->auth_prefix};
-	TzStatus status = tz_model_open(effect, to, r, &route, out, err);
+	TzStatus status = tz_dialect_open(effect, to, r, d, out, err);
 
 	if (status == TZ_OK)
 		status =
@@ -143,38 +136,20 @@ put_schema(const TzModelRequest *r, json_t *head)
 
 /* ---- answer ---- */
 
-static void
-responses_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+static const char *
+responses_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault)
 {
-	TzModelAnswer a;
-	TzBuf scratch;
-	TzSlice text;
-	json_t *doc;
-	const char *status;
+	const char *status = json_string_value(json_object_get(doc, "status"));
 
-	if (tz_model_no_success(in))
-	{
-		tz_model_failed(effect, in, out);
-		return;
-	}
-	tz_buf_init(&scratch, SIZE_MAX);
-	doc = tz_answer_document(tz_buf_slice(&in->body), &scratch, &text, NULL);
-	status = json_string_value(json_object_get(doc, "status"));
-	tz_model_answer_init(&a, effect, text.len);
 	if (json_is_object(json_object_get(doc, "error")) || (status != NULL && strcmp(status, "failed") == 0))
-		tz_model_fault(effect, in, doc, NULL, out);
+		*fault = doc;
 	else if (!json_is_array(json_object_get(doc, "output")))
-		tz_model_bad(effect, in, doc == NULL ? "body is not JSON" : "no output", out);
+		return "no output";
 	else if (status != NULL && strcmp(status, "completed") != 0 && strcmp(status, "incomplete") != 0)
-		tz_model_bad(effect, in, "the response is not finished", out);
+		return "the response is not finished";
 	else
-	{
-		read_response(doc, text, &a);
-		tz_model_done(effect, in, &a, out);
-	}
-	json_decref(doc);
-	tz_model_answer_free(&a);
-	tz_buf_free(&scratch);
+		read_response(doc, text, a);
+	return NULL;
 }
 
 static TzStatus

@@ -105,7 +105,7 @@ tz_model_stream_end(TzStream *st, const TzEffect *effect, const TzHttpResponse *
 
 	if (in->status < 200 || in->status >= 300 || (st->fed == 0 && !tz_answer_streams(in)))
 	{
-		st->protocol->parse(effect, in, out);
+		tz_model_parse(st->protocol, effect, in, out);
 		return;
 	}
 	if (st->err.status == TZ_OK && tz_sse_end(&st->sse, &clean) != TZ_OK && st->err.status == TZ_OK)

@@ -10,6 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "lib_adapter.h"
 #include "lib_model.h"
 
 #include "tz_test.h"
@@ -318,15 +319,5 @@ run_case(json_t *test)
 void
 model_run_file(const char *path)
 {
-	json_error_t error;
-	json_t *tests = json_load_file(path, JSON_ALLOW_NUL, &error);
-	json_t *test;
-	size_t i;
-
-	if (tests == NULL)
-		fail_msg("%s: %s, line %d", path, error.text, error.line);
-	json_array_foreach (tests, i, test)
-		run_case(test);
-	print_message("%zu recorded answers in %s\n", json_array_size(tests), path);
-	json_decref(tests);
+	adapter_run_file(path, run_case);
 }

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib_adapter.h"
+
 #include "adapter/adapter.h"
 #include "adapter/shell.h"
 #include "lib/sign.h"
@@ -24,15 +26,6 @@ typedef struct Built
 	TzHttpRequest req;
 	json_t *request;
 } Built;
-
-static const char *
-header(const TzHttpRequest *req, const char *name)
-{
-	for (int i = 0; i < req->nheaders; i++)
-		if (strcmp(req->headers[i].name, name) == 0)
-			return req->headers[i].value;
-	return NULL;
-}
 
 static Built
 build(const char *op, const char *request, TzSlice content, const TzSecretValue *secrets, int nsecrets)
@@ -193,16 +186,16 @@ test_signatures(void **state)
 	/* the credential signs when there is nothing else */
 	b = build("destroy", "{\"sandbox\":\"s\"}", NONE, secrets, 1);
 	assert_int_equal(b.status, TZ_OK);
-	assert_string_equal(header(&b.req, "Authorization"), "Bearer s3cret");
-	assert_string_equal(header(&b.req, "X-Theazo-Timestamp"), "1700000000123");
-	assert_string_equal(header(&b.req, "webhook-id"), "msg_1");
-	assert_string_equal(header(&b.req, "webhook-timestamp"), "1700000000");
+	assert_string_equal(adapter_header(&b.req, "Authorization"), "Bearer s3cret");
+	assert_string_equal(adapter_header(&b.req, "X-Theazo-Timestamp"), "1700000000123");
+	assert_string_equal(adapter_header(&b.req, "webhook-id"), "msg_1");
+	assert_string_equal(adapter_header(&b.req, "webhook-timestamp"), "1700000000");
 	tz_hmac_sha256(tz_slice_cstr("s3cret"), NONE, mac, NULL);
 	tz_buf_init(&text, 200);
 	tz_buf_append_cstr(&text, "sha256=");
 	tz_hex_append(&text, mac, sizeof(mac));
-	assert_string_equal(header(&b.req, "X-Theazo-Signature"), text.data);
-	assert_null(header(&b.req, "Content-Type"));
+	assert_string_equal(adapter_header(&b.req, "X-Theazo-Signature"), text.data);
+	assert_null(adapter_header(&b.req, "Content-Type"));
 	assert_true(b.req.nmasks == 1);
 	drop(&b);
 
@@ -213,7 +206,7 @@ test_signatures(void **state)
 	tz_buf_reset(&text);
 	tz_buf_append_cstr(&text, "sha256=");
 	tz_hex_append(&text, mac, sizeof(mac));
-	assert_string_equal(header(&b.req, "X-Theazo-Signature"), text.data);
+	assert_string_equal(adapter_header(&b.req, "X-Theazo-Signature"), text.data);
 	tz_buf_reset(&text);
 	tz_buf_append_cstr(&text, "msg_1.1700000000.");
 	tz_buf_append(&text, b.req.body.data, b.req.body.len);
@@ -222,18 +215,18 @@ test_signatures(void **state)
 	tz_buf_reset(&text);
 	tz_buf_append_cstr(&text, "v1,");
 	tz_base64_append(&text, mac, sizeof(mac));
-	assert_string_equal(header(&b.req, "webhook-signature"), text.data);
-	assert_string_equal(header(&b.req, "Content-Type"), "application/json");
+	assert_string_equal(adapter_header(&b.req, "webhook-signature"), text.data);
+	assert_string_equal(adapter_header(&b.req, "Content-Type"), "application/json");
 	tz_buf_free(&text);
 	drop(&b);
 
 	/* without any secret there is nothing to sign with */
 	b = build("create", "{}", NONE, NULL, 0);
 	assert_int_equal(b.status, TZ_OK);
-	assert_null(header(&b.req, "Authorization"));
-	assert_null(header(&b.req, "X-Theazo-Signature"));
-	assert_null(header(&b.req, "webhook-signature"));
-	assert_non_null(header(&b.req, "X-Theazo-Timestamp"));
+	assert_null(adapter_header(&b.req, "Authorization"));
+	assert_null(adapter_header(&b.req, "X-Theazo-Signature"));
+	assert_null(adapter_header(&b.req, "webhook-signature"));
+	assert_non_null(adapter_header(&b.req, "X-Theazo-Timestamp"));
 	drop(&b);
 
 	/* a line break would start another header */
@@ -261,14 +254,15 @@ test_vectors(void **state)
 	tz_http_request_init(&req, 100);
 	tz_buf_append_cstr(&req.body, "{\"a\":1}");
 	assert_int_equal(tz_signed_headers(&effect, &req, NULL), TZ_OK);
-	assert_string_equal(header(&req, "X-Theazo-Signature"),
+	assert_string_equal(adapter_header(&req, "X-Theazo-Signature"),
 	                    "sha256=5910e62016ef5034272c926c27071992a465c2335cecf41851bda071577f4f6d");
 	tz_http_request_free(&req);
 	secret.value = tz_slice_cstr("whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH");
 	tz_http_request_init(&req, 100);
 	tz_buf_append_cstr(&req.body, "{\"a\":1}");
 	assert_int_equal(tz_signed_headers(&effect, &req, NULL), TZ_OK);
-	assert_string_equal(header(&req, "webhook-signature"), "v1,GnWfOMPpcrOIuA+hTPKUlJoozIUx5fe5vMJRq4kNJyc=");
+	assert_string_equal(adapter_header(&req, "webhook-signature"),
+	                    "v1,GnWfOMPpcrOIuA+hTPKUlJoozIUx5fe5vMJRq4kNJyc=");
 	tz_http_request_free(&req);
 }
 
@@ -510,29 +504,13 @@ run_case(json_t *test)
 }
 
 static void
-run_file(const char *path)
-{
-	json_error_t error;
-	json_t *tests = json_load_file(path, JSON_ALLOW_NUL, &error);
-	json_t *test;
-	size_t i;
-
-	if (tests == NULL)
-		fail_msg("%s: %s, line %d", path, error.text, error.line);
-	json_array_foreach (tests, i, test)
-		run_case(test);
-	print_message("%zu recorded answers in %s\n", json_array_size(tests), path);
-	json_decref(tests);
-}
-
-static void
 test_recorded(void **state)
 {
 	(void) state;
-	run_file("test/unit/webhook/create.json");
-	run_file("test/unit/webhook/exec.json");
-	run_file("test/unit/webhook/files.json");
-	run_file("test/unit/webhook/life.json");
+	adapter_run_file("test/unit/webhook/create.json", run_case);
+	adapter_run_file("test/unit/webhook/exec.json", run_case);
+	adapter_run_file("test/unit/webhook/files.json", run_case);
+	adapter_run_file("test/unit/webhook/life.json", run_case);
 }
 
 static void

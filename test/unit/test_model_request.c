@@ -1,20 +1,12 @@
 /* model*.c: requests made, history encoded, ceilings kept. */
 #include "tz_test.h"
 
+#include "lib_adapter.h"
 #include "lib_model.h"
 
 #include "adapter/model.h"
 
 #define CREDENTIAL "sk-secret-0123456789"
-
-static const char *
-header(const TzHttpRequest *req, const char *name)
-{
-	for (int i = 0; i < req->nheaders; i++)
-		if (strcmp(req->headers[i].name, name) == 0)
-			return req->headers[i].value;
-	return NULL;
-}
 
 static void
 check_request(const char *name, json_t *expect, const TzHttpRequest *req)
@@ -35,7 +27,7 @@ check_request(const char *name, json_t *expect, const TzHttpRequest *req)
 		fail_msg("%s: body is %s", name, req->body.data);
 	json_object_foreach (json_object_get(expect, "headers"), key, value)
 	{
-		const char *got = header(req, key);
+		const char *got = adapter_header(req, key);
 
 		if (json_is_null(value) ? got != NULL : got == NULL || strcmp(got, json_string_value(value)) != 0)
 			fail_msg("%s: header %s is %s", name, key, got != NULL ? got : "missing");

@@ -1,9 +1,7 @@
 /* adapter/tool_webhook.c: what a handler is asked, and what a model is told of its answer. */
 #include "tz_test.h"
 
-#include <strings.h>
-
-#include "adapter/adapter.h"
+#include "lib_adapter.h"
 
 static TzHttpRequest req;
 static TzErr err;
@@ -12,18 +10,7 @@ static json_t *doc;
 static TzEffect
 effect_of(const char *text)
 {
-	TzEffect effect = {.platform_id = "plat_1",
-	                   .id = "eff_1",
-	                   .kind = "tool.webhook",
-	                   .op = "webhook",
-	                   .attempt = 1,
-	                   .now_ms = INT64_C(1700000000123)};
-
-	json_decref(doc);
-	doc = json_loads(text, 0, NULL);
-	assert_non_null(doc);
-	effect.request = doc;
-	return effect;
+	return adapter_effect("tool.webhook", "webhook", text, &doc);
 }
 
 static TzStatus
@@ -48,10 +35,7 @@ build(const char *url, const char *text, const char *key)
 static const char *
 header(const char *name)
 {
-	for (int i = 0; i < req.nheaders; i++)
-		if (strcasecmp(req.headers[i].name, name) == 0)
-			return req.headers[i].value;
-	return NULL;
+	return adapter_header_any_case(&req, name);
 }
 
 static void
