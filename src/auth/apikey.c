@@ -25,6 +25,7 @@
 #include "lib/sign.h"
 #include "pg/convert.h"
 #include "pg/export.h"
+#include "pg/objects.h"
 
 #define KEY_DIGITS 43 /* 62^43 > 2^256 */
 #define KEY_PREFIX_SHOWN 12
@@ -79,8 +80,7 @@ THEAZO_FUNCTION(theazo_api_key_make)
 	if (known == NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown kind of API key"),
 		        errhint("Kinds are \"th_live\", \"th_test\" and \"tzk\"."));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = tz_result_desc(fcinfo);
 	if (!pg_strong_random(random, sizeof(random)))
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
 
@@ -97,7 +97,7 @@ THEAZO_FUNCTION(theazo_api_key_make)
 	explicit_bzero(random, sizeof(random));
 	explicit_bzero(digits, sizeof(digits));
 	explicit_bzero(key, sizeof(key));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 /* theazo_internal.key_touch(platform text, key_id text): used now */

@@ -35,6 +35,7 @@
 #include "pg/convert.h"
 #include "pg/export.h"
 #include "pg/memo.h"
+#include "pg/objects.h"
 #include "pg/row.h"
 #include "pg/spi.h"
 #include "vault/redact.h"
@@ -105,9 +106,7 @@ THEAZO_FUNCTION(theazo_secret_set)
 	const SecretPlatform *platform;
 
 	tz_redact_mark();
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	desc = BlessTupleDesc(desc);
+	desc = tz_result_desc(fcinfo);
 	if (secret_is_usual(fcinfo))
 	{
 		tz_enter(!PG_ARGISNULL(7), PG_GETARG_DATUM(7), tz_slice_cstr("secret:write"));
@@ -377,7 +376,7 @@ secret_shown(TupleDesc desc, const AttrNumber *att, const Datum *row, const bool
 	bool isnull[lengthof(order)];
 
 	if (desc->natts != (int) lengthof(order))
-		elog(ERROR, "view \"secrets\" has %d columns", desc->natts);
+		tz_objects_differ("View \"secrets\" has %d columns.", desc->natts);
 	for (int i = 0; i < (int) lengthof(order); i++)
 	{
 		values[i] = row[att[order[i]]];
@@ -415,7 +414,7 @@ theazo_secret_set_call(FunctionCallInfo fcinfo, TupleDesc desc)
 	}
 	SPI_connect();
 	if (tz_spi_exec(&stmt, values, nulls, 0) != 1)
-		elog(ERROR, "secret_set_call returned " UINT64_FORMAT " rows", SPI_processed);
+		tz_objects_differ("secret_set_call() returned " UINT64_FORMAT " rows.", SPI_processed);
 	found = SPI_tuptable->vals[0];
 	fields = palloc(sizeof(Datum) * desc->natts);
 	isnull = palloc(sizeof(bool) * desc->natts);
@@ -444,7 +443,7 @@ secret_columns(Relation table)
 		AttrNumber attno = get_attnum(RelationGetRelid(table), secret_names[i]);
 
 		if (attno <= 0)
-			elog(ERROR, "table \"secret\" has no column \"%s\"", secret_names[i]);
+			tz_objects_differ("Table \"secret\" has no column \"%s\".", secret_names[i]);
 		att[i] = attno - 1;
 	}
 	known = generation;

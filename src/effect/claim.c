@@ -27,6 +27,7 @@
 #include "effect/claim.h"
 #include "lib/broker.h"
 #include "pg/convert.h"
+#include "pg/objects.h"
 #include "pg/spi.h"
 
 /* More than effect_secrets ever gives: all of them must be known to be kept out of what comes back. */
@@ -91,11 +92,11 @@ static void
 check_columns(TupleDesc desc)
 {
 	if (desc->natts != CLAIM_COLUMNS)
-		elog(ERROR, "claim has %d columns, expected %d", desc->natts, CLAIM_COLUMNS);
+		tz_objects_differ("effect_claim() returns %d columns, not %d.", desc->natts, CLAIM_COLUMNS);
 	for (int i = 0; i < CLAIM_COLUMNS; i++)
 	{
 		if (getBaseType(TupleDescAttr(desc, i)->atttypid) != claim_types[i])
-			elog(ERROR, "column %d of the claim is of an unexpected type", i + 1);
+			tz_objects_differ("Column %d of effect_claim() is of another type.", i + 1);
 	}
 }
 

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "effect/done.h"
+#include "pg/errors.h"
 #include "pg/spi.h"
 #include "pg/txn.h"
 
@@ -182,10 +183,10 @@ tz_error_is_passing(int sqlstate)
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* I/O */
 			return true;
 		default:
-			/* the last four: the schema is not what this library expects, whatever the row */
+			/* the last five: the schema is not what this library expects, whatever the row */
 			return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_UNDEFINED_FUNCTION ||
 			       sqlstate == ERRCODE_UNDEFINED_COLUMN || sqlstate == ERRCODE_UNDEFINED_TABLE ||
-			       sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE;
+			       sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE || sqlstate == ERRCODE_TZ_VERSION_MISMATCH;
 	}
 }
 

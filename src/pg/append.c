@@ -29,6 +29,7 @@
 #include "pg/append.h"
 #include "pg/compat.h"
 #include "pg/memo.h"
+#include "pg/objects.h"
 
 /* Where the columns lie in the table as it is now. */
 typedef struct TzAppendLayout
@@ -107,7 +108,7 @@ append_layout(TzAppend *to, Relation table)
 		AttrNumber attno = get_attnum(RelationGetRelid(table), to->columns[i]);
 
 		if (attno <= 0)
-			elog(ERROR, "table \"%s\" has no column \"%s\"", to->table, to->columns[i]);
+			tz_objects_differ("Table \"%s\" has no column \"%s\".", to->table, to->columns[i]);
 		layout->attno[i] = attno;
 		given[attno - 1] = true;
 		if (get_typtype(TupleDescAttr(desc, attno - 1)->atttypid) == TYPTYPE_DOMAIN)
@@ -118,7 +119,8 @@ append_layout(TzAppend *to, Relation table)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (!att->attisdropped && !given[i] && (att->atthasdef || att->attidentity != '\0'))
-			elog(ERROR, "column \"%s\" of table \"%s\" is not given", NameStr(att->attname), to->table);
+			tz_objects_differ("Column \"%s\" of table \"%s\" has a default that this library does not know.",
+			                  NameStr(att->attname), to->table);
 	}
 	MemoryContextSetParent(context, TopMemoryContext);
 	to->layout = layout;
@@ -134,7 +136,7 @@ append_partition(Relation table, const Datum *row, const bool *isnull)
 	int index = -1;
 
 	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 || key->partattrs[0] <= 0)
-		elog(ERROR, "table \"%s\" is partitioned in another way", RelationGetRelationName(table));
+		tz_objects_differ("Table \"%s\" is partitioned in another way.", RelationGetRelationName(table));
 	if (parts->nparts > 0)
 	{
 		int att = key->partattrs[0] - 1;

@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "pg/compat.h"
+#include "pg/objects.h"
 #include "pg/row.h"
 
 static bool row_is_plain(Relation table);
@@ -48,7 +49,7 @@ tz_row_find(TzRow *row, const char *table, int nkeys, const Datum *keys)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	index = index_open(tz_primary_key(row->table), RowExclusiveLock);
 	if (IndexRelationGetNumberOfKeyAttributes(index) != nkeys)
-		elog(ERROR, "primary key of table \"%s\" has not %d columns", table, nkeys);
+		tz_objects_differ("The primary key of table \"%s\" has not %d columns.", table, nkeys);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyEntryInitialize(&scan_keys[i], 0, (AttrNumber) (i + 1), BTEqualStrategyNumber, InvalidOid,
 		                       index->rd_indcollation[i], F_TEXTEQ, keys[i]);

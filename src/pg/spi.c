@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 
 #include "pg/convert.h"
+#include "pg/objects.h"
 #include "pg/spi.h"
 
 static Datum spi_value(uint64 row, int col, bool *isnull);
@@ -49,7 +50,7 @@ tz_spi_column(const char *name)
 	int col = SPI_tuptable ? SPI_fnumber(SPI_tuptable->tupdesc, name) : SPI_ERROR_NOATTRIBUTE;
 
 	if (col <= 0)
-		elog(ERROR, "result has no column \"%s\"", name);
+		tz_objects_differ("A result has no column \"%s\".", name);
 	return col;
 }
 
@@ -82,7 +83,7 @@ tz_spi_text(uint64 row, int col)
 		case JSONBOID:
 			return DatumGetCString(DirectFunctionCall1(jsonb_out, value));
 		default:
-			elog(ERROR, "column %d is of type %u, not text", col, type);
+			tz_objects_differ("Column %d of a result is of type %s, not text.", col, format_type_be(type));
 	}
 	return NULL;
 }
@@ -150,7 +151,7 @@ spi_value(uint64 row, int col, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col, isnull);
 }
 
-/* The types are fixed by SQL functions of ours: another one means another version of them. */
+/* The types are fixed by SQL functions of ours. */
 static Datum
 spi_typed(uint64 row, int col, Oid type, bool *isnull)
 {
@@ -158,6 +159,7 @@ spi_typed(uint64 row, int col, Oid type, bool *isnull)
 	Oid found = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col));
 
 	if (found != type)
-		elog(ERROR, "column %d is of type %u, expected %u", col, found, type);
+		tz_objects_differ("Column %d of a result is of type %s, not %s.", col, format_type_be(found),
+		                  format_type_be(type));
 	return value;
 }

@@ -22,6 +22,7 @@
 #include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
+#include "pg/objects.h"
 #include "pg/runwait.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
@@ -197,8 +198,7 @@ THEAZO_FUNCTION(theazo_stream_read)
 	size_t n;
 
 	copy_run(PG_GETARG_TEXT_PP(0), run);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "stream_read() must return a row");
+	desc = tz_result_desc(fcinfo);
 	if (generation == 0)
 	{
 		(void) tz_stream_read(MyDatabaseId, run, step, 0, 0, NULL, 0, &view);
@@ -211,5 +211,5 @@ THEAZO_FUNCTION(theazo_stream_read)
 	values[1] = Int64GetDatum(view.begin);
 	values[2] = Int64GetDatum(offset + (int64) n);
 	values[3] = CStringGetTextDatum(pg_any_to_server(pnstrdup(buf, n), (int) n, PG_UTF8));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -20,6 +20,7 @@
 #include "pg/coredump.h"
 #include "pg/errors.h"
 #include "pg/export.h"
+#include "pg/objects.h"
 #include "pg/pausepoint.h"
 #include "pg/worker.h"
 #include "vault/keyring.h"
@@ -133,8 +134,7 @@ THEAZO_FUNCTION(theazo_secret_seal)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 		        errmsg("a secret has at most %d bytes", TZ_SECRET_MAX),
 		        errdetail("This one has %zu.", value.len));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = tz_result_desc(fcinfo);
 
 	if (!pg_strong_random(salt, sizeof(salt)))
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
@@ -157,7 +157,7 @@ THEAZO_FUNCTION(theazo_secret_seal)
 		tz_buf_free(&sealed);
 	}
 	PG_END_TRY();
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 /* theazo_internal.secret_opens(platform, session, name, version, platform_salt, master_key_id, salt, sealed) */
@@ -218,9 +218,7 @@ THEAZO_FUNCTION(theazo_secret_reseal)
 			        errmsg("what is sealed anew must not be null"));
 		args[i] = tz_datum_slice(PG_GETARG_DATUM(5 + i));
 	}
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	desc = BlessTupleDesc(desc);
+	desc = tz_result_desc(fcinfo);
 
 	TZ_PAUSE_POINT("vault-reseal");
 	SET_VARSIZE(salt, VARHDRSZ + TZ_SALT_LEN);

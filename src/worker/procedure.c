@@ -35,6 +35,7 @@
 #include "auth/identity.h"
 #include "pg/errors.h"
 #include "pg/export.h"
+#include "pg/objects.h"
 #include "pg/runwait.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
@@ -139,9 +140,7 @@ procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 
 	tz_shmem_require();
 	tz_procedure_refuse_atomic(fcinfo);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "procedure has no output parameters");
-	desc = BlessTupleDesc(desc);
+	desc = tz_result_desc(fcinfo);
 
 	/* a place among the waiters first: a run whose caller cannot wait would be started for nothing */
 	tz_run_wait_begin();
@@ -333,7 +332,8 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 				values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
 		}
 		else
-			elog(ERROR, "result of a run has no column \"%s\" of the right type", NameStr(att->attname));
+			tz_objects_differ("View \"run_results\" has no column \"%s\" of the right type.",
+			                  NameStr(att->attname));
 	}
 	note = column_text("note");
 	old = MemoryContextSwitchTo(outer);
@@ -352,6 +352,6 @@ column_text(const char *name)
 	int col = SPI_fnumber(SPI_tuptable->tupdesc, name);
 
 	if (col <= 0)
-		elog(ERROR, "result has no column \"%s\"", name);
+		tz_objects_differ("The row of a run has no column \"%s\".", name);
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, col);
 }

@@ -35,3 +35,20 @@ SELECT tst.try(c) FROM unnest(ARRAY[$$SELECT theazo.metrics_query('speed', now()
 	$$SELECT theazo.metrics_query('cost', now(), now() - interval '1 h', '1 h')$$, $$SELECT theazo.metrics_query('cost', now() - interval '1 h', now(), '0')$$, $$SELECT theazo.metrics_query('cost', now() - interval '1 h', now(), NULL)$$,
 	$$SELECT theazo.metrics_query('cost', now() - interval '10 y', now(), '1 s')$$, $$SELECT theazo.metrics_query('cost', '-infinity', now(), '1 h')$$]) c;
 ROLLBACK;
+
+-- what somebody altered by hand is told, and nothing is written to it
+BEGIN;
+ALTER TABLE theazo_data.log ADD COLUMN more integer DEFAULT 1;
+SELECT tst.try(format($$SELECT theazo_internal.log_write(%L, NULL, 'info', 'agent', 'x', 'live')$$, :'p'));
+ROLLBACK;
+BEGIN;
+ALTER TABLE theazo_data.log RENAME COLUMN message TO words;
+SELECT tst.try(format($$SELECT theazo_internal.log_write(%L, NULL, 'info', 'agent', 'x', 'live')$$, :'p'));
+ROLLBACK;
+BEGIN;
+CREATE FUNCTION tst.no_row(text) RETURNS integer LANGUAGE c AS '$libdir/theazo', 'theazo_api_key_make';
+SELECT tst.try($$SELECT tst.no_row('th_live')$$);
+ROLLBACK;
+BEGIN;
+SELECT theazo_internal.log_write(:'p', NULL, 'info', 'agent', 'x', 'live');
+ROLLBACK;
