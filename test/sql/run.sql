@@ -54,7 +54,8 @@ SELECT * FROM tst.claim();
 SELECT tst.settle('compute.exec', 'failed', '{"code": "provider_error", "sqlstate": "TZ409", "message": "runtime \"node\" is not installed", "hint": "Install it.", "http_status": 500}');
 SELECT status, language, error_sqlstate, error_code, error_message, error_hint, outcome_unknown FROM theazo.run_get(:'r');
 SELECT level, source, message, metadata FROM theazo.logs WHERE source = 'provider';
--- the outcome is unknown: booked by estimate
+-- the outcome is unknown: booked by estimate, beyond the three seconds that are
+UPDATE theazo_data.sandbox SET started_at = clock_timestamp() - interval '0.1 s' WHERE agent_id = :'a';
 SELECT id AS r FROM theazo.exec_start(:'a', 'bash', 'true') \gset
 SELECT * FROM tst.claim();
 SELECT tst.settle('compute.exec', 'unknown', '{"message": "connection reset"}', p_ms => 4200);
