@@ -7,7 +7,7 @@ LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE WHEN p_result ->> 'detail' LIKE 'Provider said: %'
-				THEN p_result || jsonb_build_object('message', (p_result ->> 'message') || ': ' || substr(p_result ->> 'detail', 16))
+				THEN (p_result - 'detail') || jsonb_build_object('message', (p_result ->> 'message') || ': ' || substr(p_result ->> 'detail', 16))
 				ELSE p_result END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_said(jsonb) IS 'the result of a failed model call with the provider''s own words in its message';
