@@ -186,7 +186,7 @@ BEGIN
 		WHEN 'destroy' THEN
 			UPDATE theazo_data.sandbox x
 			   SET status = CASE WHEN p_state = 'done' THEN 'destroyed' ELSE 'unknown' END,
-				   destroy_attempts = e.attempt, ended_at = coalesce(x.ended_at, p_finished)
+				   ended_at = coalesce(x.ended_at, p_finished)
 			 WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id AND x.status = 'destroying';
 			IF p_state = 'done' THEN
 				PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_destroyed',

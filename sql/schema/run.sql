@@ -31,7 +31,6 @@ CREATE TABLE theazo_data.sandbox (
 	tried			text[] NOT NULL DEFAULT '{}',		-- providers that failed before this one
 	snapshot		text,								-- the provider's, while paused there
 	metadata		jsonb,								-- what the provider said at creation
-	destroy_attempts integer NOT NULL DEFAULT 0,
 	instance		text NOT NULL,						-- of the database that made it
 	status_before_hold text,							-- while held
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),

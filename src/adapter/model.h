@@ -242,8 +242,6 @@ typedef struct TzDialect
 	char made_path[TZ_MODEL_NAME_MAX * 3 + 64];
 } TzDialect;
 
-extern const TzDialect tz_dialect_openai;
-
 /* As tz_model_open, where and how as the dialect says. */
 extern TzStatus tz_dialect_open(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest *r,
                                 const TzDialect *d, TzHttpRequest *out, TzErr *err);

@@ -35,15 +35,15 @@ static TzStatus openai_encode(const char *api, json_t *message, TzBuf *wire, TzE
 #define BEARER .auth_header = "Authorization", .auth_prefix = "Bearer "
 #define USUAL .path = "/chat/completions", .supports_stream_usage = true
 
-const TzDialect tz_dialect_openai = {.preset = "openai",
-                                     .base = "https://api.openai.com/v1",
-                                     .max_tokens_field = "max_completion_tokens",
-                                     .user_field = "safety_identifier",
-                                     .supports_tool_choice = true,
-                                     .obfuscates = true,
-                                     .caches = true,
-                                     USUAL,
-                                     BEARER};
+static const TzDialect openai = {.preset = "openai",
+                                 .base = "https://api.openai.com/v1",
+                                 .max_tokens_field = "max_completion_tokens",
+                                 .user_field = "safety_identifier",
+                                 .supports_tool_choice = true,
+                                 .obfuscates = true,
+                                 .caches = true,
+                                 USUAL,
+                                 BEARER};
 
 /* The first is what a compatible server is taken for when nothing is said. */
 static const TzDialect presets[] = {
@@ -102,7 +102,7 @@ const TzAdapter tz_model_openai_compatible = {.name = "openai-compatible", .buil
 static TzStatus
 openai_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	return build(effect, to, &tz_dialect_openai, out, err);
+	return build(effect, to, &openai, out, err);
 }
 
 static TzStatus

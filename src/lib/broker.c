@@ -96,8 +96,9 @@ tz_broker_apply(const TzBrokered *secrets, int nsecrets, TzBrokerScope scope, bo
 	return TZ_OK;
 }
 
-bool
-tz_placeholder_next(TzSlice text, size_t *pos, TzSlice *name)
+/* The next placeholder at or after *pos: its name (A to Z, 0 to 9, underscore), and *pos behind it. */
+static bool
+placeholder_next(TzSlice text, size_t *pos, TzSlice *name)
 {
 	while (*pos < text.len)
 	{
@@ -169,7 +170,7 @@ find_in_value(const TzBrokered *secrets, int n, const char *value, const TzBroke
 	TzSlice name;
 	size_t pos = 0;
 
-	while (tz_placeholder_next(text, &pos, &name))
+	while (placeholder_next(text, &pos, &name))
 	{
 		const TzBrokered *hit = NULL;
 
@@ -239,7 +240,7 @@ has_placeholder(TzSlice text)
 	TzSlice name;
 	size_t pos = 0;
 
-	return text.len > 0 && tz_placeholder_next(text, &pos, &name);
+	return text.len > 0 && placeholder_next(text, &pos, &name);
 }
 
 /* As it stands, and with its percent escapes resolved. */

@@ -12,7 +12,6 @@
 
 /* Stands for a value wherever the value itself must not be: tzsecret_STRIPE_KEY. */
 #define TZ_PLACEHOLDER_PREFIX "tzsecret_"
-#define TZ_PLACEHOLDER_NAME_MAX 200
 
 /* One secret that may be put into this request. Borrowed. */
 typedef struct TzBrokered
@@ -42,12 +41,6 @@ typedef enum TzBrokerScope
  */
 extern TzStatus tz_broker_apply(const TzBrokered *secrets, int nsecrets, TzBrokerScope scope, bool allow_http,
                                 TzHttpRequest *req, TzErr *err);
-
-/*
- * The next placeholder at or after *pos: its name, and *pos behind it. A name is the
- * longest run of A to Z, 0 to 9 and underscore.
- */
-extern bool tz_placeholder_next(TzSlice text, size_t *pos, TzSlice *name);
 
 /* A header that says where a message goes or ends: no caller and no secret may set it. */
 extern bool tz_header_is_framing(const char *name);

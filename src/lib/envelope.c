@@ -28,7 +28,6 @@
 #define SHA_LEN 32
 #define SHA_BLOCK 64
 #define TAG_LEN 16
-#define NONCE_LEN 12
 #define FORMAT 0x01
 #define INFO_PARTS_MAX 2
 #define LABEL_MAX 32

@@ -185,14 +185,6 @@ tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err)
 	return out->status;
 }
 
-bool
-tz_equal_ct(TzSlice a, TzSlice b)
-{
-	if (a.len != b.len)
-		return false;
-	return a.len == 0 || CRYPTO_memcmp(a.data, b.data, a.len) == 0;
-}
-
 static int
 hex_digit(char c)
 {

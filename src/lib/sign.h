@@ -11,7 +11,6 @@
 #include "lib/buf.h"
 
 #define TZ_SHA256_LEN 32
-#define TZ_SHA256_HEX_LEN 64
 
 extern TzStatus tz_sha256(TzSlice data, uint8_t out[TZ_SHA256_LEN], TzErr *err);
 
@@ -29,8 +28,5 @@ extern TzStatus tz_base64_append(TzBuf *out, const void *data, size_t len);
 /* Strict inverses: no white space, hex in either case. Appended to out. */
 extern TzStatus tz_hex_decode(TzSlice in, TzBuf *out, TzErr *err);
 extern TzStatus tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err);
-
-/* Equality whose time depends on the lengths only. */
-extern bool tz_equal_ct(TzSlice a, TzSlice b);
 
 #endif /* TZ_SIGN_H */

@@ -17,7 +17,6 @@
 #include "pg/errors.h"
 
 static Datum varlena_datum(TzSlice bytes);
-static Datum varlena_array(const TzSlice *items, int n, Oid type);
 
 void
 tz_throw(const TzErr *err)
@@ -66,18 +65,6 @@ tz_jsonb_datum(TzSlice json)
 	return result;
 }
 
-Datum
-tz_text_array(const TzSlice *items, int n)
-{
-	return varlena_array(items, n, TEXTOID);
-}
-
-Datum
-tz_bytea_array(const TzSlice *items, int n)
-{
-	return varlena_array(items, n, BYTEAOID);
-}
-
 static Datum
 varlena_datum(TzSlice bytes)
 {
@@ -91,23 +78,4 @@ varlena_datum(TzSlice bytes)
 	if (bytes.len > 0)
 		memcpy(VARDATA(v), bytes.data, bytes.len);
 	return PointerGetDatum(v);
-}
-
-static Datum
-varlena_array(const TzSlice *items, int n, Oid type)
-{
-	Datum *values = palloc0(sizeof(Datum) * Max(n, 1));
-	bool *nulls = palloc0(sizeof(bool) * Max(n, 1));
-	int dims[1] = {n};
-	int lower[1] = {1};
-
-	if (n == 0)
-		return PointerGetDatum(construct_empty_array(type));
-	for (int i = 0; i < n; i++)
-	{
-		nulls[i] = items[i].data == NULL;
-		if (!nulls[i])
-			values[i] = varlena_datum(items[i]);
-	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower, type, -1, false, TYPALIGN_INT));
 }

@@ -33,8 +33,5 @@ extern Datum tz_bytea_datum(TzSlice bytes);
 extern TzSlice tz_datum_slice(Datum varlena);
 /* jsonb from JSON text; throws 22P02 when it is none. */
 extern Datum tz_jsonb_datum(TzSlice json);
-/* text[] or bytea[] with NULL where data is NULL. */
-extern Datum tz_text_array(const TzSlice *items, int n);
-extern Datum tz_bytea_array(const TzSlice *items, int n);
 
 #endif /* TZ_CONVERT_H */

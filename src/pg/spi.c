@@ -54,15 +54,6 @@ tz_spi_column(const char *name)
 	return col;
 }
 
-bool
-tz_spi_isnull(uint64 row, int col)
-{
-	bool isnull;
-
-	(void) spi_value(row, col, &isnull);
-	return isnull;
-}
-
 char *
 tz_spi_text(uint64 row, int col)
 {
@@ -98,15 +89,6 @@ tz_spi_bytea(uint64 row, int col)
 	return isnull ? none : tz_datum_slice(value);
 }
 
-int16
-tz_spi_int16(uint64 row, int col, int16 dflt)
-{
-	bool isnull;
-	Datum value = spi_typed(row, col, INT2OID, &isnull);
-
-	return isnull ? dflt : DatumGetInt16(value);
-}
-
 int32
 tz_spi_int32(uint64 row, int col, int32 dflt)
 {
@@ -114,15 +96,6 @@ tz_spi_int32(uint64 row, int col, int32 dflt)
 	Datum value = spi_typed(row, col, INT4OID, &isnull);
 
 	return isnull ? dflt : DatumGetInt32(value);
-}
-
-int64
-tz_spi_int64(uint64 row, int col, int64 dflt)
-{
-	bool isnull;
-	Datum value = spi_typed(row, col, INT8OID, &isnull);
-
-	return isnull ? dflt : DatumGetInt64(value);
 }
 
 bool

@@ -154,9 +154,7 @@ extern void tz_box_leave(TzBox *box);
 
 /* box_io.c: frames. */
 extern void tz_box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t len);
-extern void tz_box_flush(TzBox *box);
 extern TzStatus tz_box_interest(TzBox *box);
-extern void tz_box_readable(TzBox *box);
 
 /* box_ops.c: operations. */
 extern void tz_box_op_frame(TzBox *box, const TzWireFrame *frame);

@@ -22,6 +22,7 @@
 
 #define BOX_QUEUE_MAX 4096
 
+static void box_readable(TzBox *box);
 static void box_on_frame(TzBox *box, const TzWireFrame *frame);
 
 /* True: sent. False: full, or the box is gone (the reading side will notice). */
@@ -70,8 +71,8 @@ tz_box_send(TzBox *box, TzWireType type, uint32_t id, const void *data, size_t l
 	(void) tz_box_interest(box);
 }
 
-void
-tz_box_flush(TzBox *box)
+static void
+box_flush(TzBox *box)
 {
 	while (box->queue != NULL && !box->blocked)
 	{
@@ -114,12 +115,12 @@ box_on_socket(void *arg, int fd, int events)
 	if (events & TZ_MUX_WRITE)
 	{
 		box->blocked = false;
-		tz_box_flush(box);
+		box_flush(box);
 		if (box->state != BOX_DEAD && !box->blocked)
 			tz_box_relay_resume(box);
 	}
 	if (box->state != BOX_DEAD && (events & (TZ_MUX_READ | TZ_MUX_HUP)))
-		tz_box_readable(box);
+		box_readable(box);
 	(void) tz_box_interest(box);
 	tz_box_leave(box);
 }
@@ -145,8 +146,8 @@ box_note_sender(TzBox *box, struct msghdr *msg)
 	}
 }
 
-void
-tz_box_readable(TzBox *box)
+static void
+box_readable(TzBox *box)
 {
 	static unsigned char packet[TZ_WIRE_FRAME_MAX + 1];
 

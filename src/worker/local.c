@@ -349,12 +349,6 @@ tz_local_free(TzLocal *local)
 	free(local);
 }
 
-int
-tz_local_boxes(const TzLocal *local)
-{
-	return local->nboxes;
-}
-
 static int
 sooner(int a, int b)
 {

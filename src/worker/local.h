@@ -95,6 +95,5 @@ extern void tz_local_start(TzLocal *local, TzLocalJob *job);
 extern void tz_local_cancel(TzLocalJob *job);
 extern int tz_local_timeout(const TzLocal *local);
 extern void tz_local_tick(TzLocal *local);
-extern int tz_local_boxes(const TzLocal *local);
 
 #endif /* TZ_LOCAL_H */

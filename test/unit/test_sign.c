@@ -139,21 +139,14 @@ test_hex(void **state)
 	tz_buf_free(&out);
 }
 
-static void
-test_equal(void **state)
-{
-	assert_true(tz_equal_ct(tz_slice_cstr("abc"), tz_slice_cstr("abc")));
-	assert_false(tz_equal_ct(tz_slice_cstr("abc"), tz_slice_cstr("abd")));
-	assert_false(tz_equal_ct(tz_slice_cstr("abc"), tz_slice_cstr("ab")));
-	assert_true(tz_equal_ct(tz_slice(NULL, 0), tz_slice(NULL, 0)));
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha256), cmocka_unit_test(test_hmac),  cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_hex),    cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_hex),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,6 @@ extern InitState init_state;
 extern int64_t init_now_us(void);
 extern void init_die(int code) __attribute__((noreturn));
 extern InitOp *init_op_new(InitOpKind kind, uint32_t id);
-extern InitOp *init_op_find(uint32_t id);
 extern void init_op_free(InitOp *op);
 /* Adds to the array of this turn; answers its index, or -1 when it is full. */
 extern int init_poll_add(struct pollfd *fds, int *n, int fd, short events);

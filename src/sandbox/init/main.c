@@ -60,7 +60,7 @@ init_poll_add(struct pollfd *fds, int *n, int fd, short events)
 	return (*n)++;
 }
 
-InitOp *
+static InitOp *
 init_op_find(uint32_t id)
 {
 	for (int i = 0; i < TZ_WIRE_OPS_MAX; i++)
