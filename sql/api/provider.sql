@@ -12,13 +12,13 @@ SELECT p.platform_id, p.kind, p.name, p.type, p.mode, p.endpoint, p.credential_r
 COMMENT ON VIEW theazo.providers IS 'the platform''s compute and model providers';
 
 CREATE OR REPLACE FUNCTION theazo_internal.provider_shown(p_kind text, p_name text)
-RETURNS theazo_data.provider LANGUAGE plpgsql STABLE AS $$
+RETURNS theazo.providers LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	result theazo_data.provider;
+	result theazo.providers;
 BEGIN
-	SELECT * INTO result FROM theazo_data.provider p
-	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = p_kind AND p.name = p_name
-	   AND p.name NOT LIKE 'ses\_%';
+	PERFORM theazo_internal.one_of('kind', p_kind, 'compute', 'model');
+	SELECT * INTO result FROM theazo.providers p
+	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = p_kind AND p.name = p_name;
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found(p_kind || ' provider', p_name);
 	END IF;
@@ -30,8 +30,10 @@ COMMENT ON FUNCTION theazo_internal.provider_shown(text, text) IS 'a provider of
 CREATE OR REPLACE FUNCTION theazo_internal.compute_named(p_name text)
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	IF p_name NOT IN ('theazo', 'local') THEN
-		PERFORM theazo_internal.provider_shown('compute', p_name);
+	-- not by the view: whoever makes an agent need not be allowed to read it
+	IF p_name NOT IN ('theazo', 'local') AND NOT EXISTS (SELECT FROM theazo_data.provider p
+			WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = 'compute' AND p.name = p_name AND p.name NOT LIKE 'ses\_%') THEN
+		PERFORM theazo_internal.raise_not_found('compute provider', p_name);
 	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.compute_named(text) IS '42704 unless compute of that name exists for the caller';
@@ -163,18 +165,10 @@ COMMENT ON FUNCTION theazo.provider_set(text, text, text, text, text, text, text
 
 CREATE OR REPLACE FUNCTION theazo.provider_get(name text, kind text DEFAULT 'compute', api_key text DEFAULT NULL)
 RETURNS theazo.providers LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	result theazo.providers;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'provider:read');
 	PERFORM theazo_internal.refuse_narrowed('a provider');
-	PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
-	SELECT * INTO result FROM theazo.providers p
-	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = provider_get.kind AND p.name = provider_get.name;
-	IF NOT FOUND THEN
-		PERFORM theazo_internal.raise_not_found(kind || ' provider', name);
-	END IF;
-	RETURN result;
+	RETURN theazo_internal.provider_shown(kind, name);
 END $$;
 COMMENT ON FUNCTION theazo.provider_get(text, text, text) IS 'one provider';
 
@@ -214,12 +208,7 @@ DECLARE
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'provider:write');
 	PERFORM theazo_internal.shared_change_check('a provider');
-	PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
-	SELECT * INTO result FROM theazo.providers p
-	 WHERE p.platform_id = theazo_internal.current_platform() AND p.kind = provider_delete.kind AND p.name = provider_delete.name;
-	IF NOT FOUND THEN
-		PERFORM theazo_internal.raise_not_found(kind || ' provider', name);
-	END IF;
+	result := theazo_internal.provider_shown(kind, name);
 	PERFORM theazo_internal.provider_drop(result.platform_id, result.kind, result.name, force);
 	RETURN result;
 END $$;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/mask_internal.h"
+#include "lib/sign.h"
 
 #define CUT_MIN 4 /* bytes of a beginning that is taken for one */
 #define TEXT_MAX UINT32_MAX
@@ -56,18 +57,6 @@ min_size(size_t a, size_t b)
 
 /* ---- reading a text ------------------------------------------------------------------ */
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The n hex digits at that place, -1 when they are none. */
 static int
 hex_number(TzSlice text, size_t at, int n)
@@ -78,7 +67,7 @@ hex_number(TzSlice text, size_t at, int n)
 		return -1;
 	for (int i = 0; i < n; i++)
 	{
-		int digit = hex_digit(text.data[at + (size_t) i]);
+		int digit = tz_hex_digit(text.data[at + (size_t) i]);
 
 		if (digit < 0)
 			return -1;
@@ -183,7 +172,7 @@ hex_missing(TzSlice text, size_t at, int n)
 	{
 		if (at + (size_t) i >= text.len)
 			return n - i;
-		if (hex_digit(text.data[at + (size_t) i]) < 0)
+		if (tz_hex_digit(text.data[at + (size_t) i]) < 0)
 			return -1;
 	}
 	return 0;

@@ -18,7 +18,6 @@
 
 static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int hex_digit(char c);
 static int base64_digit(char c);
 
 TzStatus
@@ -135,8 +134,8 @@ tz_hex_decode(TzSlice in, TzBuf *out, TzErr *err)
 		return tz_err_set(err, out->status, "hex text is too long");
 	for (i = 0; i < in.len; i += 2)
 	{
-		int high = hex_digit(in.data[i]);
-		int low = hex_digit(in.data[i + 1]);
+		int high = tz_hex_digit(in.data[i]);
+		int low = tz_hex_digit(in.data[i + 1]);
 
 		if (high < 0 || low < 0)
 			return tz_err_set(err, TZ_BAD_INPUT, "invalid character in hex text");
@@ -185,8 +184,8 @@ tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err)
 	return out->status;
 }
 
-static int
-hex_digit(char c)
+int
+tz_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';

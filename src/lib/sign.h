@@ -25,6 +25,9 @@ extern TzStatus tz_hmac_sha256_parts(TzSlice key, const TzSlice *parts, int npar
 extern TzStatus tz_hex_append(TzBuf *out, const void *data, size_t len);
 extern TzStatus tz_base64_append(TzBuf *out, const void *data, size_t len);
 
+/* The value of a hex digit in either case, -1 for none. */
+extern int tz_hex_digit(char c);
+
 /* Strict inverses: no white space, hex in either case. Appended to out. */
 extern TzStatus tz_hex_decode(TzSlice in, TzBuf *out, TzErr *err);
 extern TzStatus tz_base64_decode(TzSlice in, TzBuf *out, TzErr *err);
