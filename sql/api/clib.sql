@@ -1,6 +1,6 @@
--- clib.sql: what C offers to SQL. A section for each builder of functions.
+-- clib.sql: what C offers to SQL, by where it comes from.
 
--- ---- workers, wake-ups, waiting (src/pg) ----
+-- ---- workers, wake-ups, waiting, errors (src/pg) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.wake(slot integer DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_wake';
@@ -27,29 +27,6 @@ CREATE OR REPLACE FUNCTION theazo_internal.run_block(run_id text, timeout_ms int
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_run_block';
 COMMENT ON FUNCTION theazo_internal.run_block(text, integer) IS
 	'Waits until a commit concerns the run: true, look again; false, the time is over. The first call for a run returns true at once.';
-
--- ---- what models are saying right now (src/stream) ----
-
-CREATE OR REPLACE FUNCTION theazo_internal.stream_generation(effect text, attempt integer) RETURNS integer
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_stream_generation';
-COMMENT ON FUNCTION theazo_internal.stream_generation(text, integer) IS 'Number that tells the text of one attempt from that of another.';
-
-CREATE OR REPLACE FUNCTION theazo_internal.stream_mark(run text) RETURNS integer
-	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_mark';
-COMMENT ON FUNCTION theazo_internal.stream_mark(text) IS 'Taken before rows of a run are looked at: what commits later ends stream_block().';
-
-CREATE OR REPLACE FUNCTION theazo_internal.stream_block(
-	run text, mark integer, step integer, generation integer, "position" bigint, timeout_ms integer) RETURNS boolean
-	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_block';
-COMMENT ON FUNCTION theazo_internal.stream_block(text, integer, integer, integer, bigint, integer) IS
-	'Waits until a commit concerns the run or its step''s text grows: true, look again; false, the time is over. Step 0: for commits only.';
-
-CREATE OR REPLACE FUNCTION theazo_internal.stream_read(
-	run text, step integer, wanted integer, "position" bigint,
-	OUT generation integer, OUT first bigint, OUT finish bigint, OUT content text)
-	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_read';
-COMMENT ON FUNCTION theazo_internal.stream_read(text, integer, integer, bigint) IS
-	'What a model is saying in a step, from a position on, at most 64 KiB. Wanted 0: whatever is there, from its beginning. Generation 0: nothing is.';
 
 CREATE OR REPLACE FUNCTION theazo_internal.worker_status(
 	OUT kind text, OUT slot integer, OUT pid integer, OUT incarnation bigint, OUT database_id oid,
@@ -83,7 +60,30 @@ CREATE OR REPLACE FUNCTION theazo_internal.error_codes(
 	LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'theazo_error_codes';
 COMMENT ON FUNCTION theazo_internal.error_codes() IS 'The SQLSTATEs of class TZ with their REST code and HTTP status.';
 
--- ---- core: identifiers ----
+-- ---- what models are saying right now (src/stream) ----
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_generation(effect text, attempt integer) RETURNS integer
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_stream_generation';
+COMMENT ON FUNCTION theazo_internal.stream_generation(text, integer) IS 'Number that tells the text of one attempt from that of another.';
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_mark(run text) RETURNS integer
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_mark';
+COMMENT ON FUNCTION theazo_internal.stream_mark(text) IS 'Taken before rows of a run are looked at: what commits later ends stream_block().';
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_block(
+	run text, mark integer, step integer, generation integer, "position" bigint, timeout_ms integer) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_block';
+COMMENT ON FUNCTION theazo_internal.stream_block(text, integer, integer, integer, bigint, integer) IS
+	'Waits until a commit concerns the run or its step''s text grows: true, look again; false, the time is over. Step 0: for commits only.';
+
+CREATE OR REPLACE FUNCTION theazo_internal.stream_read(
+	run text, step integer, wanted integer, "position" bigint,
+	OUT generation integer, OUT first bigint, OUT finish bigint, OUT content text)
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_read';
+COMMENT ON FUNCTION theazo_internal.stream_read(text, integer, integer, bigint) IS
+	'What a model is saying in a step, from a position on, at most 64 KiB. Wanted 0: whatever is there, from its beginning. Generation 0: nothing is.';
+
+-- ---- identifiers (src/pg/ids.c) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.id_new(prefix text) RETURNS text
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
@@ -121,7 +121,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.instance() RETURNS text
 COMMENT ON FUNCTION theazo_internal.instance() IS
 	'this instance: system identifier and database oid; a restored or cloned database is another one';
 
--- ---- core: who asks ----
+-- ---- who asks (src/auth) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.identity_set(platform text, key_id text, environment text, scopes text[]) RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -225,7 +225,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.memo_reset() RETURNS trigger
 COMMENT ON FUNCTION theazo_internal.memo_reset() IS
 	'trigger of tables that backends remember rows of: with the commit they forget them';
 
--- ---- core: audit ----
+-- ---- audit (src/audit) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger
 	LANGUAGE c
@@ -233,7 +233,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger
 COMMENT ON FUNCTION theazo_internal.event_guard() IS
 	'trigger that refuses to change, delete or truncate events';
 
--- ---- core: vault ----
+-- ---- vault (src/vault) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.random_bytes(n integer) RETURNS bytea
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
