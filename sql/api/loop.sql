@@ -270,7 +270,7 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
-	v_at		smallint := theazo_internal.model_pick(l.chain, l.at);
+	v_at		smallint := theazo_internal.model_pick(l.chain, l.at, l.deadline);
 	v_entry		jsonb := l.chain -> v_at;
 	v_effect	text;
 BEGIN

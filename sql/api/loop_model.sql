@@ -171,7 +171,7 @@ BEGIN
 	ELSIF v_late THEN
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.loop_late(r));
 	-- No use in one that rests for longer than this run may take.
-	ELSIF v_next IS NOT NULL AND coalesce(theazo_internal.model_rests(l.chain -> theazo_internal.model_pick(l.chain, v_next)) < l.deadline, true) THEN
+	ELSIF v_next IS NOT NULL AND coalesce(theazo_internal.model_rests(l.chain -> theazo_internal.model_pick(l.chain, v_next, l.deadline)) < l.deadline, true) THEN
 		l.at := v_next;
 		PERFORM theazo_internal.loop_save(l);
 		PERFORM theazo_internal.model_failed_log(l, r, e, p_result, l.chain -> l.at);

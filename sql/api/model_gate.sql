@@ -67,32 +67,30 @@ $$;
 COMMENT ON FUNCTION theazo_internal.model_lock(text) IS 'makes what concerns one gate, or the health of one provider, follow one another; false when another one takes too long';
 
 -- The first entry from a place on that does not rest, else the one at this place. While one is paused for a short time only the
--- same model elsewhere takes its place.
-CREATE OR REPLACE FUNCTION theazo_internal.model_pick(p_chain jsonb, p_at integer)
+-- same model elsewhere takes its place, unless the pause lasts beyond the deadline.
+CREATE OR REPLACE FUNCTION theazo_internal.model_pick(p_chain jsonb, p_at integer, p_deadline timestamptz)
 RETURNS smallint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	v_model	text;
-	v_down	boolean;
+	v_rests	timestamptz := theazo_internal.model_rests(p_chain -> p_at);
+	v_any	boolean;
 BEGIN
-	FOR i IN p_at .. jsonb_array_length(p_chain) - 1
+	IF v_rests IS NULL THEN
+		RETURN p_at;
+	END IF;
+	v_any := v_rests >= p_deadline OR theazo_internal.model_down(p_chain -> p_at);
+	FOR i IN p_at + 1 .. jsonb_array_length(p_chain) - 1
 	LOOP
-		IF theazo_internal.model_rests(p_chain -> i) IS NULL THEN
-			IF i > p_at AND v_model IS NULL THEN
-				v_model := p_chain -> p_at ->> 'model';
-				v_down := theazo_internal.model_down(p_chain -> p_at);
-			END IF;
-			IF i = p_at OR v_down OR p_chain -> i ->> 'model' = v_model THEN
-				RETURN i;
-			END IF;
+		IF (v_any OR p_chain -> i ->> 'model' = p_chain -> p_at ->> 'model') AND theazo_internal.model_rests(p_chain -> i) IS NULL THEN
+			RETURN i;
 		END IF;
 	END LOOP;
 	RETURN p_at;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer) IS 'place of the first entry of a chain from here on that does not rest';
+COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer, timestamptz) IS 'place of the first entry of a chain from here on that does not rest';
 
 -- When a call to an entry is due: now, when its pause is over, or when the gate lets it through. Those that waited for the end of a
 -- pause do not all come at once.
@@ -168,10 +166,18 @@ DECLARE
 	v_ms	bigint := (p_result ->> 'pause_ms')::bigint;
 	v_chain	jsonb;
 	v_at	smallint;
+	r		theazo_data.run;
 BEGIN
 	SELECT l.chain, l.at INTO v_chain, v_at FROM theazo_data.run_loop l WHERE l.platform_id = e.platform_id AND l.root_id = e.root_id;
 	PERFORM theazo_internal.model_pause(v_chain -> v_at, v_ms, p_result ->> 'class');
-	IF v_ms <= 1000 OR v_chain -> v_at ? 'own' THEN
+	IF v_ms <= 1000 THEN
+		RETURN clock_timestamp() + v_ms * '1 millisecond'::interval;
+	END IF;
+	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
+	PERFORM theazo_internal.log_write(r.platform_id, e.root_id, 'warn', 'model',
+		format('%s: asked to come back in %s s', v_chain -> v_at ->> 'model', ceil(v_ms / 1000.0)),
+		r.environment, r.session_id, r.agent_id, r.id, r.user_id, v_chain -> v_at ->> 'shown', r.trace_id);
+	IF v_chain -> v_at ? 'own' THEN
 		RETURN clock_timestamp() + v_ms * '1 millisecond'::interval;
 	ELSIF EXISTS (SELECT FROM jsonb_array_elements(v_chain) WITH ORDINALITY AS x (entry, ord)
 		WHERE x.ord > v_at + 1 AND x.entry ->> 'model' = v_chain -> v_at ->> 'model' AND theazo_internal.model_rests(x.entry) IS NULL) THEN

@@ -130,19 +130,30 @@ COMMENT ON FUNCTION theazo.user_usage(text, text, text) IS
 CREATE OR REPLACE FUNCTION theazo.session_usage(session text, period text DEFAULT 'month', api_key text DEFAULT NULL)
 RETURNS TABLE (
 	compute_minutes numeric, compute_cents numeric, model_calls bigint, input_tokens bigint, cached_tokens bigint, output_tokens bigint,
-	estimated_calls bigint, model_cents numeric, orchestration_cents numeric, primitive_cents numeric, storage_cents numeric, total_cents numeric)
+	estimated_calls bigint, model_cents numeric, orchestration_cents numeric, primitive_cents numeric, storage_cents numeric, total_cents numeric,
+	active_agents bigint, agents_created bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	v_since	timestamptz;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'usage:read');
 	IF NOT EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = theazo_internal.current_platform() AND s.id = session_usage.session) THEN
 		PERFORM theazo_internal.raise_not_found('session', session_usage.session);
 	END IF;
-	RETURN QUERY SELECT * FROM theazo_internal.usage_total(theazo_internal.period_start(session_usage.period), session_usage.session, NULL);
+	v_since := theazo_internal.period_start(session_usage.period);
+	RETURN QUERY
+	SELECT t.*, a.active, a.created
+	  FROM theazo_internal.usage_total(v_since, session_usage.session, NULL) t
+	 CROSS JOIN (SELECT count(*) FILTER (WHERE x.status NOT IN ('completed', 'failed')) AS active,
+						count(*) FILTER (WHERE x.created_at >= v_since) AS created
+				   FROM theazo_data.agent x
+				  WHERE x.platform_id = theazo_internal.current_platform() AND x.session_id = session_usage.session) a;
 END
 $$;
-COMMENT ON FUNCTION theazo.session_usage(text, text, text) IS 'what one session used and cost in a period, as one row of numbers';
+COMMENT ON FUNCTION theazo.session_usage(text, text, text) IS
+'what one session used and cost in a period, how many agents were made in it and how many live now, as one row of numbers';
 
 CREATE OR REPLACE FUNCTION theazo.usage_daily(period text DEFAULT 'last_7_days', api_key text DEFAULT NULL)
 RETURNS TABLE (day date, cents numeric, compute_minutes numeric, model_calls bigint, input_tokens bigint, cached_tokens bigint, output_tokens bigint)

@@ -102,7 +102,7 @@ tz_model_parse(const TzModelProtocol *protocol, const TzEffect *effect, const Tz
 	if (doc != NULL)
 		why = protocol->read(doc, text, &a, &fault);
 	if (fault != NULL)
-		tz_model_fault(effect, in, fault, NULL, out);
+		tz_model_fault(effect, in, fault, a.usage.raw != NULL ? &a : NULL, out);
 	else if (why != NULL)
 		tz_model_bad(effect, in, why, out);
 	else

@@ -168,10 +168,12 @@ chat_read(json_t *doc, TzSlice text, TzModelAnswer *a, json_t **fault)
 {
 	json_t *choice = json_array_get(json_object_get(doc, "choices"), 0);
 
-	if (tz_chat_has_error(doc))
-		*fault = doc;
-	else if (tz_chat_has_error(choice))
-		*fault = choice;
+	if (tz_chat_has_error(doc) || tz_chat_has_error(choice))
+	{
+		/* a router counts what was used before it broke */
+		tz_chat_usage(a, doc, text);
+		*fault = tz_chat_has_error(doc) ? doc : choice;
+	}
 	else if (!json_is_object(json_object_get(choice, "message")))
 		return "no message";
 	else

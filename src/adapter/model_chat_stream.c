@@ -43,7 +43,10 @@ tz_chat_event(TzStream *st, TzSlice data, json_t *doc)
 		return TZ_OK;
 	}
 	if (tz_chat_has_error(doc))
+	{
+		tz_chat_usage(a, doc, data);
 		return tz_model_stream_fault(st, doc);
+	}
 	if (a->model[0] == '\0')
 		tz_model_copy(a->model, sizeof(a->model), json_object_get(doc, "model"));
 	tz_chat_usage(a, doc, data);

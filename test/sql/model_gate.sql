@@ -321,3 +321,17 @@ SELECT tst.calls();
 SELECT tst.answer('done');
 SELECT tst.calls();
 ROLLBACK;
+
+-- a pause that outlasts the run is not waited for when another model can do it
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('one', 'model', endpoint => 'https://one.example/v1') \gset
+SELECT tst.start(:'s', 1, 'slow');
+SELECT tst.calls();
+SELECT tst.answer('retry', :'told');
+SELECT level, message FROM theazo.logs WHERE source = 'model';
+SELECT tst.start(:'s', 1, 'hasty', '{"model":"m","modelFallback":["n"],"timeout":10}');
+SELECT tst.start(:'s', 1, 'lost', '{"model":"m","timeout":10}');
+SELECT rp.input ->> 'task' AS task, l.chain -> l.at ->> 'model' AS model, r.status, r.error_message FROM theazo_data.run_loop l JOIN theazo_data.run_payload rp USING (platform_id, root_id) JOIN theazo_data.run r ON r.id = 'run_' || l.root_id WHERE tst.ours(l.platform_id) ORDER BY r.id;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
