@@ -270,17 +270,25 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
-	v_at		smallint := theazo_internal.model_pick(l.chain, l.at, l.deadline);
-	v_entry		jsonb := l.chain -> v_at;
+	v_at		smallint;
+	v_entry		jsonb := l.chain -> l.at;
+	v_rests		timestamptz;
+	v_due		timestamptz;
 	v_effect	text;
 BEGIN
+	SELECT t.rests, t.due INTO v_rests, v_due FROM theazo_internal.model_turn(v_entry) t;
 	-- One that keeps failing is passed over.
-	IF v_at <> l.at THEN
-		l.at := v_at;
-		UPDATE theazo_data.run_loop x SET at = v_at WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id;
+	IF v_rests IS NOT NULL THEN
+		v_at := theazo_internal.model_pick(l.chain, l.at, l.deadline);
+		IF v_at <> l.at THEN
+			l.at := v_at;
+			v_entry := l.chain -> v_at;
+			UPDATE theazo_data.run_loop x SET at = v_at WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id;
+			SELECT t.rests, t.due INTO v_rests, v_due FROM theazo_internal.model_turn(v_entry) t;
+		END IF;
 	END IF;
 	-- All of them, for longer than this run may take: nothing to wait for.
-	IF theazo_internal.model_rests(v_entry) >= l.deadline THEN
+	IF v_rests >= l.deadline THEN
 		UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp(), error_code = 'no_providers_available'
 		 WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id AND x.seq = p_seq;
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'no_providers_available', 'sqlstate', 'TZ407',
@@ -290,7 +298,7 @@ BEGIN
 	END IF;
 	v_effect := theazo_internal.effect_enqueue(
 		l.platform_id, l.root_id, 'model.call', v_entry ->> 'adapter', NULL, r.id, r.session_id, r.agent_id, NULL,
-		theazo_internal.model_slot(v_entry), 120000, 3, p_due => theazo_internal.model_due(v_entry), p_deadline => l.deadline, p_step_seq => p_seq);
+		theazo_internal.model_slot(v_entry), 120000, 3, p_due => v_due, p_deadline => l.deadline, p_step_seq => p_seq);
 	IF p_attempt = 1 THEN
 		INSERT INTO theazo_data.step (platform_id, root_id, seq, round, kind, name, effect_id, provider, adapter)
 		VALUES (l.platform_id, l.root_id, p_seq, l.model_calls, 'model', v_entry ->> 'model', v_effect, v_entry ->> 'shown', v_entry ->> 'adapter');

@@ -92,26 +92,33 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer, timestamptz) IS 'place of the first entry of a chain from here on that does not rest';
 
--- When a call to an entry is due: now, when its pause is over, or when the gate lets it through. Those that waited for the end of a
--- pause do not all come at once.
-CREATE OR REPLACE FUNCTION theazo_internal.model_due(p_entry jsonb)
-RETURNS timestamptz
+-- Until when an entry rests, as model_rests() has it, and when a call to it is due: now, when its pause is over, or when the gate
+-- lets it through. Those that waited for the end of a pause do not all come at once. One look for both: every call comes here.
+CREATE OR REPLACE FUNCTION theazo_internal.model_turn(p_entry jsonb, OUT rests timestamptz, OUT due timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	v_owner	text := p_entry ->> 'owner';
+	v_name	text := p_entry ->> 'provider';
+	v_gate	boolean;
 BEGIN
-	RETURN (SELECT CASE WHEN EXISTS (SELECT FROM theazo_data.provider v
-							  WHERE v.platform_id = p_entry ->> 'owner' AND v.kind = 'model' AND v.name = p_entry ->> 'provider'
-								AND v.limits ? 'maxConcurrent')
-				  OR EXISTS (SELECT FROM theazo_data.provider_health h
-							  WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider'
-								AND h.model = '' AND h.open_until IS NOT NULL AND NOT p_entry ? 'own')
-				THEN 'infinity'::timestamptz
-				ELSE coalesce(theazo_internal.pause_end(theazo_internal.model_rests(p_entry)), now()) END);
+	SELECT max(h.open_until) FILTER (WHERE h.open_until > clock_timestamp() AND h.model IN ('', p_entry ->> 'model')),
+		   bool_or(h.model = '' AND h.open_until IS NOT NULL)
+	  INTO rests, v_gate
+	  FROM theazo_data.provider_health h WHERE h.platform_id = v_owner AND h.kind = 'model' AND h.name = v_name AND NOT p_entry ? 'own';
+	IF v_gate OR EXISTS (SELECT FROM theazo_data.provider v
+						  WHERE v.platform_id = v_owner AND v.kind = 'model' AND v.name = v_name AND v.limits ? 'maxConcurrent') THEN
+		due := 'infinity';
+	ELSIF rests IS NULL THEN
+		due := now();
+	ELSE
+		due := theazo_internal.pause_end(rests);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.model_due(jsonb) IS
-'when a call to an entry may be claimed: now, after its pause, or infinity for one that waits at the gate';
+COMMENT ON FUNCTION theazo_internal.model_turn(jsonb) IS
+'until when an entry rests, and when a call to it may be claimed: now, after its pause, or infinity for one that waits at the gate';
 
 CREATE OR REPLACE FUNCTION theazo_internal.pause_end(p_until timestamptz)
 RETURNS timestamptz
@@ -149,7 +156,7 @@ BEGIN
 		   AND EXISTS (SELECT FROM theazo_data.run_loop l
 						WHERE l.platform_id = e.platform_id AND l.root_id = e.root_id AND l.chain -> l.at ->> 'model' = p_entry ->> 'model')
 		   FOR UPDATE OF e SKIP LOCKED)
-	UPDATE theazo_data.effect x SET due_at = theazo_internal.model_due(p_entry)
+	UPDATE theazo_data.effect x SET due_at = (theazo_internal.model_turn(p_entry)).due
 	  FROM early y WHERE x.platform_id = y.platform_id AND x.root_id = y.root_id AND x.id = y.id;
 END
 $$;
@@ -183,7 +190,7 @@ BEGIN
 		WHERE x.ord > v_at + 1 AND x.entry ->> 'model' = v_chain -> v_at ->> 'model' AND theazo_internal.model_rests(x.entry) IS NULL) THEN
 		RETURN NULL;
 	END IF;
-	RETURN greatest(theazo_internal.model_due(v_chain -> v_at), clock_timestamp() + v_ms * '1 millisecond'::interval);
+	RETURN greatest((theazo_internal.model_turn(v_chain -> v_at)).due, clock_timestamp() + v_ms * '1 millisecond'::interval);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_told(theazo_data.effect, jsonb) IS
