@@ -160,7 +160,7 @@ BEGIN
 	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, environment, session_id, agent_id, run_id, name, status, started_at)
 	VALUES (a.platform_id, v_root, r.trace_id, r.trace_id, r.environment, a.session_id, a.id, v_run, 'agent', 'running', v_now);
 	PERFORM theazo_internal.event_write(a.platform_id, 'execution', 'execution_started',
-		jsonb_build_object('kind', 'agent', 'model', l.chain -> 0 -> 'model', 'tools', encode(l.tools_hash, 'hex'), 'task', left(p_task, 200)),
+		jsonb_build_object('kind', 'agent', 'model', l.chain -> 0 -> 'model', 'tools', encode(l.tools_hash, 'hex'), 'task', left(theazo_internal.text_mask(left(p_task, 1000)), 200)),
 		a.session_id, a.id, v_run, r.environment);
 	UPDATE theazo_data.agent x
 	   SET run_id = v_run, task_run_id = v_run, retry_at = NULL, status = CASE x.status WHEN 'booting' THEN x.status ELSE 'running' END,

@@ -33,9 +33,12 @@ BEGIN
 		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, input, output)
 		VALUES (l.platform_id, l.root_id, l.last_seq, coalesce(c -> 'arguments', to_jsonb(left(c ->> 'arguments_text', 32768))),
 				theazo_internal.tool_bound(t.output));
+		-- An event stays for ever. Of an address never path or query: they carry keys more often than they should.
 		PERFORM theazo_internal.event_write(l.platform_id, 'execution', 'tool_called',
 			jsonb_build_object('tool', left(coalesce(c ->> 'name', ''), 128), 'step', l.last_seq,
-				'input', left(coalesce((c -> 'arguments')::text, c ->> 'arguments_text'), 200)),
+				'input', CASE WHEN c ->> 'name' = 'http_fetch'
+							  THEN concat_ws(' ', upper(left(coalesce(c -> 'arguments' ->> 'method', 'GET'), 10)), theazo_internal.url_host(c -> 'arguments' ->> 'url'))
+							  ELSE left(theazo_internal.text_mask(left(coalesce((c -> 'arguments')::text, c ->> 'arguments_text'), 1000)), 200) END),
 			r.session_id, r.agent_id, r.id, r.environment);
 		IF t.effect_id IS NOT NULL THEN
 			l.open_tools := l.open_tools + 1;
