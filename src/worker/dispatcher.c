@@ -682,7 +682,7 @@ dispatcher_turn(void *arg, int why)
 
 	now = GetCurrentTimestamp();
 	offer(d, stopping, now);
-	if (has_news(d))
+	if (has_news(d) || sent_due(d, now))
 		return until(d->sql_at, now);
 	if (d->want_claim && !stopping && has_room(d, now))
 		return until(claim_time(d), now);
