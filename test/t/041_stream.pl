@@ -257,6 +257,16 @@ SELECT count(theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http'
 wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE kind IN ('probe.noop', 'http.get') AND state = 'done'", 1100,
 	'what is queued beside them is claimed, carried and settled', 120);
 is($node->safe_psql('postgres', $talking), 100, '... while all of them go on');
+# Two places left: less than what is worth a claim at once, so each pair of calls waits a moment, but not for ever.
+$node->append_conf('postgresql.conf', "theazo.http_max_calls = 102\n");
+$node->reload;
+$node->safe_psql('postgres', qq(
+SELECT count(theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http', '{"url": "http://127.0.0.1:$port/_control", "method": "GET"}'))
+  FROM generate_series(1, 40)));
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE kind = 'http.get' AND state = 'done'", 140, 'two places are enough for the rest', 120);
+is($node->safe_psql('postgres', $talking), 100, '... while all of them go on');
+$node->append_conf('postgresql.conf', "theazo.http_max_calls = 1000\n");
+$node->reload;
 $node->safe_psql('postgres', "SELECT count(theazo.run_cancel(id, api_key => '$p->{key}')) FROM theazo_data.run WHERE session_id = '$session'");
 wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE state IN ('claimed', 'sent')", 0, 'all of them are cut', 120);
 
