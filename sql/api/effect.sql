@@ -214,6 +214,10 @@ DECLARE
 	v_share		integer;
 	v_n			integer;
 BEGIN
+	-- A provider that has asked for a pause is not called before it is over, also where calls were queued before.
+	IF EXISTS (SELECT FROM theazo_data.provider_health h WHERE h.model <> '' AND h.open_until > v_now) THEN
+		PERFORM theazo_internal.model_hold();
+	END IF;
 	-- Calls that wait for a place at their provider, or for it to be well again.
 	IF EXISTS (SELECT FROM theazo_data.effect e WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity') THEN
 		PERFORM theazo_internal.model_gate();

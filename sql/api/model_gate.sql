@@ -129,8 +129,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.pause_end(timestamptz) IS 'a moment soon after the end of a pause, by chance';
 
--- What a provider said about when to come back, at most 10 minutes at a time. Calls that are queued for it wait as well: one
--- that somebody else holds at this moment goes out, and hears the same.
+-- What a provider said about when to come back, at most 10 minutes at a time. Calls that are queued for it are put off by the next
+-- claim: here other agents' rows must not be touched.
 CREATE OR REPLACE FUNCTION theazo_internal.model_pause(p_entry jsonb, p_ms bigint, p_class text)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -139,7 +139,6 @@ AS $$
 DECLARE
 	v_owner	text := p_entry ->> 'owner';
 	v_name	text := p_entry ->> 'provider';
-	v_slot	text := theazo_internal.model_slot(p_entry);
 	v_until	timestamptz := clock_timestamp() + least(p_ms, 600000) * '1 millisecond'::interval;
 BEGIN
 	IF v_name IS NULL OR p_entry ? 'own' OR NOT theazo_internal.model_lock('health ' || v_owner || '/' || v_name) THEN
@@ -149,18 +148,42 @@ BEGIN
 	VALUES (v_owner, 'model', v_name, p_entry ->> 'model', v_until, p_class)
 	ON CONFLICT ON CONSTRAINT provider_health_pkey DO UPDATE
 	   SET open_until = greatest(h.open_until, v_until), last_error = p_class, updated_at = clock_timestamp();
-	WITH early AS (
-		SELECT e.platform_id, e.root_id, e.id FROM theazo_data.effect e
-		 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at < v_until AND e.provider_name = v_slot
-		   AND (v_slot LIKE 'theazo:%' OR e.platform_id = v_owner) AND e.instance = theazo_internal.instance()
-		   AND EXISTS (SELECT FROM theazo_data.run_loop l
-						WHERE l.platform_id = e.platform_id AND l.root_id = e.root_id AND l.chain -> l.at ->> 'model' = p_entry ->> 'model')
-		   FOR UPDATE OF e SKIP LOCKED)
-	UPDATE theazo_data.effect x SET due_at = (theazo_internal.model_turn(p_entry)).due
-	  FROM early y WHERE x.platform_id = y.platform_id AND x.root_id = y.root_id AND x.id = y.id;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_pause(jsonb, bigint, text) IS 'has a model at a provider left alone for as long as the provider asked';
+
+-- Puts off calls that were queued before their provider asked for a pause. One that somebody else holds at this moment goes out,
+-- and hears the same.
+CREATE OR REPLACE FUNCTION theazo_internal.model_hold()
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_operator	text := theazo_internal.operator_platform();
+	v_instance	text := theazo_internal.instance();
+	h			theazo_data.provider_health;
+BEGIN
+	FOR h IN SELECT * FROM theazo_data.provider_health x WHERE x.model <> '' AND x.open_until > clock_timestamp()
+	LOOP
+		WITH early AS (
+			SELECT e.platform_id, e.root_id, e.id FROM theazo_data.effect e
+			 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at < h.open_until AND e.instance = v_instance
+			   AND e.provider_name = CASE WHEN h.platform_id = v_operator THEN 'theazo:' ELSE '' END || h.name
+			   AND (h.platform_id = v_operator OR e.platform_id = h.platform_id)
+			   AND EXISTS (SELECT FROM theazo_data.run_loop l
+							WHERE l.platform_id = e.platform_id AND l.root_id = e.root_id AND l.chain -> l.at ->> 'model' = h.model
+							  AND NOT l.chain -> l.at ? 'own')
+			   FOR UPDATE OF e SKIP LOCKED)
+		UPDATE theazo_data.effect x
+		   SET due_at = CASE WHEN EXISTS (SELECT FROM theazo_data.provider v
+										   WHERE v.platform_id = h.platform_id AND v.kind = 'model' AND v.name = h.name AND v.limits ? 'maxConcurrent')
+							 THEN 'infinity' ELSE theazo_internal.pause_end(h.open_until) END
+		  FROM early y WHERE x.platform_id = y.platform_id AND x.root_id = y.root_id AND x.id = y.id;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.model_hold() IS 'puts off queued model calls whose provider has asked for a pause; for a claim only';
 
 -- A call is to be asked again and was told when. Returns when it is due; null when another provider of the same model does it
 -- sooner. One second is no longer than any call waits that is asked again; for more it gives up its place at the gate.

@@ -233,8 +233,8 @@ SELECT tst.start(:'s', 1, 'queued before');
 SELECT tst.answer('retry', :'told', 'task ' || i) FROM generate_series(1, 5) i;
 SELECT * FROM tst.health;
 SELECT tst.start(:'s', 1, 'begun later');
-SELECT * FROM tst.waits;
 SELECT tst.calls();
+SELECT * FROM tst.waits;
 -- another model of the same provider, and a key of somebody's own, are not paused
 SELECT tst.start(:'s', 1, 'other model', '{"model":"n"}');
 SELECT tst.start(:'s', 1, 'own key', '{"model":{"provider":"one","credentialRef":"k","model":"m"}}');
