@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "effect/done.h"
@@ -207,7 +208,7 @@ settle_broken(const TzSettle *item, const char *message)
 
 /* True when they were settled, in one transaction; else *error (in the caller's context) says why not. */
 static bool
-settle_range(const TzSettle *items, int n, ErrorData **error)
+settle_range(const TzSettle *items, int n, int lock_ms, ErrorData **error)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = false;
@@ -215,6 +216,7 @@ settle_range(const TzSettle *items, int n, ErrorData **error)
 	PG_TRY();
 	{
 		tz_txn_begin("theazo: settling effects", SETTLE_TIMEOUT_MS);
+		tz_effect_lock_wait(lock_ms);
 		tz_effect_done(items, n);
 		tz_txn_commit();
 		ok = true;
@@ -233,7 +235,7 @@ settle_range(const TzSettle *items, int n, ErrorData **error)
 
 /* By halves, so that one bad row among many costs a few transactions and not one for each of them. */
 void
-tz_effect_done_each(const TzSettle *items, int n, int *settled)
+tz_effect_done_each(const TzSettle *items, int n, bool *locked, int *settled)
 {
 	int size = Max(n / 2, 1);
 
@@ -244,18 +246,24 @@ tz_effect_done_each(const TzSettle *items, int n, int *settled)
 		const TzSettle *first = &items[*settled];
 
 		size = Min(size, n - *settled);
-		if (settle_range(first, size, &error))
+		if (settle_range(first, size, TZ_DONE_LOCK_MS, &error))
 		{
 			*settled += size;
 			size = Min(size * 2, n);
 			continue;
 		}
-		if (tz_error_is_passing(error->sqlerrcode))
+		if (tz_error_is_passing(error->sqlerrcode) && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			ReThrowError(error);
 		if (size > 1)
 		{
 			FreeErrorData(error);
 			size /= 2;
+			continue;
+		}
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		{
+			FreeErrorData(error);
+			locked[(*settled)++] = true;
 			continue;
 		}
 		ereport(WARNING, (errcode(error->sqlerrcode),
@@ -265,6 +273,29 @@ tz_effect_done_each(const TzSettle *items, int n, int *settled)
 		FreeErrorData(error);
 		(*settled)++;
 	}
+}
+
+TzDoneNow
+tz_effect_done_now(const TzSettle *item)
+{
+	ErrorData *error = NULL;
+	TzDoneNow how;
+
+	if (settle_range(item, 1, 1, &error))
+		return TZ_DONE_SETTLED;
+	how = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? TZ_DONE_LOCKED : TZ_DONE_THROWS;
+	FreeErrorData(error);
+	return how;
+}
+
+void
+tz_effect_lock_wait(int ms)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", ms);
+	(void) set_config_option("lock_timeout", text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+	                         false);
 }
 
 void

@@ -33,10 +33,26 @@ extern int tz_effect_done(const TzSettle *items, int n);
 /*
  * In transactions of its own: settles them by ever smaller ranges, and marks as
  * broken what still throws alone, so that one bad row never stops the queue.
+ * locked[i] becomes true, and the row counts as done, where an open transaction of somebody's
+ * holds what item i needs: to be tried again later.
  * Throws only for troubles that are not the row's (deadlock, no space,
  * shutdown), then with *settled saying how many need not be tried again.
  */
-extern void tz_effect_done_each(const TzSettle *items, int n, int *settled);
+extern void tz_effect_done_each(const TzSettle *items, int n, bool *locked, int *settled);
+
+/* In a transaction of its own, without waiting for a lock. */
+typedef enum TzDoneNow
+{
+	TZ_DONE_SETTLED,
+	TZ_DONE_LOCKED, /* somebody's open transaction holds its rows */
+	TZ_DONE_THROWS /* whatever else: for tz_effect_done_each */
+} TzDoneNow;
+
+extern TzDoneNow tz_effect_done_now(const TzSettle *item);
+
+/* Inside a transaction: how long it waits for a lock. A client that idles in its transaction must not hold up others. */
+extern void tz_effect_lock_wait(int ms);
+#define TZ_DONE_LOCK_MS 100
 /* True when an error says nothing about the rows it met. */
 extern bool tz_error_is_passing(int sqlstate);
 

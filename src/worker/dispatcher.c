@@ -63,6 +63,8 @@
 #define ROOM_WAIT_MS 40
 /* For settling when told to leave, in small steps; what is not settled then is recovered later. */
 #define LEAVE_MS 500
+#define PARKED_MS 500 /* between tries to settle what somebody's open transaction holds */
+#define PARKED_MAX 64
 #define LEAVE_ROWS 16
 /* After a claim that threw. */
 #define CLAIM_BACKOFF_FIRST_MS 250
@@ -94,6 +96,7 @@ typedef struct Dispatcher
 	TimestampTz claim_at; /* the next one without being woken */
 	TimestampTz sql_at; /* no transaction before */
 	TimestampTz room_at; /* when any room is worth a claim */
+	TimestampTz parked_at; /* when what is parked is tried again */
 	int contended; /* looks in a row that found due rows and got none */
 	TzPace settling;
 	TzPace marking;
@@ -218,15 +221,46 @@ collect_ended(Dispatcher *d, int max)
 	}
 }
 
-/* They are the first of the list, in its order. */
+/* They are the first of the list, in its order. locked (or NULL): those that wait for somebody's transaction. */
 static void
-forget_settled(Dispatcher *d, int n)
+forget_settled(Dispatcher *d, int n, const bool *locked)
 {
 	TzFlightList *ended = list_of(d, TZ_FLIGHT_ENDED);
 
-	while (n-- > 0)
-		tz_flight_free(ended->first);
+	for (int i = 0; i < n; i++)
+	{
+		if (locked != NULL && locked[i])
+			tz_flight_move(ended->first, TZ_FLIGHT_PARKED);
+		else
+			tz_flight_free(ended->first);
+	}
 	d->nsettle = 0;
+}
+
+/* What somebody's open transaction had kept from being settled, each on its own. */
+static void
+settle_parked(Dispatcher *d)
+{
+	TzFlightList *parked = list_of(d, TZ_FLIGHT_PARKED);
+
+	for (int n = Min(parked->n, PARKED_MAX); n > 0; n--)
+	{
+		TzFlight *f = parked->first;
+		TzSettle item;
+		TzDoneNow how;
+
+		tz_flight_settle(f, &item);
+		how = tz_effect_done_now(&item);
+		if (how == TZ_DONE_SETTLED)
+		{
+			tz_flight_free(f);
+			continue;
+		}
+		tz_flight_move(f, TZ_FLIGHT_ENDED);
+		if (how == TZ_DONE_LOCKED)
+			tz_flight_move(f, TZ_FLIGHT_PARKED);
+	}
+	d->parked_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PARKED_MS);
 }
 
 /* True when a flying call is old enough to be marked as sent. */
@@ -335,6 +369,7 @@ turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
 		int64 began = cpu_us();
 
 		TZ_PAUSE_POINT("dispatcher-before-done");
+		tz_effect_lock_wait(TZ_DONE_LOCK_MS);
 		tz_effect_done(d->settle, d->nsettle);
 		tz_pace_took(&d->settling, d->nsettle, cpu_us() - began);
 	}
@@ -383,7 +418,7 @@ turn_committed(Dispatcher *d, bool claiming, TimestampTz began)
 	if (claiming && d->more)
 		tz_worker_pass_on();
 	tz_notes_written(&d->carrier.notes, true);
-	forget_settled(d, d->nsettle);
+	forget_settled(d, d->nsettle, NULL);
 	while (d->claimed != NULL)
 	{
 		TzClaimed *c = d->claimed;
@@ -417,6 +452,8 @@ static void
 turn_failed(Dispatcher *d)
 {
 	Phase phase = d->phase;
+	bool locked = phase == PHASE_SETTLE && geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE;
+	bool *waits;
 	int settled = 0;
 
 	d->phase = PHASE_IDLE;
@@ -430,7 +467,7 @@ turn_failed(Dispatcher *d)
 		claim_failed(d);
 		return;
 	}
-	if (tz_error_is_passing(geterrcode()) || phase == PHASE_MARKS || phase == PHASE_IDLE ||
+	if ((tz_error_is_passing(geterrcode()) && !locked) || phase == PHASE_MARKS || phase == PHASE_IDLE ||
 	    (phase == PHASE_COMMIT && d->nsettle == 0))
 		PG_RE_THROW();
 
@@ -441,13 +478,15 @@ turn_failed(Dispatcher *d)
 		tz_notes_write_each(&d->carrier.notes, NOTES_PER_TURN);
 		return;
 	}
+	waits = palloc0(sizeof(bool) * Max(d->nsettle, 1));
 	PG_TRY();
 	{
-		tz_effect_done_each(d->settle, d->nsettle, &settled);
+		tz_effect_done_each(d->settle, d->nsettle, waits, &settled);
 	}
 	PG_FINALLY();
 	{
-		forget_settled(d, settled);
+		forget_settled(d, settled, waits);
+		d->parked_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PARKED_MS);
 	}
 	PG_END_TRY();
 }
@@ -640,6 +679,8 @@ turn_rows(Dispatcher *d, bool stopping)
 		return;
 	if (now >= d->claim_at)
 		d->want_claim = true;
+	if (list_of(d, TZ_FLIGHT_PARKED)->n > 0 && now >= d->parked_at)
+		settle_parked(d);
 	collect_ended(d, rows_max(d, &d->settling, SETTLE_ROWS_MAX));
 	claiming = !stopping && d->want_claim && has_room(d, now) && now >= claim_time(d);
 	if (claiming && d->careful && has_news(d))
@@ -689,6 +730,8 @@ dispatcher_turn(void *arg, int why)
 	next_ms = stopping ? tz_guc_claim_interval_ms : until(Max(d->claim_at, d->claim_not_before), now);
 	if (d->carrier.flights.unnoted > 0)
 		next_ms = Min(next_ms, SENT_AFTER_MS);
+	if (list_of(d, TZ_FLIGHT_PARKED)->n > 0)
+		next_ms = Min(next_ms, until(d->parked_at, now));
 	return next_ms;
 }
 
@@ -716,7 +759,10 @@ dispatcher_leave(void *arg, bool sql)
 	tz_carrier_pump(&d->carrier);
 	release_claimed(d);
 	if (sql)
+	{
+		settle_parked(d);
 		leave_settle(d, give_up);
+	}
 	/* Commands of sandboxes end with them, and we know how: that is settled too. */
 	tz_local_free(d->carrier.local);
 	d->carrier.local = NULL;

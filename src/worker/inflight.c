@@ -33,7 +33,8 @@
 static const bool moves[TZ_FLIGHT_LISTS][TZ_FLIGHT_GONE + 1] = {
 	[TZ_FLIGHT_CLAIMED] = {[TZ_FLIGHT_FLYING] = true, [TZ_FLIGHT_ENDED] = true},
 	[TZ_FLIGHT_FLYING] = {[TZ_FLIGHT_ENDED] = true},
-	[TZ_FLIGHT_ENDED] = {[TZ_FLIGHT_GONE] = true},
+	[TZ_FLIGHT_ENDED] = {[TZ_FLIGHT_PARKED] = true, [TZ_FLIGHT_GONE] = true},
+	[TZ_FLIGHT_PARKED] = {[TZ_FLIGHT_ENDED] = true, [TZ_FLIGHT_GONE] = true},
 };
 
 static void

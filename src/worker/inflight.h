@@ -24,10 +24,11 @@ typedef enum TzFlightState
 	TZ_FLIGHT_CLAIMED, /* ours by a committed claim; nothing has left */
 	TZ_FLIGHT_FLYING, /* begun: a request may have left */
 	TZ_FLIGHT_ENDED, /* has an outcome, waits to be settled */
+	TZ_FLIGHT_PARKED, /* the same, but somebody's open transaction holds its rows */
 	TZ_FLIGHT_GONE /* settled and freed */
 } TzFlightState;
 
-#define TZ_FLIGHT_LISTS 3 /* GONE has none */
+#define TZ_FLIGHT_LISTS 4 /* GONE has none */
 
 typedef struct TzInflight TzInflight;
 

@@ -201,6 +201,21 @@ my $progress = sub { return { name => 'report_progress', arguments => { message 
 	like($r->{error_hint}, qr/give a higher max_steps/, '... and what helps');
 }
 
+# ---- somebody's open transaction holds up what it holds, and nothing else; there is one dispatcher here
+{
+	my $agent = new_agent($p, '{"model": "chatty/one", "tools": ["report_progress"]}');
+	control({ rule => { conversation => 'held', turns => [ { tools => [ $progress->(1) ] }, { text => 'At last.' } ], delay_ms => 1000 } });
+	my $run = started($agent, '[conv:held] Go.');
+	my $idle = $node->background_psql('postgres');
+	$idle->query_safe("BEGIN; SELECT theazo.agent_send('$agent', 'note', 'held', $key)");
+	sleep 2;
+	is(result(begin({ answer => { text => 'Not held up.' } }))->{output}, 'Not held up.', 'a client that idles in a transaction holds up nobody else') for 1 .. 2;
+	is(sql("SELECT status FROM theazo_data.run WHERE id = '$run'"), 'running', '... only what it has locked');
+	$idle->query_safe('COMMIT');
+	$idle->quit;
+	is(result($run)->{output}, 'At last.', '... which goes on when it has ended');
+}
+
 # ---- what is asked for wrongly
 like(refused("SELECT * FROM theazo.run_follow(NULL, timeout => '1 s', $key)"), qr/42704: run null does not exist/, 'no run to follow');
 like(refused("SELECT theazo.session_run('$p->{session}', 'tester', 'x', response_schema => '{\"type\": \"nonsense\"}', $key)"),
