@@ -72,6 +72,15 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.amount_round(numeric) IS 'rounds an amount half up to whole millionths of a cent';
 
+-- The row of a charge that is new for certain, without a statement; only the owners may call this.
+CREATE OR REPLACE FUNCTION theazo_internal.charge_append(
+	p_platform text, p_root text, p_id text, p_environment text, p_session text, p_agent text, p_run text, p_user text, p_effect text,
+	p_item text, p_quantity numeric, p_amount bigint, p_payer text, p_provider text, p_model text, p_input bigint, p_cached bigint,
+	p_output bigint, p_estimated boolean, p_start timestamptz, p_end timestamptz, p_occurred timestamptz, p_provider_cents numeric)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_charge_append';
+COMMENT ON FUNCTION theazo_internal.charge_append(text, text, text, text, text, text, text, text, text, text, numeric, bigint, text, text, text,
+	bigint, bigint, bigint, boolean, timestamptz, timestamptz, timestamptz, numeric) IS 'the row of a charge for tokens';
+
 -- Books one charge. Returns its amount; a charge that exists already is left alone and its amount returned.
 CREATE OR REPLACE FUNCTION theazo_internal.charge_write(
 	p_platform text, p_root text, p_id text, p_environment text, p_session text, p_agent text, p_run text,

@@ -185,14 +185,23 @@ COMMENT ON FUNCTION theazo_internal.options_check(text, jsonb, boolean, text[]) 
 'agent options, each checked; nulls stay, for merging';
 
 CREATE OR REPLACE FUNCTION theazo_internal.without_nulls(p_doc jsonb)
-RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN coalesce((SELECT pg_catalog.jsonb_object_agg(e.key, e.value) FROM pg_catalog.jsonb_each(p_doc) e
-				  WHERE pg_catalog.jsonb_typeof(e.value) <> 'null'), '{}'::jsonb);
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+BEGIN
+	RETURN coalesce((SELECT pg_catalog.jsonb_object_agg(e.key, e.value) FROM pg_catalog.jsonb_each(p_doc) e
+					  WHERE pg_catalog.jsonb_typeof(e.value) OPERATOR(pg_catalog.<>) 'null'), '{}');
+END
+$$;
 COMMENT ON FUNCTION theazo_internal.without_nulls(jsonb) IS 'an object without its null members; inner ones stay';
 
 CREATE OR REPLACE FUNCTION theazo_internal.platform_http()
-RETURNS boolean LANGUAGE sql STABLE
-RETURN (SELECT p.allow_http FROM theazo_data.platform p WHERE p.platform_id = theazo_internal.current_platform());
+RETURNS boolean LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+	RETURN (SELECT p.allow_http FROM theazo_data.platform p
+			 WHERE p.platform_id OPERATOR(pg_catalog.=) theazo_internal.current_platform());
+END
+$$;
 COMMENT ON FUNCTION theazo_internal.platform_http() IS 'may the caller''s platform use plain http endpoints';
 
 -- ---------------------------------------------------------------------------------------

@@ -81,33 +81,15 @@ COMMENT ON FUNCTION theazo_internal.effect_recovery(text, text) IS
 -- ----------------------------------------------------------------------------
 -- Enqueue
 -- ----------------------------------------------------------------------------
--- One row, a payload row only when there is something to carry, a latch at commit. Hot, so it is no definer function and
--- sets no search path: it names everything in full and runs as the definer functions that call it.
+-- One row, a payload row only when there is something to carry, a latch at commit. Hot, so it inserts without a statement and
+-- asks no privilege: only the owners may call it.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_enqueue(
 	p_platform text, p_root text, p_kind text, p_adapter text, p_request jsonb DEFAULT NULL,
 	p_run text DEFAULT NULL, p_session text DEFAULT NULL, p_agent text DEFAULT NULL, p_sandbox text DEFAULT NULL,
 	p_provider text DEFAULT NULL, p_timeout_ms integer DEFAULT 30000, p_max_attempts integer DEFAULT 1,
 	p_affinity integer DEFAULT NULL, p_due timestamptz DEFAULT now(), p_deadline timestamptz DEFAULT NULL,
 	p_content bytea DEFAULT NULL, p_step_seq integer DEFAULT NULL)
-RETURNS text
-LANGUAGE plpgsql
-AS $$
-DECLARE
-	v_id	text := theazo_internal.id_new('eff');
-	v_root	text := coalesce(p_root, pg_catalog.substr(v_id, 5));
-BEGIN
-	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, max_attempts, due_at, deadline, timeout_ms,
-									affinity, instance, run_id, session_id, agent_id, sandbox_id, step_seq, provider_name)
-	VALUES (p_platform, v_root, v_id, p_kind, p_adapter, p_max_attempts, p_due, p_deadline, p_timeout_ms,
-			p_affinity, theazo_internal.instance(), p_run, p_session, p_agent, p_sandbox, p_step_seq, p_provider);
-	IF p_request IS NOT NULL OR p_content IS NOT NULL THEN
-		INSERT INTO theazo_data.effect_payload (platform_id, root_id, id, request, content)
-		VALUES (p_platform, v_root, v_id, coalesce(p_request, '{}'), p_content);
-	END IF;
-	PERFORM theazo_internal.wake(p_affinity);
-	RETURN v_id;
-END
-$$;
+RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_enqueue';
 COMMENT ON FUNCTION theazo_internal.effect_enqueue(text, text, text, text, jsonb, text, text, text, text, text,
 	integer, integer, integer, timestamptz, timestamptz, bytea, integer) IS
 'queues an effect in the current transaction and wakes a dispatcher at commit; returns its id';
@@ -186,6 +168,76 @@ COMMENT ON FUNCTION theazo_internal.effect_endpoint(text, text, text, text) IS
 'address, flags and references of the provider an effect goes to';
 
 
+-- What else a dispatcher must know of effects it has just taken, apart from models' and no-ops.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_described(p_taken theazo_data.effect[])
+RETURNS TABLE (
+	platform_id text, root_id text, id text, kind text, adapter text, contract smallint, step smallint, attempt integer,
+	timeout_ms integer, deadline timestamptz, run_id text, session_id text, agent_id text, sandbox_id text,
+	request jsonb, content bytea, step_state jsonb, endpoint jsonb, needs_secrets boolean, trace text)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH
+	-- Once for each provider, not for each call; a no-op has none.
+	provided AS MATERIALIZED (
+		SELECT x.platform_id, x.provider_name, x.adapter, v.endpoint,
+			   v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL OR v.endpoint ? 'brokered_by' AS named,
+			   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
+		  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM unnest(p_taken) t WHERE t.adapter <> 'noop') x
+		 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter)
+							 OFFSET 0) AS v (endpoint))
+	SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+		   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+		   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
+		   CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
+				THEN coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END, '{}')
+					 || jsonb_build_object('sandbox', s.external_id)
+				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request
+				ELSE rp.input END,
+		   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
+		   ep.step_state, n.endpoint,
+		   coalesce(n.named
+			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
+			   AND EXISTS (SELECT FROM theazo_data.secret x
+							WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
+			OR c.sandbox_id IS NOT NULL
+			   AND EXISTS (SELECT FROM theazo_data.secret_delivered x
+							WHERE x.platform_id = c.platform_id AND x.sandbox_id = c.sandbox_id), false),
+		   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
+	  FROM unnest(p_taken) c
+	  LEFT JOIN provided n
+			 ON n.platform_id = c.platform_id AND n.adapter = c.adapter AND n.provider_name IS NOT DISTINCT FROM c.provider_name
+	  LEFT JOIN theazo_data.effect_payload ep
+			 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
+	  LEFT JOIN theazo_data.run_payload rp
+			 ON c.run_id IS NOT NULL AND rp.platform_id = c.platform_id AND rp.root_id = c.root_id
+	  LEFT JOIN theazo_data.sandbox s
+			 ON c.sandbox_id IS NOT NULL AND s.platform_id = c.platform_id AND s.id = c.sandbox_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_described(theazo_data.effect[]) IS
+'request, content, address and needs of effects that were just taken';
+
+-- What a claim looks for, without statements; only the owners may call these.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_queue(OUT platforms text[], OUT gated boolean)
+LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_queue';
+COMMENT ON FUNCTION theazo_internal.effect_queue() IS
+'platforms that have something queued, and whether a model call waits at its provider''s gate; null where only statements can say so';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_gated()
+RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_gated';
+COMMENT ON FUNCTION theazo_internal.effect_gated() IS 'does a model call wait at its provider''s gate; null where only a statement can say so';
+
+CREATE OR REPLACE FUNCTION theazo_internal.effect_take(
+	p_platforms text[], p_share integer, p_most integer, p_now timestamptz, p_lease timestamptz, p_slot integer, p_incarnation bigint,
+	p_kinds text[], p_adapters text[],
+	OUT noops theazo_data.effect[], OUT models theazo_data.effect[], OUT others theazo_data.effect[], OUT n integer)
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_effect_take';
+COMMENT ON FUNCTION theazo_internal.effect_take(text[], integer, integer, timestamptz, timestamptz, integer, bigint, text[], text[]) IS
+'takes due effects, the oldest first: claimed, or held where kind or adapter are not known; n is null where only a statement can do it';
+
 -- Fair: every platform with due work gets an equal share of the batch, what is left over goes round again.
 -- The planner must not be clever here: without statistics it would read whole partitions.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_claim(p_slot integer, p_incarnation bigint, p_max integer, p_lease interval)
@@ -210,6 +262,11 @@ DECLARE
 	v_kinds		text[] := theazo_internal.effect_kind_names();
 	v_adapters	text[] := theazo_internal.effect_adapter_names();
 	v_platforms	text[];
+	v_noops		theazo_data.effect[];
+	v_models	theazo_data.effect[];
+	v_others	theazo_data.effect[];
+	c			theazo_data.effect;
+	v_gated		boolean;
 	v_left		integer := least(greatest(p_max, 0), 10000);
 	v_share		integer;
 	v_n			integer;
@@ -218,18 +275,17 @@ BEGIN
 	IF EXISTS (SELECT FROM theazo_data.provider_health h WHERE h.model <> '' AND h.open_until > v_now) THEN
 		PERFORM theazo_internal.model_hold();
 	END IF;
+	-- Platforms with queued work: one index probe each, however many rows they have queued. The same by statements where the
+	-- table is not as usual.
+	SELECT q.platforms, q.gated INTO v_platforms, v_gated FROM theazo_internal.effect_queue() q;
+	IF v_gated IS NULL THEN
+		v_gated := EXISTS (SELECT FROM theazo_data.effect e WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity');
+		v_platforms := ARRAY(SELECT DISTINCT e.platform_id::text FROM theazo_data.effect e WHERE e.state = 'queued');
+	END IF;
 	-- Calls that wait for a place at their provider, or for it to be well again.
-	IF EXISTS (SELECT FROM theazo_data.effect e WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity') THEN
+	IF v_gated THEN
 		PERFORM theazo_internal.model_gate();
 	END IF;
-	-- Platforms with due work: one index probe each, however many rows they have queued.
-	WITH RECURSIVE p (platform_id) AS (
-		(SELECT e.platform_id FROM theazo_data.effect e WHERE e.state = 'queued' ORDER BY e.platform_id LIMIT 1)
-		UNION ALL
-		SELECT (SELECT e.platform_id FROM theazo_data.effect e
-				 WHERE e.state = 'queued' AND e.platform_id > p.platform_id ORDER BY e.platform_id LIMIT 1)
-		  FROM p WHERE p.platform_id IS NOT NULL)
-	SELECT array_agg(p.platform_id::text) INTO v_platforms FROM p WHERE p.platform_id IS NOT NULL;
 	-- More platforms than places in the batch: chance decides, so that nobody is always last.
 	IF cardinality(v_platforms) > v_left THEN
 		v_platforms := ARRAY(SELECT u.x FROM unnest(v_platforms) AS u(x)
@@ -242,92 +298,76 @@ BEGIN
 	LOOP
 		EXIT WHEN v_left <= 0 OR coalesce(cardinality(v_platforms), 0) = 0;
 		v_share := CASE WHEN v_pass = 1 THEN greatest(1, v_left / cardinality(v_platforms)) ELSE v_left END;
-		RETURN QUERY
-		WITH picked AS MATERIALIZED (
-			SELECT x.tid, x.platform_id, x.root_id, x.id
-			  FROM unnest(v_platforms) AS pl (platform_id)
-			 CROSS JOIN LATERAL (
-				SELECT e.ctid AS tid, e.platform_id, e.root_id, e.id
-				  FROM theazo_data.effect e
-				 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
-				   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
-				   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > v_now)
-				 ORDER BY e.due_at
-				 LIMIT v_share
-				   FOR UPDATE SKIP LOCKED) x
-			 LIMIT v_left),
-		taken AS (
-			-- What this library does not know is held, not failed: another one will know it.
-			UPDATE theazo_data.effect e
-			   SET state = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN 'claimed' ELSE 'held' END,
-				   held_reason = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN NULL ELSE 'unknown kind' END,
-				   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_lease,
-				   affinity = CASE WHEN e.adapter = 'local' THEN p_slot ELSE e.affinity END, sent_at = NULL
-			  -- By place, which the root narrows down to one partition. Should the row have moved between look and lock,
-			  -- this snapshot does not see it, and it is taken in the next turn.
-			  FROM picked p
-			 WHERE e.ctid = p.tid AND e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
-			RETURNING e.platform_id, e.root_id, e.id, e.kind, e.adapter, e.contract, e.step, e.attempt, e.timeout_ms, e.deadline,
-				e.run_id, e.session_id, e.agent_id, e.sandbox_id, e.step_seq, e.provider_name, e.state),
-		started AS (
+		SELECT t.noops, t.models, t.others, t.n INTO v_noops, v_models, v_others, v_n
+		  FROM theazo_internal.effect_take(v_platforms, v_share, v_left, v_now, v_lease, p_slot, p_incarnation, v_kinds, v_adapters) t;
+		IF v_n IS NULL THEN
+			WITH picked AS MATERIALIZED (
+				SELECT x.tid, x.platform_id, x.root_id, x.id
+				  FROM unnest(v_platforms) AS pl (platform_id)
+				 CROSS JOIN LATERAL (
+					SELECT e.ctid AS tid, e.platform_id, e.root_id, e.id
+					  FROM theazo_data.effect e
+					 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
+					   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
+					   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > v_now)
+					 ORDER BY e.due_at
+					 LIMIT v_share
+					   FOR UPDATE SKIP LOCKED) x
+				 LIMIT v_left),
+			taken AS (
+				-- What this library does not know is held, not failed: another one will know it.
+				UPDATE theazo_data.effect e
+				   SET state = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN 'claimed' ELSE 'held' END,
+					   held_reason = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN NULL ELSE 'unknown kind' END,
+					   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_lease,
+					   affinity = CASE WHEN e.adapter = 'local' THEN p_slot ELSE e.affinity END, sent_at = NULL
+				  -- By place, which the root narrows down to one partition. Should the row have moved between look and lock,
+				  -- this snapshot does not see it, and it is taken in the next turn.
+				  FROM picked p
+				 WHERE e.ctid = p.tid AND e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
+				RETURNING e AS it, CASE WHEN e.state <> 'claimed' THEN 'held' WHEN e.kind = 'model.call' THEN 'model'
+										WHEN e.adapter = 'noop' AND e.step = 0 THEN 'noop' ELSE 'other' END AS sort)
+			SELECT array_agg(t.it) FILTER (WHERE t.sort = 'noop'), array_agg(t.it) FILTER (WHERE t.sort = 'model'),
+				   array_agg(t.it) FILTER (WHERE t.sort = 'other'), count(*) FILTER (WHERE t.sort <> 'held')
+			  INTO v_noops, v_models, v_others, v_n FROM taken t;
+		END IF;
+		-- A no-op carries nothing: no look at other tables. One that is made in several steps may.
+		IF v_noops IS NOT NULL THEN
+			RETURN QUERY
+			SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+				   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+				   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text
+			  FROM unnest(v_noops) c;
+		END IF;
+		IF v_others IS NOT NULL THEN
 			UPDATE theazo_data.run r
 			   SET status = 'running', started_at = coalesce(r.started_at, v_now)
-			  FROM (SELECT t.platform_id, t.run_id FROM taken t WHERE t.run_id IS NOT NULL AND t.state = 'claimed') c
-			 WHERE r.platform_id = c.platform_id AND r.id = c.run_id AND r.status = 'queued'),
-		-- Once for each provider, not for each call; a no-op has none.
-		provided AS MATERIALIZED (
-			SELECT x.platform_id, x.provider_name, x.adapter, v.endpoint,
-				   v.endpoint ->> 'credential_ref' IS NOT NULL OR v.endpoint ->> 'signing_ref' IS NOT NULL OR v.endpoint ? 'brokered_by' AS named,
-				   EXISTS (SELECT FROM theazo_data.secret y WHERE y.platform_id = x.platform_id) AS secrets
-			  FROM (SELECT DISTINCT t.platform_id, t.provider_name, t.adapter FROM taken t WHERE t.adapter <> 'noop' AND t.kind <> 'model.call') x
-			 CROSS JOIN LATERAL (SELECT theazo_internal.effect_endpoint(x.platform_id, NULL, x.provider_name, x.adapter)
-								 OFFSET 0) AS v (endpoint))
-		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
-			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-			   -- The provider's id of the sandbox is looked up now: it may have changed since this was queued.
-			   CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
-					THEN coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END, '{}')
-						 || jsonb_build_object('sandbox', s.external_id)
-					WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request
-					ELSE rp.input END,
-			   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
-			   ep.step_state, n.endpoint,
-			   coalesce(n.named
-				OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
-				   AND EXISTS (SELECT FROM theazo_data.secret x
-								WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
-				OR c.sandbox_id IS NOT NULL
-				   AND EXISTS (SELECT FROM theazo_data.secret_delivered x
-								WHERE x.platform_id = c.platform_id AND x.sandbox_id = c.sandbox_id), false),
-			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
-		  FROM taken c
-		  LEFT JOIN provided n
-				 ON n.platform_id = c.platform_id AND n.adapter = c.adapter AND n.provider_name IS NOT DISTINCT FROM c.provider_name
-		  LEFT JOIN theazo_data.effect_payload ep
-				 ON ep.platform_id = c.platform_id AND ep.root_id = c.root_id AND ep.id = c.id
-		  LEFT JOIN theazo_data.run_payload rp
-				 ON c.run_id IS NOT NULL AND rp.platform_id = c.platform_id AND rp.root_id = c.root_id
-		  LEFT JOIN theazo_data.sandbox s
-				 ON c.sandbox_id IS NOT NULL AND s.platform_id = c.platform_id AND s.id = c.sandbox_id
-		 WHERE c.state = 'claimed' AND c.kind <> 'model.call' AND (c.adapter <> 'noop' OR c.step > 0)
-		UNION ALL
-		-- What a model is asked is made now, from the history as it stands; on its own, as a join would make it for every call.
-		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
-			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-			   mr.request, mr.content, NULL::jsonb, mr.endpoint, coalesce(mr.endpoint ->> 'credential_ref' IS NOT NULL, false),
-			   CASE WHEN c.run_id IS NOT NULL THEN 'tr_' || c.root_id END
-		  FROM taken c
-		  LEFT JOIN LATERAL (SELECT m.request, m.content, theazo_internal.model_endpoint(c.platform_id, c.root_id) AS endpoint
-							   FROM theazo_internal.model_request(c.platform_id, c.root_id) m) mr ON true
-		 WHERE c.state = 'claimed' AND c.kind = 'model.call'
-		UNION ALL
-		-- A no-op carries nothing: no look at other tables. One that is made in several steps may.
-		SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
-			   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-			   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text
-		  FROM taken c
-		 WHERE c.state = 'claimed' AND c.adapter = 'noop' AND c.step = 0;
-		GET DIAGNOSTICS v_n = ROW_COUNT;
+			  FROM unnest(v_others) t
+			 WHERE t.run_id IS NOT NULL AND r.platform_id = t.platform_id AND r.id = t.run_id AND r.status = 'queued';
+			RETURN QUERY SELECT * FROM theazo_internal.effect_described(v_others);
+		END IF;
+		-- What a model is asked is made now, from the history as it stands.
+		FOREACH c IN ARRAY coalesce(v_models, '{}')
+		LOOP
+			platform_id := c.platform_id;
+			root_id := c.root_id;
+			id := c.id;
+			kind := c.kind;
+			adapter := c.adapter;
+			contract := c.contract;
+			step := c.step;
+			attempt := c.attempt;
+			timeout_ms := c.timeout_ms;
+			deadline := c.deadline;
+			run_id := c.run_id;
+			session_id := c.session_id;
+			agent_id := c.agent_id;
+			SELECT m.request, m.content INTO request, content FROM theazo_internal.model_request(c.platform_id, c.root_id) m;
+			endpoint := theazo_internal.model_endpoint(c.platform_id, c.root_id);
+			needs_secrets := coalesce(endpoint ->> 'credential_ref' IS NOT NULL, false);
+			trace := 'tr_' || c.root_id;
+			RETURN NEXT;
+		END LOOP;
 		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
 		v_left := v_left - v_n;
 	END LOOP;

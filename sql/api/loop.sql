@@ -11,6 +11,47 @@
 -- (l, r), counts in them, and whatever ends the transaction's part stores the counters once (loop_save).
 
 -- ----------------------------------------------------------------------------
+-- Rows. What each step writes is written without a statement and asks no privilege: only the owners may call these.
+-- ----------------------------------------------------------------------------
+CREATE OR REPLACE FUNCTION theazo_internal.message_append(
+	p_platform text, p_root text, p_seq integer, p_role text, p_canonical jsonb, p_dialect text, p_wire text, p_tokens integer)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_message_append';
+COMMENT ON FUNCTION theazo_internal.message_append(text, text, integer, text, jsonb, text, text, integer) IS 'the row of a message';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_append(r theazo_data.run)
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_run_append';
+COMMENT ON FUNCTION theazo_internal.run_append(theazo_data.run) IS 'the row of a run, all columns given';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_loop_append(l theazo_data.run_loop)
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_run_loop_append';
+COMMENT ON FUNCTION theazo_internal.run_loop_append(theazo_data.run_loop) IS 'what a run of the loop needs beside its row, all columns given';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_payload_append(p_platform text, p_root text, p_input jsonb)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_run_payload_append';
+COMMENT ON FUNCTION theazo_internal.run_payload_append(text, text, jsonb) IS 'what goes into a run';
+
+CREATE OR REPLACE FUNCTION theazo_internal.step_append(
+	p_platform text, p_root text, p_seq integer, p_round integer, p_kind text, p_state text, p_name text, p_call text, p_effect text,
+	p_provider text, p_adapter text, p_started timestamptz DEFAULT NULL, p_ended timestamptz DEFAULT NULL, p_ended_no integer DEFAULT NULL,
+	p_error_code text DEFAULT NULL)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_step_append';
+COMMENT ON FUNCTION theazo_internal.step_append(text, text, integer, integer, text, text, text, text, text, text, text, timestamptz, timestamptz,
+	integer, text) IS 'the row of a step at its first attempt';
+
+CREATE OR REPLACE FUNCTION theazo_internal.step_payload_append(
+	p_platform text, p_root text, p_seq integer, p_input jsonb, p_output text, p_raw jsonb DEFAULT NULL)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_step_payload_append';
+COMMENT ON FUNCTION theazo_internal.step_payload_append(text, text, integer, jsonb, text, jsonb) IS 'what went into a step and what came out';
+
+CREATE OR REPLACE FUNCTION theazo_internal.step_close(
+	p_platform text, p_root text, p_seq integer, p_state text, p_input bigint, p_cache_read bigint, p_cache_write bigint, p_output bigint,
+	p_reasoning bigint, p_cost bigint, p_estimated boolean, p_stop text, p_request text, p_started timestamptz, p_ended timestamptz,
+	p_error_code text, p_error_message text)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_step_close';
+COMMENT ON FUNCTION theazo_internal.step_close(text, text, integer, text, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text, text,
+	timestamptz, timestamptz, text, text) IS 'the row of a model call that has ended; counts and cost are added to those of earlier attempts';
+
+-- ----------------------------------------------------------------------------
 -- Messages
 -- ----------------------------------------------------------------------------
 -- Without its wire form it is encoded for the dialect. The caller stores the counters.
@@ -25,8 +66,7 @@ DECLARE
 BEGIN
 	l.messages := l.messages + 1;
 	l.tokens := l.tokens + v_tokens;
-	INSERT INTO theazo_data.message (platform_id, root_id, seq, role, canonical, dialect, wire, tokens)
-	VALUES (l.platform_id, l.root_id, l.messages, p_role, p_canonical, v_dialect, v_wire, v_tokens);
+	PERFORM theazo_internal.message_append(l.platform_id, l.root_id, l.messages, p_role, p_canonical, v_dialect, v_wire, v_tokens);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.message_add(theazo_data.run_loop, text, jsonb, text) IS
@@ -42,6 +82,11 @@ DECLARE
 	v_n		integer;
 	v_from	integer;
 BEGIN
+	IF a.memory_root IS NULL THEN
+		prior := '{}';
+		prior_tokens := '{}';
+		RETURN;
+	END IF;
 	SELECT x.prior || x.root_id::text, x.prior_tokens || x.tokens INTO prior, prior_tokens
 	  FROM theazo_data.run_loop x WHERE x.platform_id = a.platform_id AND x.root_id = a.memory_root;
 	v_n := coalesce(pg_catalog.cardinality(prior), 0);
@@ -64,12 +109,15 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	l		theazo_data.run_loop;
-	v_entry	jsonb;
-	v_text	text;
+	l			theazo_data.run_loop;
+	v_entry		jsonb;
+	v_dialect	text;
+	v_root		text;
+	v_parts		text[];
 BEGIN
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = p_platform AND x.root_id = p_root;
 	v_entry := l.chain -> l.at;
+	v_dialect := v_entry ->> 'dialect';
 	request := jsonb_strip_nulls(jsonb_build_object(
 		'model', v_entry -> 'sent', 'step', l.last_seq, 'api', v_entry -> 'api', 'system', nullif(l.system, ''), 'stream', true,
 		'max_tokens', l.options -> 'max_tokens', 'temperature', l.options -> 'temperature'))
@@ -78,13 +126,15 @@ BEGIN
 		|| CASE WHEN l.tools = '[]' THEN '{}' ELSE jsonb_build_object('tools', l.tools) END
 		-- Its beginning comes again, in the next round or the next run. What is asked once is not worth the price of storing it.
 		|| CASE WHEN l.tools <> '[]' OR l.prior <> '{}' OR l.model_calls > 1 THEN jsonb_build_object('cache_key', l.agent_id) ELSE '{}' END;
-	-- An empty answer is no message: it has no wire form.
-	SELECT string_agg(nullif(CASE WHEN m.dialect = v_entry ->> 'dialect' THEN m.wire
-								  ELSE theazo_internal.model_encode(v_entry ->> 'dialect', m.canonical) END, ''),
-					  ',' ORDER BY o.ord, m.seq) INTO v_text
-	  FROM unnest(l.prior || p_root) WITH ORDINALITY AS o (root, ord)
-	  JOIN theazo_data.message m ON m.platform_id = p_platform AND m.root_id = o.root;
-	content := convert_to(v_text, 'UTF8');
+	-- Run by run: a join would be free to read all messages of the platform.
+	FOREACH v_root IN ARRAY l.prior || p_root
+	LOOP
+		-- An empty answer is no message: it has no wire form.
+		v_parts := v_parts || (SELECT string_agg(nullif(CASE WHEN m.dialect = v_dialect THEN m.wire
+												 ELSE theazo_internal.model_encode(v_dialect, m.canonical) END, ''), ',' ORDER BY m.seq)
+					 FROM theazo_data.message m WHERE m.platform_id = p_platform AND m.root_id = v_root);
+	END LOOP;
+	content := convert_to(nullif(array_to_string(v_parts, ','), ''), 'UTF8');
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_request(text, text) IS
@@ -140,14 +190,25 @@ BEGIN
 	SELECT h.prior, h.prior_tokens INTO l.prior, l.prior_tokens
 	  FROM theazo_internal.history_prior(a, greatest(0, 100000 - octet_length(p_task) / 4)) h;
 
-	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, status, provider, timeout_ms, trace_id, started_at)
-	VALUES (a.platform_id, v_run, a.session_id, a.id, a.user_id, a.key_environment, 'agent', 'running', a.provider,
-			coalesce((p_options ->> 'timeout_ms')::integer, least(86400000, ceil(coalesce((a.options ->> 'timeout')::numeric, 300) * 1000))::integer),
-			'tr_' || v_root, v_now)
-	RETURNING * INTO r;
+	r.platform_id := a.platform_id;
+	r.id := v_run;
+	r.session_id := a.session_id;
+	r.agent_id := a.id;
+	r.user_id := a.user_id;
+	r.environment := a.key_environment;
+	r.kind := 'agent';
+	r.status := 'running';
+	r.provider := a.provider;
+	r.timeout_ms := coalesce((p_options ->> 'timeout_ms')::integer, least(86400000, ceil(coalesce((a.options ->> 'timeout')::numeric, 300) * 1000))::integer);
+	r.created_at := now();
+	r.started_at := v_now;
+	r.cost := 0;
+	r.trace_id := 'tr_' || v_root;
+	r.outcome_unknown := false;
+	r.cancel_requested := false;
+	PERFORM theazo_internal.run_append(r);
 	l.deadline := v_now + r.timeout_ms * '1 millisecond'::interval;
-	INSERT INTO theazo_data.run_payload (platform_id, root_id, input)
-	VALUES (a.platform_id, v_root, jsonb_build_object('task', p_task) || p_options);
+	PERFORM theazo_internal.run_payload_append(a.platform_id, v_root, jsonb_build_object('task', p_task) || p_options);
 	FOR i IN
 		SELECT x.* FROM theazo_data.agent_input x
 		 WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL ORDER BY x.created_at, x.id FOR UPDATE
@@ -156,9 +217,9 @@ BEGIN
 		l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', format('[%s] %s', i.type, i.content)));
 	END LOOP;
 	l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', p_task));
-	INSERT INTO theazo_data.run_loop SELECT l.*;
-	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, environment, session_id, agent_id, run_id, name, status, started_at)
-	VALUES (a.platform_id, v_root, r.trace_id, r.trace_id, r.environment, a.session_id, a.id, v_run, 'agent', 'running', v_now);
+	PERFORM theazo_internal.run_loop_append(l);
+	PERFORM theazo_internal.span_write(a.platform_id, v_root, r.trace_id, r.trace_id, NULL, r.environment, a.session_id, a.id, v_run, 'agent',
+		'running', v_now, NULL);
 	PERFORM theazo_internal.event_write(a.platform_id, 'execution', 'execution_started',
 		jsonb_build_object('kind', 'agent', 'model', l.chain -> 0 -> 'model', 'tools', encode(l.tools_hash, 'hex'), 'task', left(theazo_internal.text_mask(left(p_task, 1000)), 200)),
 		a.session_id, a.id, v_run, r.environment);
@@ -183,16 +244,7 @@ COMMENT ON FUNCTION theazo_internal.loop_make(theazo_data.agent, text, jsonb, na
 -- What comes next
 -- ----------------------------------------------------------------------------
 CREATE OR REPLACE FUNCTION theazo_internal.loop_save(l theazo_data.run_loop)
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-BEGIN
-	UPDATE theazo_data.run_loop x
-	   SET at = l.at, spent = l.spent, model_calls = l.model_calls, last_seq = l.last_seq, open_tools = l.open_tools,
-		   corrections = l.corrections, messages = l.messages, tokens = l.tokens, suspended = l.suspended
-	 WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id;
-END
-$$;
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_loop_save';
 COMMENT ON FUNCTION theazo_internal.loop_save(theazo_data.run_loop) IS 'stores the counters of a run';
 
 -- The next model call. The run ends here when it may not have one.
@@ -300,8 +352,8 @@ BEGIN
 		l.platform_id, l.root_id, 'model.call', v_entry ->> 'adapter', NULL, r.id, r.session_id, r.agent_id, NULL,
 		theazo_internal.model_slot(v_entry), 120000, 3, p_due => v_due, p_deadline => l.deadline, p_step_seq => p_seq);
 	IF p_attempt = 1 THEN
-		INSERT INTO theazo_data.step (platform_id, root_id, seq, round, kind, name, effect_id, provider, adapter)
-		VALUES (l.platform_id, l.root_id, p_seq, l.model_calls, 'model', v_entry ->> 'model', v_effect, v_entry ->> 'shown', v_entry ->> 'adapter');
+		PERFORM theazo_internal.step_append(l.platform_id, l.root_id, p_seq, l.model_calls, 'model', 'queued', v_entry ->> 'model', NULL, v_effect,
+			v_entry ->> 'shown', v_entry ->> 'adapter');
 	ELSE
 		UPDATE theazo_data.step x
 		   SET effect_id = v_effect, provider = v_entry ->> 'shown', adapter = v_entry ->> 'adapter', name = v_entry ->> 'model', attempts = p_attempt,

@@ -33,7 +33,7 @@ BEGIN
 		   count(*) FILTER (WHERE s.kind = 'tool')
 	  INTO v_result, v_tools
 	  FROM theazo_data.step s WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id;
-	IF v_tools > 0 THEN
+	IF v_tools > 0 AND l.tools @> '[{"name": "write_file"}]' THEN
 		v_result := v_result || jsonb_build_object('artifacts', theazo_internal.run_artifacts(l));
 	END IF;
 	PERFORM theazo_internal.run_finish(r.platform_id, r.id, p_status, v_result, NULL, p_error, v_cost, NULL, v_now, p_unknown);

@@ -44,23 +44,17 @@ BEGIN
 		PERFORM theazo_internal.model_health(v_entry, false, 'transient');
 	END IF;
 	PERFORM theazo_internal.model_freed(v_entry);
-	UPDATE theazo_data.step x
-	   SET state = p_state, input_tokens = theazo_internal.plus(x.input_tokens, v_usage -> 'input'),
-		   cache_read_tokens = theazo_internal.plus(x.cache_read_tokens, v_usage -> 'cache_read'),
-		   cache_write_tokens = theazo_internal.plus(theazo_internal.plus(x.cache_write_tokens, v_usage -> 'cache_write_5m'), v_usage -> 'cache_write_1h'),
-		   output_tokens = theazo_internal.plus(x.output_tokens, v_usage -> 'output'),
-		   reasoning_tokens = theazo_internal.plus(x.reasoning_tokens, v_usage -> 'reasoning'),
-		   cost = x.cost + v_cost, estimated = x.estimated OR coalesce((v_usage ->> 'estimated')::boolean, false),
-		   stop = p_result ->> 'stop', request_id = left(p_result ->> 'request_id', 200), started_at = coalesce(p_started, x.started_at),
-		   ended_at = p_finished, error_code = CASE WHEN p_state <> 'done' THEN p_result ->> 'code' END,
-		   error_message = CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(p_result ->> 'message'), 1000) END
-	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
-	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, parent_id, environment, session_id, agent_id, run_id, name, status,
-								  started_at, ended_at, attributes)
-	VALUES (e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment, r.session_id, r.agent_id, r.id,
-			'model', CASE WHEN p_state = 'done' THEN 'completed' ELSE 'failed' END, coalesce(p_started, p_finished), p_finished,
-			jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq,
-				'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)));
+	PERFORM theazo_internal.step_close(e.platform_id, e.root_id, e.step_seq, p_state, (v_usage ->> 'input')::bigint, (v_usage ->> 'cache_read')::bigint,
+		coalesce((v_usage ->> 'cache_write_5m')::bigint + (v_usage ->> 'cache_write_1h')::bigint,
+				 (v_usage ->> 'cache_write_5m')::bigint, (v_usage ->> 'cache_write_1h')::bigint),
+		(v_usage ->> 'output')::bigint, (v_usage ->> 'reasoning')::bigint, v_cost, coalesce((v_usage ->> 'estimated')::boolean, false),
+		p_result ->> 'stop', left(p_result ->> 'request_id', 200), p_started, p_finished, CASE WHEN p_state <> 'done' THEN p_result ->> 'code' END,
+		CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(p_result ->> 'message'), 1000) END);
+	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
+		r.session_id, r.agent_id, r.id, 'model', CASE WHEN p_state = 'done' THEN 'completed' ELSE 'failed' END,
+		coalesce(p_started, p_finished), p_finished,
+		jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq,
+			'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)));
 	PERFORM theazo_internal.event_write(e.platform_id, 'execution', CASE WHEN p_state = 'done' THEN 'model_called' ELSE 'model_call_failed' END,
 		jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq, 'stop', p_result -> 'stop',
 			'input', v_usage -> 'input', 'output', v_usage -> 'output', 'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)),
@@ -197,10 +191,9 @@ DECLARE
 	v_cut	boolean := v_stop IN ('max_tokens', 'context');
 	v_why	text;
 BEGIN
-	INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, output, raw)
-	VALUES (l.platform_id, l.root_id, p_seq, v_text,
-			jsonb_strip_nulls(jsonb_build_object('usage', p_result -> 'usage_raw', 'rate', p_result -> 'rate', 'model', p_result -> 'model',
-				'providerCost', p_result -> 'usage' -> 'provider_cost_usd')));
+	PERFORM theazo_internal.step_payload_append(l.platform_id, l.root_id, p_seq, NULL, v_text,
+		jsonb_strip_nulls(jsonb_build_object('usage', p_result -> 'usage_raw', 'rate', p_result -> 'rate', 'model', p_result -> 'model',
+			'providerCost', p_result -> 'usage' -> 'provider_cost_usd')));
 	IF v_stop IN ('refusal', 'content_filter') THEN
 		-- Asking again unchanged would be refused again; what it had begun to say is dropped.
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_strip_nulls(jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ401',

@@ -24,15 +24,13 @@ BEGIN
 		ELSE
 			t := theazo_internal.tool_begin(l, r, l.last_seq, c ->> 'name', coalesce(nullif(c -> 'arguments', 'null'), '{}'));
 		END IF;
-		INSERT INTO theazo_data.step (platform_id, root_id, seq, round, kind, state, name, call_id, effect_id, started_at, ended_at, ended_no, error_code)
-		VALUES (l.platform_id, l.root_id, l.last_seq, l.model_calls, 'tool',
-				CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.failed THEN 'failed' ELSE 'done' END,
-				coalesce(c ->> 'name', ''), c ->> 'id', t.effect_id, clock_timestamp(),
-				CASE WHEN t.effect_id IS NULL THEN clock_timestamp() END, CASE WHEN t.effect_id IS NULL THEN v_n - l.open_tools END,
-				CASE WHEN t.failed THEN 'tool_failed' END);
-		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, input, output)
-		VALUES (l.platform_id, l.root_id, l.last_seq, coalesce(c -> 'arguments', to_jsonb(left(c ->> 'arguments_text', 32768))),
-				theazo_internal.tool_bound(t.output));
+		PERFORM theazo_internal.step_append(l.platform_id, l.root_id, l.last_seq, l.model_calls, 'tool',
+			CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.failed THEN 'failed' ELSE 'done' END,
+			coalesce(c ->> 'name', ''), c ->> 'id', t.effect_id, NULL, NULL, clock_timestamp(),
+			CASE WHEN t.effect_id IS NULL THEN clock_timestamp() END, CASE WHEN t.effect_id IS NULL THEN v_n - l.open_tools END,
+			CASE WHEN t.failed THEN 'tool_failed' END);
+		PERFORM theazo_internal.step_payload_append(l.platform_id, l.root_id, l.last_seq,
+			coalesce(c -> 'arguments', to_jsonb(left(c ->> 'arguments_text', 32768))), theazo_internal.tool_bound(t.output));
 		-- An event stays for ever. Of an address never path or query: they carry keys more often than they should.
 		PERFORM theazo_internal.event_write(l.platform_id, 'execution', 'tool_called',
 			jsonb_build_object('tool', left(coalesce(c ->> 'name', ''), 128), 'step', l.last_seq,
@@ -109,11 +107,9 @@ BEGIN
 	UPDATE theazo_data.run_loop x SET open_tools = x.open_tools - 1
 	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id RETURNING x.* INTO l;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
-	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, parent_id, environment, session_id, agent_id, run_id, name, status,
-								  started_at, ended_at, attributes)
-	VALUES (e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment, r.session_id, r.agent_id, r.id,
-			'tool', CASE WHEN p_state = 'done' AND NOT t.failed THEN 'completed' ELSE 'failed' END, coalesce(p_started, p_finished), p_finished,
-			jsonb_build_object('tool', s.name, 'step', e.step_seq));
+	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
+		r.session_id, r.agent_id, r.id, 'tool', CASE WHEN p_state = 'done' AND NOT t.failed THEN 'completed' ELSE 'failed' END,
+		coalesce(p_started, p_finished), p_finished, jsonb_build_object('tool', s.name, 'step', e.step_seq));
 	PERFORM theazo_internal.run_moved(r.id);
 	IF l.open_tools = 0 AND r.status IN ('queued', 'running') THEN
 		PERFORM theazo_internal.loop_tools_done(l, r, NULL, true);

@@ -167,9 +167,11 @@ COMMENT ON FUNCTION theazo_internal.model_entry(text, text, text, text, boolean,
 -- equals the one that was set up for this model. A platform's entry of mode managed stands for the operator's of its type.
 CREATE OR REPLACE FUNCTION theazo_internal.model_entries(p_owner text, p_name text, p_type text DEFAULT NULL)
 RETURNS SETOF jsonb
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+	RETURN QUERY
 	SELECT theazo_internal.model_entry(v.type, p_name, v.name, v.platform_id, v.platform_id = o.platform, v.endpoint, v.config)
 	  FROM (SELECT theazo_internal.operator_platform() AS platform, split_part(theazo_internal.model_id(p_name), '/', 1) AS vendor) o
 	  JOIN theazo_data.provider e ON e.platform_id = p_owner AND e.kind = 'model' AND e.name NOT LIKE 'ses\_%'
@@ -183,7 +185,8 @@ AS $$
 	   AND coalesce((v.limits ->> 'maxConcurrent')::bigint, 1) > 0
 	 ORDER BY CASE WHEN v.type = o.vendor AND (d.direct OR v.type = 'anthropic') THEN 0 WHEN v.type = 'openai-compatible' THEN 1
 				   WHEN v.type = 'openai' AND NOT d.direct THEN 2 ELSE 3 END,
-			  v.config ->> 'model' IS DISTINCT FROM p_name, e.priority, e.name, v.priority, v.name
+			  v.config ->> 'model' IS DISTINCT FROM p_name, e.priority, e.name, v.priority, v.name;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_entries(text, text, text) IS 'provider entries that can serve a model, best first';
 

@@ -122,7 +122,7 @@ COMMENT ON FUNCTION theazo_internal.model_turn(jsonb) IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.pause_end(p_until timestamptz)
 RETURNS timestamptz
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT p_until + random() * least('5 seconds'::interval, greatest('0'::interval, p_until - clock_timestamp()) / 10)
@@ -299,9 +299,11 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF EXISTS (SELECT FROM theazo_data.effect e
-				WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity'
-				  AND e.provider_name = theazo_internal.model_slot(p_entry)) THEN
+	-- Mostly nobody waits for any provider.
+	IF theazo_internal.effect_gated() IS DISTINCT FROM false
+		AND EXISTS (SELECT FROM theazo_data.effect e
+					 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity'
+					   AND e.provider_name = theazo_internal.model_slot(p_entry)) THEN
 		PERFORM theazo_internal.wake();
 	END IF;
 END

@@ -168,13 +168,11 @@ BEGIN
 	IF p_usage ->> 'provider_cost_usd' ~ '^[0-9]{1,6}(\.[0-9]{1,20})?([eE]-?[0-9]{1,2})?$' THEN
 		v_told := round((p_usage ->> 'provider_cost_usd')::numeric * 100, 6);
 	END IF;
-	INSERT INTO theazo_data.charge (platform_id, root_id, id, environment, session_id, agent_id, run_id, user_id, effect_id, item, quantity, amount,
-									payer, provider, model, input_tokens, cached_tokens, output_tokens, estimated, interval_start, interval_end, occurred_at,
-									provider_cents)
-	VALUES (e.platform_id, e.root_id, theazo_internal.id_derive('chg', e.id, e.id || '|' || e.attempt || '|model.call'), r.environment, r.session_id,
-			r.agent_id, r.id, r.user_id, e.id, 'model.call', v_input + v_cached + v_output, v_amount,
-			CASE WHEN v_managed THEN 'theazo' ELSE 'provider' END, p_entry ->> 'shown', p_entry ->> 'model', v_input, v_cached, v_output,
-			v_estimated, e.claimed_at, p_finished, p_finished, CASE WHEN NOT v_managed THEN v_told END);
+	PERFORM theazo_internal.charge_append(e.platform_id, e.root_id,
+		theazo_internal.id_derive('chg', e.id, e.id || '|' || e.attempt || '|model.call'), r.environment, r.session_id,
+		r.agent_id, r.id, r.user_id, e.id, 'model.call', v_input + v_cached + v_output, v_amount,
+		CASE WHEN v_managed THEN 'theazo' ELSE 'provider' END, p_entry ->> 'shown', p_entry ->> 'model', v_input, v_cached, v_output,
+		v_estimated, e.claimed_at, p_finished, p_finished, CASE WHEN NOT v_managed THEN v_told END);
 	RETURN v_amount;
 END
 $$;

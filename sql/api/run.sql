@@ -85,10 +85,14 @@ COMMENT ON FUNCTION theazo_internal.idempotent_run(text, text, text, bytea) IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.idempotent_keep(p_scope text, p_owner text, p_key text, p_hash bytea, p_run text)
 RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql
 AS $$
-	INSERT INTO theazo_data.idempotency_key (platform_id, scope, key, request_hash, object_id)
-	SELECT theazo_internal.current_platform(), p_scope || p_owner, p_key, p_hash, p_run WHERE p_key IS NOT NULL
+BEGIN
+	IF p_key IS NOT NULL THEN
+		INSERT INTO theazo_data.idempotency_key (platform_id, scope, key, request_hash, object_id)
+		VALUES (theazo_internal.current_platform(), p_scope || p_owner, p_key, p_hash, p_run);
+	END IF;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.idempotent_keep(text, text, text, bytea, text) IS
 'keeps which run an idempotency key has started; nothing without a key';

@@ -13,6 +13,12 @@ $$;
 COMMENT ON FUNCTION theazo_internal.backoff_ms(integer, double precision) IS
 'wait before the next attempt in milliseconds; chance is a number from 0 to 1';
 
+CREATE OR REPLACE FUNCTION theazo_internal.effect_end(
+	p_platform text, p_root text, p_id text, p_state text, p_finished timestamptz, p_error_code text, p_error_message text)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_end';
+COMMENT ON FUNCTION theazo_internal.effect_end(text, text, text, text, timestamptz, text, text) IS
+'the row of an effect that has ended; without a statement, so only the owners may call it';
+
 -- The effect has ended: state, then what it means for its area. The caller has locked agent and effect.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_close(
 	p_effect theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
@@ -21,11 +27,9 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	UPDATE theazo_data.effect x
-	   SET state = p_state, finished_at = coalesce(p_finished, clock_timestamp()), held_reason = NULL,
-		   error_code = CASE WHEN p_state <> 'done' THEN coalesce(p_result ->> 'code', 'provider_error') END,
-		   error_message = CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(coalesce(p_result ->> 'message', p_state)), 1000) END
-	 WHERE x.platform_id = p_effect.platform_id AND x.root_id = p_effect.root_id AND x.id = p_effect.id;
+	PERFORM theazo_internal.effect_end(p_effect.platform_id, p_effect.root_id, p_effect.id, p_state, coalesce(p_finished, clock_timestamp()),
+		CASE WHEN p_state <> 'done' THEN coalesce(p_result ->> 'code', 'provider_error') END,
+		CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(coalesce(p_result ->> 'message', p_state)), 1000) END);
 	CASE split_part(p_effect.kind, '.', 1)
 		WHEN 'compute' THEN
 			PERFORM theazo_internal.compute_settle(p_effect, p_state, coalesce(p_result, '{}'), p_content,
@@ -75,6 +79,11 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effects_cut(text, text) IS
 'has dispatchers cut the calls of a run that are in flight; false when there are none';
 
+CREATE OR REPLACE FUNCTION theazo_internal.effect_hold(p_platform text, p_root text, p_id text)
+RETURNS theazo_data.effect LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_hold';
+COMMENT ON FUNCTION theazo_internal.effect_hold(text, text, text) IS
+'locks the agent of an effect, then the effect; returns it, or null. Without a statement, so only the owners may call it';
+
 -- One verdict about one attempt. False when it is about another attempt or the effect is settled already.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_settle(
 	p_platform text, p_root text, p_id text, p_attempt integer, p_verdict text, p_result jsonb, p_content bytea,
@@ -85,21 +94,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	e			theazo_data.effect;
-	v_agent		text;
 	v_verdict	text := p_verdict;
 	v_max		integer;
 	v_delay		integer;
 	v_due		timestamptz;
 	v_recovery	text;
 BEGIN
-	SELECT x.agent_id INTO v_agent FROM theazo_data.effect x
-	 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
-	IF v_agent IS NOT NULL THEN
-		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = p_platform AND a.id = v_agent FOR UPDATE;
-	END IF;
-	SELECT * INTO e FROM theazo_data.effect x
-	 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id FOR UPDATE;
-	IF NOT FOUND OR e.state NOT IN ('claimed', 'sent') OR e.attempt <> p_attempt THEN
+	e := theazo_internal.effect_hold(p_platform, p_root, p_id);
+	IF e.id IS NULL OR e.state NOT IN ('claimed', 'sent') OR e.attempt <> p_attempt THEN
 		RETURN false;
 	END IF;
 	v_max := e.max_attempts;

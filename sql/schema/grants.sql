@@ -142,7 +142,7 @@ DECLARE
 		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'run_get', 'run_result', 'secret_list', 'secret_history', 'vault_status',
 		'usage_summary', 'usage_for_user', 'user_usage', 'session_usage', 'usage_daily', 'usage_by_provider', 'usage_export', 'metrics_summary', 'metrics_query'];
 	-- what workers call; each is a definer function of theazo_system, or C
-	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_broken',
+	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_settle', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
 		'connection_record', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults'];
 	-- who asks: the policies behind the views call these as the caller. Without USAGE on the

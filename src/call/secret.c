@@ -233,12 +233,13 @@ theazo_secret_replace(const TzIdentity *id, const SecretPlatform *platform, TzSl
                       TupleDesc desc, HeapTuple *result)
 {
 	TzSealName who = {tz_slice_cstr(platform->id), {"", 0}, name, 0};
+	static TzRowTable secrets = {"secret", 3, 0, {NULL}, NULL};
 	Datum keys[3] = {tz_text_datum(who.platform), tz_text_datum(who.session), tz_text_datum(name)};
 	TimestampTz at = GetCurrentTimestamp();
 	TzRow row;
 	bool done = false;
 
-	if (tz_row_find(&row, "secret", lengthof(keys), keys))
+	if (tz_row_find(&row, &secrets, keys))
 	{
 		int natts = RelationGetDescr(row.table)->natts;
 		const AttrNumber *att = secret_columns(row.table);

@@ -34,6 +34,11 @@ static TzStmt done_stmt = {"SELECT theazo_internal.effect_done($1, $2, $3, $4, $
                            {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
                             JSONBARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID}};
 
+static TzStmt settle_stmt = {"SELECT theazo_internal.effect_settle($1, $2, $3, $4, $5, $6, $7, $8, $9) AS ok",
+                             9,
+                             {TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID,
+                              TIMESTAMPTZOID}};
+
 static TzStmt broken_stmt = {"SELECT theazo_internal.effect_broken($1, $2, $3, $4, $5)",
                              5,
                              {TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID}};
@@ -154,11 +159,70 @@ contents_array(const TzSettle *items, int n)
 	return array_of(values, nulls, n, BYTEAOID);
 }
 
+/* Calls of a run of the agent loop: each means something for its run, so there is nothing to do for all of them at once. */
+static bool
+is_step(const TzSettle *item)
+{
+	return strncmp(item->kind, "model.", strlen("model.")) == 0 ||
+	       strncmp(item->kind, "tool.", strlen("tool.")) == 0;
+}
+
+/* By agent, as everywhere, then as they came. */
+static int
+compare_agents(const void *left, const void *right)
+{
+	const TzSettle *a = *(const TzSettle *const *) left;
+	const TzSettle *b = *(const TzSettle *const *) right;
+	int order = strcmp(a->agent_id != NULL ? a->agent_id : "", b->agent_id != NULL ? b->agent_id : "");
+
+	return order != 0 ? order : a < b ? -1 : a > b;
+}
+
+static int
+settle_steps(const TzSettle *items, int n)
+{
+	const TzSettle **sorted = palloc(n * sizeof(TzSettle *));
+	int counted = 0;
+
+	for (int i = 0; i < n; i++)
+		sorted[i] = &items[i];
+	qsort(sorted, n, sizeof(TzSettle *), compare_agents);
+	for (int i = 0; i < n; i++)
+	{
+		const TzSettle *item = sorted[i];
+		Datum args[9] = {0};
+		bool nulls[9] = {false};
+
+		args[0] = CStringGetTextDatum(item->platform_id);
+		args[1] = CStringGetTextDatum(item->root_id);
+		args[2] = CStringGetTextDatum(item->id);
+		args[3] = Int32GetDatum(item->attempt);
+		args[4] = CStringGetTextDatum(item->verdict);
+		nulls[5] = item->result == NULL;
+		if (!nulls[5])
+			args[5] = DirectFunctionCall1(jsonb_in, CStringGetDatum(item->result));
+		nulls[6] = item->content.data == NULL;
+		if (!nulls[6])
+			args[6] = bytes_datum(item->content);
+		args[7] = TimestampTzGetDatum(item->started);
+		args[8] = TimestampTzGetDatum(item->finished);
+		if (tz_spi_exec(&settle_stmt, args, nulls, 1) == 1 && tz_spi_bool(0, 1, false))
+			counted++;
+		SPI_freetuptable(SPI_tuptable);
+	}
+	return counted;
+}
+
 int
 tz_effect_done(const TzSettle *items, int n)
 {
 	Datum args[9];
+	int steps = 0;
 
+	for (int i = 0; i < n; i++)
+		steps += is_step(&items[i]);
+	if (steps == n)
+		return settle_steps(items, n);
 	args[0] = text_column(items, n, offsetof(TzSettle, platform_id));
 	args[1] = text_column(items, n, offsetof(TzSettle, root_id));
 	args[2] = text_column(items, n, offsetof(TzSettle, id));

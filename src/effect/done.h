@@ -19,6 +19,8 @@ typedef struct TzSettle
 	const char *platform_id;
 	const char *root_id;
 	const char *id;
+	const char *kind;
+	const char *agent_id; /* NULL: none */
 	int attempt;
 	const char *verdict; /* done, next, retry, failed, unknown, cancelled, released */
 	const char *result; /* JSON text, NULL for none */

@@ -13,52 +13,64 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
-#include "partitioning/partbounds.h"
-#include "partitioning/partdesc.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "pg/append.h"
 #include "pg/compat.h"
+#include "pg/convert.h"
 #include "pg/memo.h"
 #include "pg/objects.h"
+#include "pg/target.h"
+
+/* What is known of a column's type. */
+typedef enum AppendDomain
+{
+	DOMAIN_NONE,
+	DOMAIN_ID, /* theazo.id */
+	DOMAIN_ROOT, /* theazo.root */
+	DOMAIN_OTHER
+} AppendDomain;
 
 /* Where the columns lie in the table as it is now. */
 typedef struct TzAppendLayout
 {
 	MemoryContext context;
 	uint64 generation;
+	Oid oid;
 	int natts;
 	AttrNumber attno[TZ_APPEND_COLUMNS_MAX];
+	AppendDomain kind[TZ_APPEND_COLUMNS_MAX];
 	Oid domain[TZ_APPEND_COLUMNS_MAX]; /* InvalidOid: no domain */
 	void *domain_state[TZ_APPEND_COLUMNS_MAX];
-	/* CHECK constraints of the table, or the partition, that was written last */
-	Oid checked;
-	int nchecks;
-	ExprState **checks;
+	TzTarget target; /* that was written last */
 } TzAppendLayout;
 
+static Relation append_open(TzAppend *to);
 static TzAppendLayout *append_layout(TzAppend *to, Relation table);
+static AppendDomain append_domain(Oid type);
+static bool append_domain_holds(AppendDomain kind, Datum value);
 static Oid append_partition(Relation table, const Datum *row, const bool *isnull);
 static void append_row(TzAppendLayout *layout, Relation table, Relation target, const Datum *row,
                        const bool *isnull);
-static bool append_checks_hold(TzAppendLayout *layout, Relation target, TupleTableSlot *slot, EState *estate);
-static bool append_has_triggers(Relation target);
+static void append_by_executor(Relation target, TupleTableSlot *slot);
 
 void
 tz_append(TzAppend *to, const Datum *values, const bool *nulls)
 {
-	Relation table = table_openrv(makeRangeVar("theazo_data", (char *) to->table, -1), RowExclusiveLock);
+	Relation table = append_open(to);
 	Relation target = table;
-	TzAppendLayout *layout = append_layout(to, table);
+	TzAppendLayout *layout = to->layout;
 	Datum row[MaxHeapAttributeNumber];
 	bool isnull[MaxHeapAttributeNumber];
 
@@ -70,7 +82,8 @@ tz_append(TzAppend *to, const Datum *values, const bool *nulls)
 	{
 		int att = layout->attno[i] - 1;
 
-		if (OidIsValid(layout->domain[i]))
+		if (layout->kind[i] != DOMAIN_NONE &&
+		    !(nulls[i] ? layout->kind[i] != DOMAIN_OTHER : append_domain_holds(layout->kind[i], values[i])))
 			domain_check(values[i], nulls[i], layout->domain[i], &layout->domain_state[i], layout->context);
 		row[att] = values[i];
 		isnull[att] = nulls[i];
@@ -81,6 +94,25 @@ tz_append(TzAppend *to, const Datum *values, const bool *nulls)
 	if (target != table)
 		table_close(target, NoLock);
 	table_close(table, NoLock);
+}
+
+/* The table, locked, and a layout that is true of it. By name only when something has changed. */
+static Relation
+append_open(TzAppend *to)
+{
+	Relation table;
+
+	if (to->layout != NULL && to->layout->generation == tz_memo_generation())
+	{
+		/* what was changed until now is heard of here */
+		LockRelationOid(to->layout->oid, RowExclusiveLock);
+		if (to->layout->generation == tz_memo_generation())
+			return table_open(to->layout->oid, NoLock);
+		UnlockRelationOid(to->layout->oid, RowExclusiveLock);
+	}
+	table = table_openrv(makeRangeVar("theazo_data", (char *) to->table, -1), RowExclusiveLock);
+	append_layout(to, table);
+	return table;
 }
 
 static TzAppendLayout *
@@ -101,6 +133,7 @@ append_layout(TzAppend *to, Relation table)
 	layout = MemoryContextAllocZero(context, sizeof(*layout));
 	layout->context = context;
 	layout->generation = generation;
+	layout->oid = RelationGetRelid(table);
 	layout->natts = desc->natts;
 	Assert(to->ncolumns <= TZ_APPEND_COLUMNS_MAX);
 	for (int i = 0; i < to->ncolumns; i++)
@@ -111,7 +144,8 @@ append_layout(TzAppend *to, Relation table)
 			tz_objects_differ("Table \"%s\" has no column \"%s\".", to->table, to->columns[i]);
 		layout->attno[i] = attno;
 		given[attno - 1] = true;
-		if (get_typtype(TupleDescAttr(desc, attno - 1)->atttypid) == TYPTYPE_DOMAIN)
+		layout->kind[i] = append_domain(TupleDescAttr(desc, attno - 1)->atttypid);
+		if (layout->kind[i] != DOMAIN_NONE)
 			layout->domain[i] = TupleDescAttr(desc, attno - 1)->atttypid;
 	}
 	for (int i = 0; i < desc->natts; i++)
@@ -127,63 +161,112 @@ append_layout(TzAppend *to, Relation table)
 	return layout;
 }
 
+static AppendDomain
+append_domain(Oid type)
+{
+	Oid schema;
+
+	if (get_typtype(type) != TYPTYPE_DOMAIN)
+		return DOMAIN_NONE;
+	schema = get_namespace_oid("theazo", true);
+	if (type ==
+	    GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("id"), ObjectIdGetDatum(schema)))
+		return DOMAIN_ID;
+	if (type ==
+	    GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("root"), ObjectIdGetDatum(schema)))
+		return DOMAIN_ROOT;
+	return DOMAIN_OTHER;
+}
+
+/*
+ * What the CHECK of the two domains says, without its regular expression. False
+ * only sends the value to that one, which then says no in its own words.
+ */
+static bool
+append_domain_holds(AppendDomain kind, Datum value)
+{
+	const int root_len = 26;
+	TzSlice text;
+	size_t i = 0;
+
+	if (kind == DOMAIN_OTHER)
+		return false;
+	text = tz_datum_slice(value);
+	if (kind == DOMAIN_ID)
+	{
+		while (i < text.len && text.data[i] >= 'a' && text.data[i] <= 'z')
+			i++;
+		if (i == 0 || i == text.len || text.data[i] != '_' || text.len > 40)
+			return false;
+		i++;
+	}
+	if (text.len != i + root_len)
+		return false;
+	for (; i < text.len; i++)
+	{
+		char c = text.data[i];
+
+		if (!(c >= '0' && c <= '9') &&
+		    !(c >= 'A' && c <= 'Z' && c != 'I' && c != 'L' && c != 'O' && c != 'U'))
+			return false;
+	}
+	return true;
+}
+
 /* As the executor routes. All our parents are cut by ranges of one column. */
 static Oid
 append_partition(Relation table, const Datum *row, const bool *isnull)
 {
 	PartitionKey key = RelationGetPartitionKey(table);
-	PartitionDesc parts = RelationGetPartitionDesc(table, false);
-	int index = -1;
+	int att = key->partattrs[0] - 1;
+	Oid partition = tz_partition(table, isnull[att] ? NULL : &row[att]);
 
-	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 || key->partattrs[0] <= 0)
-		tz_objects_differ("Table \"%s\" is partitioned in another way.", RelationGetRelationName(table));
-	if (parts->nparts > 0)
-	{
-		int att = key->partattrs[0] - 1;
-		PartitionBoundInfo bounds = parts->boundinfo;
-
-		if (!isnull[att])
-		{
-			Datum value = row[att];
-			bool equal = false;
-			int offset = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1,
-			                                           &value, &equal);
-
-			index = bounds->indexes[offset + 1];
-		}
-		if (index < 0)
-			index = bounds->default_index;
-	}
-	if (index < 0)
+	if (!OidIsValid(partition))
 		ereport(ERROR, errcode(ERRCODE_CHECK_VIOLATION),
 		        errmsg("no partition of relation \"%s\" found for row", RelationGetRelationName(table)));
-	return parts->oids[index];
+	return partition;
 }
 
 static void
 append_row(TzAppendLayout *layout, Relation table, Relation target, const Datum *row, const bool *isnull)
 {
-	EState *estate = CreateExecutorState();
-	ResultRelInfo *info = makeNode(ResultRelInfo);
-	TupleDesc desc = RelationGetDescr(table);
-	TupleTableSlot *given = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	TzTarget *to = &layout->target;
+	TupleTableSlot *given = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsVirtual);
 	TupleTableSlot *slot = given;
 
-	memcpy(slot->tts_values, row, sizeof(Datum) * desc->natts);
-	memcpy(slot->tts_isnull, isnull, sizeof(bool) * desc->natts);
+	/* the lock on a partition may have brought news */
+	if (to->context == NULL || to->oid != RelationGetRelid(target) ||
+	    layout->generation != tz_memo_generation())
+		tz_target_make(to, layout->context, table, target);
+	memcpy(slot->tts_values, row, sizeof(Datum) * layout->natts);
+	memcpy(slot->tts_isnull, isnull, sizeof(bool) * layout->natts);
 	ExecStoreVirtualTuple(slot);
-	if (target != table)
+	if (to->map != NULL)
+		slot = execute_attr_map_slot(to->map->attrMap, slot,
+		                             MakeSingleTupleTableSlot(RelationGetDescr(target), &TTSOpsVirtual));
+	if (to->plain && !tz_target_has_triggers(target) && tz_target_checks_hold(to, target, slot))
 	{
-		TupleConversionMap *map = convert_tuples_by_name(desc, RelationGetDescr(target));
-
-		if (map != NULL)
-			slot = execute_attr_map_slot(map->attrMap, slot,
-			                             MakeSingleTupleTableSlot(RelationGetDescr(target), &TTSOpsVirtual));
+		table_tuple_insert(target, slot, GetCurrentCommandId(true), 0, NULL);
+		tz_target_index(to, target, slot, false);
 	}
+	else
+		append_by_executor(target, slot);
+	if (slot != given)
+		ExecDropSingleTupleTableSlot(slot);
+	ExecDropSingleTupleTableSlot(given);
+}
+
+/* Whatever is not usual; and it says what does not hold. */
+static void
+append_by_executor(Relation target, TupleTableSlot *slot)
+{
+	EState *estate = CreateExecutorState();
+	ResultRelInfo *info = makeNode(ResultRelInfo);
+
 	InitResultRelInfo(info, target, 0, NULL, 0);
 	ExecOpenIndices(info, false);
 	estate->es_opened_result_relations = lappend(estate->es_opened_result_relations, info);
-	if (append_has_triggers(target))
+	if (tz_target_has_triggers(target))
 	{
 		AfterTriggerBeginQuery();
 		ExecSimpleRelationInsert(info, estate, slot);
@@ -191,60 +274,12 @@ append_row(TzAppendLayout *layout, Relation table, Relation target, const Datum 
 	}
 	else
 	{
-		/* which says what it is that does not hold */
-		if (!append_checks_hold(layout, target, slot, estate))
+		if (RelationGetDescr(target)->constr != NULL)
 			ExecConstraints(info, slot, estate);
 		simple_table_tuple_insert(target, slot);
 		if (info->ri_NumIndices > 0)
 			list_free(tz_exec_insert_index_tuples(info, slot, estate));
 	}
 	ExecCloseIndices(info);
-	if (slot != given)
-		ExecDropSingleTupleTableSlot(slot);
-	ExecDropSingleTupleTableSlot(given);
 	FreeExecutorState(estate);
-}
-
-/* The executor compiles them for each statement; here they are kept as long as the layout. */
-static bool
-append_checks_hold(TzAppendLayout *layout, Relation target, TupleTableSlot *slot, EState *estate)
-{
-	TupleDesc desc = RelationGetDescr(target);
-	ExprContext *context = GetPerTupleExprContext(estate);
-
-	if (desc->constr == NULL)
-		return true;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (slot->tts_isnull[i] && TupleDescAttr(desc, i)->attnotnull)
-			return false;
-	}
-	if (layout->checked != RelationGetRelid(target))
-	{
-		MemoryContext caller = MemoryContextSwitchTo(layout->context);
-
-		layout->checked = InvalidOid;
-		layout->nchecks = desc->constr->num_check;
-		layout->checks = palloc0(sizeof(ExprState *) * Max(layout->nchecks, 1));
-		for (int i = 0; i < layout->nchecks; i++)
-			layout->checks[i] =
-				ExecInitExpr(expression_planner(stringToNode(desc->constr->check[i].ccbin)), NULL);
-		layout->checked = RelationGetRelid(target);
-		MemoryContextSwitchTo(caller);
-	}
-	context->ecxt_scantuple = slot;
-	for (int i = 0; i < layout->nchecks; i++)
-	{
-		if (!ExecCheck(layout->checks[i], context))
-			return false;
-	}
-	return true;
-}
-
-static bool
-append_has_triggers(Relation target)
-{
-	TriggerDesc *triggers = target->trigdesc;
-
-	return triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row);
 }

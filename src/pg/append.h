@@ -18,7 +18,7 @@
 #ifndef TZ_APPEND_H
 #define TZ_APPEND_H
 
-#define TZ_APPEND_COLUMNS_MAX 24
+#define TZ_APPEND_COLUMNS_MAX 32
 
 typedef struct TzAppend
 {

@@ -22,17 +22,41 @@
 
 #define TZ_ROW_KEYS_MAX 4
 
+#define TZ_ROW_COLUMNS_MAX 32
+
+/* A table, the number of columns of its primary key, and the columns that the caller asks for by number. */
+typedef struct TzRowTable
+{
+	const char *table;
+	int nkeys;
+	int ncolumns;
+	const char *columns[TZ_ROW_COLUMNS_MAX];
+	struct TzRowLayout *layout; /* filled at first use */
+} TzRowTable;
+
 typedef struct TzRow
 {
-	Relation table;
+	struct TzRowLayout *layout;
+	Relation parent; /* the partitioned table; NULL when it is none */
+	Relation table; /* that holds the row: the table or a partition */
 	TupleTableSlot *slot; /* the row as found, all columns fetched */
 } TzRow;
 
 /*
- * Finds it by text keys, in the order of the key's columns, as a statement that
- * begins now would see it. Also when it says false the row must be closed.
+ * Finds it by its primary key, text or integer columns in their order, as a
+ * statement that begins now would see it. Also when it says false the row must
+ * be closed.
  */
-extern bool tz_row_find(TzRow *row, const char *table, int nkeys, const Datum *keys);
+extern bool tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys);
+
+/*
+ * Locks the row as SELECT ... FOR UPDATE does, and waits where that waits. False: it was changed meanwhile, and a
+ * statement has to look again.
+ */
+extern bool tz_row_lock(TzRow *row);
+
+/* Where the caller's columns stand in the row's values: from 0 on, in their order. */
+extern const AttrNumber *tz_row_places(const TzRow *row);
 
 /* The row becomes these values (one for each column). False: it was changed meanwhile, nothing was done. */
 extern bool tz_row_replace(TzRow *row, const Datum *values, const bool *nulls);

@@ -18,7 +18,7 @@
 #include "lib/buf.h"
 #include "utils/timestamp.h"
 
-#define TZ_STMT_ARGS_MAX 16
+#define TZ_STMT_ARGS_MAX 20
 
 typedef struct TzStmt
 {

@@ -275,18 +275,23 @@ wake_xact_callback(XactEvent event, void *arg)
 		wake_runs(runs, moves);
 }
 
-/* Null: a dispatcher that is free; else the one of this slot; below 0: all. */
+void
+tz_wake_for(const int32 *slot)
+{
+	tz_shmem_require();
+	if (slot == NULL)
+		tz_wake_at_commit(TZ_WAKE_ONE);
+	else if (*slot < 0)
+		tz_wake_at_commit(TZ_WAKE_DISPATCHERS);
+	else if (*slot < TZ_DISPATCHERS_MAX)
+		tz_wake_slot_at_commit(*slot);
+}
+
 THEAZO_FUNCTION(theazo_wake)
 {
-	int slot = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
+	int32 slot = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
 
-	tz_shmem_require();
-	if (PG_ARGISNULL(0))
-		tz_wake_at_commit(TZ_WAKE_ONE);
-	else if (slot < 0)
-		tz_wake_at_commit(TZ_WAKE_DISPATCHERS);
-	else if (slot < TZ_DISPATCHERS_MAX)
-		tz_wake_slot_at_commit(slot);
+	tz_wake_for(PG_ARGISNULL(0) ? NULL : &slot);
 	PG_RETURN_VOID();
 }
 

@@ -27,6 +27,9 @@ extern void tz_wake_at_commit(int what);
 /* The dispatcher of this slot, for work that only it can do. */
 extern void tz_wake_slot_at_commit(int slot);
 
+/* For new work. NULL: a dispatcher that is free; else the one of this slot; below 0: all. */
+extern void tz_wake_for(const int32 *slot);
+
 /* Whoever waits for this run, or follows it, is woken at commit. */
 extern void tz_wake_run_at_commit(const char *run_id, size_t len);
 

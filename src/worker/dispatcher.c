@@ -20,6 +20,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "lib/json.h"
@@ -153,12 +154,25 @@ preflight_text(const TzBoxPreflight *pf)
 	return text;
 }
 
+/* As effect_claim() and effect_done() set it: settling calls what is below them without them. */
+static void
+plan_plainly(void)
+{
+	static const char *const off[] = {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin",
+	                                  "enable_mergejoin", "jit"};
+
+	for (size_t i = 0; i < lengthof(off); i++)
+		SetConfigOption(off[i], "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
 static void
 dispatcher_init(void *arg)
 {
 	Dispatcher *d = arg;
 	Datum values[2];
 
+	plan_plainly();
 	d->slot = tz_worker_slot();
 	d->incarnation = tz_worker_incarnation();
 	tz_carrier_init(&d->carrier, d->slot, d->incarnation);

@@ -607,6 +607,8 @@ tz_flight_settle(const TzFlight *f, TzSettle *out)
 	out->platform_id = f->claim->platform_id;
 	out->root_id = f->claim->root_id;
 	out->id = f->claim->id;
+	out->kind = f->claim->kind;
+	out->agent_id = f->claim->agent_id;
 	out->attempt = f->claim->attempt;
 	out->verdict = f->verdict;
 	out->result = f->result;

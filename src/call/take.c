@@ -1,0 +1,613 @@
+/*-------------------------------------------------------------------------
+ *
+ * take.c
+ *	  Which effects are due, and taking them: the rows of a claim.
+ *
+ * Runs several times for each step of a run, mostly for one or two rows, where
+ * starting the statements that would do it costs many times what the rows do.
+ * What is taken and in which order is said in effect.sql (effect_claim).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "partitioning/partdesc.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "pg/compat.h"
+#include "pg/convert.h"
+#include "pg/export.h"
+#include "pg/ids.h"
+#include "pg/memo.h"
+#include "pg/objects.h"
+#include "pg/target.h"
+
+/* As columns[] names them. */
+enum
+{
+	PLATFORM,
+	KIND,
+	ADAPTER,
+	CONTRACT,
+	STATE,
+	STEP,
+	ATTEMPT,
+	DUE,
+	DEADLINE,
+	AFFINITY,
+	INCARNATION,
+	CLAIMED,
+	LEASE,
+	SENT,
+	INSTANCE,
+	CANCEL,
+	HELD,
+	COLUMNS
+};
+
+static const char *const columns[COLUMNS] = {"platform_id", "kind",     "adapter",     "contract",
+                                             "state",       "step",     "attempt",     "due_at",
+                                             "deadline",    "affinity", "incarnation", "claimed_at",
+                                             "lease_until", "sent_at",  "instance",    "cancel_requested",
+                                             "held_reason"};
+
+typedef struct TakePart
+{
+	Oid oid;
+	Oid due; /* index of what is queued: platform, due_at */
+	Oid model; /* index of open model calls: due_at, provider */
+	TzTarget target;
+} TakePart;
+
+/* Of the table as it is now. */
+typedef struct TakeLayout
+{
+	MemoryContext context;
+	uint64 generation;
+	Oid table;
+	Oid rowtype;
+	bool usable; /* else only statements can do this */
+	AttrNumber at[COLUMNS]; /* from 0 on */
+	int nparts;
+	TakePart *parts;
+} TakeLayout;
+
+/* What is due in one partition, oldest first. */
+typedef struct TakeScan
+{
+	TakePart *part;
+	Relation table;
+	Relation index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	bool some; /* the slot holds the next one */
+} TakeScan;
+
+typedef struct Take
+{
+	const TakeLayout *layout;
+	Relation table;
+	TakeScan *scans;
+	Datum now;
+	Datum lease;
+	int32 slot;
+	int64 incarnation;
+	Datum instance;
+	ArrayType *kinds;
+	ArrayType *adapters;
+	ArrayBuildState *sorts[3]; /* no-ops, model calls, others */
+	int n; /* of those */
+} Take;
+
+static TakeLayout *layout = NULL;
+
+static Relation take_open(void);
+static void take_learn(Relation table);
+static void take_indexes(TakePart *part, Relation table);
+static bool index_begins(Relation index, Relation table, const char *first, const char *second);
+static Datum next_platform(const TakePart *part, Datum after, bool any);
+static bool waits_at_gate(const TakePart *part);
+static int take_platform(Take *take, Datum platform, int share);
+static void scan_next(Take *take, TakeScan *scan);
+static bool is_takable(const Take *take, const TupleTableSlot *slot);
+static bool take_one(Take *take, TakeScan *scan);
+static TM_Result take_update(const TakeScan *scan, TupleTableSlot *next, bool wait, TzUpdateIndexes *indexes);
+static bool take_lock(const TakeScan *scan);
+static bool is_among(ArrayType *list, Datum value);
+
+/*
+ * effect_queue(OUT platforms text[], OUT gated boolean): who has something queued, and does a model call wait at its
+ * provider's gate? Both null where only statements can say so.
+ */
+THEAZO_FUNCTION(theazo_effect_queue)
+{
+	Relation table = take_open();
+	ArrayBuildState *found = NULL;
+	TupleDesc desc;
+	Datum values[2] = {(Datum) 0, (Datum) 0};
+	bool nulls[2] = {true, true};
+	Datum last = (Datum) 0;
+	bool any = true;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "effect_queue must return a row");
+	if (layout->usable)
+	{
+		bool gated = false;
+
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		for (int i = 0; i < layout->nparts && !gated; i++)
+			gated = waits_at_gate(&layout->parts[i]);
+		for (;;)
+		{
+			Datum least = (Datum) 0;
+
+			for (int i = 0; i < layout->nparts; i++)
+			{
+				Datum next = next_platform(&layout->parts[i], last, any);
+
+				if (next != (Datum) 0 &&
+				    (least == (Datum) 0 ||
+				     DatumGetInt32(DirectFunctionCall2Coll(bttextcmp, C_COLLATION_OID, next, least)) < 0))
+					least = next;
+			}
+			if (least == (Datum) 0)
+				break;
+			found = accumArrayResult(found, least, false, TEXTOID, CurrentMemoryContext);
+			last = least;
+			any = false;
+			CHECK_FOR_INTERRUPTS();
+		}
+		PopActiveSnapshot();
+		nulls[0] = found == NULL;
+		values[0] = found == NULL ? (Datum) 0 : makeArrayResult(found, CurrentMemoryContext);
+		nulls[1] = false;
+		values[1] = BoolGetDatum(gated);
+	}
+	table_close(table, NoLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* effect_gated(): the second of them alone */
+THEAZO_FUNCTION(theazo_effect_gated)
+{
+	Relation table = take_open();
+	bool usable = layout->usable;
+	bool gated = false;
+
+	if (usable)
+	{
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		for (int i = 0; i < layout->nparts && !gated; i++)
+			gated = waits_at_gate(&layout->parts[i]);
+		PopActiveSnapshot();
+	}
+	table_close(table, NoLock);
+	if (!usable)
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(gated);
+}
+
+/*
+ * effect_take(platforms text[], share int, most int, now, lease timestamptz, slot int, incarnation bigint,
+ *	kinds text[], adapters text[], OUT noops effect[], OUT models effect[], OUT others effect[], OUT n integer)
+ *
+ * n is null where only a statement can do this. What this library does not know is held; it is not counted.
+ */
+THEAZO_FUNCTION(theazo_effect_take)
+{
+	Take take = {NULL};
+	TupleDesc desc;
+	Datum values[4] = {(Datum) 0, (Datum) 0, (Datum) 0, (Datum) 0};
+	bool nulls[4] = {true, true, true, true};
+	Datum *platforms;
+	int nplatforms;
+	int share = PG_GETARG_INT32(1);
+	int left = PG_GETARG_INT32(2);
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "effect_take must return a row");
+	PreventCommandIfReadOnly("UPDATE");
+	PreventCommandIfParallelMode("UPDATE");
+	take.table = take_open();
+	take.layout = layout;
+	if (layout->usable)
+	{
+		take.now = PG_GETARG_DATUM(3);
+		take.lease = PG_GETARG_DATUM(4);
+		take.slot = PG_GETARG_INT32(5);
+		take.incarnation = PG_GETARG_INT64(6);
+		take.kinds = PG_GETARG_ARRAYTYPE_P(7);
+		take.adapters = PG_GETARG_ARRAYTYPE_P(8);
+		take.instance = CStringGetTextDatum(tz_instance());
+		take.scans = palloc0(sizeof(TakeScan) * Max(layout->nparts, 1));
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &platforms, NULL,
+		                  &nplatforms);
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		for (int i = 0; i < nplatforms && left > 0; i++)
+			left -= take_platform(&take, platforms[i], Min(share, left));
+		PopActiveSnapshot();
+		for (int i = 0; i < 3; i++)
+		{
+			nulls[i] = take.sorts[i] == NULL;
+			if (!nulls[i])
+				values[i] = makeArrayResult(take.sorts[i], CurrentMemoryContext);
+		}
+		nulls[3] = false;
+		values[3] = Int32GetDatum(take.n);
+	}
+	table_close(take.table, NoLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* The table, locked, and what is known of it. */
+static Relation
+take_open(void)
+{
+	Relation table;
+
+	if (layout != NULL && layout->generation == tz_memo_generation())
+	{
+		/* what was changed until now is heard of here */
+		LockRelationOid(layout->table, RowExclusiveLock);
+		if (layout->generation == tz_memo_generation())
+			return table_open(layout->table, NoLock);
+		UnlockRelationOid(layout->table, RowExclusiveLock);
+	}
+	table = table_openrv(makeRangeVar("theazo_data", "effect", -1), RowExclusiveLock);
+	take_learn(table);
+	return table;
+}
+
+static void
+take_learn(Relation table)
+{
+	MemoryContext context;
+	MemoryContext caller;
+	TakeLayout *l;
+	PartitionDesc parts;
+
+	if (layout != NULL)
+	{
+		context = layout->context;
+		layout = NULL;
+		MemoryContextDelete(context);
+	}
+	context = AllocSetContextCreate(TopMemoryContext, "theazo take", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(context);
+	l = palloc0(sizeof(*l));
+	l->context = context;
+	/* before the partitions are locked: should that bring news, it is learned again */
+	l->generation = tz_memo_generation();
+	l->table = RelationGetRelid(table);
+	l->rowtype = table->rd_rel->reltype;
+	l->usable = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	for (int i = 0; i < COLUMNS; i++)
+	{
+		AttrNumber attno = get_attnum(l->table, columns[i]);
+
+		if (attno <= 0)
+			tz_objects_differ("Table \"effect\" has no column \"%s\".", columns[i]);
+		l->at[i] = attno - 1;
+	}
+	if (l->usable)
+	{
+		parts = RelationGetPartitionDesc(table, false);
+		l->parts = palloc0(sizeof(TakePart) * Max(parts->nparts, 1));
+		for (int i = 0; i < parts->nparts; i++)
+		{
+			Relation part = table_open(parts->oids[i], RowExclusiveLock);
+			TakePart *to = &l->parts[l->nparts++];
+			TriggerDesc *triggers = part->trigdesc;
+
+			to->oid = parts->oids[i];
+			tz_target_make(&to->target, context, table, part);
+			take_indexes(to, part);
+			if (!to->target.plain || to->target.map != NULL || !OidIsValid(to->due) ||
+			    !OidIsValid(to->model) ||
+			    (triggers != NULL && (triggers->trig_update_before_row || triggers->trig_update_after_row)))
+				l->usable = false;
+			table_close(part, NoLock);
+		}
+	}
+	MemoryContextSwitchTo(caller);
+	layout = l;
+}
+
+static void
+take_indexes(TakePart *part, Relation table)
+{
+	ListCell *cell;
+
+	foreach (cell, RelationGetIndexList(table))
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index->rd_index->indisvalid && index_begins(index, table, "platform_id", "due_at"))
+			part->due = RelationGetRelid(index);
+		if (index->rd_index->indisvalid && index_begins(index, table, "due_at", "provider_name"))
+			part->model = RelationGetRelid(index);
+		index_close(index, NoLock);
+	}
+}
+
+/* Both have a predicate: queued, and open model calls. */
+static bool
+index_begins(Relation index, Relation table, const char *first, const char *second)
+{
+	const int16 *keys = index->rd_index->indkey.values;
+
+	return index->rd_index->indnkeyatts == 2 && keys[0] == get_attnum(RelationGetRelid(table), first) &&
+	       keys[1] == get_attnum(RelationGetRelid(table), second) && RelationGetIndexPredicate(index) != NIL;
+}
+
+/* The first platform that has something queued here, of those after one; 0: none. */
+static Datum
+next_platform(const TakePart *part, Datum after, bool any)
+{
+	Relation table = table_open(part->oid, RowExclusiveLock);
+	Relation index = index_open(part->due, RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	IndexScanDesc scan = tz_index_beginscan(table, index, GetActiveSnapshot(), any ? 0 : 1);
+	ScanKeyData key;
+	Datum found = (Datum) 0;
+
+	if (!any)
+		ScanKeyEntryInitialize(&key, 0, 1, BTGreaterStrategyNumber, InvalidOid, index->rd_indcollation[0],
+		                       F_TEXT_GT, after);
+	index_rescan(scan, any ? NULL : &key, any ? 0 : 1, NULL, 0);
+	if (index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		bool isnull;
+		Datum value = slot_getattr(slot, layout->at[PLATFORM] + 1, &isnull);
+
+		if (!isnull)
+			found = datumCopy(value, false, -1);
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+	table_close(table, NoLock);
+	return found;
+}
+
+static bool
+waits_at_gate(const TakePart *part)
+{
+	Relation table = table_open(part->oid, RowExclusiveLock);
+	Relation index = index_open(part->model, RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	IndexScanDesc scan = tz_index_beginscan(table, index, GetActiveSnapshot(), 1);
+	ScanKeyData key;
+	bool found = false;
+
+	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_EQ,
+	                       TimestampTzGetDatum(DT_NOEND));
+	index_rescan(scan, &key, 1, NULL, 0);
+	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		bool isnull;
+		Datum state = slot_getattr(slot, layout->at[STATE] + 1, &isnull);
+
+		found = !isnull && tz_slice_eq_cstr(tz_datum_slice(state), "queued");
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+	table_close(table, NoLock);
+	return found;
+}
+
+/* Oldest first, over all partitions. Returns how many rows were changed. */
+static int
+take_platform(Take *take, Datum platform, int share)
+{
+	int n = take->layout->nparts;
+	int taken = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		TakeScan *scan = &take->scans[i];
+		ScanKeyData keys[2];
+
+		scan->part = &take->layout->parts[i];
+		scan->table = table_open(scan->part->oid, RowExclusiveLock);
+		scan->index = index_open(scan->part->due, RowExclusiveLock);
+		scan->slot = table_slot_create(scan->table, NULL);
+		scan->scan = tz_index_beginscan(scan->table, scan->index, GetActiveSnapshot(), 2);
+		ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
+		                       scan->index->rd_indcollation[0], F_TEXTEQ, platform);
+		ScanKeyEntryInitialize(&keys[1], 0, 2, BTLessEqualStrategyNumber, InvalidOid, InvalidOid,
+		                       F_TIMESTAMPTZ_LE, take->now);
+		index_rescan(scan->scan, keys, 2, NULL, 0);
+		scan_next(take, scan);
+	}
+	while (taken < share)
+	{
+		TakeScan *oldest = NULL;
+		TimestampTz least = DT_NOEND;
+
+		for (int i = 0; i < n; i++)
+		{
+			TakeScan *scan = &take->scans[i];
+
+			if (scan->some)
+			{
+				TimestampTz due = DatumGetTimestampTz(scan->slot->tts_values[take->layout->at[DUE]]);
+
+				if (oldest == NULL || due < least)
+				{
+					oldest = scan;
+					least = due;
+				}
+			}
+		}
+		if (oldest == NULL)
+			break;
+		taken += take_one(take, oldest);
+		scan_next(take, oldest);
+		CHECK_FOR_INTERRUPTS();
+	}
+	for (int i = 0; i < n; i++)
+	{
+		TakeScan *scan = &take->scans[i];
+
+		index_endscan(scan->scan);
+		ExecDropSingleTupleTableSlot(scan->slot);
+		index_close(scan->index, NoLock);
+		table_close(scan->table, NoLock);
+	}
+	return taken;
+}
+
+static void
+scan_next(Take *take, TakeScan *scan)
+{
+	scan->some = false;
+	while (!scan->some && index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+	{
+		slot_getallattrs(scan->slot);
+		scan->some = is_takable(take, scan->slot);
+	}
+}
+
+static bool
+is_takable(const Take *take, const TupleTableSlot *slot)
+{
+	const AttrNumber *at = take->layout->at;
+	const Datum *value = slot->tts_values;
+	const bool *none = slot->tts_isnull;
+
+	return tz_slice_eq_cstr(tz_datum_slice(value[at[STATE]]), "queued") &&
+	       tz_slice_eq(tz_datum_slice(value[at[INSTANCE]]), tz_datum_slice(take->instance)) &&
+	       (none[at[AFFINITY]] || DatumGetInt32(value[at[AFFINITY]]) == take->slot) &&
+	       !DatumGetBool(value[at[CANCEL]]) &&
+	       (none[at[DEADLINE]] || DatumGetTimestampTz(value[at[DEADLINE]]) > DatumGetTimestampTz(take->now));
+}
+
+/* Whoever else has it under way keeps it. */
+static bool
+take_one(Take *take, TakeScan *scan)
+{
+	const AttrNumber *at = take->layout->at;
+	TupleDesc desc = RelationGetDescr(scan->table);
+	TupleTableSlot *next = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	Datum *value = next->tts_values;
+	bool *none = next->tts_isnull;
+	TzUpdateIndexes indexes = TZ_UPDATE_NO_INDEXES;
+	TM_Result result;
+	bool known;
+
+	memcpy(value, scan->slot->tts_values, sizeof(Datum) * desc->natts);
+	memcpy(none, scan->slot->tts_isnull, sizeof(bool) * desc->natts);
+	known = DatumGetInt16(value[at[CONTRACT]]) == 1 && is_among(take->kinds, value[at[KIND]]) &&
+	        is_among(take->adapters, value[at[ADAPTER]]);
+	value[at[STATE]] = CStringGetTextDatum(known ? "claimed" : "held");
+	none[at[HELD]] = known;
+	value[at[HELD]] = known ? (Datum) 0 : CStringGetTextDatum("unknown kind");
+	value[at[ATTEMPT]] = Int32GetDatum(DatumGetInt32(value[at[ATTEMPT]]) + 1);
+	value[at[INCARNATION]] = Int64GetDatum(take->incarnation);
+	value[at[CLAIMED]] = take->now;
+	value[at[LEASE]] = take->lease;
+	none[at[INCARNATION]] = none[at[CLAIMED]] = none[at[LEASE]] = false;
+	none[at[SENT]] = true;
+	if (tz_slice_eq_cstr(tz_datum_slice(value[at[ADAPTER]]), "local"))
+	{
+		value[at[AFFINITY]] = Int32GetDatum(take->slot);
+		none[at[AFFINITY]] = false;
+	}
+	ExecStoreVirtualTuple(next);
+	result = take_update(scan, next, false, &indexes);
+	if (result == TM_BeingModified && take_lock(scan))
+		result = take_update(scan, next, true, &indexes);
+	if (result == TM_Ok)
+	{
+		if (indexes != TZ_UPDATE_NO_INDEXES)
+			tz_target_index(&scan->part->target, scan->table, next, true);
+		if (known)
+		{
+			TupleDesc whole = RelationGetDescr(take->table);
+			HeapTuple tuple = heap_form_tuple(whole, value, none);
+			int sort = 2;
+
+			if (tz_slice_eq_cstr(tz_datum_slice(value[at[KIND]]), "model.call"))
+				sort = 1;
+			else if (tz_slice_eq_cstr(tz_datum_slice(value[at[ADAPTER]]), "noop") &&
+			         DatumGetInt16(value[at[STEP]]) == 0)
+				sort = 0;
+			take->sorts[sort] = accumArrayResult(take->sorts[sort], heap_copy_tuple_as_datum(tuple, whole),
+			                                     false, take->layout->rowtype, CurrentMemoryContext);
+			heap_freetuple(tuple);
+			take->n++;
+		}
+	}
+	ExecDropSingleTupleTableSlot(next);
+	return result == TM_Ok;
+}
+
+static TM_Result
+take_update(const TakeScan *scan, TupleTableSlot *next, bool wait, TzUpdateIndexes *indexes)
+{
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+
+	return table_tuple_update(scan->table, &scan->slot->tts_tid, next, GetCurrentCommandId(true),
+	                          GetActiveSnapshot(), InvalidSnapshot, wait, &failure, &lock_mode, indexes);
+}
+
+/* What this very transaction has locked looks like somebody else's until it is locked again. */
+static bool
+take_lock(const TakeScan *scan)
+{
+	TupleTableSlot *slot = table_slot_create(scan->table, NULL);
+	ItemPointerData tid = scan->slot->tts_tid;
+	TM_FailureData failure;
+	TM_Result result;
+
+	result = table_tuple_lock(scan->table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(true),
+	                          LockTupleExclusive, LockWaitSkip, 0, &failure);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok;
+}
+
+static bool
+is_among(ArrayType *list, Datum value)
+{
+	TzSlice wanted = tz_datum_slice(value);
+	Datum *items;
+	int n;
+
+	deconstruct_array(list, TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (tz_slice_eq(tz_datum_slice(items[i]), wanted))
+			return true;
+	}
+	return false;
+}
