@@ -6,11 +6,17 @@
 -- dispatchers only, in the transaction of their claim, one at a time for each provider: nobody's transaction of unknown length
 -- decides about the calls of others. What is under way is counted in the rows themselves, so nothing can be left behind by a crash.
 
+-- Hot: what each step calls is no definer function and sets nothing; definer functions call it.
+
+-- Is anything known of how a provider fares? Mostly not: then nothing rests, is paused or waits. Without a statement.
+CREATE OR REPLACE FUNCTION theazo_internal.provider_noted(p_platform text, p_kind text, p_name text)
+RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_provider_noted';
+COMMENT ON FUNCTION theazo_internal.provider_noted(text, text, text) IS 'has a provider a row of its health, for whatever model';
+
 -- The name under which calls of an entry are counted: that of effect.provider_name. Null for an address of one's own.
 CREATE OR REPLACE FUNCTION theazo_internal.model_slot(p_entry jsonb)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN CASE WHEN (p_entry ->> 'managed')::boolean THEN 'theazo:' ELSE '' END || (p_entry ->> 'provider');
@@ -21,10 +27,12 @@ COMMENT ON FUNCTION theazo_internal.model_slot(jsonb) IS 'name under which the c
 -- Until when nothing is sent there, null when it may be tried. What rests is the account of the entry, not one of somebody's own.
 CREATE OR REPLACE FUNCTION theazo_internal.model_rests(p_entry jsonb)
 RETURNS timestamptz
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
+	IF NOT theazo_internal.provider_noted(p_entry ->> 'owner', 'model', p_entry ->> 'provider') THEN
+		RETURN NULL;
+	END IF;
 	RETURN (SELECT max(h.open_until) FROM theazo_data.provider_health h
 	 WHERE h.platform_id = p_entry ->> 'owner' AND h.kind = 'model' AND h.name = p_entry ->> 'provider' AND h.open_until > clock_timestamp()
 	   AND h.model IN ('', p_entry ->> 'model') AND NOT p_entry ? 'own');
@@ -71,7 +79,6 @@ COMMENT ON FUNCTION theazo_internal.model_lock(text) IS 'makes what concerns one
 CREATE OR REPLACE FUNCTION theazo_internal.model_pick(p_chain jsonb, p_at integer, p_deadline timestamptz)
 RETURNS smallint
 LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	v_rests	timestamptz := theazo_internal.model_rests(p_chain -> p_at);
@@ -95,18 +102,19 @@ COMMENT ON FUNCTION theazo_internal.model_pick(jsonb, integer, timestamptz) IS '
 -- Until when an entry rests, as model_rests() has it, and when a call to it is due: now, when its pause is over, or when the gate
 -- lets it through. Those that waited for the end of a pause do not all come at once. One look for both: every call comes here.
 CREATE OR REPLACE FUNCTION theazo_internal.model_turn(p_entry jsonb, OUT rests timestamptz, OUT due timestamptz)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
 	v_owner	text := p_entry ->> 'owner';
 	v_name	text := p_entry ->> 'provider';
 	v_gate	boolean;
 BEGIN
-	SELECT max(h.open_until) FILTER (WHERE h.open_until > clock_timestamp() AND h.model IN ('', p_entry ->> 'model')),
-		   bool_or(h.model = '' AND h.open_until IS NOT NULL)
-	  INTO rests, v_gate
-	  FROM theazo_data.provider_health h WHERE h.platform_id = v_owner AND h.kind = 'model' AND h.name = v_name AND NOT p_entry ? 'own';
+	IF theazo_internal.provider_noted(v_owner, 'model', v_name) THEN
+		SELECT max(h.open_until) FILTER (WHERE h.open_until > clock_timestamp() AND h.model IN ('', p_entry ->> 'model')),
+			   bool_or(h.model = '' AND h.open_until IS NOT NULL)
+		  INTO rests, v_gate
+		  FROM theazo_data.provider_health h WHERE h.platform_id = v_owner AND h.kind = 'model' AND h.name = v_name AND NOT p_entry ? 'own';
+	END IF;
 	IF v_gate OR EXISTS (SELECT FROM theazo_data.provider v
 						  WHERE v.platform_id = v_owner AND v.kind = 'model' AND v.name = v_name AND v.limits ? 'maxConcurrent') THEN
 		due := 'infinity';
@@ -295,15 +303,15 @@ COMMENT ON FUNCTION theazo_internal.model_gate() IS 'lets waiting model calls th
 -- A call of this entry has ended: somebody may wait for its place.
 CREATE OR REPLACE FUNCTION theazo_internal.model_freed(p_entry jsonb)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql
 AS $$
 BEGIN
 	-- Mostly nobody waits for any provider.
-	IF theazo_internal.effect_gated() IS DISTINCT FROM false
-		AND EXISTS (SELECT FROM theazo_data.effect e
-					 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity'
-					   AND e.provider_name = theazo_internal.model_slot(p_entry)) THEN
+	IF theazo_internal.effect_gated() IS NOT DISTINCT FROM false THEN
+		RETURN;
+	ELSIF EXISTS (SELECT FROM theazo_data.effect e
+				   WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity'
+					 AND e.provider_name = theazo_internal.model_slot(p_entry)) THEN
 		PERFORM theazo_internal.wake();
 	END IF;
 END
@@ -315,8 +323,7 @@ COMMENT ON FUNCTION theazo_internal.model_freed(jsonb) IS 'wakes a dispatcher wh
 -- for long: rather one failure is not counted.
 CREATE OR REPLACE FUNCTION theazo_internal.model_health(p_entry jsonb, p_ok boolean, p_class text)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_owner	text := p_entry ->> 'owner';
@@ -325,7 +332,9 @@ BEGIN
 	IF v_name IS NULL OR p_entry ? 'own' THEN
 		RETURN;
 	END IF;
-	IF p_ok THEN
+	IF p_ok AND NOT theazo_internal.provider_noted(v_owner, 'model', v_name) THEN
+		RETURN;
+	ELSIF p_ok THEN
 		-- A pause lasts as long as was said: what answers now was under way before.
 		DELETE FROM theazo_data.provider_health h
 		 USING (SELECT x.platform_id, x.kind, x.name, x.model FROM theazo_data.provider_health x

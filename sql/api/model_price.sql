@@ -143,8 +143,7 @@ COMMENT ON FUNCTION theazo_internal.model_list_price(text, jsonb, jsonb, timesta
 CREATE OR REPLACE FUNCTION theazo_internal.model_charge(
 	e theazo_data.effect, r theazo_data.run, p_entry jsonb, p_usage jsonb, p_finished timestamptz)
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_managed	boolean := (p_entry ->> 'managed')::boolean;

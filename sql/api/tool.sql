@@ -71,8 +71,7 @@ COMMENT ON FUNCTION theazo_internal.tool_offer(theazo_data.agent) IS 'the tools 
 CREATE OR REPLACE FUNCTION theazo_internal.tool_begin(
 	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_name text, p_arguments jsonb,
 	OUT output text, OUT failed boolean, OUT effect_id text)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_doc	jsonb;

@@ -328,6 +328,24 @@ THEAZO_FUNCTION(theazo_effect_hold)
 	return row_by_statement(fcinfo, &effect_stmt, keys);
 }
 
+/* provider_noted(platform, kind, name) */
+THEAZO_FUNCTION(theazo_provider_noted)
+{
+	static TzRowTable health = {"provider_health", 3, 0, {NULL}, NULL};
+	Datum keys[3];
+	bool nulls[3];
+	TzRow row = {NULL};
+	bool found;
+
+	take_args(fcinfo, 3, keys, nulls);
+	if (nulls[0] || nulls[1] || nulls[2])
+		PG_RETURN_BOOL(false);
+	/* where nobody could look, somebody has to */
+	found = tz_row_find(&row, &health, keys) || row.slot == NULL;
+	tz_row_close(&row);
+	PG_RETURN_BOOL(found);
+}
+
 /* loop_save(l theazo_data.run_loop) */
 THEAZO_FUNCTION(theazo_loop_save)
 {

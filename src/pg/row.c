@@ -64,8 +64,6 @@ tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys)
 	memset(row, 0, sizeof(*row));
 	row->table = row_open(of);
 	row->layout = layout = of->layout;
-	PreventCommandIfReadOnly("UPDATE");
-	PreventCommandIfParallelMode("UPDATE");
 	if (layout->cut_by >= 0)
 	{
 		Oid partition = tz_partition(row->table, &keys[layout->cut_by]);
@@ -111,6 +109,8 @@ tz_row_lock(TzRow *row)
 	TM_FailureData failure;
 	TM_Result result;
 
+	PreventCommandIfReadOnly("SELECT FOR UPDATE");
+	PreventCommandIfParallelMode("SELECT FOR UPDATE");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	result = table_tuple_lock(row->table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(true),
 	                          LockTupleExclusive, LockWaitBlock, 0, &failure);
@@ -135,6 +135,8 @@ tz_row_replace(TzRow *row, const Datum *values, const bool *nulls)
 	TzUpdateIndexes indexes = TZ_UPDATE_NO_INDEXES;
 	TM_Result result;
 
+	PreventCommandIfReadOnly("UPDATE");
+	PreventCommandIfParallelMode("UPDATE");
 	memcpy(slot->tts_values, values, sizeof(Datum) * desc->natts);
 	memcpy(slot->tts_isnull, nulls, sizeof(bool) * desc->natts);
 	ExecStoreVirtualTuple(slot);
@@ -218,7 +220,7 @@ row_learn(TzRowTable *of, Relation parent, Relation table)
 		bool fits = true;
 
 		index = index_open(oid, RowExclusiveLock);
-		if (IndexRelationGetNumberOfKeyAttributes(index) != of->nkeys)
+		if (IndexRelationGetNumberOfKeyAttributes(index) < of->nkeys)
 			tz_objects_differ("The primary key of table \"%s\" has not %d columns.", of->table, of->nkeys);
 		for (int i = 0; i < of->nkeys; i++)
 		{

@@ -44,8 +44,8 @@ typedef struct TzRow
 
 /*
  * Finds it by its primary key, text or integer columns in their order, as a
- * statement that begins now would see it. Also when it says false the row must
- * be closed.
+ * statement that begins now would see it; by fewer of them, the first one. Also
+ * when it says false the row must be closed.
  */
 extern bool tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys);
 
