@@ -163,7 +163,7 @@ append_to_file($script, "\\set j random(1, 190)\n"
 	. "SELECT FROM theazo.secret_set('many 1 ' || :j, 'val-1000', api_key => '$p->{key}');\n"
 	. "SELECT FROM theazo.secrets_set(jsonb_build_object('many 5 ' || :j, 'val-1000', 'many 2 ' || :j, 'val-2000'), api_key => '$others[1]{key}');\n");
 my ($in, $out, $err) = ('', '', '');
-my $bench = IPC::Run::start([ 'pgbench', '-n', '-c', '3', '-T', '4', '-f', $script, '-d', $node->connstr('postgres') ], \$in, \$out, \$err);
+my $bench = IPC::Run::start([ 'pgbench', '-n', '-c', '3', '-T', '4', '-f', $script, '-d', $node->connstr('postgres') . ' application_name=pgbench' ], \$in, \$out, \$err);
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'pgbench'") or die 'pgbench did not start';
 sql('SELECT FROM theazo.vault_rotate(20)');
 is(join('', map { run_code($p, $agent, 'sh', 'printf %s "$WATCHED" | sha256sum | cut -c1-64')->{stdout} } 1 .. 10), "$sum\n" x 10,
