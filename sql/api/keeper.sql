@@ -108,7 +108,8 @@ BEGIN
 		 ORDER BY x.id
 	LOOP
 		IF a.created_at + ((a.options ->> 'maxDuration')::numeric * '1 second'::interval) < now() THEN
-			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE;
+			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE SKIP LOCKED;
+			CONTINUE WHEN NOT FOUND;
 			IF a.status <> 'completed' THEN
 				PERFORM theazo_internal.agent_terminate(a);
 				v_n := v_n + 1;
@@ -121,7 +122,8 @@ BEGIN
 			SELECT r.ended_at FROM theazo_data.run r WHERE r.platform_id = a.platform_id AND r.agent_id = a.id
 			 ORDER BY r.id DESC LIMIT 1) r;
 		IF coalesce(v_last, a.created_at) + v_idle * '1 second'::interval < now() THEN
-			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE;
+			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE SKIP LOCKED;
+			CONTINUE WHEN NOT FOUND;
 			IF a.status = 'ready' AND a.run_id IS NULL THEN
 				PERFORM theazo_internal.agent_pause(a, 'idle');
 				v_n := v_n + 1;

@@ -12,7 +12,7 @@ DECLARE
 	v_n	integer := 0;
 BEGIN
 	FOR r IN
-		SELECT e.platform_id, e.root_id, e.id, e.attempt, e.state, e.claimed_at, e.timeout_ms, e.incarnation
+		SELECT e.platform_id, e.root_id, e.id, e.agent_id, e.attempt, e.state, e.claimed_at, e.timeout_ms, e.incarnation
 		  FROM theazo_data.effect e
 		 WHERE e.state IN ('claimed', 'sent') AND e.instance = theazo_internal.instance()
 		   AND (e.incarnation IS NULL OR NOT e.incarnation = ANY (coalesce(p_alive, '{}')))
@@ -20,6 +20,11 @@ BEGIN
 	LOOP
 		-- It may have been born after the caller counted.
 		CONTINUE WHEN r.incarnation = ANY (theazo_internal.workers_alive());
+		-- What somebody's open transaction holds comes with the keeper's next look.
+		IF r.agent_id IS NOT NULL THEN
+			PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id FOR UPDATE SKIP LOCKED;
+			CONTINUE WHEN NOT FOUND;
+		END IF;
 		-- How long it ran nobody knows: until now, at most its own limit.
 		IF theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, 'unknown',
 				jsonb_build_object('code', 'provider_error', 'message', 'The worker that carried it is gone.', 'maybe_sent', true),
@@ -92,9 +97,13 @@ BEGIN
 								WHERE s.platform_id = x.platform_id AND s.id = x.sandbox_id AND s.status IN ('lost', 'destroyed', 'failed')))
 		 ORDER BY x.agent_id NULLS FIRST, x.id LIMIT 1000
 	LOOP
-		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id FOR UPDATE;
+		-- What somebody's open transaction holds comes with a later look: it must not hold up the rest.
+		IF r.agent_id IS NOT NULL THEN
+			PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = r.platform_id AND a.id = r.agent_id FOR UPDATE SKIP LOCKED;
+			CONTINUE WHEN NOT FOUND;
+		END IF;
 		SELECT * INTO e FROM theazo_data.effect x
-		 WHERE x.platform_id = r.platform_id AND x.root_id = r.root_id AND x.id = r.id AND x.state = 'queued' FOR UPDATE;
+		 WHERE x.platform_id = r.platform_id AND x.root_id = r.root_id AND x.id = r.id AND x.state = 'queued' FOR UPDATE SKIP LOCKED;
 		CONTINUE WHEN NOT FOUND;
 		IF e.cancel_requested THEN
 			PERFORM theazo_internal.effect_cancel(e);
