@@ -225,6 +225,17 @@ $$;
 COMMENT ON FUNCTION theazo_internal.partition_build(text, timestamptz) IS
 'makes and attaches the partition of a month, as the caller, who must own the parent; false if one covers it';
 
+-- pg_dump finds tables in its snapshot and locks them by name after. Between the two the default partition must not become
+-- another table: the dump would hold an empty one, and not say so.
+CREATE OR REPLACE FUNCTION theazo_internal.dump_running()
+RETURNS boolean
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.application_name LIKE 'pg_dump%')
+$$;
+COMMENT ON FUNCTION theazo_internal.dump_running() IS 'is this database being dumped now';
+
 -- The default partition holds rows of a span: it becomes the partition of that span and an empty one takes
 -- its place. Rows never move. The new default takes over the membership in the extension.
 CREATE OR REPLACE FUNCTION theazo_internal.partition_turn(p_parent text, p_from timestamptz, p_to timestamptz)
@@ -250,6 +261,12 @@ BEGIN
 	PERFORM theazo_internal.partition_create(p_parent, v_default);
 	EXECUTE format('ALTER TABLE theazo_data.%I ATTACH PARTITION theazo_data.%I DEFAULT', p_parent, v_default);
 	PERFORM theazo_internal.partition_member_swap(v_old::regclass, format('theazo_data.%I', v_default)::regclass);
+	-- One that began meanwhile waits for the locks of this transaction, which goes back for it. What was read of the
+	-- activity before is kept for a transaction.
+	PERFORM pg_stat_clear_snapshot();
+	IF theazo_internal.dump_running() THEN
+		RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'the database is being dumped', HINT = 'Try again when pg_dump has ended.';
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.partition_turn(text, timestamptz, timestamptz) IS
@@ -362,6 +379,7 @@ BEGIN
 								WHERE NOT l.is_default
 								  AND l.from_key COLLATE "C" < p.prefix || theazo_internal.id_floor(v_to)
 								  AND l.to_key COLLATE "C" > p.prefix || theazo_internal.id_floor(v_from)) THEN
+					CONTINUE WHEN theazo_internal.dump_running();
 					PERFORM theazo_internal.partition_adopt(p.parent, v_from, v_to);
 					v_n := v_n + 1;
 				END IF;

@@ -3,6 +3,7 @@
 # copy would send is held until an operator lets it go.
 use strict;
 use warnings;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -173,6 +174,36 @@ is($dst->safe_psql($later, "SELECT count(*) FROM theazo.operator_partitions WHER
 
 # ---- a copy of the copy -----------------------------------------------------------------
 copy($dst, $later, $src, 'a copy of the copy');
+
+# ---- the keeper comes while pg_dump stands between its snapshot and its locks ----------------
+{
+	$src->safe_psql('postgres', 'CREATE DATABASE early');
+	# older than what the extension makes, so it is locked before
+	$src->safe_psql('early', 'CREATE TABLE first ()');
+	$src->safe_psql('early', 'CREATE EXTENSION theazo CASCADE');
+	$src->safe_psql('early', $life);
+	my ($in, $out, $err) = ('', '', '');
+	my $holder = IPC::Run::start([ 'psql', '-XAtq', '-d', $src->connstr('early') ], '<', \$in, '>', \$out, '2>', \$err);
+	$in = "BEGIN; LOCK TABLE first; SELECT 'held';\n";
+	$holder->pump until $out =~ /held/;
+	# its own name, not that of the test
+	delete local $ENV{PGAPPNAME};
+	my $dump = IPC::Run::start([ 'pg_dump', '-Fc', '-f', "$dir/early", '-d', $src->connstr('early') ], '2>', \my $said);
+	ok($src->poll_query_until('early', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"),
+		'pg_dump has its snapshot and waits for a table');
+	$src->safe_psql('early', 'SELECT theazo_internal.keeper_partitions()');
+	my ($rc, $o, $e) = $src->psql('early', "SELECT theazo_internal.partition_adopt('event', theazo_internal.month_floor(now()), theazo_internal.month_next(now()))");
+	like($e, qr/the database is being dumped/, 'nobody renames the default partition under it');
+	$in .= "COMMIT;\n\\q\n";
+	$holder->finish;
+	ok($dump->finish, 'it ends well') or diag($said);
+	$dst->safe_psql('postgres', 'CREATE DATABASE early');
+	$dst->command_ok([ 'pg_restore', '-1', '--exit-on-error', '-d', $dst->connstr('early'), "$dir/early" ], 'is restored');
+	my $all = $rows =~ s/c\.relname !~ '_default\$'/c.relkind = 'p'/r;
+	is($dst->safe_psql('early', $all), $src->safe_psql('early', $all), 'with every row');
+	$src->safe_psql('early', 'SELECT theazo_internal.keeper_partitions()');
+	is($src->safe_psql('early', 'SELECT count(*) FROM theazo_data.event_default'), 0, 'and the keeper does its work after');
+}
 
 # ---- what the copy would send is held ---------------------------------------------------
 my $held_before = $dst->safe_psql($later, q{SELECT string_agg(kind || ' ' || state, ',' ORDER BY kind, state) FROM theazo_data.effect
