@@ -269,6 +269,10 @@ DECLARE
 	v_gated		boolean;
 	v_left		integer := least(greatest(p_max, 0), 10000);
 	v_share		integer;
+	v_tids		tid[];
+	v_owners	text[];
+	v_roots		text[];
+	v_ids		text[];
 	v_n			integer;
 BEGIN
 	-- A provider that has asked for a pause is not called before it is over, also where calls were queued before.
@@ -301,29 +305,31 @@ BEGIN
 		SELECT t.noops, t.models, t.others, t.n INTO v_noops, v_models, v_others, v_n
 		  FROM theazo_internal.effect_take(v_platforms, v_share, v_left, v_now, v_lease, p_slot, p_incarnation, v_kinds, v_adapters) t;
 		IF v_n IS NULL THEN
-			WITH picked AS MATERIALIZED (
-				SELECT x.tid, x.platform_id, x.root_id, x.id
-				  FROM unnest(v_platforms) AS pl (platform_id)
-				 CROSS JOIN LATERAL (
-					SELECT e.ctid AS tid, e.platform_id, e.root_id, e.id
-					  FROM theazo_data.effect e
-					 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
-					   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
-					   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > v_now)
-					 ORDER BY e.due_at
-					 LIMIT v_share
-					   FOR UPDATE SKIP LOCKED) x
-				 LIMIT v_left),
-			taken AS (
+			-- Two statements: PostgreSQL 18 may crash where one looks a row up in its partition, at run time, after another part
+			-- of it has locked a row that had changed meanwhile.
+			SELECT array_agg(x.tid), array_agg(x.platform_id), array_agg(x.root_id), array_agg(x.id)
+			  INTO v_tids, v_owners, v_roots, v_ids
+			  FROM (SELECT y.*
+					  FROM unnest(v_platforms) AS pl (platform_id)
+					 CROSS JOIN LATERAL (
+						SELECT e.ctid AS tid, e.platform_id::text, e.root_id::text, e.id::text
+						  FROM theazo_data.effect e
+						 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
+						   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
+						   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > v_now)
+						 ORDER BY e.due_at
+						 LIMIT v_share
+						   FOR UPDATE SKIP LOCKED) y
+					 LIMIT v_left) x;
+			WITH taken AS (
 				-- What this library does not know is held, not failed: another one will know it.
 				UPDATE theazo_data.effect e
 				   SET state = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN 'claimed' ELSE 'held' END,
 					   held_reason = CASE WHEN e.contract = 1 AND e.kind = ANY (v_kinds) AND e.adapter = ANY (v_adapters) THEN NULL ELSE 'unknown kind' END,
 					   attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = v_now, lease_until = v_lease,
 					   affinity = CASE WHEN e.adapter = 'local' THEN p_slot ELSE e.affinity END, sent_at = NULL
-				  -- By place, which the root narrows down to one partition. Should the row have moved between look and lock,
-				  -- this snapshot does not see it, and it is taken in the next turn.
-				  FROM picked p
+				  -- By place, which the root narrows down to one partition.
+				  FROM unnest(v_tids, v_owners, v_roots, v_ids) AS p (tid, platform_id, root_id, id)
 				 WHERE e.ctid = p.tid AND e.platform_id = p.platform_id AND e.root_id = p.root_id AND e.id = p.id
 				RETURNING e AS it, CASE WHEN e.state <> 'claimed' THEN 'held' WHEN e.kind = 'model.call' THEN 'model'
 										WHEN e.adapter = 'noop' AND e.step = 0 THEN 'noop' ELSE 'other' END AS sort)
