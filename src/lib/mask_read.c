@@ -20,6 +20,10 @@
 #define BEHIND_MAX 3 /* bytes behind a value that may belong to its base64 */
 #define DECODED_MAX 4 /* bytes one step of a reading gives */
 
+/* What a character that was cut in two has become: U+FFFD. */
+static const char replacement[] = "\xEF\xBF\xBD";
+#define REPLACEMENT_LEN (sizeof(replacement) - 1)
+
 typedef enum Escape
 {
 	ESCAPE_NONE,
@@ -287,11 +291,12 @@ skip(const Reading *r, TzSlice text, size_t at)
 /*
  * Reads the text once. starts makes what was found in the decoded bytes known by
  * its place in the text. A beginning of a value that ends at last is taken for
- * one. *open becomes smaller when what stands there may go on behind the text.
+ * one. *open becomes smaller when what stands there may go on behind the text, or
+ * ends at brink, which may yet turn out to be where the text was cut.
  */
 static TzStatus
-read_text(const TzMask *m, const Reading *r, TzSlice text, size_t from, size_t last, Starts *starts,
-          MaskSpans *spans, size_t *open)
+read_text(const TzMask *m, const Reading *r, TzSlice text, size_t from, size_t last, size_t brink,
+          Starts *starts, MaskSpans *spans, size_t *open)
 {
 	uint8_t bytes[DECODED_MAX];
 	TzStatus status = TZ_OK;
@@ -320,6 +325,8 @@ read_text(const TzMask *m, const Reading *r, TzSlice text, size_t from, size_t l
 			if (node->words != 0 && status == TZ_OK)
 				status = add_words(spans, text, starts, i + used, node->words);
 		}
+		if (i + used == brink && m->nodes[at].depth >= CUT_MIN)
+			*open = min_size(*open, begun(m, at, starts, brink));
 		if (i + used == last && m->nodes[at].depth >= CUT_MIN && status == TZ_OK)
 			status = tz_mask_span_add(spans, (uint32_t) begun(m, at, starts, last), (uint32_t) last);
 	}
@@ -327,15 +334,25 @@ read_text(const TzMask *m, const Reading *r, TzSlice text, size_t from, size_t l
 	return status;
 }
 
-/* Where a text that was cut ends; a character that was cut in two has become U+FFFD. SIZE_MAX: not cut. */
+/* Where the text ends but for what may become a replacement character behind it. */
+static size_t
+brink_of(TzSlice text)
+{
+	for (size_t n = min_size(REPLACEMENT_LEN, text.len); n > 0; n--)
+		if (memcmp(text.data + text.len - n, replacement, n) == 0)
+			return text.len - n;
+	return text.len;
+}
+
+/* Where a text that was cut ends. SIZE_MAX: not cut. */
 static size_t
 cut_end(TzSlice text, bool cut)
 {
+	size_t brink = brink_of(text);
+
 	if (!cut)
 		return SIZE_MAX;
-	if (text.len >= 3 && memcmp(text.data + text.len - 3, "\xEF\xBF\xBD", 3) == 0)
-		return text.len - 3;
-	return text.len;
+	return text.len - brink == REPLACEMENT_LEN ? brink : text.len;
 }
 
 /* table: room for what the mask's own does not say; made at the first need. */
@@ -443,7 +460,7 @@ tz_mask_find(const TzMask *m, TzSlice text, size_t from, bool cut, MaskSpans *fo
 		one.n = 0;
 		status = set_reading(m, &kinds[i], &r, &table);
 		if (status == TZ_OK)
-			status = read_text(m, &r, text, from, cut_end(text, cut), &starts, &one, &open);
+			status = read_text(m, &r, text, from, cut_end(text, cut), brink_of(text), &starts, &one, &open);
 		if (status == TZ_OK)
 			status = tz_mask_span_unite(found, &one);
 	}

@@ -293,6 +293,8 @@ test_pieces_every_way(void **state)
 		"a-b ab_ ab",
 		"two ab lines of 12345678",
 		"aab abab aba abac abad",
+		"sk-live-4711/AB\xEF\xBF\xBD",
+		"sk-live\xEF\xBF\xBD\xEF\xBF\xBD sk-live\xEF\xBF sk-live\xEF",
 	};
 	TzMask *mask = make("sk-live-4711/AB+cd", "ab");
 	TzMask *other = make("two ab lines\nof 12345678 and more", "abab");
