@@ -28,6 +28,7 @@
 #include "pg/convert.h"
 #include "pg/export.h"
 #include "pg/ids.h"
+#include "pg/objects.h"
 
 static Datum event_body(const TzEvent *event, const char *id, TimestampTz at, const char *kind,
                         const char *actor);
@@ -96,6 +97,7 @@ THEAZO_FUNCTION(theazo_event_write)
 	                           &event.decision, &event.rule};
 	char id[TZ_ID_MAX + 1];
 
+	tz_args_expect(fcinfo, 11);
 	for (int i = 0; i < (int) lengthof(fields); i++)
 	{
 		if (fields[i] != NULL && !PG_ARGISNULL(i))

@@ -21,6 +21,7 @@
 #include "pg/convert.h"
 #include "pg/export.h"
 #include "pg/ids.h"
+#include "pg/objects.h"
 #include "pg/spi.h"
 
 #define MESSAGE_PLAIN_MAX 1000 /* bytes; longer ones are cut by characters */
@@ -52,8 +53,10 @@ THEAZO_FUNCTION(theazo_log_write)
 	char id[TZ_ID_MAX + 1];
 	Datum values[15];
 	bool nulls[15] = {false};
-	Jsonb *metadata = PG_ARGISNULL(METADATA) ? NULL : PG_GETARG_JSONB_P(METADATA);
+	Jsonb *metadata;
 
+	tz_args_expect(fcinfo, GIVEN);
+	metadata = PG_ARGISNULL(METADATA) ? NULL : PG_GETARG_JSONB_P(METADATA);
 	tz_id_new("log", id);
 	for (int i = 0; i < GIVEN; i++)
 	{
@@ -90,6 +93,7 @@ THEAZO_FUNCTION(theazo_span_write)
 	Datum values[14];
 	bool nulls[14];
 
+	tz_args_expect(fcinfo, 14);
 	for (int i = 0; i < 14; i++)
 	{
 		nulls[i] = PG_ARGISNULL(i);

@@ -24,6 +24,7 @@
 #include "pg/convert.h"
 #include "pg/export.h"
 #include "pg/ids.h"
+#include "pg/objects.h"
 #include "pg/row.h"
 #include "pg/shmem.h"
 #include "pg/spi.h"
@@ -281,6 +282,12 @@ THEAZO_FUNCTION(theazo_effect_hold)
 		2,
 		{TEXTOID, TEXTOID},
 		NULL};
+	static TzStmt agent_of_stmt = {
+		"SELECT FROM theazo_data.agent a WHERE (a.platform_id, a.id) = (SELECT x.platform_id, x.agent_id"
+		" FROM theazo_data.effect x WHERE x.platform_id = $1 AND x.root_id = $2 AND x.id = $3) FOR UPDATE",
+		3,
+		{TEXTOID, TEXTOID, TEXTOID},
+		NULL};
 	static TzStmt effect_stmt = {
 		"SELECT x FROM theazo_data.effect x WHERE x.platform_id = $1 AND x.root_id = $2 AND x.id = $3 FOR UPDATE",
 		3,
@@ -313,6 +320,9 @@ THEAZO_FUNCTION(theazo_effect_hold)
 		if (!locked)
 			by_statement(&agent_stmt, agent, NULL);
 	}
+	/* where only a statement can look, that one finds the agent too */
+	if (!found)
+		by_statement(&agent_of_stmt, keys, NULL);
 	/* again: whoever held the agent may have changed it */
 	if (found && tz_row_find(&row, &effects, keys) && tz_row_lock(&row))
 	{
@@ -459,7 +469,7 @@ THEAZO_FUNCTION(theazo_effect_enqueue)
 static void
 take_args(FunctionCallInfo fcinfo, int n, Datum *values, bool *nulls)
 {
-	Assert(PG_NARGS() >= n);
+	tz_args_expect(fcinfo, n);
 	for (int i = 0; i < n; i++)
 	{
 		nulls[i] = PG_ARGISNULL(i);

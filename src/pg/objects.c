@@ -38,3 +38,11 @@ tz_result_desc(FunctionCallInfo fcinfo)
 		tz_objects_differ("Function \"%s\" does not return a row.", get_func_name(fcinfo->flinfo->fn_oid));
 	return BlessTupleDesc(desc);
 }
+
+void
+tz_args_expect(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_NARGS() < n)
+		tz_objects_differ("Function \"%s\" is declared with %d arguments, not %d.",
+		                  get_func_name(fcinfo->flinfo->fn_oid), PG_NARGS(), n);
+}

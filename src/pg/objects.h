@@ -24,4 +24,7 @@ extern TZ_NORETURN void tz_objects_differ(const char *fmt, ...) pg_attribute_pri
 /* The row type a function of ours is declared to return, blessed. */
 extern TupleDesc tz_result_desc(FunctionCallInfo fcinfo);
 
+/* Throws where the function is declared with fewer arguments, as an older version's would be: there is nothing to read. */
+extern void tz_args_expect(FunctionCallInfo fcinfo, int n);
+
 #endif /* TZ_OBJECTS_H */

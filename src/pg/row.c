@@ -140,6 +140,12 @@ tz_row_replace(TzRow *row, const Datum *values, const bool *nulls)
 	memcpy(slot->tts_values, values, sizeof(Datum) * desc->natts);
 	memcpy(slot->tts_isnull, nulls, sizeof(bool) * desc->natts);
 	ExecStoreVirtualTuple(slot);
+	/* a statement says in the usual words what does not hold */
+	if (!tz_target_checks_hold(&row->layout->target, row->table, slot))
+	{
+		ExecDropSingleTupleTableSlot(slot);
+		return false;
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	result = table_tuple_update(row->table, &row->slot->tts_tid, slot, GetCurrentCommandId(true),
 	                            GetActiveSnapshot(), InvalidSnapshot, true, &failure, &lock_mode, &indexes);

@@ -5,10 +5,10 @@
  *
  * For the few rows that every call changes. No privileges and policies are
  * asked, so the caller must have established that this row is the asking
- * platform's; no CHECK is evaluated, so columns that stand in one must stay as
- * they are, and so must the columns of foreign keys. Whatever is not usual (the
- * row was changed meanwhile, the table has triggers) is for a statement: the
- * functions say false then.
+ * platform's; the columns of the primary key and of foreign keys must stay as
+ * they are. Whatever is not usual (the row was changed meanwhile, the table has
+ * triggers, a NOT NULL or CHECK does not hold) is for a statement: the functions
+ * say false then.
  *
  * Include after postgres.h.
  *
@@ -58,7 +58,10 @@ extern bool tz_row_lock(TzRow *row);
 /* Where the caller's columns stand in the row's values: from 0 on, in their order. */
 extern const AttrNumber *tz_row_places(const TzRow *row);
 
-/* The row becomes these values (one for each column). False: it was changed meanwhile, nothing was done. */
+/*
+ * The row becomes these values (one for each column). False: it was changed meanwhile or may not become that; nothing
+ * was done.
+ */
 extern bool tz_row_replace(TzRow *row, const Datum *values, const bool *nulls);
 
 /* Safe to call twice. */
