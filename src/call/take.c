@@ -125,6 +125,7 @@ typedef struct Take
 static TakeLayout *layout = NULL;
 
 static Relation take_open(void);
+static void take_lock_parts(Relation table);
 static void take_learn(Relation table);
 static void take_indexes(TakePart *part, Relation table);
 static bool index_begins(Relation index, Relation table, const char *first, const char *second);
@@ -227,9 +228,12 @@ THEAZO_FUNCTION(theazo_effect_take)
 	bool nulls[4] = {true, true, true, true};
 	Datum *platforms;
 	int nplatforms;
-	int share = PG_GETARG_INT32(1);
-	int left = PG_GETARG_INT32(2);
+	int share;
+	int left;
 
+	tz_args_expect(fcinfo, 9);
+	share = PG_GETARG_INT32(1);
+	left = PG_GETARG_INT32(2);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "effect_take must return a row");
 	PreventCommandIfReadOnly("UPDATE");
@@ -266,7 +270,10 @@ THEAZO_FUNCTION(theazo_effect_take)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/* The table, locked, and what is known of it. */
+/*
+ * The table and all its partitions, locked, and what is known of them. A lock may bring news, so nothing is believed
+ * before the last one is held: an index made meanwhile would miss the rows that are written here.
+ */
 static Relation
 take_open(void)
 {
@@ -274,15 +281,36 @@ take_open(void)
 
 	if (layout != NULL && layout->generation == tz_memo_generation())
 	{
-		/* what was changed until now is heard of here */
 		LockRelationOid(layout->table, RowExclusiveLock);
 		if (layout->generation == tz_memo_generation())
-			return table_open(layout->table, NoLock);
+		{
+			for (int i = 0; i < layout->nparts; i++)
+				LockRelationOid(layout->parts[i].oid, RowExclusiveLock);
+			if (layout->generation == tz_memo_generation())
+				return table_open(layout->table, NoLock);
+			/* the partitions may be those no more, so they are looked for again; their locks do no harm */
+		}
 		UnlockRelationOid(layout->table, RowExclusiveLock);
 	}
 	table = table_openrv(makeRangeVar("theazo_data", "effect", -1), RowExclusiveLock);
+	if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		take_lock_parts(table);
 	take_learn(table);
 	return table;
+}
+
+static void
+take_lock_parts(Relation table)
+{
+	PartitionDesc parts = RelationGetPartitionDesc(table, false);
+	int n = parts->nparts;
+	Oid *oids = palloc(sizeof(Oid) * Max(n, 1));
+
+	/* a copy: what a lock brings may replace the table's own */
+	memcpy(oids, parts->oids, sizeof(Oid) * n);
+	for (int i = 0; i < n; i++)
+		LockRelationOid(oids[i], RowExclusiveLock);
+	pfree(oids);
 }
 
 static void
@@ -291,7 +319,6 @@ take_learn(Relation table)
 	MemoryContext context;
 	MemoryContext caller;
 	TakeLayout *l;
-	PartitionDesc parts;
 
 	if (layout != NULL)
 	{
@@ -299,11 +326,11 @@ take_learn(Relation table)
 		layout = NULL;
 		MemoryContextDelete(context);
 	}
-	context = AllocSetContextCreate(TopMemoryContext, "theazo take", ALLOCSET_SMALL_SIZES);
+	/* below the caller's until it is complete, so that an error takes it along */
+	context = AllocSetContextCreate(CurrentMemoryContext, "theazo take", ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	l = palloc0(sizeof(*l));
 	l->context = context;
-	/* before the partitions are locked: should that bring news, it is learned again */
 	l->generation = tz_memo_generation();
 	l->table = RelationGetRelid(table);
 	l->rowtype = table->rd_rel->reltype;
@@ -318,15 +345,18 @@ take_learn(Relation table)
 	}
 	if (l->usable)
 	{
-		parts = RelationGetPartitionDesc(table, false);
-		l->parts = palloc0(sizeof(TakePart) * Max(parts->nparts, 1));
-		for (int i = 0; i < parts->nparts; i++)
+		PartitionDesc parts = RelationGetPartitionDesc(table, false);
+		int n = parts->nparts;
+
+		l->parts = palloc0(sizeof(TakePart) * Max(n, 1));
+		for (int i = 0; i < n; i++)
+			l->parts[i].oid = parts->oids[i];
+		for (int i = 0; i < n; i++)
 		{
-			Relation part = table_open(parts->oids[i], RowExclusiveLock);
 			TakePart *to = &l->parts[l->nparts++];
+			Relation part = table_open(to->oid, RowExclusiveLock);
 			TriggerDesc *triggers = part->trigdesc;
 
-			to->oid = parts->oids[i];
 			tz_target_make(&to->target, context, table, part);
 			take_indexes(to, part);
 			if (!to->target.plain || to->target.map != NULL || !OidIsValid(to->due) ||
@@ -337,6 +367,7 @@ take_learn(Relation table)
 		}
 	}
 	MemoryContextSwitchTo(caller);
+	MemoryContextSetParent(context, TopMemoryContext);
 	layout = l;
 }
 
@@ -543,6 +574,9 @@ take_one(Take *take, TakeScan *scan)
 		none[at[AFFINITY]] = false;
 	}
 	ExecStoreVirtualTuple(next);
+	if (!tz_target_checks_hold(&scan->part->target, scan->table, next))
+		tz_objects_differ("Table \"%s\" does not let an effect be taken.",
+		                  RelationGetRelationName(scan->table));
 	result = take_update(scan, next, false, &indexes);
 	if (result == TM_BeingModified && take_lock(scan))
 		result = take_update(scan, next, true, &indexes);

@@ -36,7 +36,8 @@ tz_target_make(TzTarget *to, MemoryContext parent_context, Relation parent, Rela
 	if (to->context != NULL)
 		MemoryContextDelete(to->context);
 	memset(to, 0, sizeof(*to));
-	context = AllocSetContextCreate(parent_context, "theazo target", ALLOCSET_SMALL_SIZES);
+	/* below the caller's until it is complete, so that an error takes it along */
+	context = AllocSetContextCreate(CurrentMemoryContext, "theazo target", ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	to->plain = true;
 	if (target != parent)
@@ -67,6 +68,7 @@ tz_target_make(TzTarget *to, MemoryContext parent_context, Relation parent, Rela
 		to->checks[i] = ExecInitExpr(expression_planner(stringToNode(constr->check[i].ccbin)), NULL);
 	to->evaluation = CreateStandaloneExprContext();
 	MemoryContextSwitchTo(caller);
+	MemoryContextSetParent(context, parent_context);
 	to->oid = RelationGetRelid(target);
 	to->context = context;
 }
