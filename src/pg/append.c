@@ -61,6 +61,7 @@ static TzAppendLayout *append_layout(TzAppend *to, Relation table);
 static AppendDomain append_domain(Oid type);
 static bool append_domain_holds(AppendDomain kind, Datum value);
 static Oid append_partition(Relation table, const Datum *row, const bool *isnull);
+static Relation append_route(Relation table, const Datum *row, const bool *isnull);
 static void append_row(TzAppendLayout *layout, Relation table, Relation target, const Datum *row,
                        const bool *isnull);
 static void append_by_executor(Relation target, TupleTableSlot *slot);
@@ -89,7 +90,7 @@ tz_append(TzAppend *to, const Datum *values, const bool *nulls)
 		isnull[att] = nulls[i];
 	}
 	if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		target = table_open(append_partition(table, row, isnull), RowExclusiveLock);
+		target = append_route(table, row, isnull);
 	append_row(layout, table, target, row, isnull);
 	if (target != table)
 		table_close(target, NoLock);
@@ -225,6 +226,24 @@ append_partition(Relation table, const Datum *row, const bool *isnull)
 		ereport(ERROR, errcode(ERRCODE_CHECK_VIOLATION),
 		        errmsg("no partition of relation \"%s\" found for row", RelationGetRelationName(table)));
 	return partition;
+}
+
+/* Attaching a partition by hand does not keep writers out: the default one that was chosen may be wrong once it is locked. */
+static Relation
+append_route(Relation table, const Datum *row, const bool *isnull)
+{
+	Oid oid = append_partition(table, row, isnull);
+
+	for (;;)
+	{
+		Relation target = table_open(oid, RowExclusiveLock);
+		Oid now = append_partition(table, row, isnull);
+
+		if (now == oid)
+			return target;
+		table_close(target, NoLock);
+		oid = now;
+	}
 }
 
 static void
