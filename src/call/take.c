@@ -128,7 +128,8 @@ static Relation take_open(void);
 static void take_lock_parts(Relation table);
 static void take_learn(Relation table);
 static void take_indexes(TakePart *part, Relation table);
-static bool index_begins(Relation index, Relation table, const char *first, const char *second);
+static bool is_index(Relation index, Relation table, const char *suffix, const char *first,
+                     const char *second);
 static Datum next_platform(const TakePart *part, Datum after, bool any);
 static bool waits_at_gate(const TakePart *part);
 static int take_platform(Take *take, Datum platform, int share);
@@ -380,21 +381,23 @@ take_indexes(TakePart *part, Relation table)
 	{
 		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		if (index->rd_index->indisvalid && index_begins(index, table, "platform_id", "due_at"))
+		if (is_index(index, table, "due_idx", "platform_id", "due_at"))
 			part->due = RelationGetRelid(index);
-		if (index->rd_index->indisvalid && index_begins(index, table, "due_at", "provider_name"))
+		if (is_index(index, table, "model_idx", "due_at", "provider_name"))
 			part->model = RelationGetRelid(index);
 		index_close(index, NoLock);
 	}
 }
 
-/* Both have a predicate: queued, and open model calls. */
+/* By its name (partition_dress): another one over the same columns may hold other rows. Both have a predicate. */
 static bool
-index_begins(Relation index, Relation table, const char *first, const char *second)
+is_index(Relation index, Relation table, const char *suffix, const char *first, const char *second)
 {
 	const int16 *keys = index->rd_index->indkey.values;
+	const char *name = psprintf("%s_%s", RelationGetRelationName(table), suffix);
 
-	return index->rd_index->indnkeyatts == 2 && keys[0] == get_attnum(RelationGetRelid(table), first) &&
+	return strcmp(RelationGetRelationName(index), name) == 0 && index->rd_index->indisvalid &&
+	       index->rd_index->indnkeyatts == 2 && keys[0] == get_attnum(RelationGetRelid(table), first) &&
 	       keys[1] == get_attnum(RelationGetRelid(table), second) && RelationGetIndexPredicate(index) != NIL;
 }
 

@@ -81,6 +81,19 @@ SELECT theazo_internal.step_close(:'p', :'root', 1, 'done', 1, 1, 1, 1, 1, 1, fa
 SELECT state, input_tokens, cost FROM theazo_data.step WHERE platform_id = :'p';
 ROLLBACK;
 
+-- an index that somebody adds is not taken for the one that leads to what is due
+BEGIN;
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_affinity => 93) AS e \gset
+CREATE FUNCTION tst.own_indexes(p_effect text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE part regclass := (SELECT tableoid FROM theazo_data.effect WHERE id = p_effect);
+BEGIN
+	EXECUTE format('CREATE INDEX ON %s (platform_id, due_at) WHERE state = ''failed''', part);
+	EXECUTE format('CREATE INDEX ON %s (due_at, provider_name) WHERE state = ''failed''', part);
+END $$;
+SELECT tst.own_indexes(:'e');
+SELECT count(*) FROM theazo_internal.effect_claim(93, 7, 10, '60 s') WHERE id = :'e';
+ROLLBACK;
+
 -- an effect is held with its agent, also where only a statement can look for it
 SELECT (theazo.api_key_create('live', platform => :'p')).key AS k \gset
 BEGIN;
