@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -225,24 +226,30 @@ THEAZO_FUNCTION(theazo_step_close)
 		int natts = row.slot->tts_tupleDescriptor->natts;
 		Datum *all = palloc(sizeof(Datum) * natts);
 		bool *none = palloc(sizeof(bool) * natts);
+		bool fits = true;
 
 		memcpy(all, row.slot->tts_values, sizeof(Datum) * natts);
 		memcpy(none, row.slot->tts_isnull, sizeof(bool) * natts);
 		for (int i = 0; i < COLUMNS; i++)
 		{
+			int64 sum;
 			Datum value = values[KEYS + i];
 
 			/* counts and cost on top of those of earlier attempts; what nobody counted stays */
 			if (nulls[KEYS + i] && ((i >= FIRST_COUNT && i <= COST) || i == STARTED))
 				continue;
 			if (i >= FIRST_COUNT && i <= COST && !none[at[i]])
-				value = Int64GetDatum(DatumGetInt64(value) + DatumGetInt64(all[at[i]]));
+			{
+				fits = fits && !pg_add_s64_overflow(DatumGetInt64(value), DatumGetInt64(all[at[i]]), &sum);
+				value = Int64GetDatum(fits ? sum : 0);
+			}
 			if (i == ESTIMATED)
 				value = BoolGetDatum(DatumGetBool(value) || DatumGetBool(all[at[i]]));
 			all[at[i]] = value;
 			none[at[i]] = nulls[KEYS + i];
 		}
-		done = tz_row_replace(&row, all, none);
+		/* a statement says that they are too large */
+		done = fits && tz_row_replace(&row, all, none);
 	}
 	tz_row_close(&row);
 	if (!done)

@@ -78,6 +78,7 @@ SELECT theazo_internal.step_append(:'p', :'root', 1, 1, 'model', 'queued', 'n', 
 SELECT tst.code(format('SELECT theazo_internal.step_close(%L, %L, 1, %L, 1, 1, 1, 1, 1, 1, false, NULL, NULL, now(), now(), NULL, NULL)', :'p', :'root', 'perhaps'));
 SELECT tst.code(format('SELECT theazo_internal.step_close(%L, %L, 1, NULL, 1, 1, 1, 1, 1, 1, false, NULL, NULL, now(), now(), NULL, NULL)', :'p', :'root'));
 SELECT theazo_internal.step_close(:'p', :'root', 1, 'done', 1, 1, 1, 1, 1, 1, false, NULL, NULL, now(), now(), NULL, NULL);
+SELECT tst.code(format('SELECT theazo_internal.step_close(%L, %L, 1, %L, 9223372036854775807, 1, 1, 1, 1, 1, false, NULL, NULL, now(), now(), NULL, NULL)', :'p', :'root', 'done'));
 SELECT state, input_tokens, cost FROM theazo_data.step WHERE platform_id = :'p';
 ROLLBACK;
 
