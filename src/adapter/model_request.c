@@ -207,6 +207,20 @@ tz_model_open(const TzEffect *effect, const TzEndpoint *to, const TzModelRequest
 	return status;
 }
 
+/* Nothing that would end a URL, or that readers of URLs take differently. */
+static bool
+is_plain(TzSlice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+	{
+		unsigned char c = (unsigned char) text.data[i];
+
+		if (c <= 0x20 || c == 0x7f || c == '#' || c == '\\')
+			return false;
+	}
+	return true;
+}
+
 /* The base may bring a query of its own, and may be given with its path already. */
 static TzStatus
 make_url(const TzModelRoute *route, TzHttpRequest *out, TzErr *err)
@@ -218,14 +232,12 @@ make_url(const TzModelRoute *route, TzHttpRequest *out, TzErr *err)
 	bool any = route->path[path.len] != '\0';
 	TzStatus status = TZ_OK;
 
-	for (size_t i = 0; i < base.len; i++)
-		if ((unsigned char) base.data[i] <= 0x20 || base.data[i] == 0x7f || base.data[i] == '#' ||
-		    base.data[i] == '\\')
-		{
-			tz_err_set(err, TZ_BAD_INPUT, "provider's endpoint is no base URL");
-			tz_err_hint(err, "Give a URL without fragment and blanks.");
-			return TZ_BAD_INPUT;
-		}
+	if (!is_plain(base) || !is_plain(tz_slice_cstr(route->path)))
+	{
+		tz_err_set(err, TZ_BAD_INPUT, "provider's endpoint or \"path\" is no base of a URL");
+		tz_err_hint(err, "Give a URL without fragment, backslashes and blanks.");
+		return TZ_BAD_INPUT;
+	}
 	if (mark != NULL)
 	{
 		query = tz_slice(mark + 1, base.len - (size_t) (mark + 1 - base.data));
