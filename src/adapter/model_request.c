@@ -232,10 +232,16 @@ make_url(const TzModelRoute *route, TzHttpRequest *out, TzErr *err)
 	bool any = route->path[path.len] != '\0';
 	TzStatus status = TZ_OK;
 
-	if (!is_plain(base) || !is_plain(tz_slice_cstr(route->path)))
+	if (!is_plain(base))
 	{
-		tz_err_set(err, TZ_BAD_INPUT, "provider's endpoint or \"path\" is no base of a URL");
+		tz_err_set(err, TZ_BAD_INPUT, "provider's endpoint is no base URL");
 		tz_err_hint(err, "Give a URL without fragment, backslashes and blanks.");
+		return TZ_BAD_INPUT;
+	}
+	if (!is_plain(tz_slice_cstr(route->path)))
+	{
+		tz_err_set(err, TZ_BAD_INPUT, "\"path\" of a provider is no path of a URL");
+		tz_err_hint(err, "Give one without fragment, backslashes and blanks.");
 		return TZ_BAD_INPUT;
 	}
 	if (mark != NULL)
