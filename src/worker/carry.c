@@ -437,6 +437,9 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 }
 
+/* Clocks of whole milliseconds end a call up to so much early, but one cut by its deadline must not end before it. */
+#define ROUNDING_MS 2
+
 /* How long the call may take; 0 when it is too late to begin. */
 static int
 time_left(const TzFlight *f, TimestampTz now)
@@ -446,9 +449,9 @@ time_left(const TzFlight *f, TimestampTz now)
 
 	if (f->claim->deadline == DT_NOEND)
 		return timeout_ms;
-	left = (f->claim->deadline - now) / 1000;
-	if (left <= 0)
+	if (f->claim->deadline <= now)
 		return 0;
+	left = (f->claim->deadline - now) / 1000 + ROUNDING_MS;
 	return (int) Min((int64) timeout_ms, left);
 }
 
