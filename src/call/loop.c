@@ -516,7 +516,7 @@ record_columns(HeapTupleHeader record, const char *const *names, int n, Datum *v
 			tried++;
 		}
 		if (tried == desc->natts)
-			elog(ERROR, "row has no column \"%s\"", names[i]);
+			tz_objects_differ("Type \"%s\" has no column \"%s\".", format_type_be(desc->tdtypeid), names[i]);
 		values[i] = all[at];
 		nulls[i] = none[at];
 	}

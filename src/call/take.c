@@ -148,14 +148,12 @@ THEAZO_FUNCTION(theazo_effect_queue)
 {
 	Relation table = take_open();
 	ArrayBuildState *found = NULL;
-	TupleDesc desc;
+	TupleDesc desc = tz_result_desc(fcinfo);
 	Datum values[2] = {(Datum) 0, (Datum) 0};
 	bool nulls[2] = {true, true};
 	Datum last = (Datum) 0;
 	bool any = true;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "effect_queue must return a row");
 	if (layout->usable)
 	{
 		bool gated = false;
@@ -191,7 +189,7 @@ THEAZO_FUNCTION(theazo_effect_queue)
 		values[1] = BoolGetDatum(gated);
 	}
 	table_close(table, NoLock);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 /* effect_gated(): the second of them alone */
@@ -235,8 +233,7 @@ THEAZO_FUNCTION(theazo_effect_take)
 	tz_args_expect(fcinfo, 9);
 	share = PG_GETARG_INT32(1);
 	left = PG_GETARG_INT32(2);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "effect_take must return a row");
+	desc = tz_result_desc(fcinfo);
 	PreventCommandIfReadOnly("UPDATE");
 	PreventCommandIfParallelMode("UPDATE");
 	take.table = take_open();
@@ -268,7 +265,7 @@ THEAZO_FUNCTION(theazo_effect_take)
 		values[3] = Int32GetDatum(take.n);
 	}
 	table_close(take.table, NoLock);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 /*

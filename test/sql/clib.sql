@@ -112,3 +112,11 @@ SELECT xmax::text AS x FROM theazo_data.agent WHERE id = :'a' \gset
 SELECT (theazo_internal.effect_hold(:'p', substr(:'e', 5), :'e')).state;
 SELECT xmax::text <> :'x' AS agent_locked FROM theazo_data.agent WHERE id = :'a';
 ROLLBACK;
+
+-- a function that somebody declared anew with another result is told as such, not as a fault of the server
+BEGIN;
+CREATE FUNCTION tst.queue() RETURNS text LANGUAGE c AS 'theazo', 'theazo_effect_queue';
+SELECT tst.code('SELECT tst.queue()');
+CREATE FUNCTION tst.take(text[], int, int, timestamptz, interval, int, bigint, text[], text[]) RETURNS text LANGUAGE c AS 'theazo', 'theazo_effect_take';
+SELECT tst.code('SELECT tst.take(''{}'', 1, 1, now(), ''1 s'', 0, 1, ''{}'', ''{}'')');
+ROLLBACK;
