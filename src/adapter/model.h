@@ -273,7 +273,11 @@ extern TzStatus tz_model_join(TzBuf *wire, json_t *item, TzErr *err);
 extern json_t *tz_model_text(TzSlice text); /* sanitized; NULL: out of memory */
 /* Arguments of a canonical tool call as JSON text, malloc'ed. */
 extern char *tz_model_arguments(json_t *call);
-/* Text of a tool's result that says itself whether it is an error. */
-extern json_t *tz_model_result(json_t *result);
+/*
+ * An item for each result, {kind_key: kind, id_key: the call's id, text_key: its text}. OpenAI has no flag for an
+ * error, so the text says it.
+ */
+extern TzStatus tz_model_results(json_t *message, const char *kind_key, const char *kind, const char *id_key,
+                                 const char *text_key, TzBuf *wire, TzErr *err);
 
 #endif /* TZ_ADAPTER_MODEL_H */

@@ -26,7 +26,6 @@ static void read_content(json_t *content, TzModelAnswer *a);
 static void read_calls(json_t *calls, TzModelAnswer *a);
 static void wire_calls(TzModelAnswer *a);
 static json_t *encode_assistant(json_t *message);
-static TzStatus encode_results(json_t *message, TzBuf *wire, TzErr *err);
 
 const TzModelProtocol tz_model_chat = {
 	.own_size = sizeof(TzChatStream),
@@ -387,7 +386,7 @@ tz_chat_encode(json_t *message, TzBuf *wire, TzErr *err)
 	TzSlice role = tz_model_string(message, "role");
 
 	if (tz_slice_eq_cstr(role, "tool"))
-		return encode_results(message, wire, err);
+		return tz_model_results(message, "role", "tool", "tool_call_id", "content", wire, err);
 	if (tz_slice_eq_cstr(role, "assistant"))
 		return tz_model_join(wire, encode_assistant(message), err);
 	return tz_model_join(wire,
@@ -424,24 +423,4 @@ encode_assistant(json_t *message)
 	if (!ok)
 		return NULL;
 	return json_pack("{s:s, s:o}", "role", "assistant", "content", tz_model_text(text));
-}
-
-/* One message a result. There is no flag for an error, so the text must say it. */
-static TzStatus
-encode_results(json_t *message, TzBuf *wire, TzErr *err)
-{
-	json_t *results = json_object_get(message, "results");
-	TzStatus status = TZ_OK;
-
-	for (size_t i = 0; status == TZ_OK && i < json_array_size(results); i++)
-	{
-		json_t *result = json_array_get(results, i);
-
-		status = tz_model_join(wire,
-		                       json_pack("{s:s, s:o, s:o}", "role", "tool", "tool_call_id",
-		                                 tz_model_text(tz_model_string(result, "id")), "content",
-		                                 tz_model_result(result)),
-		                       err);
-	}
-	return status;
 }

@@ -125,8 +125,9 @@ tz_model_arguments(json_t *call)
 	return json_is_object(arguments) ? json_dumps(arguments, JSON_COMPACT) : strdup("{}");
 }
 
-json_t *
-tz_model_result(json_t *result)
+/* Text of a tool's result that says itself whether it is an error. */
+static json_t *
+result_text(json_t *result)
 {
 	TzSlice content = tz_model_string(result, "content");
 	json_t *string;
@@ -141,4 +142,24 @@ tz_model_result(json_t *result)
 	string = text.status == TZ_OK ? tz_model_text(tz_buf_slice(&text)) : NULL;
 	tz_buf_free(&text);
 	return string;
+}
+
+TzStatus
+tz_model_results(json_t *message, const char *kind_key, const char *kind, const char *id_key,
+                 const char *text_key, TzBuf *wire, TzErr *err)
+{
+	json_t *results = json_object_get(message, "results");
+	TzStatus status = TZ_OK;
+
+	for (size_t i = 0; status == TZ_OK && i < json_array_size(results); i++)
+	{
+		json_t *result = json_array_get(results, i);
+
+		status = tz_model_join(wire,
+		                       json_pack("{s:s, s:o, s:o}", kind_key, kind, id_key,
+		                                 tz_model_text(tz_model_string(result, "id")), text_key,
+		                                 result_text(result)),
+		                       err);
+	}
+	return status;
 }

@@ -33,7 +33,6 @@ static void read_usage(json_t *doc, TzSlice text, TzModelAnswer *a);
 static void write_wire(json_t *output, TzSlice list, TzModelAnswer *a);
 static const char *type_of(json_t *item);
 static TzStatus encode_assistant(json_t *message, TzBuf *wire, TzErr *err);
-static TzStatus encode_results(json_t *message, TzBuf *wire, TzErr *err);
 
 const TzModelProtocol tz_model_responses = {
 	.own_size = 1,
@@ -383,7 +382,7 @@ tz_responses_encode(json_t *message, TzBuf *wire, TzErr *err)
 	TzSlice role = tz_model_string(message, "role");
 
 	if (tz_slice_eq_cstr(role, "tool"))
-		return encode_results(message, wire, err);
+		return tz_model_results(message, "type", "function_call_output", "call_id", "output", wire, err);
 	if (tz_slice_eq_cstr(role, "assistant"))
 		return encode_assistant(message, wire, err);
 	return tz_model_join(wire,
@@ -417,25 +416,6 @@ encode_assistant(json_t *message, TzBuf *wire, TzErr *err)
 		                                                "arguments", arguments),
 		                  err);
 		free(arguments);
-	}
-	return status;
-}
-
-static TzStatus
-encode_results(json_t *message, TzBuf *wire, TzErr *err)
-{
-	json_t *results = json_object_get(message, "results");
-	TzStatus status = TZ_OK;
-
-	for (size_t i = 0; status == TZ_OK && i < json_array_size(results); i++)
-	{
-		json_t *result = json_array_get(results, i);
-
-		status = tz_model_join(wire,
-		                       json_pack("{s:s, s:o, s:o}", "type", "function_call_output", "call_id",
-		                                 tz_model_text(tz_model_string(result, "id")), "output",
-		                                 tz_model_result(result)),
-		                       err);
 	}
 	return status;
 }
