@@ -30,7 +30,7 @@ typedef struct TzTsaStamp
 	int64_t at_us; /* genTime, microseconds since 1970 UTC */
 	char serial[TZ_TSA_TEXT_MAX]; /* lower-case hex */
 	char policy[TZ_TSA_TEXT_MAX]; /* dotted numbers */
-	char signer[TZ_TSA_TEXT_MAX]; /* subject of the certificate that signed, RFC 2253 */
+	char signer[TZ_TSA_TEXT_MAX]; /* common name of the certificate that signed, else its subject; ASCII */
 } TzTsaStamp;
 
 /*
