@@ -61,15 +61,15 @@ COMMENT ON FUNCTION theazo_internal.summary_bound(jsonb) IS 'bounds and masks th
 CREATE OR REPLACE FUNCTION theazo_internal.event_write(
 	p_platform text, p_category text, p_action text, p_summary jsonb,
 	p_session text, p_agent text, p_run text, p_environment text,
-	p_decision text DEFAULT NULL, p_rule text DEFAULT NULL, p_is_violation boolean DEFAULT false)
+	p_decision text DEFAULT NULL, p_rule text DEFAULT NULL, p_is_violation boolean DEFAULT false, p_permission text DEFAULT NULL)
 RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_event_write';
-COMMENT ON FUNCTION theazo_internal.event_write(text, text, text, jsonb, text, text, text, text, text, text, boolean) IS
+COMMENT ON FUNCTION theazo_internal.event_write(text, text, text, jsonb, text, text, text, text, text, text, boolean, text) IS
 'writes one audit event in the current transaction and returns its id';
 
 CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
 	SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.actor_kind, e.actor_id,
 		   e.category, e.action, e.decision, e.rule, e.is_violation,
-		   convert_from(e.body, 'UTF8')::jsonb -> 'summary' AS summary
+		   convert_from(e.body, 'UTF8')::jsonb -> 'summary' AS summary, e.number, e.request_id, e.permission_state
 	  FROM theazo_data.event e
 	 WHERE (SELECT theazo_internal.may_read('event:read'));
 COMMENT ON VIEW theazo.events IS 'audit events of the platform';

@@ -24,14 +24,16 @@
 #include "auth/identity.h"
 #include "call/event.h"
 #include "call/summary.h"
+#include "lib/entry.h"
 #include "pg/append.h"
 #include "pg/convert.h"
 #include "pg/export.h"
+#include "pg/guc.h"
 #include "pg/ids.h"
 #include "pg/objects.h"
 
-static Datum event_body(const TzEvent *event, const char *id, TimestampTz at, const char *kind,
-                        const char *actor);
+static TzSlice event_request(void);
+static Datum event_body(Jsonb *summary);
 static Jsonb *event_summary(Jsonb *summary);
 static void event_key(JsonbParseState **state, const char *key);
 
@@ -39,46 +41,51 @@ void
 tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 {
 	static TzAppend events = {"event",
-	                          18,
-	                          {"platform_id", "id", "occurred_at", "xid", "instance", "environment",
-	                           "session_id", "agent_id", "run_id", "actor_kind", "actor_id", "category",
-	                           "action", "decision", "rule", "is_violation", "format", "body"},
+	                          21,
+	                          {"platform_id", "id",       "number",       "occurred_at",
+	                           "xid",         "instance", "environment",  "session_id",
+	                           "agent_id",    "run_id",   "actor_kind",   "actor_id",
+	                           "request_id",  "category", "action",       "permission_state",
+	                           "decision",    "rule",     "is_violation", "body",
+	                           "format"},
 	                          NULL};
 
 	TimestampTz at = GetCurrentTimestamp();
-	TzEvent full = *event;
 	const char *kind;
 	const char *actor;
-	Datum values[18];
-	bool nulls[18] = {false};
+	int64 unix_ms;
+	int64 number = tz_number_new(&unix_ms);
+	Datum values[21];
+	bool nulls[21] = {false};
 	int n = 0;
 
-	if (full.environment.data == NULL)
-		full.environment = tz_slice_cstr("live");
 	tz_identity_actor(&kind, &actor);
-	tz_id_new("evt", id);
+	tz_id_new_at("evt", unix_ms, id);
 
 #define PUT(datum) (values[n++] = (datum))
 #define PUT_TEXT(slice) \
 	(nulls[n] = (slice).data == NULL, values[n] = nulls[n] ? (Datum) 0 : tz_text_datum(slice), n++)
-	PUT_TEXT(full.platform);
+	PUT_TEXT(event->platform);
 	PUT(CStringGetTextDatum(id));
+	PUT(Int64GetDatum(number));
 	PUT(TimestampTzGetDatum(at));
 	PUT(FullTransactionIdGetDatum(GetTopFullTransactionId()));
 	PUT(CStringGetTextDatum(tz_instance()));
-	PUT_TEXT(full.environment);
-	PUT_TEXT(full.session);
-	PUT_TEXT(full.agent);
-	PUT_TEXT(full.run);
+	PUT(event->environment.data == NULL ? CStringGetTextDatum("live") : tz_text_datum(event->environment));
+	PUT_TEXT(event->session);
+	PUT_TEXT(event->agent);
+	PUT_TEXT(event->run);
 	PUT(CStringGetTextDatum(kind));
 	PUT(CStringGetTextDatum(actor));
-	PUT_TEXT(full.category);
-	PUT_TEXT(full.action);
-	PUT_TEXT(full.decision);
-	PUT_TEXT(full.rule);
-	PUT(BoolGetDatum(full.is_violation));
-	PUT(Int16GetDatum(1));
-	PUT(event_body(&full, id, at, kind, actor));
+	PUT_TEXT(event_request());
+	PUT_TEXT(event->category);
+	PUT_TEXT(event->action);
+	PUT_TEXT(event->permission);
+	PUT_TEXT(event->decision);
+	PUT_TEXT(event->rule);
+	PUT(BoolGetDatum(event->is_violation));
+	PUT(event_body(event_summary(event->summary)));
+	PUT(Int16GetDatum(TZ_ENTRY_FORMAT));
 #undef PUT
 #undef PUT_TEXT
 	Assert(n == events.ncolumns);
@@ -87,17 +94,17 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 
 /*
  * theazo_internal.event_write(platform, category, action, summary, session, agent, run, environment,
- * decision, rule, is_violation)
+ * decision, rule, is_violation, permission)
  */
 THEAZO_FUNCTION(theazo_event_write)
 {
 	TzEvent event = {{NULL, 0}};
 	TzSlice *const fields[] = {&event.platform, &event.category, &event.action, NULL,
 	                           &event.session,  &event.agent,    &event.run,    &event.environment,
-	                           &event.decision, &event.rule};
+	                           &event.decision, &event.rule,     NULL,          &event.permission};
 	char id[TZ_ID_MAX + 1];
 
-	tz_args_expect(fcinfo, 11);
+	tz_args_expect(fcinfo, 12);
 	for (int i = 0; i < (int) lengthof(fields); i++)
 	{
 		if (fields[i] != NULL && !PG_ARGISNULL(i))
@@ -110,59 +117,30 @@ THEAZO_FUNCTION(theazo_event_write)
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
+/* What the caller calls its request: set by whoever serves it, to find all that belongs together. */
+static TzSlice
+event_request(void)
+{
+	if (tz_guc_request_id == NULL || tz_guc_request_id[0] == '\0')
+		return tz_slice(NULL, 0);
+	return tz_slice_cstr(tz_guc_request_id);
+}
+
 /* jsonb prints keys in one order and numbers in one form, so the same facts give the same bytes. */
 static Datum
-event_body(const TzEvent *event, const char *id, TimestampTz at, const char *kind, const char *actor)
+event_body(Jsonb *summary)
 {
-	JsonbParseState *state = NULL;
-	Jsonb *summary = event_summary(event->summary);
-	JsonbValue value;
-	JsonbValue *all;
-	Jsonb *body;
-	char *who = psprintf("%s:%s", kind, actor);
-	char when[64];
-	char *text;
-	struct pg_tm tm;
-	fsec_t fsec;
+	StringInfoData text;
 
-	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range"));
-	snprintf(when, sizeof(when), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year, tm.tm_mon, tm.tm_mday,
-	         tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
-
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	tz_event_put_int(&state, "v", 1);
-	tz_event_put(&state, "id", tz_slice_cstr(id));
-	tz_event_put(&state, "platform", event->platform);
-	tz_event_put(&state, "at", tz_slice_cstr(when));
-	tz_event_put(&state, "environment", event->environment);
-	tz_event_put(&state, "actor", tz_slice_cstr(who));
-	tz_event_put(&state, "category", event->category);
-	tz_event_put(&state, "action", event->action);
-	tz_event_put(&state, "session", event->session);
-	tz_event_put(&state, "agent", event->agent);
-	tz_event_put(&state, "run", event->run);
-	tz_event_put(&state, "decision", event->decision);
-	tz_event_put(&state, "rule", event->rule);
-	if (event->is_violation)
-	{
-		event_key(&state, "violation");
-		value.type = jbvBool;
-		value.val.boolean = true;
-		(void) pushJsonbValue(&state, WJB_VALUE, &value);
-	}
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
 	if (summary != NULL)
 	{
-		event_key(&state, "summary");
-		value.type = jbvBinary;
-		value.val.binary.data = &summary->root;
-		value.val.binary.len = VARSIZE(summary) - VARHDRSZ;
-		(void) pushJsonbValue(&state, WJB_VALUE, &value);
+		appendStringInfoString(&text, "\"summary\": ");
+		(void) JsonbToCString(&text, &summary->root, VARSIZE(summary));
 	}
-	all = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	body = JsonbValueToJsonb(all);
-	text = JsonbToCString(NULL, &body->root, VARSIZE(body));
-	return tz_bytea_datum(tz_slice_cstr(pg_server_to_any(text, (int) strlen(text), PG_UTF8)));
+	appendStringInfoChar(&text, '}');
+	return tz_bytea_datum(tz_slice_cstr(pg_server_to_any(text.data, text.len, PG_UTF8)));
 }
 
 /* What the body takes of it: bounded, masked, without nulls. */

@@ -24,6 +24,7 @@ typedef struct TzEvent
 	TzSlice agent;
 	TzSlice run;
 	TzSlice environment; /* none: live */
+	TzSlice permission; /* state of the permission that was asked for */
 	TzSlice decision;
 	TzSlice rule;
 	bool is_violation;

@@ -37,6 +37,7 @@ int tz_guc_keeper_interval_ms = 10000;
 int tz_guc_lease_ms = 60000;
 char *tz_guc_master_key_command = NULL;
 char *tz_guc_master_key_file = NULL;
+char *tz_guc_request_id = NULL;
 int tz_guc_max_waiters = 100;
 int tz_guc_retention_logs_days = 30;
 int tz_guc_retention_runs_days = 30;
@@ -63,6 +64,7 @@ static const struct config_enum_entry sandbox_minimum_options[] = {
 
 static bool check_databases(char **newval, void **extra, GucSource source);
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_request_id(char **newval, void **extra, GucSource source);
 static bool check_search_header(char **newval, void **extra, GucSource source);
 static bool check_search_url(char **newval, void **extra, GucSource source);
 
@@ -159,6 +161,8 @@ define_engine(void)
 	              PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
 	define_int("theazo.max_waiters", "Most callers that may wait for a run at the same time.",
 	           &tz_guc_max_waiters, 100, 0, 100000, PGC_POSTMASTER, 0);
+	define_string("theazo.request_id", "What the caller calls its request; stands in its events.",
+	              &tz_guc_request_id, "", PGC_USERSET, 0, check_request_id);
 	define_int("theazo.retention_logs", "Days that logs are kept, 0 for ever.", &tz_guc_retention_logs_days,
 	           30, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.retention_runs", "Days that ended runs are kept, 0 for ever.",
@@ -267,6 +271,28 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || (*newval)[0] == '\0' || (*newval)[0] == '/')
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+/* It is stored with every event: short, and nothing that a reader's terminal obeys. */
+static bool
+check_request_id(char **newval, void **extra, GucSource source)
+{
+	const char *value = *newval == NULL ? "" : *newval;
+
+	(void) extra;
+	(void) source;
+	for (const char *p = value; *p != '\0'; p++)
+	{
+		if (*p < ' ' || *p > '~')
+		{
+			GUC_check_errdetail("It must have printable ASCII characters only.");
+			return false;
+		}
+	}
+	if (strlen(value) <= TZ_REQUEST_ID_MAX)
+		return true;
+	GUC_check_errdetail("It has more than %d characters.", TZ_REQUEST_ID_MAX);
 	return false;
 }
 

@@ -13,6 +13,8 @@
 
 #define TZ_DISPATCHERS_MAX 16
 
+#define TZ_REQUEST_ID_MAX 128
+
 extern char *tz_guc_ca_file;
 extern int tz_guc_claim_batch;
 extern int tz_guc_claim_interval_ms;
@@ -30,6 +32,7 @@ extern int tz_guc_keeper_interval_ms;
 extern int tz_guc_lease_ms;
 extern char *tz_guc_master_key_command;
 extern char *tz_guc_master_key_file;
+extern char *tz_guc_request_id; /* of the caller; may be empty or NULL */
 extern int tz_guc_max_waiters;
 extern int tz_guc_retention_logs_days;
 extern int tz_guc_retention_runs_days;

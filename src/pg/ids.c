@@ -16,17 +16,45 @@
 #include "pg/convert.h"
 #include "pg/export.h"
 #include "pg/ids.h"
+#include "pg/shmem.h"
 
 /* Milliseconds between the two epochs. */
 #define TZ_UNIX_EPOCH_MS ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
 
+#define NUMBER_EPOCH_MS INT64CONST(1577836800000) /* 2020-01-01 */
+#define NUMBER_SHIFT 12
+
 static int64 tz_ids_unix_ms(TimestampTz ts);
-static void ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1]);
+static void ids_make(TzSlice prefix, int64 unix_ms, char id[TZ_ID_MAX + 1]);
 
 void
 tz_id_new(const char *prefix, char id[TZ_ID_MAX + 1])
 {
-	ids_make(tz_slice_cstr(prefix), id);
+	tz_id_new_at(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), id);
+}
+
+void
+tz_id_new_at(const char *prefix, int64 unix_ms, char id[TZ_ID_MAX + 1])
+{
+	ids_make(tz_slice_cstr(prefix), unix_ms, id);
+}
+
+/* One counter for all databases; when the clock goes back, it goes on where it was. */
+int64
+tz_number_new(int64 *unix_ms)
+{
+	int64 now = (tz_ids_unix_ms(GetCurrentTimestamp()) - NUMBER_EPOCH_MS) << NUMBER_SHIFT;
+	uint64 last;
+	uint64 mine;
+
+	tz_shmem_require();
+	last = pg_atomic_read_u64(&tz_shared->last_number);
+	do
+	{
+		mine = Max((uint64) Max(now, 0), last + 1);
+	} while (!pg_atomic_compare_exchange_u64(&tz_shared->last_number, &last, mine));
+	*unix_ms = (int64) (mine >> NUMBER_SHIFT) + NUMBER_EPOCH_MS;
+	return (int64) mine;
 }
 
 const char *
@@ -44,7 +72,7 @@ THEAZO_FUNCTION(theazo_id_new)
 {
 	char id[TZ_ID_MAX + 1];
 
-	ids_make(tz_datum_slice(PG_GETARG_DATUM(0)), id);
+	ids_make(tz_datum_slice(PG_GETARG_DATUM(0)), tz_ids_unix_ms(GetCurrentTimestamp()), id);
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
@@ -111,14 +139,14 @@ THEAZO_FUNCTION(theazo_instance)
 }
 
 static void
-ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1])
+ids_make(TzSlice prefix, int64 unix_ms, char id[TZ_ID_MAX + 1])
 {
 	uint8_t tail[TZ_ID_TAIL_LEN];
 	TzErr err;
 
 	if (!pg_strong_random(tail, sizeof(tail)))
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
-	if (tz_id_make(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), tail, id, &err) != TZ_OK)
+	if (tz_id_make(prefix, unix_ms, tail, id, &err) != TZ_OK)
 		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 }
 

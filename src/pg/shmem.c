@@ -114,6 +114,7 @@ shmem_fill(void)
 	tz_shared->lock = &(GetNamedLWLockTranche("theazo"))->lock;
 	tz_shared->dispatchers = tz_guc_dispatchers;
 	pg_atomic_init_u32(&tz_shared->waiters, 0);
+	pg_atomic_init_u64(&tz_shared->last_number, 0);
 	pg_atomic_init_u32(&tz_shared->followers, 0);
 	pg_atomic_init_u32(&tz_shared->rescan, 0);
 	for (int i = 0; i < TZ_BELLS; i++)

@@ -102,6 +102,7 @@ typedef struct TzShared
 	int dispatchers; /* theazo.dispatchers when the server started */
 	pg_atomic_uint32 waiters; /* callers inside run_block or a waiting procedure */
 	pg_atomic_uint32 rescan; /* the launcher shall read pg_database again */
+	pg_atomic_uint64 last_number; /* of an event */
 	pg_atomic_uint32 followers; /* those of them that sleep at a bell */
 	TzRunBucket run[TZ_RUN_BUCKETS];
 	ConditionVariable bell[TZ_BELLS]; /* of the bucket's run, when it is followed */

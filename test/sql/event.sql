@@ -10,6 +10,14 @@ SELECT theazo.authenticate(:'k');
 SELECT theazo_internal.event_write(:'p', 'data', 'file_read', '{"path": "/a", "n": 2}', :'s', NULL, NULL, 'live', 'allow', 'r1', true) AS e \gset
 SELECT environment, session_id = :'s', actor_kind, actor_id ~ '^key_', category, action, decision, rule, is_violation, summary FROM theazo.events WHERE id = :'e';
 SELECT tst.mask(convert_from(body, 'UTF8')), format, xid = pg_current_xact_id(), instance = theazo_internal.instance() FROM theazo_data.event WHERE id = :'e';
+-- its number and its id have the same time
+SELECT e.number < 9007199254740992 AS small, (e.number >> 12) + 1577836800000 = round(extract(epoch FROM theazo_internal.id_time(e.id)) * 1000) AS same FROM theazo.events e WHERE e.id = :'e';
+SET LOCAL theazo.request_id = 'req-1';
+SELECT theazo_internal.event_write(:'p', 'permission', 'permission_checked', NULL, NULL, NULL, NULL, 'live', p_permission => 'granted') AS e \gset
+SELECT request_id, permission_state, summary IS NULL AS nothing FROM theazo.events WHERE id = :'e';
+SELECT convert_from(body, 'UTF8') FROM theazo_data.event WHERE id = :'e';
+SELECT tst.try(format('SET theazo.request_id = %L', repeat('x', 129)));
+SELECT tst.try($$SET theazo.request_id = E'a\nb'$$);
 -- summaries are short and carry no secret
 SELECT theazo_internal.summary_bound(d) FROM unnest(ARRAY['{}', '{"a": 1}', '"text"', '[1, 2]', '{"apiKey": "abc", "password": "x", "accessToken": {"a": 1}, "name": "tokens"}',
 	'{"note": "used th_live_0123456789abcdefghijklmnopqrstuvwxyz and Bearer abcdefghijklmnop ok"}', '{"list": ["sk-0123456789abcdef"]}']::jsonb[]) d;

@@ -20,8 +20,8 @@ SELECT conname FROM pg_constraint WHERE conrelid = 'theazo_data.run_2001_05'::re
 SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'theazo_data.event_2001_05'::regclass ORDER BY 1;
 SELECT count(*) FROM pg_depend WHERE objid IN ('theazo_data.run_2001_05'::regclass, 'theazo_data.event_2001_05'::regclass) AND deptype = 'e';
 -- rows find their way
-INSERT INTO theazo_data.event (platform_id, id, occurred_at, instance, environment, actor_kind, actor_id, category, action, body)
-	SELECT :'p', 'evt_' || theazo_internal.id_floor(t), t, 'x', 'live', 'worker', 'x', 'lifecycle', 'test', ''
+INSERT INTO theazo_data.event (platform_id, id, number, occurred_at, xid, instance, environment, actor_kind, actor_id, category, action, body)
+	SELECT :'p', 'evt_' || theazo_internal.id_floor(t), 1, t, '3', 'x', 'live', 'worker', 'x', 'lifecycle', 'test', ''
 	  FROM unnest(ARRAY['2001-05-01 00:00:00+00', '2001-05-31 23:59:59.999+00', '2001-06-01 00:00:00+00', '2001-04-30 23:59:59.999+00']::timestamptz[]) t;
 SELECT tableoid::regclass, occurred_at AT TIME ZONE 'UTC' FROM theazo_data.event WHERE action = 'test' ORDER BY 2;
 SELECT tst.try($$SELECT theazo_internal.partition_make('agent', now())$$);
@@ -38,8 +38,8 @@ SELECT theazo_internal.keeper_partitions() >= 0;
 INSERT INTO theazo_data.log (platform_id, root_id, id, environment, occurred_at, level, source, message)
 	SELECT :'p', theazo_internal.id_floor(t), 'log_' || theazo_internal.id_floor(t), 'live', t, 'info', 'system', 'test'
 	  FROM unnest(ARRAY['2001-05-05 00:00:00+00', '2001-06-30 00:00:00+00']::timestamptz[]) t;
-INSERT INTO theazo_data.event (platform_id, id, occurred_at, instance, environment, actor_kind, actor_id, category, action, body)
-	SELECT :'p', 'evt_' || theazo_internal.id_floor(t), t, 'x', 'live', 'worker', 'x', 'lifecycle', 'test', ''
+INSERT INTO theazo_data.event (platform_id, id, number, occurred_at, xid, instance, environment, actor_kind, actor_id, category, action, body)
+	SELECT :'p', 'evt_' || theazo_internal.id_floor(t), 1, t, '3', 'x', 'live', 'worker', 'x', 'lifecycle', 'test', ''
 	  FROM unnest(ARRAY['2001-05-05 00:00:00+00']::timestamptz[]) t;
 SELECT tableoid::regclass, ctid FROM theazo_data.log WHERE message = 'test' ORDER BY id;
 SELECT pg_relation_filenode('theazo_data.log_default') AS node \gset

@@ -133,8 +133,8 @@ sub rows_of_month
 {
 	my ($month) = @_;
 	return qq{
-	INSERT INTO theazo_data.event (platform_id, id, occurred_at, instance, environment, actor_kind, actor_id, category, action, body)
-		SELECT platform_id, 'evt_' || theazo_internal.id_floor('$month'), '$month', 'x', 'live', 'worker', 'x', 'lifecycle', 'old', 'old' FROM theazo_data.platform WHERE name = 'Dumped';
+	INSERT INTO theazo_data.event (platform_id, id, number, occurred_at, xid, instance, environment, actor_kind, actor_id, category, action, body)
+		SELECT platform_id, 'evt_' || theazo_internal.id_floor('$month'), 1, '$month', '3', 'x', 'live', 'worker', 'x', 'lifecycle', 'old', 'old' FROM theazo_data.platform WHERE name = 'Dumped';
 	INSERT INTO theazo_data.charge (platform_id, root_id, id, environment, item, quantity, amount, payer, occurred_at)
 		SELECT platform_id, theazo_internal.id_floor('$month'), 'chg_' || theazo_internal.id_floor('$month'), 'live', 'agent.fee', 1, 2000000, 'theazo', '$month' FROM theazo_data.platform WHERE name = 'Dumped';
 	INSERT INTO theazo_data.log (platform_id, root_id, id, environment, occurred_at, level, source, message)
