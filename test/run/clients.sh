@@ -1,7 +1,8 @@
 #!/bin/bash
-# The model vendors' own npm clients, in the versions and with the checksums of the
-# lock file, fetched once and linked into the tree. They judge the scripted model
-# server, which then judges our adapters.
+# The model vendors' own npm clients and a development node of an EVM chain, in the
+# versions and with the checksums of the lock file, fetched once and linked into the
+# tree. The clients judge the scripted model server, which then judges our adapters;
+# the node takes anchors.
 #
 #	clients.sh prepare	fetch them if they are not there
 #	clients.sh check	TAP lines: the server as the clients see it
@@ -17,12 +18,12 @@ case ${1:-} in
 	prepare)
 		command -v npm > /dev/null || die 'npm is missing'
 		if [ ! -d "$kept/node_modules" ]; then
-			say "fetching the vendors' model clients"
+			say "fetching the vendors' model clients and a chain's node"
 			mkdir -p "$(cache_dir)"
 			new=$(mktemp -d "$kept.XXXXXX")
 			trap 'rm -rf "$new"' EXIT
 			cp $dir/package.json $dir/package-lock.json "$new"
-			(cd "$new" && timeout 600 npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error)
+			(cd "$new" && timeout 600 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 			chmod -R a+rX "$new"
 			mv -T "$new" "$kept"
 			trap - EXIT
