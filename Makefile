@@ -24,8 +24,8 @@ INIT = theazo-init
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
-	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql) \
-	$(addprefix sql/api/,clib.sql base.sql partition.sql event.sql charge.sql \
+	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql audit.sql) \
+	$(addprefix sql/api/,clib.sql base.sql partition.sql event.sql seal.sql charge.sql \
 		log.sql effect.sql settle.sql recovery.sql \
 		worker.sql delivery.sql compute.sql sandbox.sql meter.sql tenant.sql session.sql provider.sql secret.sql \
 		managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \

@@ -17,6 +17,8 @@ DECLARE
 	system_functions CONSTANT text[] := ARRAY['price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
 	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_guard', 'event_partition_make', 'event_partition_adopt'];
+	guard_tables CONSTANT text[] := ARRAY['event', 'seal', 'tree_node', 'audit_checkpoint', 'audit_key', 'audit_cursor', 'audit_sweep',
+		'audit_round', 'audit_round_leaf', 'audit_anchor', 'audit_segment'];
 	s text;
 	r record;
 BEGIN
@@ -28,7 +30,7 @@ BEGIN
 		SELECT c.oid::pg_catalog.regclass AS rel, c.relkind,
 			   CASE WHEN c.relkind = 'v' THEN
 						CASE WHEN c.relname = ANY (system_views) OR c.relname LIKE 'operator\_%' THEN 'theazo_system' ELSE 'theazo_owner' END
-					WHEN c.relname = 'event' OR p.relname = 'event' THEN 'theazo_guard'
+					WHEN c.relname = ANY (guard_tables) OR p.relname = 'event' THEN 'theazo_guard'
 					ELSE 'theazo_owner' END AS owner
 		  FROM pg_catalog.pg_class c
 		  LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
@@ -122,9 +124,16 @@ BEGIN
 	CREATE POLICY price_reference ON theazo_data.price FOR SELECT
 		USING (platform_id = theazo_internal.operator_platform());
 
-	-- events are written by their guard, for every platform
-	DROP POLICY IF EXISTS event_guard ON theazo_data.event;
-	CREATE POLICY event_guard ON theazo_data.event TO theazo_guard USING (true) WITH CHECK (true);
+	-- audit tables are written by their guard, for every platform
+	FOR r IN
+		SELECT c.oid::pg_catalog.regclass AS rel, c.relname FROM pg_catalog.pg_class c
+		 WHERE c.relnamespace = 'theazo_data'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+		   AND c.relowner = 'theazo_guard'::pg_catalog.regrole
+		 ORDER BY c.oid
+	LOOP
+		EXECUTE pg_catalog.format('DROP POLICY IF EXISTS %I ON %s', r.relname || '_guard', r.rel);
+		EXECUTE pg_catalog.format('CREATE POLICY %I ON %s TO theazo_guard USING (true) WITH CHECK (true)', r.relname || '_guard', r.rel);
+	END LOOP;
 END
 $grants$;
 
@@ -240,6 +249,8 @@ $grants$;
 
 DO $grants$
 DECLARE
+	-- say something about this cluster only
+	state_tables CONSTANT text[] := ARRAY['audit_cursor', 'audit_sweep'];
 	r record;
 BEGIN
 	FOR r IN
@@ -249,6 +260,7 @@ BEGIN
 		   AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
 		   AND d.refobjid = (SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname = 'theazo')
 		   AND c.relnamespace = 'theazo_data'::pg_catalog.regnamespace
+		   AND NOT c.relname = ANY (state_tables)
 	LOOP
 		PERFORM pg_catalog.pg_extension_config_dump(r.oid, '');
 	END LOOP;

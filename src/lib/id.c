@@ -134,6 +134,52 @@ tz_id_time(TzSlice id, int64_t *unix_ms, TzErr *err)
 }
 
 TzStatus
+tz_id_pack(TzSlice id, uint8_t out[TZ_ID_BYTES], TzErr *err)
+{
+	TzSlice prefix;
+	TzSlice root;
+	TzStatus status = tz_id_split(id, &prefix, &root, err);
+	uint64_t ms = 0;
+	int i;
+
+	if (status != TZ_OK)
+		return status;
+	for (i = 0; i < 10; i++)
+		ms = (ms << 5) | (uint64_t) id_digit(root.data[i]);
+	for (i = 5; i >= 0; i--)
+	{
+		out[i] = (uint8_t) (ms & 0xff);
+		ms >>= 8;
+	}
+	/* eight digits are five bytes */
+	for (i = 0; i < 2; i++)
+	{
+		uint64_t v = 0;
+		int j;
+
+		for (j = 0; j < 8; j++)
+			v = (v << 5) | (uint64_t) id_digit(root.data[10 + i * 8 + j]);
+		for (j = 4; j >= 0; j--)
+		{
+			out[6 + i * 5 + j] = (uint8_t) (v & 0xff);
+			v >>= 8;
+		}
+	}
+	return TZ_OK;
+}
+
+TzStatus
+tz_id_unpack(TzSlice prefix, const uint8_t bytes[TZ_ID_BYTES], char out[TZ_ID_MAX + 1], TzErr *err)
+{
+	int64_t ms = 0;
+	int i;
+
+	for (i = 0; i < 6; i++)
+		ms = (ms << 8) | bytes[i];
+	return tz_id_make(prefix, ms, bytes + 6, out, err);
+}
+
+TzStatus
 tz_id_derive(TzSlice prefix, TzSlice time_from, TzSlice seed, char out[TZ_ID_MAX + 1], TzErr *err)
 {
 	uint8_t digest[TZ_SHA256_LEN];

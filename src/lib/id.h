@@ -17,6 +17,7 @@
 #define TZ_ID_PREFIX_MAX 13
 #define TZ_ID_MAX (TZ_ID_PREFIX_MAX + 1 + TZ_ID_ROOT_LEN)
 #define TZ_ID_TAIL_LEN 10 /* bytes after the time */
+#define TZ_ID_BYTES 16 /* of a root: six of time, then the tail */
 #define TZ_ID_MS_MAX ((INT64_C(1) << 48) - 1)
 
 /* Root of a time (0 .. TZ_ID_MS_MAX) and 80 bits; out is terminated. */
@@ -35,6 +36,11 @@ extern TzStatus tz_id_split(TzSlice id, TzSlice *prefix, TzSlice *root, TzErr *e
 
 /* Milliseconds in an id or a root. */
 extern TzStatus tz_id_time(TzSlice id, int64_t *unix_ms, TzErr *err);
+
+/* The root as 16 bytes, big-endian, which sort as the text does; and back. */
+extern TzStatus tz_id_pack(TzSlice id, uint8_t out[TZ_ID_BYTES], TzErr *err);
+extern TzStatus tz_id_unpack(TzSlice prefix, const uint8_t bytes[TZ_ID_BYTES], char out[TZ_ID_MAX + 1],
+                             TzErr *err);
 
 /*
  * An id that follows from its inputs: time of time_from (an id or a root) and

@@ -85,9 +85,10 @@ SELECT c.relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE c.
 -- every policy compares the platform
 SELECT c.relname, p.polname FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = 'theazo_data'::regnamespace
    AND pg_get_expr(p.polqual, p.polrelid) !~ '^\(+platform_id\)::text = \( SELECT theazo_internal.current_platform\(\)' ORDER BY 1, 2;
--- every table and sequence of the extension is registered for pg_dump, whole
+-- every table and sequence of the extension is registered for pg_dump, whole, but for state of this cluster
 SELECT c.oid::regclass FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'theazo'
  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'p', 'S')
+   AND c.relname NOT IN ('audit_cursor', 'audit_sweep')
    AND (array_position(e.extconfig, c.oid) IS NULL OR e.extcondition[array_position(e.extconfig, c.oid)] <> '');
 -- the version of the objects is the extension's
 SELECT theazo_internal.sql_version() = e.extversion, theazo_internal.library_version() = e.extversion FROM pg_extension e WHERE e.extname = 'theazo';

@@ -111,12 +111,31 @@ test_derive(void **state)
 	                 TZ_BAD_INPUT);
 }
 
+static void
+test_pack(void **state)
+{
+	uint8_t a[TZ_ID_BYTES];
+	uint8_t b[TZ_ID_BYTES];
+	char back[TZ_ID_MAX + 1];
+
+	assert_int_equal(tz_id_pack(tz_slice_cstr("evt_01ARYZ6S41ZZZZZZZZZZZZZZZZ"), a, NULL), TZ_OK);
+	assert_int_equal(tz_id_unpack(tz_slice_cstr("evt"), a, back, NULL), TZ_OK);
+	assert_string_equal(back, "evt_01ARYZ6S41ZZZZZZZZZZZZZZZZ");
+	assert_int_equal(a[15], 0xff);
+	/* bytes sort as the text does */
+	assert_int_equal(tz_id_pack(tz_slice_cstr("evt_01ARYZ6S4200000000000000Z0"), b, NULL), TZ_OK);
+	assert_true(memcmp(a, b, TZ_ID_BYTES) < 0);
+	assert_int_equal(tz_id_unpack(tz_slice_cstr("evt"), b, back, NULL), TZ_OK);
+	assert_string_equal(back, "evt_01ARYZ6S4200000000000000Z0");
+	assert_int_equal(tz_id_pack(tz_slice_cstr("evt_81ARYZ6S41ZZZZZZZZZZZZZZZZ"), a, NULL), TZ_BAD_INPUT);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known), cmocka_unit_test(test_order),  cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_split), cmocka_unit_test(test_derive),
+		cmocka_unit_test(test_split), cmocka_unit_test(test_derive), cmocka_unit_test(test_pack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

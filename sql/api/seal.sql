@@ -1,0 +1,26 @@
+-- seal.sql: the chain and the tree of events.
+
+-- Facts of audit are immutable for everyone, also under session_replication_role = replica.
+DO $$
+DECLARE
+	v_table text;
+BEGIN
+	FOREACH v_table IN ARRAY ARRAY['seal', 'tree_node', 'audit_checkpoint', 'audit_round', 'audit_round_leaf', 'audit_anchor', 'audit_segment']
+	LOOP
+		EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER audit_guard_row BEFORE UPDATE OR DELETE ON theazo_data.%I'
+								  ' FOR EACH ROW EXECUTE FUNCTION theazo_internal.event_guard()', v_table);
+		EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER audit_guard_truncate BEFORE TRUNCATE ON theazo_data.%I'
+								  ' FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard()', v_table);
+		EXECUTE pg_catalog.format('ALTER TABLE theazo_data.%I ENABLE ALWAYS TRIGGER audit_guard_row,'
+								  ' ENABLE ALWAYS TRIGGER audit_guard_truncate', v_table);
+	END LOOP;
+END
+$$;
+
+-- A key that has signed stays as it was; only that it was retired is noted.
+CREATE OR REPLACE TRIGGER audit_guard_row
+	BEFORE UPDATE OF platform_id, id, public_key, sealed, created_at OR DELETE ON theazo_data.audit_key
+	FOR EACH ROW EXECUTE FUNCTION theazo_internal.event_guard();
+CREATE OR REPLACE TRIGGER audit_guard_truncate BEFORE TRUNCATE ON theazo_data.audit_key
+	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard();
+ALTER TABLE theazo_data.audit_key ENABLE ALWAYS TRIGGER audit_guard_row, ENABLE ALWAYS TRIGGER audit_guard_truncate;
