@@ -69,7 +69,9 @@ COMMENT ON FUNCTION theazo_internal.event_write(text, text, text, jsonb, text, t
 CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
 	SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.actor_kind, e.actor_id,
 		   e.category, e.action, e.decision, e.rule, e.is_violation,
-		   convert_from(e.body, 'UTF8')::jsonb -> 'summary' AS summary, e.number, e.request_id, e.permission_state
+		   CASE WHEN e.personal IS NULL THEN convert_from(e.body, 'UTF8')::jsonb -> 'summary'
+				ELSE coalesce(convert_from(e.body, 'UTF8')::jsonb -> 'summary', '{}')
+					 || theazo_internal.event_personal(e.platform_id, e.id, e.personal, e.personal_sealed) END AS summary, e.number, e.request_id, e.permission_state
 	  FROM theazo_data.event e
 	 WHERE (SELECT theazo_internal.may_read('event:read'));
 COMMENT ON VIEW theazo.events IS 'audit events of the platform';

@@ -17,7 +17,8 @@ COMMENT ON FUNCTION theazo_internal.vault_keys_to_leave(text) IS 'master keys wh
 CREATE OR REPLACE FUNCTION theazo_internal.vault_remaining(p_target text)
 RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(sum((SELECT count(*) FROM theazo_data.secret s WHERE s.master_key_id = k.id)
-					  + (SELECT count(*) FROM theazo_data.secret_delivered d WHERE d.master_key_id = k.id)), 0)::bigint
+					  + (SELECT count(*) FROM theazo_data.secret_delivered d WHERE d.master_key_id = k.id)
+					  + (SELECT count(*) FROM theazo_data.data_key d WHERE d.master_key_id = k.id)), 0)::bigint
 	  FROM unnest(theazo_internal.vault_keys_to_leave(p_target)) k (id)
 $$;
 COMMENT ON FUNCTION theazo_internal.vault_remaining(text) IS 'values that a rotation to this master key still has to seal anew';
@@ -170,7 +171,7 @@ BEGIN
 			END IF;
 		END LOOP;
 		r.reached := CASE WHEN v_n < r.batch THEN ARRAY['delivered', '', '', '', '', '0'] ELSE v_at END;
-	ELSE
+	ELSIF v_at[1] = 'delivered' THEN
 		FOR s IN
 			SELECT x.platform_id, x.sandbox_id, x.session_id, x.name, x.version, x.master_key_id, x.salt, x.sealed, coalesce(p.vault_salt, '') AS vault_salt
 			  FROM theazo_data.secret_delivered x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
@@ -188,6 +189,25 @@ BEGIN
 			ELSE
 				r := theazo_internal.vault_rotation_failure(r, jsonb_build_object(
 					'platform', s.platform_id, 'session', nullif(s.session_id, ''), 'name', s.name, 'version', s.version, 'sandbox', s.sandbox_id, 'reason', box.fault));
+			END IF;
+		END LOOP;
+		r.reached := CASE WHEN v_n < r.batch THEN ARRAY['key', '', ''] ELSE v_at END;
+	ELSE
+		FOR s IN
+			SELECT x.platform_id, x.id, x.master_key_id, x.salt, x.sealed, coalesce(p.vault_salt, '') AS vault_salt
+			  FROM theazo_data.data_key x JOIN theazo_data.platform p ON p.platform_id = x.platform_id
+			 WHERE (x.platform_id, x.id) > (v_at[2], v_at[3]) AND x.master_key_id = ANY (v_leave)
+			 ORDER BY x.platform_id, x.id LIMIT r.batch FOR UPDATE OF x SKIP LOCKED
+		LOOP
+			v_n := v_n + 1;
+			v_at := ARRAY['key', s.platform_id, s.id];
+			box := theazo_internal.secret_reseal(s.platform_id, '', s.id, 0, s.vault_salt, s.master_key_id, s.salt, s.sealed, r.master_key_id);
+			IF box.fault IS NULL THEN
+				UPDATE theazo_data.data_key x SET master_key_id = r.master_key_id, salt = box.new_salt, sealed = box.new_sealed
+				 WHERE x.platform_id = s.platform_id AND x.id = s.id;
+				r.pass_done := r.pass_done + 1;
+			ELSE
+				r := theazo_internal.vault_rotation_failure(r, jsonb_build_object('platform', s.platform_id, 'key', s.id, 'reason', box.fault));
 			END IF;
 		END LOOP;
 		r.reached := CASE WHEN v_n < r.batch THEN ARRAY['end'] ELSE v_at END;

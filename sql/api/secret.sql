@@ -147,7 +147,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.vault_of(text, boolean, boolean) IS 'the vault a session argument means; locks the session for a change';
 
--- The salt of a platform comes with its first secret. Locks the platform's row only then.
+-- Platforms are made with their salt; the operator's gets it when it is needed first, and only then is its row locked.
 CREATE OR REPLACE FUNCTION theazo_internal.vault_salt(p_platform text)
 RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE
@@ -162,7 +162,7 @@ BEGIN
 	END IF;
 	RETURN result;
 END $$;
-COMMENT ON FUNCTION theazo_internal.vault_salt(text) IS 'the platform''s salt, made with its first secret';
+COMMENT ON FUNCTION theazo_internal.vault_salt(text) IS 'the platform''s salt, made if it has none';
 
 -- ---------------------------------------------------------------------------------------
 -- setting

@@ -46,8 +46,8 @@ DECLARE
 	made text := theazo_internal.id_new('plt');
 	result theazo.operator_platforms;
 BEGIN
-	INSERT INTO theazo_data.platform (platform_id, name, compute_mode, primitives_enabled, metadata)
-	VALUES (made, p_name, p_compute_mode, p_primitives_enabled, p_metadata);
+	INSERT INTO theazo_data.platform (platform_id, name, compute_mode, primitives_enabled, metadata, vault_salt)
+	VALUES (made, p_name, p_compute_mode, p_primitives_enabled, p_metadata, theazo_internal.random_bytes(32));
 	PERFORM theazo_internal.event_write(made, 'control', 'platform_created',
 		pg_catalog.jsonb_build_object('name', p_name, 'computeMode', p_compute_mode, 'primitivesEnabled', p_primitives_enabled),
 		NULL, NULL, NULL, 'live');

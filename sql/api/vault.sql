@@ -111,8 +111,12 @@ RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_cat
 		SELECT min(x.master_key_id) FROM theazo_data.secret_delivered x
 		UNION ALL
 		SELECT (SELECT min(x.master_key_id) FROM theazo_data.secret_delivered x WHERE x.master_key_id > d.id) FROM d WHERE d.id IS NOT NULL
+	), k (id) AS (
+		SELECT min(x.master_key_id) FROM theazo_data.data_key x
+		UNION ALL
+		SELECT (SELECT min(x.master_key_id) FROM theazo_data.data_key x WHERE x.master_key_id > k.id) FROM k WHERE k.id IS NOT NULL
 	)
-	SELECT s.id FROM s WHERE s.id IS NOT NULL UNION SELECT d.id FROM d WHERE d.id IS NOT NULL
+	SELECT s.id FROM s WHERE s.id IS NOT NULL UNION SELECT d.id FROM d WHERE d.id IS NOT NULL UNION SELECT k.id FROM k WHERE k.id IS NOT NULL
 $$;
 COMMENT ON FUNCTION theazo_internal.vault_key_ids() IS 'master keys that something is sealed under';
 
@@ -120,36 +124,38 @@ CREATE OR REPLACE FUNCTION theazo_internal.vault_key_is_used(p_id text)
 RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT EXISTS (SELECT FROM theazo_data.secret s WHERE s.master_key_id = p_id)
 		OR EXISTS (SELECT FROM theazo_data.secret_delivered d WHERE d.master_key_id = p_id)
+		OR EXISTS (SELECT FROM theazo_data.data_key k WHERE k.master_key_id = p_id)
 $$;
 COMMENT ON FUNCTION theazo_internal.vault_key_is_used(text) IS 'is anything sealed under this master key';
 
 -- A key can be taken out of the file once nothing is sealed under it and it is not the current one.
 CREATE OR REPLACE FUNCTION theazo_internal.master_key_list(
 	OUT id text, OUT state text, OUT current boolean, OUT loaded boolean, OUT verified boolean, OUT removable boolean,
-	OUT secrets bigint, OUT delivered bigint, OUT source text, OUT created_at timestamptz, OUT retired_at timestamptz)
+	OUT secrets bigint, OUT delivered bigint, OUT source text, OUT created_at timestamptz, OUT retired_at timestamptz, OUT data_keys bigint)
 RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
 	SELECT u.id,
 		   CASE WHEN k.current THEN 'current' WHEN m.lost THEN 'lost' WHEN m.retired_at IS NOT NULL THEN 'retired'
-				WHEN n.secrets + n.delivered = 0 THEN 'unused' ELSE 'live' END,
+				WHEN n.secrets + n.delivered + n.data_keys = 0 THEN 'unused' ELSE 'live' END,
 		   coalesce(k.current, false), k.id IS NOT NULL,
 		   CASE WHEN k.id IS NOT NULL THEN theazo_internal.master_key_verify(u.id) END,
-		   k.current IS NOT TRUE AND n.secrets + n.delivered = 0,
-		   n.secrets, n.delivered, k.source, m.created_at, m.retired_at
+		   k.current IS NOT TRUE AND n.secrets + n.delivered + n.data_keys = 0,
+		   n.secrets, n.delivered, k.source, m.created_at, m.retired_at, n.data_keys
 	  FROM (SELECT x.id FROM theazo_internal.master_keys() x UNION SELECT * FROM theazo_internal.vault_key_ids()
 			UNION SELECT x.id FROM theazo_data.master_key x WHERE x.platform_id = theazo_internal.operator_platform()) u (id)
 	  LEFT JOIN theazo_internal.master_keys() k ON k.id = u.id
 	  LEFT JOIN theazo_data.master_key m ON m.platform_id = theazo_internal.operator_platform() AND m.id = u.id
 	 CROSS JOIN LATERAL (SELECT (SELECT count(*) FROM theazo_data.secret s WHERE s.master_key_id = u.id) AS secrets,
-								(SELECT count(*) FROM theazo_data.secret_delivered d WHERE d.master_key_id = u.id) AS delivered) n
+								(SELECT count(*) FROM theazo_data.secret_delivered d WHERE d.master_key_id = u.id) AS delivered,
+								(SELECT count(*) FROM theazo_data.data_key d WHERE d.master_key_id = u.id) AS data_keys) n
 	 ORDER BY u.id;
 END $$;
 COMMENT ON FUNCTION theazo_internal.master_key_list() IS 'master keys that are loaded, known, or stand on a row';
 
 CREATE OR REPLACE VIEW theazo.vault_keys WITH (security_barrier) AS
-	SELECT k.id, k.state, k.current, k.loaded, k.verified, k.removable, k.secrets, k.delivered, k.source, k.created_at, k.retired_at
+	SELECT k.id, k.state, k.current, k.loaded, k.verified, k.removable, k.secrets, k.delivered, k.source, k.created_at, k.retired_at, k.data_keys
 	  FROM theazo_internal.master_key_list() k;
 COMMENT ON VIEW theazo.vault_keys IS 'operator: master keys, what is sealed under each, and which can be removed; never a key';
 

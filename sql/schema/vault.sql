@@ -57,6 +57,22 @@ CREATE TABLE theazo_data.secret_delivered (
 );
 CREATE INDEX secret_delivered_master_key_id_idx ON theazo_data.secret_delivered (master_key_id);
 
+-- Keys that theazo made itself, sealed like secrets: of end users, whose personal fields in events are
+-- sealed under theirs, and of the operator platform. Without its row a key is gone.
+CREATE TABLE theazo_data.data_key (
+	platform_id		theazo.id NOT NULL,
+	id				theazo.id NOT NULL,					-- uky_ of an end user, aky_ of the audit trail
+	environment		text NOT NULL DEFAULT 'live',
+	user_id			text,								-- uky_: whose it is
+	master_key_id	text NOT NULL,
+	salt			bytea NOT NULL,
+	sealed			bytea NOT NULL,						-- 32 bytes, under the id as name and version 0
+	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CONSTRAINT data_key_pkey PRIMARY KEY (platform_id, id)
+);
+CREATE INDEX data_key_user_id_idx ON theazo_data.data_key (platform_id, user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX data_key_master_key_id_idx ON theazo_data.data_key (master_key_id);
+
 -- One row per master key ever seen: a known value sealed under it, so that a wrong key fails at once.
 CREATE TABLE theazo_data.master_key (
 	platform_id		theazo.id NOT NULL,					-- the operator platform

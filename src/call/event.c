@@ -23,6 +23,7 @@
 
 #include "auth/identity.h"
 #include "call/event.h"
+#include "call/personal.h"
 #include "call/summary.h"
 #include "lib/entry.h"
 #include "pg/append.h"
@@ -40,27 +41,30 @@ static void event_key(JsonbParseState **state, const char *key);
 void
 tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 {
-	static TzAppend events = {"event",
-	                          21,
-	                          {"platform_id", "id",       "number",       "occurred_at",
-	                           "xid",         "instance", "environment",  "session_id",
-	                           "agent_id",    "run_id",   "actor_kind",   "actor_id",
-	                           "request_id",  "category", "action",       "permission_state",
-	                           "decision",    "rule",     "is_violation", "body",
-	                           "format"},
-	                          NULL};
+	static TzAppend events = {
+		"event",
+		23,
+		{"platform_id",  "id",         "number",   "occurred_at",      "xid",        "instance",
+	     "environment",  "session_id", "agent_id", "run_id",           "actor_kind", "actor_id",
+	     "request_id",   "category",   "action",   "permission_state", "decision",   "rule",
+	     "is_violation", "personal",   "body",     "personal_sealed",  "format"},
+		NULL};
 
 	TimestampTz at = GetCurrentTimestamp();
 	const char *kind;
 	const char *actor;
 	int64 unix_ms;
 	int64 number = tz_number_new(&unix_ms);
-	Datum values[21];
-	bool nulls[21] = {false};
+	TzPersonal personal;
+	Jsonb *summary;
+	Datum values[23];
+	bool nulls[23] = {false};
 	int n = 0;
 
 	tz_identity_actor(&kind, &actor);
 	tz_id_new_at("evt", unix_ms, id);
+	summary =
+		tz_personal_split(event_summary(event->summary), event->platform, event->session, id, &personal);
 
 #define PUT(datum) (values[n++] = (datum))
 #define PUT_TEXT(slice) \
@@ -84,7 +88,9 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 	PUT_TEXT(event->decision);
 	PUT_TEXT(event->rule);
 	PUT(BoolGetDatum(event->is_violation));
-	PUT(event_body(event_summary(event->summary)));
+	PUT_TEXT(tz_slice_cstr(personal.commitments));
+	PUT(event_body(summary));
+	PUT_TEXT(personal.sealed);
 	PUT(Int16GetDatum(TZ_ENTRY_FORMAT));
 #undef PUT
 #undef PUT_TEXT

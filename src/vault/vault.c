@@ -68,6 +68,16 @@ tz_vault_open(TzSlice platform, TzSlice session, TzSlice name, uint32_t version,
 	return vault_open(&who, platform_salt, master_key_id, salt, sealed, out, err);
 }
 
+TzStatus
+tz_vault_open_key(TzSlice platform, TzSlice id, TzSlice platform_salt, TzSlice master_key_id, TzSlice salt,
+                  TzSlice sealed, TzBuf *out, TzErr *err)
+{
+	/* versions of secrets begin at 1 */
+	TzSealName who = {platform, {"", 0}, id, 0};
+
+	return vault_open(&who, platform_salt, master_key_id, salt, sealed, out, err);
+}
+
 int
 tz_vault_sqlstate(TzStatus status)
 {

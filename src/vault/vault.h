@@ -23,6 +23,13 @@ extern TzStatus tz_vault_open(TzSlice platform, TzSlice session, TzSlice name, u
                               TzBuf *out, TzErr *err);
 
 /*
+ * Opens a row of theazo_data.data_key, in any process: a key that theazo made
+ * for its own use, never a secret somebody stored. As tz_vault_open() otherwise.
+ */
+extern TzStatus tz_vault_open_key(TzSlice platform, TzSlice id, TzSlice platform_salt, TzSlice master_key_id,
+                                  TzSlice salt, TzSlice sealed, TzBuf *out, TzErr *err);
+
+/*
  * Seals a value under the current master key and a fresh random salt. Never
  * throws. TZ_UNAVAILABLE without a master key; fingerprint names it.
  */

@@ -64,7 +64,7 @@ CREATE FUNCTION tst.writes(victim text) RETURNS SETOF text LANGUAGE plpgsql AS $
 DECLARE t name; n bigint;
 BEGIN
 	FOR t IN SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-			  WHERE n.nspname = 'theazo_data' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'event' ORDER BY 1
+			  WHERE n.nspname = 'theazo_data' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relowner <> 'theazo_guard'::regrole ORDER BY 1
 	LOOP
 		EXECUTE format('UPDATE theazo_data.%I SET platform_id = platform_id WHERE platform_id = %L', t, victim);
 		GET DIAGNOSTICS n = ROW_COUNT;
@@ -89,8 +89,8 @@ SELECT theazo.price_set('agent.fee', 3) IS NOT NULL;
 SELECT s1 AS a1, s2 AS a2, run AS ar FROM tst.fill(:'ka') \gset
 SELECT s1 AS at1 FROM tst.fill(:'ta') \gset
 SELECT s1 AS b1, run AS br FROM tst.fill(:'kb') \gset
--- seen without policies, so that nothing below is empty by accident
-SELECT string_agg(tab, ' ' ORDER BY tab) AS empty_tables FROM tst.seen() WHERE seen = 0 AND tab NOT IN ('preflight', 'platform_role', 'master_key', 'vault_rotation');
+-- seen without policies, so that nothing below is empty by accident (the keeper fills the tables of the audit trail)
+SELECT string_agg(tab, ' ' ORDER BY tab) AS empty_tables FROM tst.seen() WHERE seen = 0 AND tab NOT IN ('preflight', 'platform_role', 'master_key', 'vault_rotation') AND tab !~ '^(anchor|audit_|seal|tree_node)';
 
 SET ROLE theazo_owner;
 \echo -- as platform A, live
