@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 
+#include "audit/protect.h"
 #include "auth/identity.h"
 #include "pg/compat.h"
 #include "pg/export.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 	tz_wake_init();
 	tz_stream_init();
 	tz_quiesce_init();
+	tz_protect_init();
 	tz_identity_init();
 	tz_keyring_load();
 	tz_redact_init();

@@ -233,6 +233,17 @@ CREATE OR REPLACE FUNCTION theazo_internal.event_guard() RETURNS trigger
 COMMENT ON FUNCTION theazo_internal.event_guard() IS
 	'trigger that refuses to change, delete or truncate events';
 
+CREATE OR REPLACE FUNCTION theazo_internal.event_insert() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_event_insert';
+COMMENT ON FUNCTION theazo_internal.event_insert() IS
+'trigger: notes that rows came by a statement, and refuses one that claims to be written by this instance now';
+
+CREATE OR REPLACE FUNCTION theazo_internal.event_partition_turn(p_name text, p_from_key text, p_to_key text)
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_event_partition_turn';
+COMMENT ON FUNCTION theazo_internal.event_partition_turn(text, text, text) IS
+'detaches the default partition of events, names it and attaches it for a span, which nobody else may';
+
+
 -- ---- vault (src/vault) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.random_bytes(n integer) RETURNS bytea

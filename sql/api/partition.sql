@@ -129,10 +129,14 @@ BEGIN
 	EXECUTE format('GRANT %s ON theazo_data.%I TO theazo_system',
 				   CASE WHEN p_parent = 'event' THEN 'SELECT' ELSE 'SELECT, INSERT, UPDATE, DELETE' END, p_name);
 	IF p_parent = 'event' THEN
-		-- Statement triggers are not cloned to partitions, row triggers are.
+		-- Statement triggers are not cloned to partitions. Row triggers are, and go when it is detached: so it has one
+		-- of its own as well.
+		EXECUTE format('CREATE TRIGGER event_guard_own BEFORE UPDATE OR DELETE ON theazo_data.%I'
+					   ' FOR EACH ROW EXECUTE FUNCTION theazo_internal.event_guard()', p_name);
 		EXECUTE format('CREATE TRIGGER event_guard_truncate BEFORE TRUNCATE ON theazo_data.%I'
 					   ' FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard()', p_name);
-		EXECUTE format('ALTER TABLE theazo_data.%I ENABLE ALWAYS TRIGGER event_guard_truncate', p_name);
+		EXECUTE format('ALTER TABLE theazo_data.%I ENABLE ALWAYS TRIGGER event_guard_own,'
+					   ' ENABLE ALWAYS TRIGGER event_guard_truncate', p_name);
 	END IF;
 END
 $$;
@@ -249,15 +253,21 @@ DECLARE
 	v_old		oid := format('theazo_data.%I', v_default)::regclass;
 	v_suffix	text;
 BEGIN
-	EXECUTE format('ALTER TABLE theazo_data.%I DETACH PARTITION theazo_data.%I', p_parent, v_default);
-	EXECUTE format('ALTER TABLE theazo_data.%I RENAME TO %I', v_default, v_name);
+	IF p_parent = 'event' THEN
+		-- In one step of C: nobody else may detach events.
+		LOCK TABLE theazo_data.event IN SHARE ROW EXCLUSIVE MODE;
+		PERFORM theazo_internal.event_partition_turn(v_name, 'evt_' || theazo_internal.id_floor(p_from), 'evt_' || theazo_internal.id_floor(p_to));
+	ELSE
+		EXECUTE format('ALTER TABLE theazo_data.%I DETACH PARTITION theazo_data.%I', p_parent, v_default);
+		EXECUTE format('ALTER TABLE theazo_data.%I RENAME TO %I', v_default, v_name);
+		PERFORM theazo_internal.partition_attach(p_parent, v_name, p_from, p_to);
+	END IF;
 	FOR v_suffix IN
 		SELECT x.suffix FROM theazo_internal.partition_indexes() x WHERE x.parent = p_parent
 	LOOP
 		-- Renaming the index of a key renames the key.
 		EXECUTE format('ALTER INDEX theazo_data.%I RENAME TO %I', v_default || '_' || v_suffix, v_name || '_' || v_suffix);
 	END LOOP;
-	PERFORM theazo_internal.partition_attach(p_parent, v_name, p_from, p_to);
 	PERFORM theazo_internal.partition_create(p_parent, v_default);
 	EXECUTE format('ALTER TABLE theazo_data.%I ATTACH PARTITION theazo_data.%I DEFAULT', p_parent, v_default);
 	PERFORM theazo_internal.partition_member_swap(v_old::regclass, format('theazo_data.%I', v_default)::regclass);
@@ -470,7 +480,10 @@ CREATE OR REPLACE TRIGGER event_guard_row BEFORE UPDATE OR DELETE ON theazo_data
 	FOR EACH ROW EXECUTE FUNCTION theazo_internal.event_guard();
 CREATE OR REPLACE TRIGGER event_guard_truncate BEFORE TRUNCATE ON theazo_data.event
 	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard();
+CREATE OR REPLACE TRIGGER event_guard_insert BEFORE INSERT ON theazo_data.event
+	FOR EACH ROW EXECUTE FUNCTION theazo_internal.event_insert();
 ALTER TABLE theazo_data.event ENABLE ALWAYS TRIGGER event_guard_row;
+ALTER TABLE theazo_data.event ENABLE ALWAYS TRIGGER event_guard_insert;
 ALTER TABLE theazo_data.event ENABLE ALWAYS TRIGGER event_guard_truncate;
 
 -- The default partitions: members of the extension, so the install script makes them.

@@ -42,13 +42,16 @@
 
 /* 16: one ownership check for every kind of object. */
 #if PG_VERSION_NUM >= 160000
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #define tz_owns_database(oid, role) object_ownercheck(DatabaseRelationId, (oid), (role))
 #define tz_owns_extension(oid, role) object_ownercheck(ExtensionRelationId, (oid), (role))
+#define tz_owns_relation(oid, role) object_ownercheck(RelationRelationId, (oid), (role))
 #else
 #define tz_owns_database(oid, role) pg_database_ownercheck((oid), (role))
 #define tz_owns_extension(oid, role) pg_extension_ownercheck((oid), (role))
+#define tz_owns_relation(oid, role) pg_class_ownercheck((oid), (role))
 #endif
 
 /* 16: values of settings' check hooks are guc_malloc'ed; before, malloc'ed. */

@@ -9,7 +9,10 @@
 
 #include "access/genam.h"
 #include "catalog/index.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -20,9 +23,13 @@
 #include "utils/memutils.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
+#include "pg/memo.h"
 #include "pg/objects.h"
 #include "pg/target.h"
+
+static Oid target_statement_guard(void);
 
 void
 tz_target_make(TzTarget *to, MemoryContext parent_context, Relation parent, Relation target)
@@ -128,7 +135,40 @@ tz_target_has_triggers(Relation target)
 {
 	TriggerDesc *triggers = target->trigdesc;
 
-	return triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row);
+	if (triggers == NULL)
+		return false;
+	if (triggers->trig_insert_after_row)
+		return true;
+	if (!triggers->trig_insert_before_row)
+		return false;
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		Trigger *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) && trigger->tgfoid != target_statement_guard())
+			return true;
+	}
+	return false;
+}
+
+/* theazo_internal.event_insert(), which is for rows that come by a statement. */
+static Oid
+target_statement_guard(void)
+{
+	static Oid guard = InvalidOid;
+	static uint64 generation = 0;
+
+	if (generation != tz_memo_generation())
+	{
+		Oid schema = get_namespace_oid("theazo_internal", true);
+		oidvector *none = buildoidvector(NULL, 0);
+
+		guard = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("event_insert"),
+		                        PointerGetDatum(none), ObjectIdGetDatum(schema));
+		generation = tz_memo_generation();
+		pfree(none);
+	}
+	return guard;
 }
 
 /* As the executor routes. All our parents are cut by ranges of one column. */

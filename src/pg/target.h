@@ -49,7 +49,7 @@ extern bool tz_target_checks_hold(TzTarget *to, Relation target, TupleTableSlot 
 /* Entries for a row version that was just written. Only of a plain one. */
 extern void tz_target_index(TzTarget *to, Relation target, TupleTableSlot *slot, bool update);
 
-/* For inserted rows. */
+/* For inserted rows; the one that guards events against statements is left out. */
 extern bool tz_target_has_triggers(Relation target);
 
 /* The partition of a table for a value of what it is cut by (NULL: for null), or InvalidOid. */

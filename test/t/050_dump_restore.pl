@@ -27,7 +27,7 @@ my $rows = q{
 		SELECT format('%s %s', c.relname, (xpath('/row/d/text()', query_to_xml(format(
 			'SELECT count(*) || '':'' || coalesce(md5(string_agg(t::text, ''|'' ORDER BY t::text)), '''') AS d FROM theazo_data.%I t', c.relname),
 			false, true, '')))[1]) AS line
-		  FROM pg_class c WHERE c.relnamespace = 'theazo_data'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname !~ '_default$') x};
+		  FROM pg_class c WHERE c.relnamespace = 'theazo_data'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname NOT IN ('audit_cursor', 'audit_sweep') AND c.relname !~ '_default$') x};
 my $defaults = $rows;
 $defaults =~ s/!~ '_default\$'/~ '_default\$'/;
 my $catalog = q{
@@ -40,7 +40,7 @@ my $catalog = q{
 		SELECT format('index %s', pg_get_indexdef(i.indexrelid)) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
 		 WHERE c.relnamespace = 'theazo_data'::regnamespace
 		UNION ALL
-		SELECT format('trigger %s %s %s', g.tgrelid::regclass, g.tgname, g.tgenabled) FROM pg_trigger g WHERE g.tgname LIKE 'event%'
+		SELECT format('trigger %s %s %s', g.tgrelid::regclass, g.tgname, g.tgenabled) FROM pg_trigger g WHERE g.tgname ~ '^(event|audit)'
 		UNION ALL
 		SELECT format('constraint %s %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint
 		 WHERE connamespace = 'theazo_data'::regnamespace AND contype IN ('c', 'p')
@@ -64,6 +64,7 @@ sub copy
 	is($to->safe_psql($copy, $defaults), $from->safe_psql($db, $defaults), "$what: rows of the default partitions are equal");
 	is($to->safe_psql($copy, $catalog), $from->safe_psql($db, $catalog), "$what: the catalog is equal");
 	is($to->safe_psql($copy, 'SELECT rule, object, detail FROM theazo.integrity_check()'), '', "$what: the checker finds nothing");
+	is($to->safe_psql($copy, 'SELECT count(*) FROM theazo_data.audit_sweep'), 1, "$what: what was restored is noted for sealing, once");
 	for my $statement ('DELETE FROM theazo_data.event', 'TRUNCATE theazo_data.event',
 		"SET session_replication_role = replica; UPDATE theazo_data.event SET action = 'x'")
 	{
