@@ -24,13 +24,13 @@ INIT = theazo-init
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
-	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql audit.sql) \
+	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql audit.sql anchor.sql) \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql charge.sql \
 		log.sql effect.sql settle.sql recovery.sql \
 		worker.sql delivery.sql compute.sql sandbox.sql meter.sql tenant.sql session.sql provider.sql secret.sql \
 		managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \
 		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql loop.sql \
-		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql follow.sql usage.sql user_erase.sql keeper.sql \
+		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql follow.sql usage.sql anchor.sql anchor_round.sql user_erase.sql keeper.sql \
 		operator.sql) \
 	sql/schema/grants.sql
 

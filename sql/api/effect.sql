@@ -43,7 +43,11 @@ AS $$
 		   ('sql', 'tool.sql', 1, 'neither'),
 		   -- Any method but GET and HEAD could act a second time.
 		   ('http', 'http.get', 1, 'repeat'),
-		   ('http', 'http.request', 1, 'neither')
+		   ('http', 'http.request', 1, 'neither'),
+		   -- A stamp too many does no harm; a line that is there is not written again; a transaction is looked for by its nonce.
+		   ('rfc3161', 'anchor.rfc3161', 1, 'repeat'),
+		   ('file', 'anchor.file', 1, 'repeat'),
+		   ('evm', 'anchor.evm', 1, 'reconcile')
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
 'kinds of effects by adapter, the contract version understood and what may be done when an outcome is unknown';
@@ -133,6 +137,12 @@ BEGIN
 	-- Models have model_endpoint().
 	IF p_adapter IN ('local', 'noop', 'sql', 'anthropic', 'openai', 'openai-compatible') THEN
 		RETURN NULL;
+	END IF;
+	-- An anchor is the operator's, and may be anywhere; null once it is deleted.
+	IF p_adapter IN ('rfc3161', 'evm', 'file') THEN
+		RETURN (SELECT jsonb_build_object('url', a.config ->> 'url', 'allow_http', true, 'allow_private', true, 'config', a.config - 'ca',
+					'provider', a.name, 'credential_ref', a.credential_ref, 'owner', a.platform_id)
+				  FROM theazo_data.anchor a WHERE a.platform_id = p_platform AND a.name = p_provider AND a.kind = p_adapter);
 	END IF;
 	-- The operator's search may be anywhere, and its credential is the operator's.
 	IF p_adapter = 'http' AND p_provider = 'theazo:web_search' THEN

@@ -11,7 +11,7 @@ AS $$
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_meter'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention')
+		   ('keeper_anchor'), ('keeper_meter'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -28,7 +28,8 @@ BEGIN
 	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status = 'ready';
 	v_next := least(v_next, (SELECT min(a.retry_at) FROM theazo_data.agent a WHERE a.retry_at IS NOT NULL),
 					-- what waits for a sandbox or a dispatcher, and will not wait for ever
-					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'));
+					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'),
+					theazo_internal.anchors_due());
 	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)),
 				 CASE WHEN v_due IS NOT NULL THEN greatest('0'::interval, v_due - clock_timestamp()) END);
 END

@@ -59,10 +59,12 @@ DECLARE
 	r	record;
 	v_n	integer := 0;
 	v_boxes	integer := 0;
+	v_anchors	integer := 0;
 BEGIN
 	-- With everything, the sandboxes that came along; first, as the end of a creation looks at its sandbox.
 	IF effects_release.effect IS NULL THEN
 		v_boxes := theazo_internal.sandboxes_release();
+		v_anchors := theazo_internal.anchors_release();
 	END IF;
 	FOR r IN
 		SELECT e.platform_id, e.root_id, e.id, e.agent_id, e.attempt, e.incarnation, e.held_reason FROM theazo_data.effect e
@@ -88,16 +90,16 @@ BEGIN
 			MESSAGE = format('held effect %s does not exist', theazo_internal.quoted(effects_release.effect)),
 			HINT = 'theazo.held_effects lists what is held.';
 	END IF;
-	IF v_n + v_boxes > 0 THEN
+	IF v_n + v_boxes + v_anchors > 0 THEN
 		PERFORM theazo_internal.event_write(theazo_internal.operator_platform(), 'control', 'effects_released',
-			jsonb_build_object('count', v_n, 'sandboxes', v_boxes), NULL, NULL, NULL, 'live');
+			jsonb_build_object('count', v_n, 'sandboxes', v_boxes, 'anchors', v_anchors), NULL, NULL, NULL, 'live');
 		PERFORM theazo_internal.wake(-1);
 	END IF;
 	RETURN v_n;
 END
 $$;
 COMMENT ON FUNCTION theazo.effects_release(text) IS
-'operator: lets held effects go, all (and held sandboxes with them) or one; returns how many effects';
+'operator: lets held effects go, all (and held sandboxes and anchors with them) or one; returns how many effects';
 
 -- What runs, and what waits and why. Places without a worker say which setting to raise (in note).
 CREATE OR REPLACE VIEW theazo.workers WITH (security_barrier) AS

@@ -420,6 +420,9 @@ BEGIN
 		  FROM theazo_data.provider p
 		 WHERE p.platform_id = p_platform AND p_name IN (p.credential_ref, p.signing_ref) AND p.name NOT LIKE 'ses\_%'
 		UNION ALL
+		SELECT 2, pg_catalog.format('anchor %s', theazo_internal.quoted(n.name))
+		  FROM theazo_data.anchor n WHERE n.platform_id = p_platform AND n.credential_ref = p_name
+		UNION ALL
 		SELECT 2, pg_catalog.format('tool %s', theazo_internal.quoted(t.name))
 		  FROM theazo_data.tool t WHERE t.platform_id = p_platform AND t.secret_ref = p_name
 		UNION ALL

@@ -46,6 +46,8 @@ BEGIN
 		WHEN 'http' THEN
 			PERFORM theazo_internal.fetch_settle(p_effect, p_state, coalesce(p_result, '{}'),
 												 p_started, coalesce(p_finished, clock_timestamp()));
+		WHEN 'anchor' THEN
+			PERFORM theazo_internal.anchor_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
 		ELSE
 			NULL;
 	END CASE;
@@ -125,7 +127,8 @@ BEGIN
 		ELSE
 			UPDATE theazo_data.effect x
 			   SET state = 'queued', step = x.step + 1, incarnation = NULL, claimed_at = NULL, lease_until = NULL,
-				   sent_at = NULL, due_at = clock_timestamp(), max_attempts = x.max_attempts + 1
+				   sent_at = NULL, max_attempts = x.max_attempts + 1,
+				   due_at = clock_timestamp() + coalesce((p_result ->> 'wait_ms')::integer, 0) * '1 millisecond'::interval
 			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
 			UPDATE theazo_data.effect_payload x SET step_state = p_result -> 'state'
 			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;

@@ -16,7 +16,8 @@ DECLARE
 	system_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
 	system_functions CONSTANT text[] := ARRAY['price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
-	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn'];
+	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
+		'round_record', 'anchor_record'];
 	guard_tables CONSTANT text[] := ARRAY['event', 'seal', 'tree_node', 'audit_checkpoint', 'audit_key', 'audit_cursor', 'audit_sweep',
 		'audit_round', 'audit_round_leaf', 'audit_anchor', 'audit_segment'];
 	s text;
@@ -125,6 +126,12 @@ BEGIN
 	DROP POLICY IF EXISTS price_reference ON theazo_data.price;
 	CREATE POLICY price_reference ON theazo_data.price FOR SELECT
 		USING (platform_id = theazo_internal.operator_platform());
+	-- what is anchored is of use to an auditor only with the round it was anchored in
+	FOREACH rule IN ARRAY ARRAY['audit_round', 'audit_anchor'] LOOP
+		EXECUTE pg_catalog.format('DROP POLICY IF EXISTS %I ON theazo_data.%I', rule || '_reference', rule);
+		EXECUTE pg_catalog.format('CREATE POLICY %I ON theazo_data.%I FOR SELECT USING (platform_id = theazo_internal.operator_platform())',
+			rule || '_reference', rule);
+	END LOOP;
 
 	-- audit tables are written by their guard, for every platform
 	FOR r IN

@@ -22,7 +22,8 @@ typedef enum TzAdapterKind
 	TZ_COMPUTE = 1,
 	TZ_MODEL,
 	TZ_HTTP,
-	TZ_TOOL
+	TZ_TOOL,
+	TZ_ANCHOR
 } TzAdapterKind;
 
 /* One secret opened for this call; value is wiped by the owner after build. */
@@ -65,7 +66,7 @@ typedef struct TzEndpoint
 typedef enum TzVerdict
 {
 	TZ_V_DONE = 1, /* result is final */
-	TZ_V_NEXT, /* build step + 1 with state */
+	TZ_V_NEXT, /* build step + 1 with state, after retry_after_ms */
 	TZ_V_RETRY, /* may be sent again after retry_after_ms */
 	TZ_V_FAILED, /* final failure, err says why */
 	TZ_V_UNKNOWN /* may have happened; recovery table decides */
@@ -78,7 +79,7 @@ typedef struct TzOutcome
 	json_t *result; /* object (see docs of the area), or NULL */
 	json_t *state; /* for TZ_V_NEXT */
 	TzBuf content; /* binary result (file read) */
-	int retry_after_ms; /* 0: engine's backoff */
+	int retry_after_ms; /* 0: engine's backoff; TZ_V_NEXT: at once */
 	const char *error_code; /* static REST code, e.g. "provider_error", or NULL */
 	const char *error_class; /* models: static word, see model.h, or NULL */
 	TzErr err;

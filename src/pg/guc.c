@@ -20,6 +20,8 @@
 #include "pg/compat.h"
 #include "pg/guc.h"
 
+char *tz_guc_anchor_directory = NULL;
+int tz_guc_anchor_interval_s = 300;
 char *tz_guc_ca_file = NULL;
 int tz_guc_claim_batch = 1000;
 int tz_guc_claim_interval_ms = 1000;
@@ -68,6 +70,7 @@ static bool check_request_id(char **newval, void **extra, GucSource source);
 static bool check_search_header(char **newval, void **extra, GucSource source);
 static bool check_search_url(char **newval, void **extra, GucSource source);
 
+static void define_anchors(void);
 static void define_engine(void);
 static void define_outside(void);
 static void define_sandbox(void);
@@ -96,6 +99,7 @@ define_bool(const char *name, const char *what, bool *var, bool boot)
 void
 tz_guc_init(void)
 {
+	define_anchors();
 	define_engine();
 	define_outside();
 	define_sandbox();
@@ -133,6 +137,16 @@ tz_guc_database_listed(const char *dbname, bool is_template)
 	list_free(names);
 	pfree(copy);
 	return listed;
+}
+
+/* Where the roots of the audit trail go. */
+static void
+define_anchors(void)
+{
+	define_string("theazo.anchor_directory", "Directory of the files that anchors of kind file append to.",
+	              &tz_guc_anchor_directory, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_path);
+	define_int("theazo.anchor_interval", "Time between two rounds of anchoring, if there is anything new.",
+	           &tz_guc_anchor_interval_s, 300, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
 }
 
 /* Workers, claims, waits, retention. */

@@ -17,6 +17,8 @@
 
 extern char *tz_guc_ca_file;
 extern int tz_guc_claim_batch;
+extern char *tz_guc_anchor_directory;
+extern int tz_guc_anchor_interval_s;
 extern int tz_guc_claim_interval_ms;
 extern char *tz_guc_databases;
 extern int tz_guc_dispatchers;

@@ -22,6 +22,7 @@
 #include "pg/guc.h"
 #include "pg/worker.h"
 #include "vault/vault.h"
+#include "worker/anchorfile.h"
 #include "worker/carry.h"
 
 #define MUX_EVENTS 512
@@ -282,6 +283,15 @@ begin_sql(TzFlight *f, int timeout_ms)
 	tz_sqltool_start(job);
 }
 
+/* Over when it returns: a line is written and synced in the time of a commit. */
+static void
+carry_file(TzFlight *f)
+{
+	tz_flight_move(f, TZ_FLIGHT_FLYING);
+	tz_anchor_file(&f->effect, &f->endpoint, &f->outcome);
+	tz_flight_outcome(f, NULL, false, random_bits(), GetCurrentTimestamp());
+}
+
 static void
 http_done(void *arg, const TzHttpResponse *res)
 {
@@ -492,6 +502,8 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		begin_local(c, f, timeout_ms);
 	else if (strcmp(f->claim->adapter, "sql") == 0)
 		begin_sql(f, timeout_ms);
+	else if (strcmp(f->claim->adapter, "file") == 0)
+		carry_file(f);
 	else
 		begin_http(c, f, timeout_ms);
 }

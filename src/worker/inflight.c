@@ -582,7 +582,7 @@ tz_flight_outcome(TzFlight *f, const char *sqlstate, bool maybe_sent, uint32 ran
 			tz_flight_end(f, "done", now);
 			break;
 		case TZ_V_NEXT:
-			set_result(f, json_pack("{s:O}", "state", o->state));
+			set_result(f, json_pack("{s:O, s:i}", "state", o->state, "wait_ms", Max(wait, 0)));
 			tz_flight_end(f, "next", now);
 			break;
 		case TZ_V_RETRY:
