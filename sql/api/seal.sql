@@ -24,3 +24,18 @@ CREATE OR REPLACE TRIGGER audit_guard_row
 CREATE OR REPLACE TRIGGER audit_guard_truncate BEFORE TRUNCATE ON theazo_data.audit_key
 	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard();
 ALTER TABLE theazo_data.audit_key ENABLE ALWAYS TRIGGER audit_guard_row, ENABLE ALWAYS TRIGGER audit_guard_truncate;
+
+-- ---------------------------------------------------------------------------------------
+-- sealing
+
+-- Plans by index, once and for all: the tables are empty when they are made and large afterwards.
+CREATE OR REPLACE FUNCTION theazo_internal.audit_seal()
+RETURNS integer LANGUAGE c VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
+AS 'MODULE_PATHNAME', 'theazo_audit_seal';
+COMMENT ON FUNCTION theazo_internal.audit_seal() IS
+'gives events that became visible since the last call their places in chain and tree; below 0: there is more';

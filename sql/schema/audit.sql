@@ -26,7 +26,9 @@ CREATE TABLE theazo_data.seal (
 	CONSTRAINT seal_id_check CHECK (min_id <= max_id),
 	CONSTRAINT seal_length_check CHECK (pg_catalog.octet_length(ids) = 16 * events AND pg_catalog.octet_length(leaves) = 32 * events
 		AND pg_catalog.octet_length(frontier) BETWEEN 32 AND 2048)
-);
+)
+-- hashes do not compress, and a row of 7 KB read whole is cheaper than its pieces
+WITH (toast_tuple_target = 8160);
 
 -- Roots of complete, aligned subtrees of 2^level leaves; the levels between are computed.
 CREATE TABLE theazo_data.tree_node (

@@ -17,7 +17,8 @@ DECLARE
 	system_functions CONSTANT text[] := ARRAY['price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
 	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
-		'round_record', 'anchor_record'];
+		'round_record', 'anchor_record',
+		'audit_seal', 'checkpoints_make'];
 	guard_tables CONSTANT text[] := ARRAY['event', 'seal', 'tree_node', 'audit_checkpoint', 'audit_key', 'audit_cursor', 'audit_sweep',
 		'audit_round', 'audit_round_leaf', 'audit_anchor', 'audit_segment'];
 	s text;
@@ -162,7 +163,7 @@ DECLARE
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_settle', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
-		'connection_record', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults'];
+		'connection_record', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal'];
 	-- who asks: the policies behind the views call these as the caller. Without USAGE on the
 	-- schema nobody can name them.
 	identity_functions CONSTANT text[] := ARRAY['current_platform', 'current_session', 'current_environment'];

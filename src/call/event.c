@@ -32,6 +32,7 @@
 #include "pg/guc.h"
 #include "pg/ids.h"
 #include "pg/objects.h"
+#include "pg/wake.h"
 
 static TzSlice event_request(void);
 static Datum event_body(Jsonb *summary);
@@ -96,6 +97,7 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 #undef PUT_TEXT
 	Assert(n == events.ncolumns);
 	tz_append(&events, values, nulls);
+	tz_wake_at_commit(TZ_WAKE_SEAL);
 }
 
 /*

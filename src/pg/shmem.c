@@ -142,6 +142,8 @@ shmem_fill(void)
 		pg_atomic_init_u32(&db->unwanted, 0);
 		pg_atomic_init_u32(&db->quiesce, 0);
 		pg_atomic_init_u32(&db->sql_tools, 0);
+		pg_atomic_init_u32(&db->events, 0);
+		pg_atomic_init_u32(&db->upkeep, 0);
 		for (int j = 0; j <= tz_guc_dispatchers; j++)
 		{
 			TzWorkerSlot *slot = tz_slot_at(i, j);

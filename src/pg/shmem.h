@@ -77,6 +77,8 @@ typedef struct TzDatabase
 	pg_atomic_uint32 unwanted; /* workers must leave: not listed any more, or gone */
 	pg_atomic_uint32 quiesce; /* statements that need the workers away right now */
 	pg_atomic_uint32 sql_tools; /* processes that run functions as tools */
+	pg_atomic_uint32 events; /* committed since sealing last looked: 0 or 1 */
+	pg_atomic_uint32 upkeep; /* the keeper was asked to do its other jobs: 0 or 1 */
 	TzExtensionState extension;
 } TzDatabase;
 

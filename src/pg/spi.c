@@ -16,15 +16,13 @@
 #include "pg/objects.h"
 #include "pg/spi.h"
 
+static void spi_prepare(TzStmt *stmt);
 static Datum spi_value(uint64 row, int col, bool *isnull);
 static Datum spi_typed(uint64 row, int col, Oid type, bool *isnull);
 
-uint64
-tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
+static void
+spi_prepare(TzStmt *stmt)
 {
-	char markers[TZ_STMT_ARGS_MAX + 1];
-	int rc;
-
 	if (stmt->plan == NULL)
 	{
 		SPIPlanPtr plan = SPI_prepare(stmt->sql, stmt->nargs, stmt->types);
@@ -35,6 +33,27 @@ tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
 			elog(ERROR, "could not keep the plan of \"%s\"", stmt->sql);
 		stmt->plan = plan;
 	}
+}
+
+Portal
+tz_spi_open(TzStmt *stmt, const Datum *values)
+{
+	Portal portal;
+
+	spi_prepare(stmt);
+	portal = SPI_cursor_open(NULL, stmt->plan, (Datum *) values, NULL, false);
+	if (portal == NULL)
+		elog(ERROR, "could not open \"%s\": %s", stmt->sql, SPI_result_code_string(SPI_result));
+	return portal;
+}
+
+uint64
+tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
+{
+	char markers[TZ_STMT_ARGS_MAX + 1];
+	int rc;
+
+	spi_prepare(stmt);
 	for (int i = 0; i < stmt->nargs; i++)
 		markers[i] = nulls != NULL && nulls[i] ? 'n' : ' ';
 	markers[stmt->nargs] = '\0';
@@ -96,6 +115,15 @@ tz_spi_int32(uint64 row, int col, int32 dflt)
 	Datum value = spi_typed(row, col, INT4OID, &isnull);
 
 	return isnull ? dflt : DatumGetInt32(value);
+}
+
+int64
+tz_spi_int64(uint64 row, int col, int64 dflt)
+{
+	bool isnull;
+	Datum value = spi_typed(row, col, INT8OID, &isnull);
+
+	return isnull ? dflt : DatumGetInt64(value);
 }
 
 bool

@@ -34,6 +34,9 @@ typedef struct TzStmt
  */
 extern uint64 tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows);
 
+/* A cursor over a query, for SPI_cursor_fetch() and SPI_cursor_close(). No value may be NULL. */
+extern Portal tz_spi_open(TzStmt *stmt, const Datum *values);
+
 /* Column number of a name in the last result; throws when there is none. */
 extern int tz_spi_column(const char *name);
 

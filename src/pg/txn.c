@@ -27,15 +27,29 @@ static volatile bool txn_is_open = false; /* read by the SIGTERM handler */
 static Oid saved_user;
 static int saved_sec_context;
 
+static void txn_open(const char *activity, int timeout_ms, int isolation);
 static void txn_close(void);
 
 void
 tz_txn_begin(const char *activity, int timeout_ms)
 {
+	txn_open(activity, timeout_ms, XACT_READ_COMMITTED);
+}
+
+void
+tz_txn_begin_snapshot(const char *activity, int timeout_ms)
+{
+	txn_open(activity, timeout_ms, XACT_REPEATABLE_READ);
+}
+
+static void
+txn_open(const char *activity, int timeout_ms, int isolation)
+{
 	Assert(!txn_is_open);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	txn_is_open = true;
+	XactIsoLevel = isolation;
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);

@@ -16,6 +16,9 @@
  * no values. Statements are cancelled (57014) after timeout_ms, 0 for never.
  */
 extern void tz_txn_begin(const char *activity, int timeout_ms);
+
+/* The same at REPEATABLE READ: every statement sees what the first one saw. */
+extern void tz_txn_begin_snapshot(const char *activity, int timeout_ms);
 extern void tz_txn_commit(void);
 
 /* The same, and nobody waits for the result: the commit record may be lost in a crash. */

@@ -35,6 +35,7 @@ StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket")
 
 static void wake_xact_callback(XactEvent event, void *arg);
 static void wake_slot(TzWorkerSlot *slot);
+static int wake_known(TzDatabase *db, int what);
 static void wake_slots(int dbindex, int what);
 static bool wake_sleeper(int dbindex);
 static void wake_numbered(uint32 slots);
@@ -91,6 +92,9 @@ tz_wake_now(Oid dboid, int what)
 	{
 		TzDatabase *db = &tz_shared->database[dbindex];
 
+		what = wake_known(db, what);
+		if (what == 0)
+			return;
 		if (what & TZ_WAKE_CANCEL)
 			pg_atomic_fetch_add_u32(&db->cancel_epoch, 1);
 		LWLockAcquire(tz_shared->lock, what & TZ_WAKE_EXTENSION ? LW_EXCLUSIVE : LW_SHARED);
@@ -121,13 +125,32 @@ tz_wake_launcher(void)
 	LWLockRelease(tz_shared->lock);
 }
 
+/*
+ * Marks what the keeper shall do, and takes out what was marked already: under
+ * load most commits find the mark of another and touch nothing.
+ */
+static int
+wake_known(TzDatabase *db, int what)
+{
+	if (what & TZ_WAKE_SEAL)
+	{
+		/* our rows are visible before the mark is looked at; the keeper takes it away before it looks at rows */
+		pg_memory_barrier();
+		if (pg_atomic_read_u32(&db->events) != 0 || pg_atomic_exchange_u32(&db->events, 1) != 0)
+			what &= ~TZ_WAKE_SEAL;
+	}
+	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION))
+		pg_atomic_write_u32(&db->upkeep, 1);
+	return what;
+}
+
 /* With the lock. */
 static void
 wake_slots(int dbindex, int what)
 {
 	const int all = TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
 
-	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION))
+	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_SEAL))
 		wake_slot(tz_slot_at(dbindex, 0));
 	if (what & all)
 	{

@@ -17,6 +17,7 @@
 #define TZ_WAKE_EXTENSION 8 /* extension appeared, changed or went: all workers and the launcher look */
 #define TZ_WAKE_RESCAN 16 /* databases were made or dropped: the launcher looks */
 #define TZ_WAKE_ONE 32 /* a dispatcher that sleeps; all of them when none does */
+#define TZ_WAKE_SEAL 64 /* the keeper, unless it knows already: there are events to seal */
 
 /* Registers the transaction callback; once, while libraries are loaded. */
 extern void tz_wake_init(void);

@@ -615,6 +615,24 @@ tz_worker_cancel_epoch(void)
 	return pg_atomic_read_u32(&my_database->cancel_epoch);
 }
 
+bool
+tz_worker_events_marked(void)
+{
+	return pg_atomic_exchange_u32(&my_database->events, 0) != 0;
+}
+
+bool
+tz_worker_upkeep_marked(void)
+{
+	return pg_atomic_exchange_u32(&my_database->upkeep, 0) != 0;
+}
+
+bool
+tz_worker_is_keeper(void)
+{
+	return my_slot != NULL && my_slot->kind == TZ_WORKER_KEEPER;
+}
+
 void
 tz_worker_state(const char *state)
 {

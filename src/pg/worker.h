@@ -88,6 +88,11 @@ extern int tz_worker_slot(void);
 extern int64 tz_worker_incarnation(void);
 /* Moves whenever wake_cancel() committed in this database: compare with what you saw before. */
 extern uint32 tz_worker_cancel_epoch(void);
+/* The keeper's: what commits have marked since it was last asked; each is said once. */
+extern bool tz_worker_events_marked(void);
+extern bool tz_worker_upkeep_marked(void);
+/* Is this process the keeper of its database? */
+extern bool tz_worker_is_keeper(void);
 /*
  * Whether a wake-up may be given to this worker alone. Said at the end of a turn;
  * an error takes it back. What wakes it is then its to look at, or to pass on.

@@ -8,7 +8,7 @@
  * no other. keeper_turn() comes last and says when to come back. Nobody waits
  * for these commits: what a crash takes back is done again. A job that returns
  * less than 0 did something that must not be lost, and is called again at once,
- * for a bounded time.
+ * for a bounded time. Sealing of events is no such job: see sealing.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +25,7 @@
 #include "pg/txn.h"
 #include "pg/worker.h"
 #include "vault/check.h"
+#include "worker/sealing.h"
 
 #define JOB_TIMEOUT_MS 60000
 #define JOBS_MAX 64
@@ -35,6 +36,7 @@ extern PGDLLEXPORT void theazo_keeper_main(Datum main_arg);
 
 static void keeper_init(void *arg);
 static int keeper_turn(void *arg, int why);
+static int keeper_jobs(int why);
 static void keeper_leave(void *arg, bool sql);
 static int keeper_job_names(char **names);
 static bool keeper_job(const char *name);
@@ -67,21 +69,51 @@ keeper_init(void *arg)
 	tz_vault_check();
 }
 
+/* Sealing and the other jobs have a clock each: events come at any rate, upkeep is asked for. */
 static int
 keeper_turn(void *arg, int why)
+{
+	static TimestampTz jobs_at = 0;
+	int seal_ms = tz_sealing_turn();
+	TimestampTz now = GetCurrentTimestamp();
+	bool asked = tz_worker_upkeep_marked();
+	int jobs_ms;
+
+	(void) arg;
+	if (tz_worker_stopping())
+		return 0;
+	/* a clock that was set back must not put the jobs off */
+	if (asked || (why & TZ_TURN_RELOADED) || now >= jobs_at ||
+	    jobs_at > TimestampTzPlusMilliseconds(now, tz_guc_keeper_interval_ms))
+	{
+		int next_ms = keeper_jobs(why);
+
+		jobs_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), next_ms);
+		seal_ms = Min(seal_ms, tz_sealing_due());
+	}
+	jobs_ms = (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), jobs_at);
+	return Min(seal_ms, jobs_ms);
+}
+
+/* All of them, in order; returns milliseconds until they want to be called again. */
+static int
+keeper_jobs(int why)
 {
 	char *names[JOBS_MAX];
 	int n;
 	int failed = 0;
 	int next_ms;
 
-	(void) arg;
 	if (why & TZ_TURN_DRAIN)
 		return tz_guc_keeper_interval_ms;
 	n = keeper_job_names(names);
 	for (int i = 0; i < n && !tz_worker_stopping(); i++)
+	{
 		if (!keeper_job(names[i]))
 			failed++;
+		/* events do not wait for all of upkeep */
+		(void) tz_sealing_turn();
+	}
 	if (tz_worker_stopping())
 		return 0;
 	next_ms = keeper_next();
