@@ -162,7 +162,7 @@ BEGIN
 		a.platform_id, a.id, 'exec', 'exec',
 		jsonb_build_object('language', v_language, 'code', code, 'timeout_ms', v_ms, 'env', v_env, 'max_output', 1048576),
 		NULL, v_language, v_ms, v_ms + 5000,
-		jsonb_build_object('language', v_language, 'bytes', octet_length(code)));
+		jsonb_build_object('language', v_language, 'bytes', octet_length(code), 'input', theazo_internal.excerpt(code)));
 	PERFORM theazo_internal.idempotent_keep('exec:', a.id, exec_start.idempotency_key, v_hash, v_run);
 	RETURN theazo_internal.run_row(v_run);
 END

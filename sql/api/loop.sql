@@ -221,7 +221,7 @@ BEGIN
 	PERFORM theazo_internal.span_write(a.platform_id, v_root, r.trace_id, r.trace_id, NULL, r.environment, a.session_id, a.id, v_run, 'agent',
 		'running', v_now, NULL);
 	PERFORM theazo_internal.event_write(a.platform_id, 'execution', 'execution_started',
-		jsonb_build_object('kind', 'agent', 'model', l.chain -> 0 -> 'model', 'tools', encode(l.tools_hash, 'hex'), 'task', left(theazo_internal.text_mask(left(p_task, 1000)), 200)),
+		jsonb_build_object('kind', 'agent', 'model', l.chain -> 0 -> 'model', 'tools', encode(l.tools_hash, 'hex'), 'task', theazo_internal.excerpt(p_task)),
 		a.session_id, a.id, v_run, r.environment);
 	UPDATE theazo_data.agent x
 	   SET run_id = v_run, task_run_id = v_run, retry_at = NULL, status = CASE x.status WHEN 'booting' THEN x.status ELSE 'running' END,

@@ -36,7 +36,7 @@ BEGIN
 			jsonb_build_object('tool', left(coalesce(c ->> 'name', ''), 128), 'step', l.last_seq,
 				'input', CASE WHEN c ->> 'name' = 'http_fetch'
 							  THEN concat_ws(' ', upper(left(coalesce(c -> 'arguments' ->> 'method', 'GET'), 10)), theazo_internal.url_host(c -> 'arguments' ->> 'url'))
-							  ELSE left(theazo_internal.text_mask(left(coalesce((c -> 'arguments')::text, c ->> 'arguments_text'), 1000)), 200) END),
+							  ELSE theazo_internal.excerpt(coalesce((c -> 'arguments')::text, c ->> 'arguments_text')) END),
 			r.session_id, r.agent_id, r.id, r.environment);
 		IF t.effect_id IS NOT NULL THEN
 			l.open_tools := l.open_tools + 1;

@@ -386,7 +386,8 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.event_write(p_platform, 'execution',
 		CASE p_status WHEN 'completed' THEN 'execution_completed' WHEN 'cancelled' THEN 'execution_terminated' ELSE 'execution_failed' END,
-		jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'exitCode', r.exit_code, 'durationMs', v_ms, 'error', r.error_code)),
+		jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'exitCode', r.exit_code, 'durationMs', v_ms, 'error', r.error_code,
+			'output', theazo_internal.excerpt(coalesce(p_result ->> 'output', p_result ->> 'stdout')))),
 		r.session_id, r.agent_id, r.id, r.environment);
 	-- The loop knows more of its agent.
 	IF r.kind <> 'agent' THEN

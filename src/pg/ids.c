@@ -141,12 +141,19 @@ THEAZO_FUNCTION(theazo_instance)
 static void
 ids_make(TzSlice prefix, int64 unix_ms, char id[TZ_ID_MAX + 1])
 {
-	uint8_t tail[TZ_ID_TAIL_LEN];
+	/* asking for few bytes costs as much as asking for many; the postmaster makes no ids, so nobody inherits these */
+	static uint8_t bytes[32 * TZ_ID_TAIL_LEN];
+	static size_t left = 0;
 	TzErr err;
 
-	if (!pg_strong_random(tail, sizeof(tail)))
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
-	if (tz_id_make(prefix, unix_ms, tail, id, &err) != TZ_OK)
+	if (left == 0)
+	{
+		if (!pg_strong_random(bytes, sizeof(bytes)))
+			ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"));
+		left = sizeof(bytes);
+	}
+	left -= TZ_ID_TAIL_LEN;
+	if (tz_id_make(prefix, unix_ms, bytes + left, id, &err) != TZ_OK)
 		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 }
 

@@ -182,7 +182,7 @@ my $progress = sub { return { name => 'report_progress', arguments => { message 
 		{ name => 'report_progress', arguments => { message => 'Authorization: Bearer canary0123456789abcdef' } } ] }, { text => 'Done.' } ] } });
 	my $run = sql("SELECT id FROM theazo.session_run('$p->{session}', 'tester', '[conv:$name] Use sk-live-canary0123456789 for it.', '{\"model\": \"chatty/one\"}', $key)");
 	is(result($run)->{status}, 'completed', 'keys in a task and in arguments');
-	my $events = sql("SELECT string_agg(e.action || ' ' || convert_from(e.body, 'UTF8'), chr(10)) FROM theazo_data.event e WHERE e.run_id = '$run'");
+	my $events = sql("SELECT string_agg(e.action || ' ' || convert_from(e.body, 'UTF8') || coalesce(theazo_internal.event_personal(e.platform_id, e.id, e.personal, e.personal_sealed)::text, ''), chr(10)) FROM theazo_data.event e WHERE e.run_id = '$run'");
 	like($events, qr/tool_called.*GET 127\.0\.0\.1/, '... of an address an event has the host');
 	unlike($events, qr/canary|hush|hidden/, '... and of keys nothing');
 }
