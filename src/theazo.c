@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 #include "audit/protect.h"
+#include "audit/ring.h"
 #include "auth/identity.h"
 #include "pg/compat.h"
 #include "pg/export.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 	tz_shmem_init();
 	tz_wake_init();
 	tz_stream_init();
+	tz_ring_init();
 	tz_quiesce_init();
 	tz_protect_init();
 	tz_identity_init();

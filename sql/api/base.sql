@@ -63,6 +63,8 @@ COMMENT ON FUNCTION theazo_internal.raise_state(text, text, text, text, text) IS
 CREATE OR REPLACE FUNCTION theazo_internal.raise_scope(p_message text, p_reason text, p_hint text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+	PERFORM theazo_internal.event_refused(NULL, 'permission', 'permission_denied',
+		pg_catalog.jsonb_build_object('code', 'TZ602', 'message', p_message), p_rule => p_reason, p_is_violation => true, p_permission => 'denied');
 	RAISE EXCEPTION USING
 		ERRCODE = 'TZ602',
 		MESSAGE = p_message,
@@ -75,6 +77,8 @@ COMMENT ON FUNCTION theazo_internal.raise_scope(text, text, text) IS
 CREATE OR REPLACE FUNCTION theazo_internal.raise_ceiling(p_what text, p_max bigint, p_hint text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+	PERFORM theazo_internal.event_refused(NULL, 'limit', 'ceiling_hit',
+		pg_catalog.jsonb_build_object('code', '53400', 'what', p_what, 'max', p_max), p_rule => 'ceiling');
 	RAISE EXCEPTION USING
 		ERRCODE = 'configuration_limit_exceeded',
 		MESSAGE = pg_catalog.format('there are %s %s already', p_max, p_what),
@@ -528,6 +532,8 @@ BEGIN
 			'Give https://host/path: no user, query or fragment, no spaces, at most 2048 bytes.');
 	ELSIF pg_catalog.lower(p_url) LIKE 'http://%' AND NOT p_http
 		AND NOT coalesce(pg_catalog.current_setting('theazo.egress_allow_http', true), 'off')::boolean THEN
+		PERFORM theazo_internal.event_refused(NULL, 'network', 'egress_refused',
+			pg_catalog.jsonb_build_object('code', 'TZ405', 'field', p_field), p_rule => 'https');
 		RAISE EXCEPTION USING
 			ERRCODE = 'TZ405',
 			MESSAGE = pg_catalog.format('%s must use https', p_field),

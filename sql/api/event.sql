@@ -74,6 +74,16 @@ RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_event_write';
 COMMENT ON FUNCTION theazo_internal.event_write(text, text, text, jsonb, text, text, text, text, text, text, boolean, text) IS
 'writes one audit event in the current transaction and returns its id';
 
+-- What is refused ends in an error, which takes back what the caller wrote: so the event goes to the keeper through shared
+-- memory. Null platform, session or environment: the caller's, or the operator's for one who is not known.
+CREATE OR REPLACE FUNCTION theazo_internal.event_refused(
+	p_platform text, p_category text, p_action text, p_summary jsonb,
+	p_session text DEFAULT NULL, p_agent text DEFAULT NULL, p_run text DEFAULT NULL, p_environment text DEFAULT NULL,
+	p_decision text DEFAULT 'deny', p_rule text DEFAULT NULL, p_is_violation boolean DEFAULT false, p_permission text DEFAULT NULL)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_event_refused';
+COMMENT ON FUNCTION theazo_internal.event_refused(text, text, text, jsonb, text, text, text, text, text, text, boolean, text) IS
+'records a refusal so that it stays although the caller''s transaction fails; waits a moment for the keeper''s commit';
+
 CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
 	SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.actor_kind, e.actor_id,
 		   e.category, e.action, e.decision, e.rule, e.is_violation,

@@ -460,6 +460,11 @@ BEGIN
 		WHEN k.state <> 'active' THEN 'The platform is closed.'
 	END;
 	IF why IS NOT NULL THEN
+		-- Of what was given nothing is kept: it may be a mistyped key of somebody.
+		PERFORM theazo_internal.event_refused(k.platform_id, 'permission', 'authentication_failed',
+			pg_catalog.jsonb_build_object('code', 'TZ601', 'key_id', k.id), p_environment => k.environment, p_permission => 'denied',
+			p_rule => CASE WHEN k.id IS NULL THEN 'key_unknown' WHEN k.revoked_at IS NOT NULL THEN 'key_revoked'
+				WHEN k.expires_at <= pg_catalog.clock_timestamp() THEN 'key_expired' ELSE 'platform_closed' END);
 		RAISE EXCEPTION USING
 			ERRCODE = 'TZ601',
 			MESSAGE = 'the API key is not valid',

@@ -16,7 +16,7 @@ DECLARE
 	system_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
 	system_functions CONSTANT text[] := ARRAY['price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
-	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
+	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_refused', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
 		'round_record', 'anchor_record',
 		'audit_seal', 'checkpoints_make'];
 	guard_tables CONSTANT text[] := ARRAY['event', 'seal', 'tree_node', 'audit_checkpoint', 'audit_key', 'audit_cursor', 'audit_sweep',

@@ -17,6 +17,7 @@
 
 #include "auth/identity.h"
 #include "call/enter.h"
+#include "call/event.h"
 #include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
@@ -46,15 +47,22 @@ tz_enter(bool has_key, Datum api_key, TzSlice scope)
 	if (has_key)
 		theazo_enter_key(api_key);
 	else if (tz_identity_current() == NULL)
+	{
+		tz_event_denied("authentication_failed", "no_identity", false, "TZ601", "nobody is authenticated");
 		ereport(
 			ERROR, errcode(ERRCODE_TZ_NOT_AUTHENTICATED), errmsg("nobody is authenticated"),
 			errhint(
 				"Call theazo.authenticate(key) in this transaction, pass api_key, or have an operator bind your role with theazo.platform_bind_role()."));
+	}
 	if (scope.data != NULL && !tz_identity_holds(tz_identity_current(), scope))
+	{
+		tz_event_denied("permission_denied", "scope_missing", true, "TZ602",
+		                psprintf("scope \"%.*s\" is needed", (int) scope.len, scope.data));
 		ereport(ERROR, errcode(ERRCODE_TZ_OUT_OF_SCOPE),
 		        errmsg("scope \"%.*s\" is needed", (int) scope.len, scope.data),
 		        errdetail("Reason: scope_missing."),
 		        errhint("Use a key whose scopes contain it; theazo.whoami() shows what this caller holds."));
+	}
 }
 
 /* theazo_internal.enter(api_key text, scope text) */

@@ -34,9 +34,6 @@
 #include "pg/objects.h"
 #include "pg/wake.h"
 
-static TzSlice event_request(void);
-static Datum event_body(Jsonb *summary);
-static Jsonb *event_summary(Jsonb *summary);
 static void event_key(JsonbParseState **state, const char *key);
 
 void
@@ -65,7 +62,7 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 	tz_identity_actor(&kind, &actor);
 	tz_id_new_at("evt", unix_ms, id);
 	summary =
-		tz_personal_split(event_summary(event->summary), event->platform, event->session, id, &personal);
+		tz_personal_split(tz_event_summary(event->summary), event->platform, event->session, id, &personal);
 
 #define PUT(datum) (values[n++] = (datum))
 #define PUT_TEXT(slice) \
@@ -82,7 +79,7 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 	PUT_TEXT(event->run);
 	PUT(CStringGetTextDatum(kind));
 	PUT(CStringGetTextDatum(actor));
-	PUT_TEXT(event_request());
+	PUT_TEXT(tz_event_request());
 	PUT_TEXT(event->category);
 	PUT_TEXT(event->action);
 	PUT_TEXT(event->permission);
@@ -90,7 +87,7 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 	PUT_TEXT(event->rule);
 	PUT(BoolGetDatum(event->is_violation));
 	PUT_TEXT(tz_slice_cstr(personal.commitments));
-	PUT(event_body(summary));
+	PUT(tz_event_body(summary));
 	PUT_TEXT(personal.sealed);
 	PUT(Int16GetDatum(TZ_ENTRY_FORMAT));
 #undef PUT
@@ -107,10 +104,19 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 THEAZO_FUNCTION(theazo_event_write)
 {
 	TzEvent event = {{NULL, 0}};
-	TzSlice *const fields[] = {&event.platform, &event.category, &event.action, NULL,
-	                           &event.session,  &event.agent,    &event.run,    &event.environment,
-	                           &event.decision, &event.rule,     NULL,          &event.permission};
 	char id[TZ_ID_MAX + 1];
+
+	tz_event_args(fcinfo, &event);
+	tz_event_write(&event, id);
+	PG_RETURN_TEXT_P(cstring_to_text(id));
+}
+
+void
+tz_event_args(FunctionCallInfo fcinfo, TzEvent *event)
+{
+	TzSlice *const fields[] = {&event->platform, &event->category, &event->action, NULL,
+	                           &event->session,  &event->agent,    &event->run,    &event->environment,
+	                           &event->decision, &event->rule,     NULL,           &event->permission};
 
 	tz_args_expect(fcinfo, 12);
 	for (int i = 0; i < (int) lengthof(fields); i++)
@@ -119,15 +125,13 @@ THEAZO_FUNCTION(theazo_event_write)
 			*fields[i] = tz_datum_slice(PG_GETARG_DATUM(i));
 	}
 	if (!PG_ARGISNULL(3))
-		event.summary = PG_GETARG_JSONB_P(3);
-	event.is_violation = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
-	tz_event_write(&event, id);
-	PG_RETURN_TEXT_P(cstring_to_text(id));
+		event->summary = PG_GETARG_JSONB_P(3);
+	event->is_violation = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
 }
 
 /* What the caller calls its request: set by whoever serves it, to find all that belongs together. */
-static TzSlice
-event_request(void)
+TzSlice
+tz_event_request(void)
 {
 	if (tz_guc_request_id == NULL || tz_guc_request_id[0] == '\0')
 		return tz_slice(NULL, 0);
@@ -135,8 +139,8 @@ event_request(void)
 }
 
 /* jsonb prints keys in one order and numbers in one form, so the same facts give the same bytes. */
-static Datum
-event_body(Jsonb *summary)
+Datum
+tz_event_body(Jsonb *summary)
 {
 	StringInfoData text;
 
@@ -152,8 +156,8 @@ event_body(Jsonb *summary)
 }
 
 /* What the body takes of it: bounded, masked, without nulls. */
-static Jsonb *
-event_summary(Jsonb *summary)
+Jsonb *
+tz_event_summary(Jsonb *summary)
 {
 	summary = tz_summary(summary);
 	if (summary == NULL)

@@ -150,7 +150,7 @@ wake_slots(int dbindex, int what)
 {
 	const int all = TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
 
-	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_SEAL))
+	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_SEAL | TZ_WAKE_REFUSED))
 		wake_slot(tz_slot_at(dbindex, 0));
 	if (what & all)
 	{

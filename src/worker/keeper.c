@@ -15,10 +15,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "audit/ring.h"
 #include "pg/export.h"
 #include "pg/guc.h"
 #include "pg/spi.h"
@@ -38,6 +40,7 @@ static void keeper_init(void *arg);
 static int keeper_turn(void *arg, int why);
 static int keeper_jobs(int why);
 static void keeper_leave(void *arg, bool sql);
+static void keeper_refusals(void);
 static int keeper_job_names(char **names);
 static bool keeper_job(const char *name);
 static bool keeper_job_once(const char *name, bool *again);
@@ -74,12 +77,14 @@ static int
 keeper_turn(void *arg, int why)
 {
 	static TimestampTz jobs_at = 0;
-	int seal_ms = tz_sealing_turn();
 	TimestampTz now = GetCurrentTimestamp();
 	bool asked = tz_worker_upkeep_marked();
+	int seal_ms;
 	int jobs_ms;
 
 	(void) arg;
+	keeper_refusals();
+	seal_ms = tz_sealing_turn();
 	if (tz_worker_stopping())
 		return 0;
 	/* a clock that was set back must not put the jobs off */
@@ -112,6 +117,7 @@ keeper_jobs(int why)
 		if (!keeper_job(names[i]))
 			failed++;
 		/* events do not wait for all of upkeep */
+		keeper_refusals();
 		(void) tz_sealing_turn();
 	}
 	if (tz_worker_stopping())
@@ -133,9 +139,34 @@ keeper_leave(void *arg, bool sql)
 	(void) arg;
 	if (!sql)
 		return;
+	keeper_refusals();
 	tz_txn_begin("theazo keeper: stop", 0);
 	(void) tz_spi_exec(&stopped, values, NULL, 0);
 	tz_txn_commit_lazy();
+}
+
+/* Events of what was refused: somebody waits for their commit. */
+static void
+keeper_refusals(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		(void) tz_ring_drain(MyDatabaseId);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		errcontext("keeper: events of refusals");
+		tz_worker_note("refusals: %s", error->message);
+		tz_worker_recover();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
 }
 
 /* Names of this turn's jobs, in the cycle context. */

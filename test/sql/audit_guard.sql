@@ -69,7 +69,6 @@ SELECT * FROM guard_test.refused(ARRAY[
 	'DELETE FROM theazo_data.%t',
 	'TRUNCATE theazo_data.%t',
 	'TRUNCATE theazo_data.%t CASCADE',
-	'DROP TABLE theazo_data.%t',
 	'DROP TABLE theazo_data.%t CASCADE',
 	'ALTER TABLE theazo_data.%t RENAME TO other',
 	'ALTER TABLE theazo_data.%t RENAME COLUMN platform_id TO other',
