@@ -57,6 +57,8 @@ CREATE TABLE theazo_data.audit_checkpoint (
 	CONSTRAINT audit_checkpoint_note_check CHECK (pg_catalog.octet_length(note) <= 4096)
 );
 
+CREATE INDEX audit_checkpoint_signed_at_idx ON theazo_data.audit_checkpoint (signed_at);
+
 -- Ed25519 keys that sign checkpoints. retired_at is the one thing that changes.
 CREATE TABLE theazo_data.audit_key (
 	platform_id		theazo.id NOT NULL,					-- the operator platform

@@ -51,6 +51,7 @@ static void seal_subxact_callback(SubXactEvent event, SubTransactionId mine, Sub
 static void snapshot_xids(TzXids *xids);
 static bool cursor_read(TzXids *xids, TransactionId *writer, bool *stored);
 static void cursor_write(const TzXids *xids, bool stored);
+static void keys_retire(void);
 static void xids_of_array(ArrayType *array, TzXids *xids);
 static ArrayType *xids_array(const uint64 *xid, int n);
 static int xid_compare(const void *a, const void *b);
@@ -83,6 +84,7 @@ THEAZO_FUNCTION(theazo_audit_seal)
 	if (!cursor_read(&turn.cursor, &writer, &stored))
 	{
 		cursor_write(&turn.now, stored);
+		keys_retire();
 		tz_sweep_note();
 		SPI_finish();
 		PG_RETURN_INT32(-1);
@@ -296,6 +298,21 @@ cursor_write(const TzXids *xids, bool stored)
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 		        errmsg("another turn of sealing came between"), errhint("Try again."));
 	last_writer = GetCurrentTransactionId();
+}
+
+/*
+ * A copy of the database goes on by itself, and so may the one it was copied
+ * from: what each signs from here on is told apart by its key.
+ */
+static void
+keys_retire(void)
+{
+	static TzStmt retire = {"UPDATE theazo_data.audit_key k SET retired_at = pg_catalog.clock_timestamp()"
+	                        " WHERE k.platform_id = '" TZ_OPERATOR_PLATFORM "' AND k.retired_at IS NULL",
+	                        0,
+	                        {0}};
+
+	(void) tz_spi_exec(&retire, NULL, NULL, 0);
 }
 
 /* Top-level transactions only: an event carries the id of its top-level one. */

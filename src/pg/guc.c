@@ -18,10 +18,12 @@
 #include "utils/varlena.h"
 
 #include "pg/compat.h"
+#include "lib/checkpoint.h"
 #include "pg/guc.h"
 
 char *tz_guc_anchor_directory = NULL;
 int tz_guc_anchor_interval_s = 300;
+char *tz_guc_audit_origin = NULL;
 char *tz_guc_ca_file = NULL;
 int tz_guc_claim_batch = 1000;
 int tz_guc_claim_interval_ms = 1000;
@@ -66,6 +68,7 @@ static const struct config_enum_entry sandbox_minimum_options[] = {
 
 static bool check_databases(char **newval, void **extra, GucSource source);
 static bool check_path(char **newval, void **extra, GucSource source);
+static bool check_origin(char **newval, void **extra, GucSource source);
 static bool check_request_id(char **newval, void **extra, GucSource source);
 static bool check_search_header(char **newval, void **extra, GucSource source);
 static bool check_search_url(char **newval, void **extra, GucSource source);
@@ -147,6 +150,8 @@ define_anchors(void)
 	              &tz_guc_anchor_directory, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_path);
 	define_int("theazo.anchor_interval", "Time between two rounds of anchoring, if there is anything new.",
 	           &tz_guc_anchor_interval_s, 300, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
+	define_string("theazo.audit_origin", "What the logs of this server are called in signed checkpoints.",
+	              &tz_guc_audit_origin, "theazo", PGC_SIGHUP, 0, check_origin);
 }
 
 /* Workers, claims, waits, retention. */
@@ -285,6 +290,19 @@ check_path(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || (*newval)[0] == '\0' || (*newval)[0] == '/')
 		return true;
 	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
+/* A log's name is origin, slash and platform: what verifiers take for a name. */
+static bool
+check_origin(char **newval, void **extra, GucSource source)
+{
+	(void) extra;
+	(void) source;
+	if (*newval != NULL && strlen(*newval) <= TZ_AUDIT_ORIGIN_MAX && tz_origin_ok(tz_slice_cstr(*newval)))
+		return true;
+	GUC_check_errdetail("It must have 1 to %d printable ASCII characters, no blanks and no plus signs.",
+	                    TZ_AUDIT_ORIGIN_MAX);
 	return false;
 }
 

@@ -14,11 +14,13 @@
 #define TZ_DISPATCHERS_MAX 16
 
 #define TZ_REQUEST_ID_MAX 128
+#define TZ_AUDIT_ORIGIN_MAX 128
 
 extern char *tz_guc_ca_file;
 extern int tz_guc_claim_batch;
 extern char *tz_guc_anchor_directory;
 extern int tz_guc_anchor_interval_s;
+extern char *tz_guc_audit_origin;
 extern int tz_guc_claim_interval_ms;
 extern char *tz_guc_databases;
 extern int tz_guc_dispatchers;
