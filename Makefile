@@ -18,9 +18,14 @@ MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit stream call wo
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
-PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c))
+PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c) \
+	$(filter-out src/verify/main.c,$(wildcard src/verify/*.c)))
 INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c src/sandbox/wire.c))
 INIT = theazo-init
+# The auditor's program: checks exports where no server runs.
+VERIFY_SRCS = $(sort $(wildcard src/verify/*.c) \
+	$(addprefix src/lib/,anchor.c buf.c checkpoint.c entry.c json.c merkle.c sign.c status.c tsa.c utf8.c))
+VERIFY = theazo-verify
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
@@ -30,7 +35,8 @@ SQL_FILES = sql/header.sql \
 		worker.sql delivery.sql compute.sql sandbox.sql meter.sql tenant.sql session.sql provider.sql secret.sql \
 		managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \
 		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql loop.sql \
-		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql follow.sql usage.sql anchor.sql anchor_round.sql user_erase.sql keeper.sql \
+		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql follow.sql usage.sql anchor.sql anchor_round.sql user_erase.sql audit_verify.sql audit_export.sql audit_proof.sql \
+		keeper.sql \
 		operator.sql) \
 	sql/schema/grants.sql
 
@@ -58,7 +64,7 @@ endif
 SHLIB_LINK = -lcurl -lcrypto -ljansson -lm
 INIT_CFLAGS = -O2 -g -std=gnu11 $(WARN_FLAGS) $(INIT_WERROR) -fstack-protector-strong -D_GNU_SOURCE
 
-EXTRA_CLEAN = $(INIT) .build/unit .build/fuzz .build/flags $(SRCS:.c=.d)
+EXTRA_CLEAN = $(INIT) $(VERIFY) .build/unit .build/fuzz .build/flags $(SRCS:.c=.d)
 NO_INSTALLCHECK = 1
 
 # ---------------------------------------------------------------------------
@@ -80,17 +86,19 @@ $(error $(PG_CONFIG) does not work: run `make deps`, or set PG_CONFIG)
 endif
 include $(PGXS)
 
-all: $(INIT)
+all: $(INIT) $(VERIFY)
 
-install: install-init
-.PHONY: install-init
-install-init: $(INIT) installdirs
+install: install-programs
+.PHONY: install-programs
+install-programs: $(INIT) $(VERIFY) installdirs
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(INIT) '$(DESTDIR)$(pkglibdir)/$(INIT)'
+	$(INSTALL_PROGRAM) $(VERIFY) '$(DESTDIR)$(bindir)/$(VERIFY)'
 
-uninstall: uninstall-init
-.PHONY: uninstall-init
-uninstall-init:
-	rm -f '$(DESTDIR)$(pkglibdir)/$(INIT)'
+uninstall: uninstall-programs
+.PHONY: uninstall-programs
+uninstall-programs:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(INIT)' '$(DESTDIR)$(bindir)/$(VERIFY)'
 
 # Objects are rebuilt when the compiler, its flags or the server change.
 BUILD_FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(VERSION)
@@ -119,6 +127,9 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_FILES) Makefile
 $(INIT): $(INIT_SRCS) $(wildcard src/sandbox/init/*.h src/sandbox/*.h src/lib/*.h) Makefile
 	$(CC) $(INIT_CFLAGS) -Isrc -static -o $@ $(INIT_SRCS)
 
+$(VERIFY): $(VERIFY_SRCS) $(wildcard src/verify/*.h src/lib/*.h) Makefile
+	$(CC) $(INIT_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -o $@ $(VERIFY_SRCS) -lcrypto -ljansson -lm
+
 # --- tests without a server: ASan and UBSan, cmocka ------------------------
 UNIT_CC ?= gcc
 UNIT_FLAGS = -std=gnu11 -g -O1 $(WARN_FLAGS) -Werror -D_GNU_SOURCE -DTHEAZO_UNIT -Isrc -Itest/unit -MMD -MP \
@@ -136,7 +147,7 @@ UNIT_OBJS = $(patsubst %.c,.build/unit/obj/%.o,$(PLAIN_SRCS) $(wildcard test/uni
 .build/unit/test_%: test/unit/test_%.c .build/unit/libplain.a
 	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $< .build/unit/libplain.a -lcmocka -lssl $(PLAIN_LIBS)
 .PHONY: unit-build
-unit-build: $(UNIT_TESTS) $(INIT)
+unit-build: $(UNIT_TESTS) $(INIT) $(VERIFY)
 
 # --- fuzzers: libFuzzer ------------------------------------------------------
 FUZZ_CC ?= clang
@@ -199,7 +210,7 @@ demo:
 	@test/run/demo.sh
 
 help:
-	@echo 'make all             build theazo.so, theazo-init and the install script'
+	@echo 'make all             build theazo.so, theazo-init, theazo-verify and the install script'
 	@echo 'make install         install into the server of PG_CONFIG'
 	@echo 'make deps            fetch and install what building and testing need (root), or say what is missing'
 	@echo 'make demo            private server, a real agent job, its result'

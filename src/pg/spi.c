@@ -108,6 +108,15 @@ tz_spi_bytea(uint64 row, int col)
 	return isnull ? none : tz_datum_slice(value);
 }
 
+int16
+tz_spi_int16(uint64 row, int col, int16 dflt)
+{
+	bool isnull;
+	Datum value = spi_typed(row, col, INT2OID, &isnull);
+
+	return isnull ? dflt : DatumGetInt16(value);
+}
+
 int32
 tz_spi_int32(uint64 row, int col, int32 dflt)
 {

@@ -53,6 +53,7 @@ check_includes() {
 		may["http"] = " http lib "
 		may["adapter"] = " adapter lib "
 		may["sandbox"] = " sandbox lib "
+		may["verify"] = " verify lib "
 		may["pg"] = " pg lib "
 		n = split("effect vault audit limit auth stream", up, " ")
 		for (i = 1; i <= n; i++)
@@ -76,7 +77,7 @@ check_includes() {
 		if (area in may && (to[1] in may || to[1] == "worker") && index(may[area], " " to[1] " ") == 0)
 			print FILENAME ": " name " points up or across"
 	}
-	/^#[ \t]*include[ \t]*"postgres\.h"/ && (area ~ /^(lib|http|adapter|sandbox)$/ || FILENAME ~ /\.h$/) {
+	/^#[ \t]*include[ \t]*"postgres\.h"/ && (area ~ /^(lib|http|adapter|sandbox|verify)$/ || FILENAME ~ /\.h$/) {
 		print FILENAME ": postgres.h does not belong here"
 	}' "${sources[@]}" > "$work/o"
 	report "include directions" "$work/o"
@@ -92,7 +93,7 @@ check_banned() {
 check_paths() {
 	local hosts='deb[.]debian|security[.]debian|pypi[.]org|pythonhosted|npmjs[.]org|proxy[.]golang|crates[.]io|apt[.]postgresql'
 	grep -rnE "(/root/|/home/[a-z]|/work/|$hosts)" --include='*' \
-		--exclude-dir=.git --exclude-dir=.build --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='theazo-init' \
+		--exclude-dir=.git --exclude-dir=.build --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='theazo-init' --exclude='theazo-verify' \
 		--exclude='lint.sh' . > "$work/o"
 	report "no machine paths, no registry hosts" "$work/o"
 }

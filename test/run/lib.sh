@@ -57,7 +57,7 @@ as_test_user() {
 copy_tree() {
 	mkdir -p "$1"
 	tar -cf - --exclude=./.build --exclude=./.git --exclude='*.o' --exclude='*.d' \
-		--exclude='*.so' --exclude='*.bc' --exclude='./theazo-init' \
+		--exclude='*.so' --exclude='*.bc' --exclude='./theazo-init' --exclude='./theazo-verify' \
 		--exclude='./theazo--*.sql' . | tar -xf - -C "$1" --no-same-owner
 }
 

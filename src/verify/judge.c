@@ -1,0 +1,503 @@
+/*-------------------------------------------------------------------------
+ *
+ * judge.c
+ *	  Verifies an export of an audit trail, line by line, in bounded memory.
+ *
+ * Rows give leaves, leaves give the chain and the tree; seals, checkpoints and
+ * anchors say what must have come out. A checkpoint stands right behind the seal
+ * that it covers, so nothing has to be remembered but the end of the chain and
+ * the frontier of the tree.
+ *
+ * Whether the row or the seal was changed is known only at the end of a seal: so
+ * while rows and stated leaves differ, two chains are carried on, one of each.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "verify/judge_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOUR_US (INT64_C(3600) * 1000000)
+#define DAY_US (24 * HOUR_US)
+
+static bool anchors_given(const TzTrust *trust);
+static int64_t anchored_before(const TzJudge *j);
+static bool judge_record(TzJudge *j, const TzRecord *record);
+static bool judge_origin(TzJudge *j, const TzRecord *record);
+static bool judge_start(TzJudge *j, const TzRecord *record);
+static bool judge_seal(TzJudge *j, const TzRecord *record);
+static bool judge_event(TzJudge *j, const TzRecord *record);
+static bool judge_leaf(TzJudge *j, const TzRecord *record);
+static bool judge_grow(TzJudge *j, const TzHash *stated, const TzHash *computed);
+static bool judge_place(TzJudge *j, const TzRecord *record, uint64_t *seq);
+static bool judge_seal_end(TzJudge *j);
+static bool judge_kept(TzJudge *j);
+static bool judge_over(TzJudge *j, const TzRecord *record);
+
+TzStatus
+tz_judge_new(TzJudge **out, const TzTrust *trust, TzErr *err)
+{
+	TzJudge *j = calloc(1, sizeof(*j));
+
+	*out = NULL;
+	if (j == NULL)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
+	j->trust = trust;
+	j->find.published_keys = trust->nkeys > 0;
+	j->find.anchored_at_us = INT64_MIN;
+	tz_buf_init(&j->space, 2 * TZ_RECORD_LINE_MAX);
+	tz_buf_init(&j->bytes, 2 * TZ_RECORD_LINE_MAX);
+	if (tz_hasher_new(&j->hasher, err) != TZ_OK)
+	{
+		tz_judge_free(j);
+		return TZ_INTERNAL;
+	}
+	*out = j;
+	return TZ_OK;
+}
+
+void
+tz_judge_free(TzJudge *j)
+{
+	if (j == NULL)
+		return;
+	tz_hasher_free(j->hasher);
+	tz_buf_free(&j->space);
+	tz_buf_free(&j->bytes);
+	free(j);
+}
+
+void
+tz_judge_file(TzJudge *j)
+{
+	j->stage = STAGE_BEGIN;
+	j->find.line = 0;
+}
+
+bool
+tz_judge_line(TzJudge *j, TzSlice line)
+{
+	TzRecord record = {0};
+	TzErr err;
+	bool more;
+
+	if (j->over)
+		return false;
+	j->find.line++;
+	if (tz_record_read(line, &record, &err) != TZ_OK)
+		more = tz_judge_unreadable(j, &err);
+	else
+		more = judge_record(j, &record);
+	tz_record_free(&record);
+	return more;
+}
+
+bool
+tz_judge_file_end(TzJudge *j)
+{
+	if (j->over)
+		return false;
+	if (j->stage == STAGE_BEGIN)
+		return tz_judge_broken(j, "it is empty");
+	if (j->stage == STAGE_SEAL)
+		return tz_judge_bad(j, "event", j->next_seq, NULL,
+		                    "the export ends in the middle of a seal: events are missing");
+	if (j->stage != STAGE_END)
+		return tz_judge_bad(j, "seal", j->next_seq, NULL, "the export is cut off: it has no last line");
+	return true;
+}
+
+const TzFinding *
+tz_judge_end(TzJudge *j)
+{
+	const TzTrust *trust = j->trust;
+	TzFinding *f = &j->find;
+
+	if (j->over)
+		return f;
+	f->line = 0;
+	if (j->kept_at < trust->nkept && f->last_seq > 0)
+	{
+		tz_judge_bad(j, "seal", f->last_seq + 1, NULL,
+		             "the trail ends before a checkpoint that was kept: its tail is cut off");
+		return f;
+	}
+	if (f->last_seq == 0)
+		return f;
+	if (trust->nkeys > 0 && f->signed_seq == 0)
+		tz_judge_bad(j, "audit_checkpoint", 0, NULL, "no checkpoint is signed by a published key");
+	else if (anchors_given(trust) && f->anchored_seq == 0)
+		tz_judge_bad(
+			j, "audit_anchor", 0, NULL,
+			"none of the given anchors covers a signed root: it may have been signed anew with a stolen key");
+	else if (j->waits && j->waits_since_us < anchored_before(j))
+		tz_judge_bad(j, "audit_anchor", f->anchored_seq + 1, NULL,
+		             "sealed long enough ago and covered by no given anchor: it may have been signed anew");
+	return f;
+}
+
+static bool
+anchors_given(const TzTrust *trust)
+{
+	return trust->ca_pem.len > 0 || trust->file_given || trust->tx_given;
+}
+
+/* What was sealed before must be anchored: as given, else a day before the end or an hour before the file's. */
+static int64_t
+anchored_before(const TzJudge *j)
+{
+	const TzTrust *trust = j->trust;
+	int64_t before = INT64_MIN;
+
+	if (trust->anchored_before_us != INT64_MIN)
+		return trust->anchored_before_us;
+	if (anchors_given(trust))
+		before = j->seal_at_us - DAY_US;
+	if (trust->nlines > 0 && trust->newest_line_us - HOUR_US > before)
+		before = trust->newest_line_us - HOUR_US;
+	return before;
+}
+
+/* What is wrong with the trail. */
+bool
+tz_judge_bad(TzJudge *j, const char *table, uint64_t seq, const char *id, const char *fmt, ...)
+{
+	va_list args;
+
+	j->over = true;
+	j->find.verdict = TZ_VERDICT_TAMPERED;
+	j->find.bad_seq = seq;
+	snprintf(j->find.bad_table, sizeof(j->find.bad_table), "%s", table);
+	snprintf(j->find.bad_id, sizeof(j->find.bad_id), "%s", id == NULL ? "" : id);
+	va_start(args, fmt);
+	vsnprintf(j->find.problem, sizeof(j->find.problem), fmt, args);
+	va_end(args);
+	return false;
+}
+
+bool
+tz_judge_broken(TzJudge *j, const char *why)
+{
+	j->over = true;
+	j->find.verdict = TZ_VERDICT_UNREADABLE;
+	snprintf(j->find.problem, sizeof(j->find.problem), "%s", why);
+	return false;
+}
+
+bool
+tz_judge_unreadable(TzJudge *j, const TzErr *err)
+{
+	return tz_judge_broken(j, err->message);
+}
+
+static bool
+judge_record(TzJudge *j, const TzRecord *record)
+{
+	TzRecordKind kind = record->kind;
+
+	if (j->stage == STAGE_END)
+		return tz_judge_broken(j, "something follows the last line");
+	if ((kind == TZ_RECORD_ORIGIN) != (j->stage == STAGE_BEGIN))
+		return tz_judge_broken(j, j->stage == STAGE_BEGIN ? "it does not begin as an export does"
+		                                                  : "a second beginning");
+	if (j->stage == STAGE_SEAL && kind != TZ_RECORD_EVENT && kind != TZ_RECORD_LEAF)
+		return tz_judge_bad(j, "event", j->next_seq, NULL, "missing: its seal has %u events, %u are there",
+		                    j->seal_events, j->seal_done);
+	switch (kind)
+	{
+		case TZ_RECORD_ORIGIN:
+			return judge_origin(j, record);
+		case TZ_RECORD_START:
+			return judge_start(j, record);
+		case TZ_RECORD_SEAL:
+			return judge_seal(j, record);
+		case TZ_RECORD_EVENT:
+			return judge_event(j, record);
+		case TZ_RECORD_LEAF:
+			return judge_leaf(j, record);
+		case TZ_RECORD_CHECKPOINT:
+			return tz_judge_checkpoint(j, record);
+		case TZ_RECORD_ROUND:
+			return tz_judge_round(j, record);
+		case TZ_RECORD_ANCHOR:
+			return tz_judge_anchor(j, record);
+		case TZ_RECORD_END:
+			return judge_over(j, record);
+	}
+	return tz_judge_broken(j, "a line of a kind that is not known");
+}
+
+static bool
+judge_origin(TzJudge *j, const TzRecord *record)
+{
+	TzFinding *f = &j->find;
+	const json_t *keys = json_object_get(record->json, "keys");
+	const json_t *key;
+	uint64_t format;
+	TzSlice platform;
+	TzSlice origin;
+	TzErr err;
+	size_t i;
+
+	if (tz_record_number(record, "format", 1, 1, &format, &err) != TZ_OK ||
+	    tz_record_text(record, "platform", TZ_JUDGE_NAME_MAX, &platform, &err) != TZ_OK ||
+	    tz_record_text(record, "origin", TZ_JUDGE_NAME_MAX, &origin, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	j->stage = STAGE_FLOW;
+	j->fresh = true;
+	if (f->platform[0] != '\0')
+	{
+		if (!tz_slice_eq_cstr(platform, f->platform) || !tz_slice_eq_cstr(origin, f->origin))
+			return tz_judge_broken(j, "a file of another platform than the one before");
+	}
+	else
+	{
+		memcpy(f->platform, platform.data, platform.len);
+		memcpy(f->origin, origin.data, origin.len);
+		j->next_seq = 1;
+		tz_frontier_init(&j->tree);
+		if (tz_chain_genesis(j->hasher, platform, &j->chain, &err) != TZ_OK)
+			return tz_judge_unreadable(j, &err);
+	}
+	j->nown = 0;
+	json_array_foreach (keys, i, key)
+	{
+		if (j->nown == TZ_TRUST_KEYS_MAX || !json_is_string(key) ||
+		    tz_trust_key_read(tz_slice(json_string_value(key), json_string_length(key)), &j->own[j->nown],
+		                      &err) != TZ_OK)
+			return tz_judge_broken(j, "a verifier key that cannot be read");
+		j->nown++;
+	}
+	return true;
+}
+
+/* A range: from here the tree and the chain are taken on trust, until a signed root confirms them. */
+static bool
+judge_start(TzJudge *j, const TzRecord *record)
+{
+	TzHash roots[TZ_MERKLE_LEVELS + 1];
+	TzFrontier tree;
+	TzHash prev;
+	uint64_t seq;
+	TzErr err;
+	int n;
+
+	if (!j->fresh)
+		return tz_judge_broken(j, "a start in the middle");
+	if (tz_record_number(record, "seq", 2, INT64_MAX, &seq, &err) != TZ_OK ||
+	    tz_record_hash(record, "prev_hash", &prev, &err) != TZ_OK ||
+	    tz_record_hashes(record, "frontier", TZ_MERKLE_LEVELS + 1, roots, &n, &err) != TZ_OK ||
+	    tz_frontier_load(&tree, seq - 1, tz_slice((const char *) roots, (size_t) n * TZ_HASH_LEN), &err) !=
+	        TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	if (j->find.last_seq == 0)
+	{
+		j->next_seq = seq;
+		j->tree = tree;
+		j->chain = prev;
+		while (j->kept_at < j->trust->nkept && j->trust->kept[j->kept_at].size < seq - 1)
+			j->kept_at++;
+		return judge_kept(j);
+	}
+	if (seq != j->next_seq)
+		return tz_judge_broken(j, "a file that does not go on where the one before ended");
+	if (memcmp(&prev, &j->chain, sizeof(prev)) != 0 ||
+	    memcmp(tree.root, j->tree.root, (size_t) n * TZ_HASH_LEN) != 0)
+		return tz_judge_bad(j, "seal", seq, NULL,
+		                    "the file begins with another state than the one before ended in");
+	return true;
+}
+
+static bool
+judge_seal(TzJudge *j, const TzRecord *record)
+{
+	TzHash prev;
+	uint64_t first;
+	uint64_t events;
+	TzErr err;
+
+	if (tz_record_number(record, "first_seq", 1, INT64_MAX - TZ_JUDGE_SEAL_MAX, &first, &err) != TZ_OK ||
+	    tz_record_number(record, "events", 1, TZ_JUDGE_SEAL_MAX, &events, &err) != TZ_OK ||
+	    tz_record_time(record, "sealed_at_us", &j->seal_at_us, &err) != TZ_OK ||
+	    tz_record_hash(record, "prev_hash", &prev, &err) != TZ_OK ||
+	    tz_record_hash(record, "hash", &j->seal_hash, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	if (first != j->next_seq)
+		return tz_judge_bad(j, "seal", j->next_seq, NULL,
+		                    first > j->next_seq ? "missing: the next seal begins at %llu"
+		                                        : "a seal out of place: it begins at %llu",
+		                    (unsigned long long) first);
+	if (memcmp(&prev, &j->chain, sizeof(prev)) != 0)
+		return tz_judge_bad(j, "seal", first, NULL, "it does not follow the seal before: prev_hash differs");
+	if (tz_chain_header(j->hasher, &prev, first, (uint32_t) events, j->seal_at_us, &j->stated, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	j->computed = j->stated;
+	j->seal_first = first;
+	j->seal_events = (uint32_t) events;
+	j->seal_done = 0;
+	j->differs_seq = 0;
+	j->stage = STAGE_SEAL;
+	j->fresh = false;
+	j->checkpoint_size = 0;
+	j->round[0] = '\0';
+	if (j->find.first_seq == 0)
+		j->find.first_seq = first;
+	if (!j->waits)
+		j->waits_since_us = j->seal_at_us;
+	j->waits = true;
+	return true;
+}
+
+static bool
+judge_event(TzJudge *j, const TzRecord *record)
+{
+	TzEntry entry;
+	TzHash computed;
+	TzHash stated;
+	uint64_t seq;
+	TzSlice id;
+	TzErr err;
+
+	if (!judge_place(j, record, &seq))
+		return false;
+	tz_buf_reset(&j->bytes);
+	if (tz_record_text(record, "id", TZ_JUDGE_NAME_MAX, &id, &err) != TZ_OK ||
+	    tz_record_entry(record, &j->space, &entry, &err) != TZ_OK ||
+	    tz_entry_append(&entry, &j->bytes) != TZ_OK ||
+	    tz_merkle_leaf(j->hasher, tz_buf_slice(&j->bytes), &computed, &err) != TZ_OK)
+		return tz_judge_broken(j, "an event that cannot be read");
+	stated = computed;
+	if (json_object_get(record->json, "leaf") != NULL &&
+	    tz_record_hash(record, "leaf", &stated, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	j->find.events++;
+	if (memcmp(&stated, &computed, sizeof(stated)) != 0 && j->differs_seq == 0)
+	{
+		j->differs_seq = seq;
+		j->differs_line = j->find.line;
+		snprintf(j->differs_id, sizeof(j->differs_id), "%.*s", (int) id.len, id.data);
+	}
+	return judge_grow(j, &stated, &computed);
+}
+
+/* An event that is not in the export: its leaf stands for it. */
+static bool
+judge_leaf(TzJudge *j, const TzRecord *record)
+{
+	TzHash leaf;
+	uint64_t seq;
+	TzErr err;
+
+	if (!judge_place(j, record, &seq))
+		return false;
+	if (tz_record_hash(record, "leaf", &leaf, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	j->find.leaves++;
+	return judge_grow(j, &leaf, &leaf);
+}
+
+static bool
+judge_place(TzJudge *j, const TzRecord *record, uint64_t *seq)
+{
+	TzErr err;
+
+	if (j->stage != STAGE_SEAL)
+		return tz_judge_bad(j, "event", j->next_seq, NULL,
+		                    "an event outside a seal: it was never sealed here");
+	if (tz_record_number(record, "seq", 1, INT64_MAX, seq, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	if (*seq == j->next_seq)
+		return true;
+	return tz_judge_bad(j, "event", j->next_seq, NULL,
+	                    *seq > j->next_seq ? "missing: the next event is %llu"
+	                                       : "out of place: %llu came again",
+	                    (unsigned long long) *seq);
+}
+
+static bool
+judge_grow(TzJudge *j, const TzHash *stated, const TzHash *computed)
+{
+	TzErr err;
+
+	if (tz_chain_link(j->hasher, &j->stated, stated, &j->stated, &err) != TZ_OK ||
+	    tz_frontier_append(j->hasher, &j->tree, stated, NULL, NULL, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	if (j->differs_seq == 0)
+		j->computed = j->stated;
+	else if (tz_chain_link(j->hasher, &j->computed, computed, &j->computed, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	j->next_seq++;
+	j->seal_done++;
+	if (j->seal_done < j->seal_events)
+		return j->differs_seq != 0 || judge_kept(j);
+	if (!judge_seal_end(j))
+		return false;
+	return judge_kept(j);
+}
+
+static bool
+judge_seal_end(TzJudge *j)
+{
+	if (j->differs_seq != 0)
+	{
+		bool seal = memcmp(&j->computed, &j->seal_hash, sizeof(j->computed)) == 0;
+
+		j->find.line = j->differs_line;
+		return tz_judge_bad(
+			j, seal ? "seal" : "event", j->differs_seq, j->differs_id,
+			seal ? "the leaf that its seal holds was changed: the row itself gives the sealed chain"
+				 : "the row is not what was sealed: it gives another leaf");
+	}
+	if (memcmp(&j->stated, &j->seal_hash, sizeof(j->stated)) != 0)
+		return tz_judge_bad(j, "seal", j->seal_first, NULL,
+		                    "its hash is not what its time, its count and its events give");
+	j->chain = j->stated;
+	j->find.last_seq = j->next_seq - 1;
+	j->stage = STAGE_FLOW;
+	return true;
+}
+
+/* Checkpoints that the auditor kept hold on the way. */
+static bool
+judge_kept(TzJudge *j)
+{
+	const TzTrust *trust = j->trust;
+	uint64_t size = j->next_seq - 1;
+	TzHash root;
+	TzErr err;
+
+	for (; j->kept_at < trust->nkept && trust->kept[j->kept_at].size <= size; j->kept_at++)
+	{
+		const TzTrustKept *kept = &trust->kept[j->kept_at];
+
+		if (strcmp(kept->origin, j->find.origin) != 0)
+			return tz_judge_broken(j, "a kept checkpoint is of another origin");
+		if (kept->size < size)
+			continue;
+		if (tz_frontier_root(j->hasher, &j->tree, &root, &err) != TZ_OK)
+			return tz_judge_unreadable(j, &err);
+		if (memcmp(&root, &kept->root, sizeof(root)) != 0)
+			return tz_judge_bad(j, "seal", size, NULL,
+			                    "the trail up to here is another than when a kept checkpoint was made");
+		j->find.kept_seq = size;
+	}
+	return true;
+}
+
+static bool
+judge_over(TzJudge *j, const TzRecord *record)
+{
+	uint64_t last;
+	TzErr err;
+
+	if (tz_record_number(record, "last_seq", 0, INT64_MAX, &last, &err) != TZ_OK)
+		return tz_judge_unreadable(j, &err);
+	if (last != j->find.last_seq)
+		return tz_judge_bad(j, "seal", j->next_seq, NULL, "missing: the export says it goes up to %llu",
+		                    (unsigned long long) last);
+	j->stage = STAGE_END;
+	return true;
+}
