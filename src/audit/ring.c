@@ -487,13 +487,12 @@ static void
 ring_write_gap(const RingGap *gap)
 {
 	TzRingEvent event;
-	int64 unix_ms;
 	char id[TZ_ID_MAX + 1];
 
 	memset(&event, 0, sizeof(event));
-	event.number = tz_number_new(&unix_ms);
+	event.number = tz_number_new();
 	event.at = GetCurrentTimestamp();
-	tz_id_new_at("evt", unix_ms, id);
+	tz_id_of_number("evt", event.number, id);
 	event.text[TZ_RING_PLATFORM] = tz_slice_cstr(TZ_OPERATOR_PLATFORM);
 	event.text[TZ_RING_ID] = tz_slice_cstr(id);
 	event.text[TZ_RING_ENVIRONMENT] = tz_slice_cstr("live");

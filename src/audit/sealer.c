@@ -25,6 +25,7 @@
 #include "pg/convert.h"
 #include "pg/pausepoint.h"
 #include "pg/spi.h"
+#include "pg/wake.h"
 
 #define CHUNK 8192 /* events kept before they are written */
 #define HEADS_MAX 2000 /* platforms remembered, 2 KB each */
@@ -373,6 +374,8 @@ write_seal(TzSealer *sealer, const SealHead *head, const TzHash *prev, const Sea
 	values[9] = tz_bytea_datum(tz_slice(leaves, (size_t) n * TZ_HASH_LEN));
 	values[10] = tz_bytea_datum(tz_frontier_slice(&head->frontier));
 	tz_append(&seals, values, nulls);
+	/* whoever follows the trail live waits at the platform's bell */
+	tz_wake_run_moved_at_commit(head->platform, strlen(head->platform));
 }
 
 static void

@@ -51,8 +51,7 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 	TimestampTz at = GetCurrentTimestamp();
 	const char *kind;
 	const char *actor;
-	int64 unix_ms;
-	int64 number = tz_number_new(&unix_ms);
+	int64 number = tz_number_new();
 	TzPersonal personal;
 	Jsonb *summary;
 	Datum values[23];
@@ -60,7 +59,7 @@ tz_event_write(const TzEvent *event, char id[TZ_ID_MAX + 1])
 	int n = 0;
 
 	tz_identity_actor(&kind, &actor);
-	tz_id_new_at("evt", unix_ms, id);
+	tz_id_of_number("evt", number, id);
 	summary =
 		tz_personal_split(tz_event_summary(event->summary), event->platform, event->session, id, &personal);
 

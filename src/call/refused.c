@@ -30,13 +30,12 @@ tz_event_refused(const TzEvent *event)
 	Jsonb *summary = tz_event_summary(event->summary);
 	TzRingEvent out;
 	char id[TZ_ID_MAX + 1];
-	int64 unix_ms;
 
 	memset(&out, 0, sizeof(out));
-	out.number = tz_number_new(&unix_ms);
+	out.number = tz_number_new();
 	out.at = GetCurrentTimestamp();
 	out.is_violation = event->is_violation;
-	tz_id_new_at("evt", unix_ms, id);
+	tz_id_of_number("evt", out.number, id);
 	refused_actor(identity, &out);
 	out.text[TZ_RING_PLATFORM] =
 		refused_or(event->platform, identity != NULL ? identity->platform : TZ_OPERATOR_PLATFORM);

@@ -25,23 +25,18 @@
 #define NUMBER_SHIFT 12
 
 static int64 tz_ids_unix_ms(TimestampTz ts);
-static void ids_make(TzSlice prefix, int64 unix_ms, char id[TZ_ID_MAX + 1]);
+static void ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1]);
+static void ids_random(uint8_t tail[TZ_ID_TAIL_LEN]);
 
 void
 tz_id_new(const char *prefix, char id[TZ_ID_MAX + 1])
 {
-	tz_id_new_at(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), id);
-}
-
-void
-tz_id_new_at(const char *prefix, int64 unix_ms, char id[TZ_ID_MAX + 1])
-{
-	ids_make(tz_slice_cstr(prefix), unix_ms, id);
+	ids_make(tz_slice_cstr(prefix), id);
 }
 
 /* One counter for all databases; when the clock goes back, it goes on where it was. */
 int64
-tz_number_new(int64 *unix_ms)
+tz_number_new(void)
 {
 	int64 now = (tz_ids_unix_ms(GetCurrentTimestamp()) - NUMBER_EPOCH_MS) << NUMBER_SHIFT;
 	uint64 last;
@@ -53,8 +48,22 @@ tz_number_new(int64 *unix_ms)
 	{
 		mine = Max((uint64) Max(now, 0), last + 1);
 	} while (!pg_atomic_compare_exchange_u64(&tz_shared->last_number, &last, mine));
-	*unix_ms = (int64) (mine >> NUMBER_SHIFT) + NUMBER_EPOCH_MS;
 	return (int64) mine;
+}
+
+void
+tz_id_of_number(const char *prefix, int64 number, char id[TZ_ID_MAX + 1])
+{
+	uint8_t tail[TZ_ID_TAIL_LEN];
+	unsigned counter = (unsigned) (number & ((1 << NUMBER_SHIFT) - 1));
+	TzErr err;
+
+	ids_random(tail);
+	tail[0] = (uint8_t) (counter >> 4);
+	tail[1] = (uint8_t) ((counter & 0x0f) << 4 | (tail[1] & 0x0f));
+	if (tz_id_make(tz_slice_cstr(prefix), (number >> NUMBER_SHIFT) + NUMBER_EPOCH_MS, tail, id, &err) !=
+	    TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 }
 
 const char *
@@ -72,7 +81,7 @@ THEAZO_FUNCTION(theazo_id_new)
 {
 	char id[TZ_ID_MAX + 1];
 
-	ids_make(tz_datum_slice(PG_GETARG_DATUM(0)), tz_ids_unix_ms(GetCurrentTimestamp()), id);
+	ids_make(tz_datum_slice(PG_GETARG_DATUM(0)), id);
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
@@ -139,12 +148,22 @@ THEAZO_FUNCTION(theazo_instance)
 }
 
 static void
-ids_make(TzSlice prefix, int64 unix_ms, char id[TZ_ID_MAX + 1])
+ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1])
 {
-	/* asking for few bytes costs as much as asking for many; the postmaster makes no ids, so nobody inherits these */
+	uint8_t tail[TZ_ID_TAIL_LEN];
+	TzErr err;
+
+	ids_random(tail);
+	if (tz_id_make(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), tail, id, &err) != TZ_OK)
+		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+}
+
+/* Asking for few bytes costs as much as asking for many. The postmaster makes no ids, so nobody inherits these. */
+static void
+ids_random(uint8_t tail[TZ_ID_TAIL_LEN])
+{
 	static uint8_t bytes[32 * TZ_ID_TAIL_LEN];
 	static size_t left = 0;
-	TzErr err;
 
 	if (left == 0)
 	{
@@ -153,8 +172,7 @@ ids_make(TzSlice prefix, int64 unix_ms, char id[TZ_ID_MAX + 1])
 		left = sizeof(bytes);
 	}
 	left -= TZ_ID_TAIL_LEN;
-	if (tz_id_make(prefix, unix_ms, bytes + left, id, &err) != TZ_OK)
-		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
+	memcpy(tail, bytes + left, TZ_ID_TAIL_LEN);
 }
 
 /* Floor, also before 2000. */

@@ -10,7 +10,7 @@ SELECT theazo.authenticate(:'k');
 SELECT theazo_internal.event_write(:'p', 'data', 'file_read', '{"path": "/a", "n": 2}', :'s', NULL, NULL, 'live', 'allow', 'r1', true) AS e \gset
 SELECT environment, session_id = :'s', actor_kind, actor_id ~ '^key_', category, action, decision, rule, is_violation, summary FROM theazo.events WHERE id = :'e';
 SELECT tst.mask(convert_from(body, 'UTF8')), format, xid = pg_current_xact_id(), instance = theazo_internal.instance() FROM theazo_data.event WHERE id = :'e';
--- its number and its id have the same time
+-- its number and its id have the same time, and sort alike
 SELECT e.number < 9007199254740992 AS small, (e.number >> 12) + 1577836800000 = round(extract(epoch FROM theazo_internal.id_time(e.id)) * 1000) AS same FROM theazo.events e WHERE e.id = :'e';
 SET LOCAL theazo.request_id = 'req-1';
 SELECT theazo_internal.event_write(:'p', 'permission', 'permission_checked', NULL, NULL, NULL, NULL, 'live', p_permission => 'granted') AS e \gset
