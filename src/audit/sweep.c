@@ -174,8 +174,8 @@ sweep_is_sealed(const char *platform, const char *id)
 	int64_t ms;
 	TzErr err;
 
-	/* one that is no id has no seal and gets none */
-	if (tz_id_pack(tz_slice_cstr(id), bytes, &err) != TZ_OK ||
+	/* one that is no id of an event has no seal and gets none */
+	if (strncmp(id, "evt_", 4) != 0 || tz_id_pack(tz_slice_cstr(id), bytes, &err) != TZ_OK ||
 	    tz_id_time(tz_slice_cstr(id), &ms, &err) != TZ_OK)
 		return false;
 	if (window.ids == NULL || strcmp(window.platform, platform) != 0 || ms >= window.until_ms)

@@ -36,6 +36,7 @@ tz_sealing_turn(void)
 	if (due_ms > 0)
 		return due_ms;
 	now = GetCurrentTimestamp();
+	TZ_PAUSE_POINT("keeper-seal");
 	/* taken away before the snapshot: who commits later marks it again */
 	(void) tz_worker_events_marked();
 	marked = false;
