@@ -59,7 +59,7 @@ audit_events() {			# audit_events TENANTS: transactions per second
 }
 
 unsealed() {
-	q -c "SELECT unsealed FROM theazo.audit_status"
+	q -c "SELECT unsealed FROM theazo.operator_audit_status"
 }
 
 # How long after the last commit the last event was sealed, in ms.
