@@ -78,7 +78,7 @@ BEGIN
 			'Sequence numbers begin at 1; from_seq is at most to_seq.');
 	END IF;
 	PERFORM theazo_internal.audit_may(v_event);
-	SELECT c.* INTO c FROM theazo_internal.audit_check(v_platform, audit_verify.from_seq, audit_verify.to_seq, v_event) c;
+	SELECT x.* INTO c FROM theazo_internal.audit_check(v_platform, audit_verify.from_seq, audit_verify.to_seq, v_event) x;
 	IF v_event IS NOT NULL AND c.events = 0 AND c.pending = 0 AND c.problem IS NULL THEN
 		PERFORM theazo_internal.raise_not_found('event', audit_verify.event);
 	END IF;
