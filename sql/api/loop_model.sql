@@ -55,7 +55,7 @@ BEGIN
 		coalesce(p_started, p_finished), p_finished,
 		jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq,
 			'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)));
-	PERFORM theazo_internal.event_write(e.platform_id, 'execution', CASE WHEN p_state = 'done' THEN 'model_called' ELSE 'model_call_failed' END,
+	PERFORM theazo_internal.event_write(e.platform_id, 'inference', CASE WHEN p_state = 'done' THEN 'model_called' ELSE 'model_call_failed' END,
 		jsonb_strip_nulls(jsonb_build_object('model', v_entry -> 'model', 'provider', v_entry -> 'shown', 'step', e.step_seq, 'stop', p_result -> 'stop',
 			'input', v_usage -> 'input', 'output', v_usage -> 'output', 'error', CASE WHEN p_state <> 'done' THEN p_result -> 'code' END)),
 		r.session_id, r.agent_id, r.id, r.environment);
