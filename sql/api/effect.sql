@@ -275,6 +275,8 @@ DECLARE
 	v_noops		theazo_data.effect[];
 	v_models	theazo_data.effect[];
 	v_others	theazo_data.effect[];
+	v_held		text[];
+	v_run		theazo_data.run;
 	c			theazo_data.effect;
 	v_gated		boolean;
 	v_left		integer := least(greatest(p_max, 0), 10000);
@@ -344,8 +346,11 @@ BEGIN
 				RETURNING e AS it, CASE WHEN e.state <> 'claimed' THEN 'held' WHEN e.kind = 'model.call' THEN 'model'
 										WHEN e.adapter = 'noop' AND e.step = 0 THEN 'noop' ELSE 'other' END AS sort)
 			SELECT array_agg(t.it) FILTER (WHERE t.sort = 'noop'), array_agg(t.it) FILTER (WHERE t.sort = 'model'),
-				   array_agg(t.it) FILTER (WHERE t.sort = 'other'), count(*) FILTER (WHERE t.sort <> 'held')
-			  INTO v_noops, v_models, v_others, v_n FROM taken t;
+				   array_agg(t.it) FILTER (WHERE t.sort = 'other'), count(*) FILTER (WHERE t.sort <> 'held'),
+				   array_agg((t.it).platform_id::text) FILTER (WHERE t.sort = 'held')
+			  INTO v_noops, v_models, v_others, v_n, v_held FROM taken t;
+			PERFORM theazo_internal.event_write(h.owner, 'control', 'effects_held', '{"reason": "unknown kind"}', NULL, NULL, NULL, 'live')
+			   FROM unnest(v_held) AS h (owner);
 		END IF;
 		-- A no-op carries nothing: no look at other tables. One that is made in several steps may.
 		IF v_noops IS NOT NULL THEN
@@ -356,10 +361,16 @@ BEGIN
 			  FROM unnest(v_noops) c;
 		END IF;
 		IF v_others IS NOT NULL THEN
-			UPDATE theazo_data.run r
-			   SET status = 'running', started_at = coalesce(r.started_at, v_now)
-			  FROM unnest(v_others) t
-			 WHERE t.run_id IS NOT NULL AND r.platform_id = t.platform_id AND r.id = t.run_id AND r.status = 'queued';
+			FOR v_run IN
+				UPDATE theazo_data.run r
+				   SET status = 'running', started_at = coalesce(r.started_at, v_now)
+				  FROM unnest(v_others) t
+				 WHERE t.run_id IS NOT NULL AND r.platform_id = t.platform_id AND r.id = t.run_id AND r.status = 'queued'
+				RETURNING r.*
+			LOOP
+				PERFORM theazo_internal.event_write(v_run.platform_id, 'execution', 'execution_started', jsonb_build_object('kind', v_run.kind),
+					v_run.session_id, v_run.agent_id, v_run.id, v_run.environment);
+			END LOOP;
 			RETURN QUERY SELECT * FROM theazo_internal.effect_described(v_others);
 		END IF;
 		-- What a model is asked is made now, from the history as it stands.

@@ -58,19 +58,26 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
 DECLARE
-	v_n		integer;
-	v_more	integer;
+	v_queued	text[];
+	v_sent		text[];
 BEGIN
 	-- Two statements, one for each partial index.
-	UPDATE theazo_data.effect e
-	   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
-	 WHERE e.state = 'queued' AND e.instance <> theazo_internal.instance();
-	GET DIAGNOSTICS v_n = ROW_COUNT;
-	UPDATE theazo_data.effect e
-	   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
-	 WHERE e.state IN ('claimed', 'sent') AND e.instance <> theazo_internal.instance();
-	GET DIAGNOSTICS v_more = ROW_COUNT;
-	RETURN v_n + v_more;
+	WITH held AS (
+		UPDATE theazo_data.effect e
+		   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
+		 WHERE e.state = 'queued' AND e.instance <> theazo_internal.instance()
+		RETURNING e.platform_id)
+	SELECT array_agg(h.platform_id::text) INTO v_queued FROM held h;
+	WITH held AS (
+		UPDATE theazo_data.effect e
+		   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
+		 WHERE e.state IN ('claimed', 'sent') AND e.instance <> theazo_internal.instance()
+		RETURNING e.platform_id)
+	SELECT array_agg(h.platform_id::text) INTO v_sent FROM held h;
+	PERFORM theazo_internal.event_write(h.platform, 'control', 'effects_held',
+				jsonb_build_object('count', h.n, 'reason', 'another instance'), NULL, NULL, NULL, 'live')
+	   FROM (SELECT x.platform, count(*) AS n FROM unnest(v_queued || v_sent) AS x (platform) GROUP BY 1) h;
+	RETURN coalesce(cardinality(v_queued), 0) + coalesce(cardinality(v_sent), 0);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effects_hold() IS 'holds effects that were queued by another instance';

@@ -229,6 +229,8 @@ BEGIN
 	PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
 	UPDATE theazo_data.sandbox x SET status = 'paused', paused_at = clock_timestamp()
 	 WHERE x.platform_id = p_platform AND x.id = s.id;
+	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_paused', jsonb_build_object('sandbox', s.id),
+		s.session_id, s.agent_id, NULL, s.environment);
 	-- A box of ours is kept as it is: pausing it is a matter of rows.
 	IF s.adapter <> 'local' AND theazo_internal.compute_capable(p_platform, s.provider_name, 'pause') THEN
 		PERFORM theazo_internal.effect_enqueue(
@@ -288,12 +290,19 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	s	theazo_data.sandbox;
 BEGIN
 	UPDATE theazo_data.sandbox x
 	   SET status = 'ready', snapshot = NULL, paused_at = NULL,
 		   paused_seconds = x.paused_seconds + greatest(0, extract(epoch FROM p_at - x.paused_at)),
 		   billed_until = greatest(p_at, x.billed_until)
-	 WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.status = 'paused';
+	 WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.status = 'paused'
+	RETURNING x.* INTO s;
+	IF FOUND THEN
+		PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_resumed', jsonb_build_object('sandbox', s.id),
+			s.session_id, s.agent_id, NULL, s.environment);
+	END IF;
 	PERFORM theazo_internal.sandbox_release(p_platform, p_sandbox);
 END
 $$;
@@ -318,6 +327,8 @@ BEGIN
 	IF s.status = 'destroying' THEN
 		UPDATE theazo_data.sandbox x SET status = 'destroyed', ended_at = coalesce(x.ended_at, clock_timestamp())
 		 WHERE x.platform_id = p_platform AND x.id = p_sandbox;
+		PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_destroyed', jsonb_build_object('sandbox', s.id),
+			s.session_id, s.agent_id, NULL, s.environment);
 		RETURN;
 	END IF;
 	IF p_at IS NOT NULL THEN
@@ -354,12 +365,19 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	v_n integer;
+	s	theazo_data.sandbox;
+	v_n	integer := 0;
 BEGIN
-	UPDATE theazo_data.sandbox s SET status = 'held', status_before_hold = s.status
-	 WHERE s.status IN ('creating', 'ready', 'paused', 'destroying') AND s.adapter <> 'local'
-	   AND s.instance <> theazo_internal.instance();
-	GET DIAGNOSTICS v_n = ROW_COUNT;
+	FOR s IN
+		UPDATE theazo_data.sandbox x SET status = 'held', status_before_hold = x.status
+		 WHERE x.status IN ('creating', 'ready', 'paused', 'destroying') AND x.adapter <> 'local'
+		   AND x.instance <> theazo_internal.instance()
+		RETURNING x.*
+	LOOP
+		PERFORM theazo_internal.event_write(s.platform_id, 'lifecycle', 'sandbox_held', jsonb_build_object('sandbox', s.id, 'reason', 'another instance'),
+			s.session_id, s.agent_id, NULL, s.environment);
+		v_n := v_n + 1;
+	END LOOP;
 	RETURN v_n;
 END
 $$;

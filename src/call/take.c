@@ -37,6 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "call/event.h"
 #include "pg/compat.h"
 #include "pg/convert.h"
 #include "pg/export.h"
@@ -135,6 +136,7 @@ static bool waits_at_gate(const TakePart *part);
 static int take_platform(Take *take, Datum platform, int share);
 static void scan_next(Take *take, TakeScan *scan);
 static bool is_takable(const Take *take, const TupleTableSlot *slot);
+static void take_tell_held(TzSlice platform, TzSlice kind);
 static bool take_one(Take *take, TakeScan *scan);
 static TM_Result take_update(const TakeScan *scan, TupleTableSlot *next, bool wait, TzUpdateIndexes *indexes);
 static bool take_lock(const TakeScan *scan);
@@ -600,9 +602,29 @@ take_one(Take *take, TakeScan *scan)
 			heap_freetuple(tuple);
 			take->n++;
 		}
+		else
+			take_tell_held(tz_datum_slice(value[at[PLATFORM]]), tz_datum_slice(value[at[KIND]]));
 	}
 	ExecDropSingleTupleTableSlot(next);
 	return result == TM_Ok;
+}
+
+/* Held is a state that somebody has to end. */
+static void
+take_tell_held(TzSlice platform, TzSlice kind)
+{
+	TzEvent event = {{NULL, 0}};
+	JsonbParseState *state = NULL;
+	char id[TZ_ID_MAX + 1];
+
+	event.platform = platform;
+	event.category = tz_slice_cstr("control");
+	event.action = tz_slice_cstr("effects_held");
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	tz_event_put(&state, "kind", kind);
+	tz_event_put(&state, "reason", tz_slice_cstr("unknown kind"));
+	event.summary = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	tz_event_write(&event, id);
 }
 
 static TM_Result

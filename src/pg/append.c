@@ -300,5 +300,7 @@ append_by_executor(Relation target, TupleTableSlot *slot)
 			list_free(tz_exec_insert_index_tuples(info, slot, estate));
 	}
 	ExecCloseIndices(info);
+	/* a trigger has slots of its own */
+	ExecResetTupleTable(estate->es_tupleTable, false);
 	FreeExecutorState(estate);
 }

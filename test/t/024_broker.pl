@@ -298,7 +298,7 @@ like($f->{message}, qr/must not be sent/, 'with its message');
 my $run = $columns[0];
 is(sql("SELECT message ~ '^GET api\\.localhost answered 404 after [0-9]+ ms\$' FROM theazo_data.log WHERE run_id = '$run'"), 't', 'one log line');
 is(sql("SELECT count(*) FROM theazo_data.span WHERE run_id = '$run' AND status = 'completed'"), 2, 'a trace and its span');
-is(sql("SELECT string_agg(action, ' ' ORDER BY id) FROM theazo_data.event WHERE run_id = '$run'"), 'http_fetch execution_completed', 'events');
+is(sql("SELECT string_agg(action, ' ' ORDER BY id) FROM theazo_data.event WHERE run_id = '$run'"), 'http_fetch execution_started execution_completed', 'events');
 is(sql("SELECT count(*) FROM theazo_data.charge WHERE run_id = '$run'"), 0, 'no charge');
 cmp_ok(sql("SELECT count(*) FROM theazo_data.event WHERE action = 'http_fetch_refused' AND decision = 'deny'"), '>=', scalar(@refused), 'each refusal is an event');
 is(sql("SELECT count(*) FROM theazo_data.event WHERE action = 'secret_opened' AND convert_from(body, 'UTF8')::jsonb -> 'summary' ->> 'use' = 'broker'"

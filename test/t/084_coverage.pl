@@ -1,0 +1,217 @@
+# Nothing happens unrecorded: every function of schema theazo is called, and a transaction that changed a row of the
+# product has an event with its transaction id. Which functions there are is read from the catalog (one that is not
+# called fails the test), and what a call changed from the server's statistics of its transaction, so that no list says
+# who is exempt. Moves of runs, agents, sandboxes and sessions, whoever makes them, are caught by triggers of the test.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TheazoPath;
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $node = new_server("coverage", "theazo.dispatchers = 1\ntheazo.anchor_directory = '$dir'\n");
+my $double = new_double('--exec', 'real');
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+sql(q{
+CREATE SCHEMA tst;
+-- what this transaction changed, and how many events it wrote
+CREATE FUNCTION tst.changed(OUT tables text, OUT events bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	SELECT string_agg(relname, ' ' ORDER BY relname) INTO tables FROM pg_stat_xact_user_tables
+	 WHERE schemaname = 'theazo_data' AND relname !~ '^event' AND n_tup_ins + n_tup_upd + n_tup_del > 0;
+	SELECT count(*) INTO events FROM theazo_data.event WHERE xid = pg_current_xact_id_if_assigned();
+END $$;
+-- every move of a state, by anybody
+CREATE TABLE tst.move (relation text, was text, became text, id text, xid xid8);
+CREATE FUNCTION tst.moved() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO tst.move VALUES (TG_TABLE_NAME, CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) ->> TG_ARGV[0] END, to_jsonb(NEW) ->> TG_ARGV[0], NEW.id, pg_current_xact_id());
+	RETURN NULL;
+END $$;
+DO $$
+DECLARE t text; c text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['run', 'agent', 'sandbox', 'session', 'effect'] LOOP
+		c := CASE t WHEN 'effect' THEN 'state' ELSE 'status' END;
+		IF t <> 'effect' THEN
+			EXECUTE format('CREATE TRIGGER tst_made AFTER INSERT ON theazo_data.%I FOR EACH ROW EXECUTE FUNCTION tst.moved(%L)', t, c);
+		END IF;
+		EXECUTE format('CREATE TRIGGER tst_moved AFTER UPDATE OF %2$I ON theazo_data.%1$I FOR EACH ROW WHEN (OLD.%2$I <> NEW.%2$I%3$s) EXECUTE FUNCTION tst.moved(%2$L)',
+			t, c, CASE t WHEN 'effect' THEN ' AND (OLD.state = ''held'' OR NEW.state = ''held'')' ELSE '' END);
+	END LOOP;
+END $$;
+});
+
+my %called;
+my %wrote;
+my $key;
+# One call in a transaction of its own; what it answers.
+sub one
+{
+	my ($function, $call, %with) = @_;
+	my @out = split /\n/, sql("BEGIN;\n" . ($with{operator} ? '' : "SELECT theazo.authenticate('$key');\n")
+		  . "$call;\nSELECT 'changed', * FROM tst.changed();\nCOMMIT");
+	my (undef, $tables, $events) = split /\|/, pop @out, -1;
+	$called{$function}++;
+	$wrote{$function} = $tables if $tables;
+	ok(!$tables || $events > 0, "$function: " . ($tables ? "changes $tables, with $events events" : 'changes nothing'));
+	shift @out if !$with{operator};
+	return $out[0] // '';
+}
+sub operator { my ($function, $call, %with) = @_; return one($function, $call, %with, operator => 1) }
+# What commits by itself.
+sub procedure
+{
+	my ($function, $call) = @_;
+	my $out = sql("CALL theazo.$function($call, api_key => '$key')");
+	$called{$function}++;
+	ok($out, "$function: its transactions are judged by their moves");
+	return $out;
+}
+sub status { my ($table, $id, $want) = @_; return wait_sql($node, "SELECT status FROM theazo_data.$table WHERE id = '$id'", $want, "$table becomes $want") }
+
+# ---- the operator --------------------------------------------------------------------------------------------
+my $p = operator(platform_create => "SELECT id FROM theazo.platform_create('Covered')");
+operator(platform_allow_egress => "SELECT theazo.platform_allow_egress('$p', allow_private => true, allow_http => true)");
+sql('CREATE ROLE covered IN ROLE theazo_app');
+operator(platform_bind_role => "SELECT FROM theazo.platform_bind_role('$p', 'covered')");
+operator(platform_unbind_role => "SELECT FROM theazo.platform_unbind_role('$p', 'covered')");
+operator(operator_secret_set => "SELECT FROM theazo.operator_secret_set('covered', 'value', hosts => '{a.example}')");
+operator(operator_provider_set => "SELECT FROM theazo.operator_provider_set('covered', endpoint => 'https://a.example', credential_ref => 'covered', priority => 900)");
+operator(operator_provider_delete => "SELECT FROM theazo.operator_provider_delete('covered')");
+operator(operator_secret_list => 'SELECT count(*) FROM theazo.operator_secret_list()');
+operator(operator_secret_delete => "SELECT FROM theazo.operator_secret_delete('covered')");
+operator(price_set => "SELECT FROM theazo.price_set('agent.fee', 7, platform => '$p')");
+operator(model_price_set => "SELECT FROM theazo.model_price_set('x/y', 1, 2, platform => '$p')");
+operator(integrity_check => 'SELECT count(*) FROM theazo.integrity_check()');
+operator(vault_rotate => 'SELECT FROM theazo.vault_rotate()');
+($key) = split /\|/, operator(api_key_create => "SELECT key, id FROM theazo.api_key_create('k', platform => '$p')");
+
+# ---- a platform ----------------------------------------------------------------------------------------------
+one(authenticate => 'SELECT 1');
+one(whoami => 'SELECT theazo.whoami()');
+one(platform_get => 'SELECT FROM theazo.platform_get()');
+one(platform_update => "SELECT FROM theazo.platform_update(name => 'Covered well')");
+my $other = one(api_key_create => "SELECT id FROM theazo.api_key_create('other')");
+one(api_key_rotate => "SELECT FROM theazo.api_key_rotate('$other')");
+one(api_key_revoke => "SELECT FROM theazo.api_key_revoke('$other')");
+one(provider_set => "SELECT FROM theazo.provider_set('hooked', type => 'webhook', endpoint => 'http://127.0.0.1:$double->{port}')");
+one(provider_set => "SELECT FROM theazo.provider_set('gate', 'model', 'openai-compatible', endpoint => 'http://127.0.0.1:9/v1')");
+one(provider_get => "SELECT FROM theazo.provider_get('hooked')");
+my $s = one(session_create => "SELECT id FROM theazo.session_create('user')");
+one(session_for_user => "SELECT FROM theazo.session_for_user('user')");
+one(session_for_user => "SELECT FROM theazo.session_for_user('new user')");
+one(session_get => "SELECT FROM theazo.session_get('$s')");
+one(session_list => 'SELECT FROM theazo.session_list()');
+one(session_update_limits => "SELECT FROM theazo.session_update_limits('$s', '{\"maxAgents\": 9}')");
+one(session_pause => "SELECT FROM theazo.session_pause('$s')");
+one(session_resume => "SELECT FROM theazo.session_resume('$s')");
+one(act_as => "SELECT FROM theazo.act_as('$s')");
+one(secret_set => "SELECT FROM theazo.secret_set('a', 'value')");
+one(secrets_set => "SELECT FROM theazo.secrets_set('{\"b\": \"value\", \"c\": \"value\"}')");
+one(secret_list => 'SELECT count(*) FROM theazo.secret_list()');
+one(secret_history => "SELECT count(*) FROM theazo.secret_history('a')");
+one(secret_delete => "SELECT FROM theazo.secret_delete('c')");
+one(vault_status => 'SELECT theazo.vault_status()');
+my $d = one(definition_create => "SELECT id FROM theazo.definition_create('def', '{\"instructions\": \"x\"}')");
+one(definition_get => "SELECT FROM theazo.definition_get('$d')");
+one(definition_update => "SELECT FROM theazo.definition_update('$d', '{\"instructions\": \"y\"}')");
+one(definition_rollback => "SELECT FROM theazo.definition_rollback('$d', 1)");
+one(definition_delete => "SELECT FROM theazo.definition_delete('$d')");
+one(tool_set => "SELECT FROM theazo.tool_set('t', 'a tool', '{\"type\":\"object\"}', url => 'http://127.0.0.1:$double->{port}/tool')");
+one(tool_list => 'SELECT count(*) FROM theazo.tool_list()');
+
+# ---- agents and their work ---------------------------------------------------------------------------------------
+my $a = one(agent_create => "SELECT id FROM theazo.agent_create('$s', '{\"provider\": \"hooked\", \"model\": \"openai/gpt-5.4\"}')");
+status(agent => $a, 'ready');
+one(agent_get => "SELECT FROM theazo.agent_get('$a')");
+one(agent_list => "SELECT FROM theazo.agent_list('$s')");
+one(agent_status => "SELECT FROM theazo.agent_status('$a')");
+sub done { my ($run) = @_; wait_sql($node, "SELECT status IN ('completed', 'failed', 'cancelled') FROM theazo_data.run WHERE id = '$run'", 't', "run $run ends") }
+for my $f ([exec_start => "'sh', 'echo 1'"], [file_write_start => "'/x', '\\x61'::bytea"], [file_read_start => "'/x'"], [file_list_start => ''], [metrics_start => ''],
+	[http_fetch_start => "'http://127.0.0.1:$double->{port}/'"], [tool_test_start => "'t'"])
+{
+	done(one($f->[0] => "SELECT id FROM theazo.$f->[0]('$a'" . ($f->[1] ? ", $f->[1]" : '') . ')'));
+}
+my $run = one(exec_start => "SELECT id FROM theazo.exec_start('$a', 'sh', 'echo 2', idempotency_key => 'k')");
+one(run_get => "SELECT FROM theazo.run_get('$run')");
+$called{run_wait}++;
+ok(sql("SELECT theazo.run_wait('$run', '20 s', api_key => '$key')"), 'run_wait');
+is(sql("SELECT (pg_current_xact_id_if_assigned() IS NULL)::text FROM theazo.run_wait('$run', '1 s', api_key => '$key')"), 'true', '... assigns no transaction id');
+one(run_follow => "SELECT count(*) FROM theazo.run_follow('$run', 0, '0 s')");
+one(run_result => "SELECT FROM theazo.run_result('$run')");
+one(run_steps => "SELECT count(*) FROM theazo.run_steps('$run')");
+procedure(exec => "'$a', 'sh', 'echo 3'");
+procedure(file_write => "'$a', '/y', '\\x61'::bytea");
+procedure(file_read => "'$a', '/y'");
+procedure(file_list => "'$a'");
+procedure(http_fetch => "'$a', 'http://127.0.0.1:$double->{port}/'");
+procedure(tool_test => "'$a', 't'");
+# nobody answers for the model
+my $task = one(run_start => "SELECT id FROM theazo.run_start('$a', 'a task')");
+one(agent_send => "SELECT FROM theazo.agent_send('$a', 'note', 'more')");
+one(run_cancel => "SELECT FROM theazo.run_cancel('$task')");
+done($task);
+wait_sql($node, "SELECT status <> 'running' FROM theazo_data.agent WHERE id = '$a'", 't', 'the agent is free again');
+done(one(session_run => "SELECT id FROM theazo.session_run('$s', 'helper', 'a task', '{\"model\": \"openai/gpt-5.4\"}', timeout => '1 s')"));
+$called{run}++;
+isnt($node->psql('postgres', "CALL theazo.run('$a', 'a task', timeout => '1 s', api_key => '$key')"), undef, 'run: it ends');
+wait_sql($node, "SELECT status FROM theazo_data.agent WHERE id = '$a'", 'failed', 'the agent failed');
+done(one(agent_retry => "SELECT id FROM theazo.agent_retry('$a')"));
+my $b = one(agent_create => "SELECT id FROM theazo.agent_create('$s', '{\"provider\": \"hooked\"}')");
+status(agent => $b, 'ready');
+one(agent_pause => "SELECT FROM theazo.agent_pause('$b')");
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE agent_id = '$b' AND state NOT IN ('done', 'failed', 'cancelled')", 0, 'its box sleeps');
+one(agent_resume => "SELECT FROM theazo.agent_resume('$b')");
+wait_sql($node, "SELECT status IN ('ready', 'running') FROM theazo_data.agent WHERE id = '$b'", 't', 'it is awake');
+one(agent_terminate => "SELECT FROM theazo.agent_terminate('$b')");
+one(tool_delete => "SELECT FROM theazo.tool_delete('t')");
+
+# ---- what was used -------------------------------------------------------------------------------------------------
+one($_ => "SELECT count(*) FROM theazo.$_()") for qw(metrics_summary usage_summary usage_daily usage_by_provider usage_export);
+one($_ => "SELECT count(*) FROM theazo.$_('user')") for qw(usage_for_user user_usage);
+one(session_usage => "SELECT count(*) FROM theazo.session_usage('$s')");
+one(metrics_query => "SELECT count(*) FROM theazo.metrics_query('cost', now() - interval '1 day', now() + interval '1 day', interval '1 hour')");
+
+# ---- what came from elsewhere is held and let go ------------------------------------------------------------------------
+sql(qq{BEGIN; SELECT theazo_internal.effect_enqueue('$p', NULL, 'probe.noop', 'noop'); UPDATE theazo_data.effect SET instance = 'elsewhere:1' WHERE kind = 'probe.noop'; COMMIT});
+my $held = sql("SELECT id FROM theazo_data.effect WHERE instance = 'elsewhere:1'");
+sql('SELECT theazo_internal.wake_keeper()');
+wait_sql($node, "SELECT state FROM theazo_data.effect WHERE id = '$held'", 'held', 'what came by restore is held');
+operator(effects_release => "SELECT FROM theazo.effects_release('$held')");
+
+# ---- the rest of the operator's --------------------------------------------------------------------------------------------
+operator(operator_anchor_set => "SELECT FROM theazo.operator_anchor_set('file', 'file', '{\"file\": \"covered\"}')");
+operator(operator_anchor_now => 'SELECT FROM theazo.operator_anchor_now()');
+operator(operator_anchor_delete => "SELECT FROM theazo.operator_anchor_delete('file')");
+sql("INSERT INTO theazo_data.master_key SELECT (jsonb_populate_record(m, '{\"id\": \"0123456789abcdef\"}')).* FROM theazo_data.master_key m LIMIT 1");
+operator(vault_forget => "SELECT FROM theazo.vault_forget('0123456789abcdef')");
+
+# ---- the audit itself ---------------------------------------------------------------------------------------------------------
+one(audit_verify => 'SELECT count(*) FROM theazo.audit_verify()');
+one(audit_export => 'SELECT count(*) FROM theazo.audit_export()');
+one(audit_log => 'SELECT count(*) FROM theazo.audit_log()');
+one(audit_follow => "SELECT count(*) FROM theazo.audit_follow(0, timeout => '0 s')");
+wait_sql($node, "SELECT count(*) > 0 FROM theazo_data.seal WHERE platform_id = '$p'", 't', 'events are sealed');
+my $sealed = sql("SELECT id FROM theazo_data.event WHERE platform_id = '$p' ORDER BY number LIMIT 1");
+one(audit_proof => "SELECT count(*) FROM theazo.audit_proof('$sealed')");
+one(audit_consistency => 'SELECT count(*) FROM theazo.audit_consistency(1, 2)');
+
+# ---- and the end ---------------------------------------------------------------------------------------------------------------
+one(provider_delete => "SELECT FROM theazo.provider_delete('gate', 'model', force => true)");
+one(user_erase => "SELECT FROM theazo.user_erase('user')");
+one(session_terminate => "SELECT FROM theazo.session_terminate('$s')");
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE state NOT IN ('done', 'failed', 'cancelled', 'unknown')", 0, 'nothing is left to do');
+
+my @functions = split /\n/, sql("SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'theazo'::regnamespace ORDER BY 1");
+is(join(' ', grep { !$called{$_} } @functions), '', 'every function of schema theazo was called');
+cmp_ok(scalar(keys %wrote), '>=', 40, 'the statistics see what is written');
+cmp_ok(sql('SELECT count(*) FROM tst.move'), '>=', 40, 'the triggers see moves');
+is(sql("SELECT count(DISTINCT relation) FROM tst.move"), 5, '... of all five kinds');
+is(sql("SELECT string_agg(DISTINCT format('%s: %s -> %s', relation, coalesce(was, '(none)'), became), E'\n') FROM tst.move m WHERE NOT EXISTS (SELECT FROM theazo_data.event e WHERE e.xid = m.xid)"),
+	'', 'every move has an event in its transaction');
+$node->stop;
+done_testing();
