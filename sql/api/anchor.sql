@@ -250,7 +250,7 @@ BEGIN
 		   updated_at = now();
 	PERFORM theazo_internal.event_write(here, 'control', 'anchor_set',
 		jsonb_strip_nulls(jsonb_build_object('name', name, 'kind', kind, 'host', theazo_internal.url_host(config ->> 'url'),
-			'chain', config -> 'chain_id', 'from', config -> 'from', 'file', config -> 'file', 'credential', credential)),
+			'chain', config -> 'chain_id', 'from', config -> 'from', 'file', config -> 'file', 'credentialRef', credential)),
 		NULL, NULL, NULL, 'live');
 	PERFORM theazo_internal.anchor_ask();
 	SELECT * INTO STRICT result FROM theazo.operator_anchors a WHERE a.name = operator_anchor_set.name;

@@ -77,9 +77,10 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.anchors_used() IS 'anchors of this very database';
 
--- The newest checkpoint of each platform that is not confirmed at every anchor; fresh: it is in no round yet.
+-- The newest checkpoint of each platform that is not confirmed at every anchor. fresh: it is in no round yet; loose:
+-- it is not even on its way to some anchor.
 CREATE OR REPLACE FUNCTION theazo_internal.round_due()
-RETURNS TABLE (platform_id text, tree_size bigint, note text, fresh boolean)
+RETURNS TABLE (platform_id text, tree_size bigint, note text, fresh boolean, loose boolean, wanted text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -89,22 +90,29 @@ DECLARE
 	v_names	text[] := ARRAY(SELECT n.name FROM theazo_internal.anchors_used() n);
 BEGIN
 	RETURN QUERY
-	SELECT x.platform_id, x.tree_size, x.note, x.fresh
+	SELECT x.platform_id, x.tree_size, x.note, x.fresh,
+		   EXISTS (SELECT FROM unnest(x.wanted) AS n (name)
+					WHERE NOT EXISTS (SELECT FROM theazo_data.audit_round_leaf l
+									   JOIN theazo_data.anchor_attempt t ON t.platform_id = v_here AND t.round_id = l.round_id AND t.name = n.name
+											AND t.state IN ('waiting', 'sending')
+									  WHERE l.platform_id = x.platform_id AND l.tree_size = x.tree_size)),
+		   x.wanted
 	  FROM (SELECT p.platform_id::text, c.tree_size, c.note,
 				   NOT EXISTS (SELECT FROM theazo_data.audit_round_leaf l
-								WHERE l.platform_id = p.platform_id AND l.tree_size = c.tree_size) AS fresh
+								WHERE l.platform_id = p.platform_id AND l.tree_size = c.tree_size) AS fresh,
+				   ARRAY(SELECT n.name FROM unnest(v_names) AS n (name)
+						  WHERE NOT EXISTS (SELECT FROM theazo_data.audit_round_leaf l
+											  JOIN theazo_data.audit_anchor a ON a.platform_id = v_here AND a.round_id = l.round_id AND a.name = n.name
+											 WHERE l.platform_id = p.platform_id AND l.tree_size = c.tree_size)) AS wanted
 			  FROM theazo_data.platform p
 			 CROSS JOIN LATERAL (SELECT k.tree_size, k.note FROM theazo_data.audit_checkpoint k
 								  WHERE k.platform_id = p.platform_id ORDER BY k.tree_size DESC LIMIT 1) c) x
-	 WHERE x.fresh
-		OR EXISTS (SELECT FROM unnest(v_names) AS n (name)
-					WHERE NOT EXISTS (SELECT FROM theazo_data.audit_round_leaf l
-									   JOIN theazo_data.audit_anchor a ON a.platform_id = v_here AND a.round_id = l.round_id AND a.name = n.name
-									  WHERE l.platform_id = x.platform_id AND l.tree_size = x.tree_size))
+	 WHERE cardinality(x.wanted) > 0
 	 ORDER BY x.platform_id COLLATE "C";
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.round_due() IS 'newest checkpoints that are not confirmed everywhere, by platform';
+COMMENT ON FUNCTION theazo_internal.round_due() IS
+'newest checkpoints that are not confirmed everywhere, by platform, and the anchors where each is wanted';
 
 -- Returns the round, or null when there is nothing to anchor. Without being asked the operator's own events make
 -- no round for an hour of intervals: anchoring leaves some itself, and would never come to rest.
@@ -120,19 +128,19 @@ DECLARE
 	v_owners	text[];
 	v_sizes		bigint[];
 	v_leaves	bytea[];
+	v_names		text[];
 	v_fresh		boolean;
 	v_others	boolean;
+	v_loose		boolean;
 	v_root		bytea;
 	v_paths		bytea[];
 BEGIN
-	IF to_regprocedure('theazo_internal.checkpoints_make()') IS NOT NULL THEN
-		EXECUTE 'SELECT theazo_internal.checkpoints_make()';
-	END IF;
 	SELECT array_agg(d.platform_id), array_agg(d.tree_size), array_agg(sha256('\x00'::bytea || convert_to(d.note, 'UTF8'))),
-		   bool_or(d.fresh), bool_or(d.fresh AND d.platform_id <> v_here)
-	  INTO v_owners, v_sizes, v_leaves, v_fresh, v_others
+		   bool_or(d.fresh), bool_or(d.fresh AND d.platform_id <> v_here), bool_or(d.loose),
+		   ARRAY(SELECT DISTINCT w.name FROM theazo_internal.round_due() x CROSS JOIN LATERAL unnest(x.wanted) AS w (name))
+	  INTO v_owners, v_sizes, v_leaves, v_fresh, v_others, v_loose, v_names
 	  FROM theazo_internal.round_due() d;
-	IF v_owners IS NULL OR NOT (p_asked OR v_fresh) THEN
+	IF v_owners IS NULL OR NOT (v_fresh OR p_asked AND v_loose) THEN
 		RETURN NULL;
 	ELSIF NOT (p_asked OR v_others) AND EXISTS (SELECT FROM theazo_data.audit_round r
 												 WHERE r.platform_id = v_here AND r.created_at > clock_timestamp() - 12 * v_interval) THEN
@@ -142,14 +150,14 @@ BEGIN
 	PERFORM theazo_internal.round_record(v_round, v_root, v_owners, v_sizes, v_paths);
 	-- What has not left is in this round too.
 	UPDATE theazo_data.anchor_attempt t SET state = 'superseded', updated_at = clock_timestamp()
-	 WHERE t.platform_id = v_here AND t.state = 'waiting' AND NOT coalesce(t.step_state ? 'nonce', false);
+	 WHERE t.platform_id = v_here AND t.name = ANY (v_names) AND t.state = 'waiting' AND NOT coalesce(t.step_state ? 'nonce', false);
 	INSERT INTO theazo_data.anchor_attempt (platform_id, round_id, name, due_at)
-	SELECT v_here, v_round, n.name, clock_timestamp() FROM theazo_internal.anchors_used() n;
+	SELECT v_here, v_round, u.name, clock_timestamp() FROM unnest(v_names) AS u (name);
 	RETURN v_round;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.round_make(boolean) IS
-'signs checkpoints, makes a round of what is not anchored and queues it for every anchor; returns its id or null';
+'makes a round of what is signed and not anchored and queues it for every anchor that lacks it; returns its id or null';
 
 -- ---------------------------------------------------------------------------------------
 -- attempts
@@ -358,6 +366,7 @@ BEGIN
 		-- who asks does not want to hear of waiting
 		UPDATE theazo_data.anchor_attempt t SET due_at = clock_timestamp()
 		 WHERE c.asked_at IS NOT NULL AND t.platform_id = v_here AND t.state = 'waiting';
+		PERFORM theazo_internal.checkpoints_make();
 		PERFORM theazo_internal.round_make(c.asked_at IS NOT NULL);
 		-- ended ones are of interest for some days
 		DELETE FROM theazo_data.anchor_attempt t

@@ -172,7 +172,8 @@ BEGIN
 							THEN least((p_result ->> 'retry_after_ms')::bigint, 3600000)
 							-- A model is asked twice more, after half a second and after one.
 							WHEN e.kind = 'model.call' THEN 500 * 2 ^ least(e.attempt - 1, 1)
-							ELSE theazo_internal.backoff_ms(e.attempt, random()) END;
+							-- attempts at this step
+							ELSE theazo_internal.backoff_ms(e.attempt - e.step, random()) END;
 			v_due := clock_timestamp() + v_delay * '1 millisecond'::interval;
 			IF e.kind = 'model.call' AND (p_result ->> 'pause_ms')::bigint > 0 THEN
 				v_due := theazo_internal.model_told(e, p_result);

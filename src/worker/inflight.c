@@ -588,7 +588,8 @@ tz_flight_outcome(TzFlight *f, const char *sqlstate, bool maybe_sent, uint32 ran
 		case TZ_V_RETRY:
 			/* how long a model waits that was told nothing is said where it is queued again */
 			if (wait <= 0 && o->error_class == NULL)
-				wait = tz_backoff_ms(f->claim->attempt, BACKOFF_BASE_MS, BACKOFF_MAX_MS, random);
+				wait = tz_backoff_ms(f->claim->attempt - f->claim->step, BACKOFF_BASE_MS, BACKOFF_MAX_MS,
+				                     random);
 			tz_flight_fail(f, "retry", &o->err, sqlstate, o->error_code, wait, maybe_sent, now);
 			break;
 		case TZ_V_UNKNOWN:
