@@ -110,6 +110,7 @@ extern const TzEventRow *tz_event_next(TzEventScan *scan);
 extern void tz_event_leaf(const TzEventRow *row, TzHasher *hasher, TzHash *out);
 extern void tz_event_id(const TzEventRow *row, char out[TZ_ID_MAX + 1]);
 extern void tz_event_scan_end(TzEventScan *scan);
+extern void tz_verify_seal_rows(const TzVerify *v, const TzSealRow *seal, TzHash *leaves);
 
 /* What sealing has passed, as the snapshot at hand shows it. */
 typedef struct TzSealCursor TzSealCursor;

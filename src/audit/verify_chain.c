@@ -68,6 +68,7 @@ static bool pass_start(Pass *p, const TzSealRow *seal);
 static bool pass_seal(Pass *p, const TzSealRow *seal);
 static bool seal_fits(Pass *p, const TzSealRow *seal);
 static bool seal_result(Pass *p, const TzSealRow *seal, const TzHash *end);
+static void seal_blame(Pass *p, const TzSealRow *seal);
 static TzStatus node_done(void *arg, int level, uint64_t index, const TzHash *hash, TzErr *err);
 static bool heads_check(Pass *p, const TzHash *chain);
 static bool head_check(Pass *p, const TzHash *chain, uint64 row);
@@ -258,8 +259,7 @@ seal_result(Pass *p, const TzSealRow *seal, const TzHash *end)
 
 	if (memcmp(end, &seal->hash, sizeof(*end)) != 0)
 	{
-		tz_verify_bad(v, seal->first_seq, "seal", NULL,
-		              "its hash is not what its time, its count and its leaves give");
+		seal_blame(p, seal);
 		return false;
 	}
 	if (roots.len != (size_t) seal->nfrontier * TZ_HASH_LEN ||
@@ -269,6 +269,32 @@ seal_result(Pass *p, const TzSealRow *seal, const TzHash *end)
 		return false;
 	}
 	return true;
+}
+
+/* A seal whose hash does not come out: its list of leaves was changed if the rows give the hash. */
+static void
+seal_blame(Pass *p, const TzSealRow *seal)
+{
+	TzVerify *v = p->v;
+	TzHash leaves[TZ_VERIFY_SEAL_EVENTS];
+	TzHash h;
+	TzErr err;
+
+	tz_verify_seal_rows(v, seal, leaves);
+	tz_check(tz_chain_header(v->hasher, &p->chain, (uint64_t) seal->first_seq, (uint32_t) seal->events,
+	                         seal->sealed_at_us, &h, &err),
+	         &err);
+	for (int i = 0; i < seal->events; i++)
+		tz_check(tz_chain_link(v->hasher, &h, &leaves[i], &h, &err), &err);
+	for (int i = 0; memcmp(&h, &seal->hash, sizeof(h)) == 0 && i < seal->events; i++)
+	{
+		if (memcmp(&leaves[i], &seal->leaves[i], sizeof(leaves[i])) != 0)
+			tz_verify_bad(v, seal->first_seq + i, "seal", NULL,
+			              "its list of leaves was changed: the row itself gives the sealed hash");
+	}
+	if (!v->bad.found)
+		tz_verify_bad(v, seal->first_seq, "seal", NULL,
+		              "its hash is not what its time, its count and its leaves give");
 }
 
 /* A subtree is complete: kept levels must be there, with this hash. */

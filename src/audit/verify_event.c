@@ -44,9 +44,10 @@ typedef struct Part
 {
 	Relation table;
 	Relation index;
-	IndexScanDesc scan;
+	IndexScanDesc scan; /* NULL until the first seek */
+	int nkeys;
 	TupleTableSlot *slot;
-	AttrNumber attno[TZ_ENTRY_FIELDS];
+	AttrNumber attno[TZ_ENTRY_FIELDS + 1]; /* the last is the format's */
 	bool more;
 	TzEventRow row;
 } Part;
@@ -104,8 +105,8 @@ part_open(Part *part, Oid oid)
 			tz_objects_differ("Table \"%s\" has no column \"%s\".", RelationGetRelationName(part->table),
 			                  tz_entry_names[i]);
 	}
+	part->attno[TZ_ENTRY_FIELDS] = get_attnum(oid, "format");
 	part->slot = table_slot_create(part->table, NULL);
-	part->scan = tz_index_beginscan(part->table, part->index, GetActiveSnapshot(), 2);
 	part->row.slot = part->slot;
 	part->row.attno = part->attno;
 }
@@ -113,19 +114,26 @@ part_open(Part *part, Oid oid)
 void
 tz_event_seek(TzEventScan *scan, const char *low)
 {
-	Datum from = low == NULL ? (Datum) 0 : CStringGetTextDatum(low);
-
 	for (int i = 0; i < scan->n; i++)
 	{
 		Part *part = &scan->part[i];
 		ScanKeyData keys[2];
+		int nkeys = low == NULL ? 1 : 2;
 
+		/* without a bound that every entry would be compared with */
+		if (part->scan == NULL || part->nkeys != nkeys)
+		{
+			if (part->scan != NULL)
+				index_endscan(part->scan);
+			part->scan = tz_index_beginscan(part->table, part->index, GetActiveSnapshot(), nkeys);
+			part->nkeys = nkeys;
+		}
 		ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ,
 		                       scan->platform);
-		/* no text is less than the empty one */
-		ScanKeyEntryInitialize(&keys[1], 0, 2, BTGreaterEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
-		                       F_TEXT_GE, low == NULL ? CStringGetTextDatum("") : from);
-		index_rescan(part->scan, keys, 2, NULL, 0);
+		if (low != NULL)
+			ScanKeyEntryInitialize(&keys[1], 0, 2, BTGreaterEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+			                       F_TEXT_GE, CStringGetTextDatum(low));
+		index_rescan(part->scan, keys, nkeys, NULL, 0);
 		part_advance(part);
 	}
 	scan->taken = NULL;
@@ -191,6 +199,13 @@ tz_event_leaf(const TzEventRow *row, TzHasher *hasher, TzHash *out)
 		values[i] = row->slot->tts_values[row->attno[i] - 1];
 		nulls[i] = row->slot->tts_isnull[row->attno[i] - 1];
 	}
+	/* it is not hashed, but nothing else was ever sealed */
+	if (row->attno[TZ_ENTRY_FIELDS] > 0 &&
+	    DatumGetInt16(row->slot->tts_values[row->attno[TZ_ENTRY_FIELDS] - 1]) != TZ_ENTRY_FORMAT)
+	{
+		memset(out, 0, sizeof(*out));
+		return;
+	}
 	old = MemoryContextSwitchTo(unpacked);
 	tz_event_entry(values, nulls, &numbers, &entry);
 	MemoryContextSwitchTo(old);
@@ -224,13 +239,37 @@ tz_event_scan_end(TzEventScan *scan)
 	{
 		Part *part = &scan->part[i];
 
-		index_endscan(part->scan);
+		if (part->scan != NULL)
+			index_endscan(part->scan);
 		ExecDropSingleTupleTableSlot(part->slot);
 		index_close(part->index, AccessShareLock);
 		table_close(part->table, AccessShareLock);
 	}
 	pfree(scan->part);
 	pfree(scan);
+}
+
+/* What the rows of a seal give; where one is missing, the leaf that the seal holds. */
+void
+tz_verify_seal_rows(const TzVerify *v, const TzSealRow *seal, TzHash *leaves)
+{
+	TzEventScan *scan = tz_event_scan(v->platform);
+
+	for (int i = 0; i < seal->events; i++)
+	{
+		char id[TZ_ID_MAX + 1];
+		const TzEventRow *row;
+		TzErr err;
+
+		tz_check(tz_id_unpack(tz_slice_cstr("evt"), seal->ids[i], id, &err), &err);
+		tz_event_seek(scan, id);
+		row = tz_event_next(scan);
+		if (row != NULL && !row->odd && memcmp(row->id, seal->ids[i], TZ_ID_BYTES) == 0)
+			tz_event_leaf(row, v->hasher, &leaves[i]);
+		else
+			leaves[i] = seal->leaves[i];
+	}
+	tz_event_scan_end(scan);
 }
 
 TzSealCursor *

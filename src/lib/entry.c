@@ -49,9 +49,20 @@ tz_entry_append(const TzEntry *entry, TzBuf *out)
 			*p++ = '-';
 			continue;
 		}
-		len = tz_entry_int((int64_t) field.len, space);
-		memcpy(p, len.data, len.len);
-		p += len.len;
+		/* nearly all have fewer than a hundred bytes */
+		if (field.len < 10)
+			*p++ = (char) ('0' + field.len);
+		else if (field.len < 100)
+		{
+			*p++ = (char) ('0' + field.len / 10);
+			*p++ = (char) ('0' + field.len % 10);
+		}
+		else
+		{
+			len = tz_entry_int((int64_t) field.len, space);
+			memcpy(p, len.data, len.len);
+			p += len.len;
+		}
 		*p++ = ':';
 		memcpy(p, field.data, field.len);
 		p += field.len;
@@ -69,6 +80,15 @@ tz_entry_int(int64_t value, char space[TZ_ENTRY_INT_MAX])
 	char *end = space + TZ_ENTRY_INT_MAX;
 	char *p = end;
 
+	/* two digits a division */
+	while (rest >= 100)
+	{
+		unsigned int pair = (unsigned int) (rest % 100);
+
+		rest /= 100;
+		*--p = (char) ('0' + pair % 10);
+		*--p = (char) ('0' + pair / 10);
+	}
 	do
 	{
 		*--p = (char) ('0' + rest % 10);

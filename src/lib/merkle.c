@@ -10,8 +10,10 @@
  */
 #include "lib/merkle.h"
 
+/* the short-lived contexts of EVP cost more than the two blocks that most hashes here have */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +21,7 @@
 
 struct TzHasher
 {
-	EVP_MD_CTX *ctx;
-	EVP_MD *md;
+	SHA256_CTX ctx;
 };
 
 static TzStatus path_add(TzMerklePath *path, TzHasher *hasher, const TzMerkleSource *source, uint64_t first,
@@ -40,41 +41,25 @@ tz_hasher_new(TzHasher **out, TzErr *err)
 {
 	TzHasher *hasher = calloc(1, sizeof(*hasher));
 
-	*out = NULL;
-	if (hasher != NULL)
-	{
-		hasher->ctx = EVP_MD_CTX_new();
-		hasher->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-		if (hasher->ctx != NULL && hasher->md != NULL &&
-		    EVP_DigestInit_ex2(hasher->ctx, hasher->md, NULL) == 1)
-		{
-			*out = hasher;
-			return TZ_OK;
-		}
-	}
-	tz_hasher_free(hasher);
-	return tz_err_set(err, TZ_INTERNAL, "could not set up SHA-256");
+	*out = hasher;
+	return hasher != NULL ? TZ_OK : tz_err_set(err, TZ_NOMEM, "out of memory");
 }
 
 void
 tz_hasher_free(TzHasher *hasher)
 {
-	if (hasher == NULL)
-		return;
-	EVP_MD_CTX_free(hasher->ctx);
-	EVP_MD_free(hasher->md);
 	free(hasher);
 }
 
 TzStatus
 tz_hasher_parts(TzHasher *hasher, const TzSlice *parts, int nparts, TzHash *out, TzErr *err)
 {
-	/* the context knows its digest, so nothing is looked up */
-	bool ok = EVP_DigestInit_ex2(hasher->ctx, NULL, NULL) == 1;
+	SHA256_CTX *ctx = &hasher->ctx;
+	bool ok = SHA256_Init(ctx) == 1;
 
 	for (int i = 0; ok && i < nparts; i++)
-		ok = parts[i].len == 0 || EVP_DigestUpdate(hasher->ctx, parts[i].data, parts[i].len) == 1;
-	ok = ok && EVP_DigestFinal_ex(hasher->ctx, out->bytes, NULL) == 1;
+		ok = parts[i].len == 0 || SHA256_Update(ctx, parts[i].data, parts[i].len) == 1;
+	ok = ok && SHA256_Final(out->bytes, ctx) == 1;
 	return ok ? TZ_OK : tz_err_set(err, TZ_INTERNAL, "could not compute SHA-256");
 }
 

@@ -25,6 +25,10 @@
 
 static bool anchors_given(const TzTrust *trust);
 static int64_t anchored_before(const TzJudge *j);
+static void judge_reset(TzJudge *j);
+static bool judge_whole(TzJudge *j);
+static bool judge_next(TzJudge *j);
+static bool kept_of(const TzJudge *j, size_t at);
 static bool judge_record(TzJudge *j, const TzRecord *record);
 static bool judge_origin(TzJudge *j, const TzRecord *record);
 static bool judge_start(TzJudge *j, const TzRecord *record);
@@ -38,7 +42,7 @@ static bool judge_kept(TzJudge *j);
 static bool judge_over(TzJudge *j, const TzRecord *record);
 
 TzStatus
-tz_judge_new(TzJudge **out, const TzTrust *trust, TzErr *err)
+tz_judge_new(TzJudge **out, const TzTrust *trust, TzJudgeDone done, void *arg, TzErr *err)
 {
 	TzJudge *j = calloc(1, sizeof(*j));
 
@@ -46,8 +50,9 @@ tz_judge_new(TzJudge **out, const TzTrust *trust, TzErr *err)
 	if (j == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	j->trust = trust;
-	j->find.published_keys = trust->nkeys > 0;
-	j->find.anchored_at_us = INT64_MIN;
+	j->done = done;
+	j->done_arg = arg;
+	judge_reset(j);
 	tz_buf_init(&j->space, 2 * TZ_RECORD_LINE_MAX);
 	tz_buf_init(&j->bytes, 2 * TZ_RECORD_LINE_MAX);
 	if (tz_hasher_new(&j->hasher, err) != TZ_OK)
@@ -113,30 +118,56 @@ tz_judge_file_end(TzJudge *j)
 const TzFinding *
 tz_judge_end(TzJudge *j)
 {
+	if (!j->over)
+	{
+		j->find.line = 0;
+		judge_whole(j);
+	}
+	return &j->find;
+}
+
+/* What can be said only when the whole of a platform was seen. */
+static bool
+judge_whole(TzJudge *j)
+{
 	const TzTrust *trust = j->trust;
 	TzFinding *f = &j->find;
 
-	if (j->over)
-		return f;
-	f->line = 0;
-	if (j->kept_at < trust->nkept && f->last_seq > 0)
+	for (size_t i = j->kept_at; i < trust->nkept; i++)
 	{
-		tz_judge_bad(j, "seal", f->last_seq + 1, NULL,
-		             "the trail ends before a checkpoint that was kept: its tail is cut off");
-		return f;
+		if (kept_of(j, i) && f->last_seq > 0)
+			return tz_judge_bad(j, "seal", f->last_seq + 1, NULL,
+			                    "the trail ends before a checkpoint that was kept: its tail is cut off");
 	}
 	if (f->last_seq == 0)
-		return f;
+		return true;
 	if (trust->nkeys > 0 && f->signed_seq == 0)
-		tz_judge_bad(j, "audit_checkpoint", 0, NULL, "no checkpoint is signed by a published key");
-	else if (anchors_given(trust) && f->anchored_seq == 0)
-		tz_judge_bad(
+		return tz_judge_bad(j, "audit_checkpoint", 0, NULL, "no checkpoint is signed by a given key");
+	if (anchors_given(trust) && f->anchored_seq == 0)
+		return tz_judge_bad(
 			j, "audit_anchor", 0, NULL,
 			"none of the given anchors covers a signed root: it may have been signed anew with a stolen key");
-	else if (j->waits && j->waits_since_us < anchored_before(j))
-		tz_judge_bad(j, "audit_anchor", f->anchored_seq + 1, NULL,
-		             "sealed long enough ago and covered by no given anchor: it may have been signed anew");
-	return f;
+	if (j->waits && j->waits_since_us < anchored_before(j))
+		return tz_judge_bad(
+			j, "audit_anchor", f->anchored_seq + 1, NULL,
+			"sealed long enough ago and covered by no given anchor: it may have been signed anew");
+	return true;
+}
+
+static void
+judge_reset(TzJudge *j)
+{
+	uint64_t line = j->find.line;
+
+	memset(&j->find, 0, sizeof(j->find));
+	j->find.line = line;
+	j->find.published_keys = j->trust->nkeys > 0;
+	j->find.anchored_at_us = INT64_MIN;
+	j->kept_at = 0;
+	j->waits = false;
+	j->checkpoint_size = 0;
+	j->round[0] = '\0';
+	j->stage = STAGE_BEGIN;
 }
 
 static bool
@@ -198,8 +229,8 @@ judge_record(TzJudge *j, const TzRecord *record)
 {
 	TzRecordKind kind = record->kind;
 
-	if (j->stage == STAGE_END)
-		return tz_judge_broken(j, "something follows the last line");
+	if (j->stage == STAGE_END && !judge_next(j))
+		return false;
 	if ((kind == TZ_RECORD_ORIGIN) != (j->stage == STAGE_BEGIN))
 		return tz_judge_broken(j, j->stage == STAGE_BEGIN ? "it does not begin as an export does"
 		                                                  : "a second beginning");
@@ -228,6 +259,18 @@ judge_record(TzJudge *j, const TzRecord *record)
 			return judge_over(j, record);
 	}
 	return tz_judge_broken(j, "a line of a kind that is not known");
+}
+
+/* Another platform begins in the same file. */
+static bool
+judge_next(TzJudge *j)
+{
+	if (!judge_whole(j))
+		return false;
+	if (j->done != NULL)
+		j->done(&j->find, j->done_arg);
+	judge_reset(j);
+	return true;
 }
 
 static bool
@@ -473,9 +516,7 @@ judge_kept(TzJudge *j)
 	{
 		const TzTrustKept *kept = &trust->kept[j->kept_at];
 
-		if (strcmp(kept->origin, j->find.origin) != 0)
-			return tz_judge_broken(j, "a kept checkpoint is of another origin");
-		if (kept->size < size)
+		if (kept->size < size || !kept_of(j, j->kept_at))
 			continue;
 		if (tz_frontier_root(j->hasher, &j->tree, &root, &err) != TZ_OK)
 			return tz_judge_unreadable(j, &err);
@@ -485,6 +526,12 @@ judge_kept(TzJudge *j)
 		j->find.kept_seq = size;
 	}
 	return true;
+}
+
+static bool
+kept_of(const TzJudge *j, size_t at)
+{
+	return strcmp(j->trust->kept[at].origin, j->find.origin) == 0;
 }
 
 static bool

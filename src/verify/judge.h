@@ -3,6 +3,9 @@
  * judge.h
  *	  Verifies an export of an audit trail, line by line, in bounded memory.
  *
+ * A file has one platform or, as the archive of a month does, several after each
+ * other. What goes on in a further file is of the same platform.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef TZ_VERIFY_JUDGE_H
@@ -49,8 +52,11 @@ typedef struct TzFinding
 
 typedef struct TzJudge TzJudge;
 
-/* trust must stay and must have been made ready. */
-extern TzStatus tz_judge_new(TzJudge **out, const TzTrust *trust, TzErr *err);
+/* Called for each platform that was found fine and is followed by another one. */
+typedef void (*TzJudgeDone)(const TzFinding *finding, void *arg);
+
+/* trust must stay and must have been made ready; done may be NULL. */
+extern TzStatus tz_judge_new(TzJudge **out, const TzTrust *trust, TzJudgeDone done, void *arg, TzErr *err);
 extern void tz_judge_free(TzJudge *judge);
 
 /* A further file: must go on where the one before ended. */
@@ -62,7 +68,7 @@ extern bool tz_judge_line(TzJudge *judge, TzSlice line);
 /* The file is over, all of it was read. */
 extern bool tz_judge_file_end(TzJudge *judge);
 
-/* Nothing follows. The finding belongs to the judge. */
+/* Nothing follows. The finding is of the last platform, or of the one where something is wrong; it belongs to the judge. */
 extern const TzFinding *tz_judge_end(TzJudge *judge);
 
 #endif /* TZ_VERIFY_JUDGE_H */

@@ -15,6 +15,8 @@
 struct TzJudge
 {
 	const TzTrust *trust;
+	TzJudgeDone done;
+	void *done_arg;
 	TzHasher *hasher;
 	TzBuf space; /* fields of an event; bytes of an anchor */
 	TzBuf bytes; /* entry of an event */

@@ -31,6 +31,7 @@ typedef struct Options
 {
 	bool json;
 	bool quiet;
+	const char *at; /* file at hand */
 } Options;
 
 static const struct option options_long[] = {
@@ -48,6 +49,7 @@ static const struct option options_long[] = {
 	{NULL, 0, NULL, 0},
 };
 
+static void print(const TzFinding *finding, void *arg);
 static void read_options(int argc, char **argv, TzTrust *trust, Options *options);
 static void read_option(int c, const char *arg, TzTrust *trust);
 static void read_time(const char *text, int64_t *us);
@@ -62,40 +64,49 @@ main(int argc, char **argv)
 {
 	static char *standard_input[] = {"-", NULL};
 	static TzTrust trust;
-	Options options = {0};
+	static Options options;
 	const TzFinding *finding;
-	const char *at = "";
 	char **files;
 	TzJudge *judge;
-	TzBuf out;
 	TzErr err;
 	int code;
 
 	tz_trust_init(&trust);
 	read_options(argc, argv, &trust, &options);
-	if (tz_trust_ready(&trust, &err) != TZ_OK || tz_judge_new(&judge, &trust, &err) != TZ_OK)
+	if (tz_trust_ready(&trust, &err) != TZ_OK || tz_judge_new(&judge, &trust, print, &options, &err) != TZ_OK)
 		die("%s", err.message);
 	files = argv[optind] == NULL ? standard_input : argv + optind;
 	for (int i = 0; files[i] != NULL; i++)
 	{
-		at = strcmp(files[i], "-") == 0 ? "standard input" : files[i];
+		options.at = strcmp(files[i], "-") == 0 ? "standard input" : files[i];
 		if (!verify_file(judge, files[i]))
 			break;
 	}
 	finding = tz_judge_end(judge);
-	tz_buf_init(&out, BLOCK);
-	if ((options.json ? tz_report_json(finding, at, &out) : tz_report_text(finding, at, &out)) != TZ_OK)
-		die("out of memory");
+	print(finding, &options);
 	code = finding->verdict == TZ_VERDICT_FINE       ? EXIT_FINE
 	       : finding->verdict == TZ_VERDICT_TAMPERED ? EXIT_TAMPERED
 	                                                 : EXIT_UNREADABLE;
-	if ((!options.quiet || code != EXIT_FINE) &&
-	    (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
-		die("could not write the result: %s", strerror(errno));
-	tz_buf_free(&out);
 	tz_judge_free(judge);
 	tz_trust_free(&trust);
 	return code;
+}
+
+static void
+print(const TzFinding *finding, void *arg)
+{
+	const Options *options = arg;
+	TzBuf out;
+
+	if (options->quiet && finding->verdict == TZ_VERDICT_FINE)
+		return;
+	tz_buf_init(&out, BLOCK);
+	if ((options->json ? tz_report_json(finding, options->at, &out)
+	                   : tz_report_text(finding, options->at, &out)) != TZ_OK)
+		die("out of memory");
+	if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
+		die("could not write the result: %s", strerror(errno));
+	tz_buf_free(&out);
 }
 
 static void

@@ -235,7 +235,7 @@ hash_of(TzSlice text, TzHash *out)
 	TzBuf bytes;
 	TzStatus status = TZ_BAD_INPUT;
 
-	tz_buf_init(&bytes, TZ_HASH_LEN);
+	tz_buf_init(&bytes, 2 * TZ_HASH_LEN);
 	if (text.len == 44 && tz_base64_decode(text, &bytes, NULL) == TZ_OK && bytes.len == TZ_HASH_LEN)
 	{
 		memcpy(out->bytes, bytes.data, TZ_HASH_LEN);

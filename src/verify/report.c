@@ -171,7 +171,7 @@ report_bad(const TzFinding *f, const char *file, TzBuf *out)
 static void
 report_line(TzBuf *out, const char *label, const char *text)
 {
-	tz_buf_printf(out, "%-14s", label);
+	tz_buf_printf(out, "%-15s", label);
 	report_text(out, text);
 	tz_buf_append_byte(out, '\n');
 }

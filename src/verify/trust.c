@@ -130,7 +130,12 @@ tz_trust_add_checkpoint(TzTrust *trust, TzSlice note, TzErr *err)
 {
 	TzCheckpoint checkpoint;
 	TzTrustKept *to;
-	TzStatus status = tz_checkpoint_read(note, &checkpoint, err);
+	TzStatus status;
+
+	/* what a terminal or an editor puts behind it is no part of it */
+	while (note.len > 1 && note.data[note.len - 1] == '\n' && note.data[note.len - 2] == '\n')
+		note.len--;
+	status = tz_checkpoint_read(note, &checkpoint, err);
 
 	if (status == TZ_OK && checkpoint.origin.len > TZ_ORIGIN_MAX)
 		status = tz_err_set(err, TZ_BAD_INPUT, "the origin of a checkpoint is too long");
