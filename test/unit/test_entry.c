@@ -94,6 +94,13 @@ test_int(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_true(tz_slice_eq_cstr(tz_entry_int(cases[i].value, space), cases[i].text));
+	for (int64_t i = -12000; i < 12000; i++)
+	{
+		char text[32];
+
+		snprintf(text, sizeof(text), "%lld", (long long) i);
+		assert_true(tz_slice_eq_cstr(tz_entry_int(i, space), text));
+	}
 }
 
 static void
