@@ -163,6 +163,8 @@ BEGIN
 	l.agent_id := a.id;
 	l.cost_cap := least((p_options ->> 'max_cost')::bigint, theazo_internal.agent_cap_left(a));
 	IF l.cost_cap <= 0 THEN
+		PERFORM theazo_internal.event_refused(a.platform_id, 'limit', 'limit_hit', '{"code": "TZ202"}', a.session_id, a.id,
+			p_environment => a.key_environment, p_rule => CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 'max_cost' ELSE 'costCap' END);
 		RAISE EXCEPTION USING ERRCODE = 'TZ202', MESSAGE = format('agent "%s" may not spend anything', a.id),
 			DETAIL = CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 'max_cost is 0.' ELSE 'Its costCap is used up.' END,
 			HINT = 'Give a higher max_cost, or raise the agent''s costCap.';

@@ -295,6 +295,8 @@ BEGIN
 		END LOOP;
 	END LOOP;
 	IF v_chain = '[]' THEN
+		PERFORM theazo_internal.event_refused(a.platform_id, 'inference', 'capability_refused', jsonb_build_object('code', 'TZ407', 'kind', 'model', 'model', a.model),
+			a.session_id, a.id, p_environment => a.key_environment, p_rule => 'no_provider');
 		RAISE EXCEPTION USING ERRCODE = 'TZ407',
 			MESSAGE = format('there is no provider for model %s', theazo_internal.quoted(a.model)),
 			DETAIL = 'Kind: model.' || coalesce(' The agent asks for provider "' || left(a.options -> 'model' ->> 'provider', 100) || '".', ''),

@@ -123,6 +123,8 @@ BEGIN
 	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = a.sandbox_id;
 	v_env := s.environment;
 	IF NOT theazo_internal.compute_capable(p_platform, s.provider_name, p_op) THEN
+		PERFORM theazo_internal.event_refused(p_platform, 'execution', 'capability_refused',
+			jsonb_build_object('code', 'TZ406', 'provider', s.provider, 'op', p_op), a.session_id, p_agent, p_environment => v_env, p_rule => 'unsupported');
 		RAISE EXCEPTION USING ERRCODE = 'TZ406',
 			MESSAGE = format('provider "%s" does not support "%s"', s.provider, p_op),
 			DETAIL = 'It has answered 501 before.',

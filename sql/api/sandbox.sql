@@ -34,6 +34,8 @@ BEGIN
 		IF cardinality(p_tried) > 0 THEN
 			RETURN NULL;
 		END IF;
+		PERFORM theazo_internal.event_refused(p_platform, 'execution', 'capability_refused', '{"code": "TZ407", "kind": "compute"}', a.session_id, p_agent,
+			p_environment => a.key_environment, p_rule => 'no_provider');
 		RAISE EXCEPTION USING ERRCODE = 'TZ407',
 			MESSAGE = 'there is no compute provider for this agent',
 			DETAIL = format('Compute mode of the platform: %s.', (SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_platform)),

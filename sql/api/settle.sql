@@ -20,6 +20,31 @@ COMMENT ON FUNCTION theazo_internal.effect_end(text, text, text, text, timestamp
 'the row of an effect that has ended; without a statement, so only the owners may call it';
 
 -- The effect has ended: state, then what it means for its area. The caller has locked agent and effect.
+-- A call that did not leave because its secret does not open, or because of where it would have gone. Of calls to compute
+-- providers and of http_fetch their own settlements tell the latter, as they know more.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_refused(p_effect theazo_data.effect, p_result jsonb)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_vault	boolean := p_result ->> 'sqlstate' IN ('TZ301', 'TZ302', 'TZ303');
+BEGIN
+	IF NOT v_vault AND split_part(p_effect.kind, '.', 1) IN ('compute', 'http') THEN
+		RETURN;
+	END IF;
+	PERFORM theazo_internal.event_write(p_effect.platform_id, CASE WHEN v_vault THEN 'data' ELSE 'network' END,
+		CASE WHEN v_vault THEN 'secret_not_opened' ELSE 'provider_call_refused' END,
+		jsonb_strip_nulls(jsonb_build_object('kind', p_effect.kind, 'provider', p_effect.provider_name, 'sqlstate', p_result ->> 'sqlstate',
+			'reason', left(p_result ->> 'message', 200))),
+		p_effect.session_id, p_effect.agent_id, p_effect.run_id,
+		coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = p_effect.platform_id AND s.id = p_effect.session_id), 'live'),
+		'deny', NULL, NOT v_vault);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_refused(theazo_data.effect, jsonb) IS
+'writes the event of a call that did not leave because of its secret or its destination';
+
 CREATE OR REPLACE FUNCTION theazo_internal.effect_close(
 	p_effect theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
 RETURNS void
@@ -30,6 +55,9 @@ BEGIN
 	PERFORM theazo_internal.effect_end(p_effect.platform_id, p_effect.root_id, p_effect.id, p_state, coalesce(p_finished, clock_timestamp()),
 		CASE WHEN p_state <> 'done' THEN coalesce(p_result ->> 'code', 'provider_error') END,
 		CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(coalesce(p_result ->> 'message', p_state)), 1000) END);
+	IF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ301', 'TZ302', 'TZ303', 'TZ304', 'TZ405') THEN
+		PERFORM theazo_internal.effect_refused(p_effect, p_result);
+	END IF;
 	CASE split_part(p_effect.kind, '.', 1)
 		WHEN 'compute' THEN
 			PERFORM theazo_internal.compute_settle(p_effect, p_state, coalesce(p_result, '{}'), p_content,

@@ -121,6 +121,9 @@ BEGIN
 	ELSIF NOT pg_has_role(p_role, p.proowner, 'USAGE')
 		AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) a
 						 WHERE a.privilege_type = 'EXECUTE' AND a.grantee <> 0 AND pg_has_role(p_role, a.grantee, 'USAGE')) THEN
+		PERFORM theazo_internal.event_refused(NULL, 'permission', 'permission_denied',
+			jsonb_build_object('code', '42501', 'role', p_role, 'function', format('%I.%I', v_schema, p.proname)), p_rule => 'function_not_granted',
+			p_is_violation => true, p_permission => 'denied');
 		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
 			MESSAGE = format('role %s has not been granted function %I.%I', theazo_internal.quoted(p_role), v_schema, p.proname),
 			DETAIL = 'What PUBLIC may execute does not count: a tool is granted on purpose.',

@@ -32,6 +32,8 @@ BEGIN
 	IF v_why IS NOT NULL THEN
 		PERFORM theazo_internal.raise_value('input', 'does not fit the tool''s parameters: ' || v_why);
 	ELSIF t.requires_approval THEN
+		PERFORM theazo_internal.event_refused(a.platform_id, 'permission', 'permission_denied', jsonb_build_object('code', 'TZ204', 'tool', t.name),
+			a.session_id, a.id, p_environment => a.key_environment, p_rule => 'approval_needed', p_is_violation => true, p_permission => 'denied');
 		RAISE EXCEPTION USING ERRCODE = 'TZ204', MESSAGE = format('tool "%s" needs an approval', t.name),
 			HINT = 'Register it without requires_approval to try it.';
 	END IF;

@@ -36,6 +36,7 @@ BEGIN
 	IF FOUND THEN
 		SELECT pg_catalog.string_agg(pg_catalog.format('"%s"', k.id), ', ' ORDER BY k.current DESC, k.id), pg_catalog.min(k.source)
 		  INTO held, source FROM theazo_internal.master_keys() k;
+		PERFORM theazo_internal.event_refused(NULL, 'data', 'vault_refused', pg_catalog.jsonb_build_object('code', 'TZ303', 'key', missing), p_rule => 'key_missing');
 		RAISE EXCEPTION USING ERRCODE = 'TZ303',
 			MESSAGE = pg_catalog.format('master key "%s" is missing', missing),
 			DETAIL = pg_catalog.format('Secrets are sealed under it. Keys this server holds: %s.', coalesce(held, 'none')),

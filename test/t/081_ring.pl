@@ -51,6 +51,23 @@ is(sql("SELECT count(*) FROM theazo_data.event WHERE rule = 'b'"), 0, 'what is r
 my ($id, $at) = split /\|/, sql("SELECT id, occurred_at FROM theazo_data.event WHERE action = 'permission_denied' ORDER BY number LIMIT 1");
 is(sql("SELECT occurred_at - theazo_internal.id_time(id) BETWEEN '-1 s' AND '1 s' FROM theazo_data.event WHERE id = '$id'"), 't', 'the time is the caller\'s');
 
+# ---- what else is refused
+my $s = sql("SELECT id FROM theazo.session_create('u', api_key => '$live')");
+my $a = sql("SELECT id FROM theazo.agent_create('$s', api_key => '$live')");
+sql("CREATE FUNCTION public.f(x int) RETURNS int LANGUAGE sql RETURN x; SELECT FROM theazo.tool_set('careful', 'd', '{\"type\":\"object\"}', url => 'https://a.example/', requires_approval => true, api_key => '$live')");
+for my $c (["SELECT theazo.run_start('$a', 'x', max_cost => 0, api_key => '$live')", 'limit_hit max_cost'],
+	["SELECT theazo.run_start('$a', 'x', api_key => '$live')", 'capability_refused no_provider'],
+	["SET ROLE stranger; SELECT theazo.tool_set('f', 'd', sql_function => 'public.f', api_key => '$live')", 'permission_denied function_not_granted'],
+	["SELECT theazo.tool_test_start('$a', 'careful', api_key => '$live')", 'permission_denied approval_needed'],
+	["SELECT theazo.effects_release('x', api_key => '$live')", ''],
+	["SET ROLE stranger; SELECT theazo.price_set('a', 1)", ''],
+	["BEGIN; SELECT theazo.authenticate('$live'); SELECT theazo.act_as('$s'); SELECT theazo.tool_delete('careful')", 'permission_denied session_only'])
+{
+	my $before = sql('SELECT coalesce(max(number), 0) FROM theazo_data.event');
+	refused($c->[0]);
+	is(sql("SELECT coalesce(string_agg(action || ' ' || rule, ' '), '') FROM theazo_data.event WHERE number > $before AND decision = 'deny'"), $c->[1], $c->[1] || 'the server itself refuses');
+}
+
 # ---- a keeper that is stuck: one caller waits for it, a full ring says so, and the gap is an event
 my $keeper = sql("SELECT pid FROM theazo.workers WHERE kind = 'keeper'");
 kill 'STOP', $keeper;
