@@ -358,9 +358,11 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM theazo_internal.anchors_used()) THEN
 		RETURN 0;
 	END IF;
-	SELECT * INTO c FROM theazo_data.anchor_clock x WHERE x.platform_id = v_here FOR UPDATE;
+	SELECT * INTO c FROM theazo_data.anchor_clock x WHERE x.platform_id = v_here;
 	IF c.platform_id IS NULL OR c.asked_at IS NOT NULL
 		OR clock_timestamp() >= c.looked_at + current_setting('theazo.anchor_interval')::interval THEN
+		-- whoever asks after this waits, and is heard the next time
+		SELECT * INTO c FROM theazo_data.anchor_clock x WHERE x.platform_id = v_here FOR UPDATE;
 		INSERT INTO theazo_data.anchor_clock AS x (platform_id, looked_at) VALUES (v_here, clock_timestamp())
 		ON CONFLICT ON CONSTRAINT anchor_clock_pkey DO UPDATE SET looked_at = excluded.looked_at, asked_at = NULL;
 		-- who asks does not want to hear of waiting

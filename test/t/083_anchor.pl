@@ -2,88 +2,17 @@
 # that loses, holds and falsifies what it is told to, a file. Crashes included: no root is ever sent twice.
 use strict;
 use warnings;
-use FindBin;
-use HTTP::Tiny;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoAnchor;
 use TheazoPath;
 use Time::HiRes qw(sleep time);
 
-my $account = '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266';
 my $stranger_to = '0x70997970c51812dc3a010c7d01b50e0d17dc79c8';
-my $mock = "$FindBin::RealBin/../mock";
-my ($anvil) = glob("$mock/clients/node_modules/\@foundry-rs/anvil-linux-*/bin/anvil");
-ok(defined $anvil && -x $anvil, 'anvil is there (make deps)') or BAIL_OUT('no chain to anchor on: run make deps');
-
-my $http = HTTP::Tiny->new(timeout => 30);
-my @children;
-
-END
-{
-	my $status = $?;
-	kill 'KILL', map { $_->{pid} } @children;
-	$? = $status;
-}
-
-# --- the outside ---------------------------------------------------------------------
-sub spawn_mock
-{
-	my (@command) = @_;
-	my $pid = open(my $out, '-|', @command) or die "cannot start $command[1]: $!";
-	# the handle is kept there: closing it would wait for the child
-	push @children, { pid => $pid, out => $out };
-	my $port = <$out>;
-	die "$command[1] did not start" if !defined $port;
-	chomp $port;
-	return $port;
-}
-
-sub post
-{
-	my ($url, $what) = @_;
-	my $answer = $http->post($url, { headers => { 'Content-Type' => 'application/json' }, content => encode_json($what) });
-	die "$url: $answer->{status} $answer->{content}" if !$answer->{success};
-	return decode_json($answer->{content});
-}
-
-my $node_port = PostgreSQL::Test::Cluster::get_free_port();
-my $anvil_pid = fork() // die "fork: $!";
-if ($anvil_pid == 0)
-{
-	exec($anvil, '--host', '127.0.0.1', '--port', $node_port, '--chain-id', 365, '--no-mining', '--silent') or exit 1;
-}
-push @children, { pid => $anvil_pid };
-
-sub rpc
-{
-	my ($method, @params) = @_;
-	my $answer = post("http://127.0.0.1:$node_port", { jsonrpc => '2.0', id => 1, method => $method, params => \@params });
-	die "$method: $answer->{error}{message}" if $answer->{error};
-	return $answer->{result};
-}
-
-for (1 .. 200)
-{
-	last if eval { rpc('eth_chainId') };
-	sleep 0.05;
-}
-is(rpc('eth_chainId'), '0x16d', 'the chain runs');
-
-my $proxy_port = spawn_mock('python3', "$mock/chain.py", '--node', $node_port);
-my $tsa_dir = PostgreSQL::Test::Utils::tempdir();
-my $tsa_port = spawn_mock('python3', "$mock/tsa.py", '--dir', $tsa_dir);
-
-sub rules { post("http://127.0.0.1:$proxy_port/_control", { rules => [@_] }); }
-sub tsa { post("http://127.0.0.1:$tsa_port/_control", { mode => $_[0] }); }
-
-sub calls_of
-{
-	my ($method) = @_;
-	my $journal = decode_json($http->get("http://127.0.0.1:$proxy_port/_journal")->{content});
-	return grep { $_->{method} eq $method } @$journal;
-}
+start_chain();
+start_tsa();
 
 # --- the server ----------------------------------------------------------------------
 my $files = PostgreSQL::Test::Utils::tempdir();
@@ -149,14 +78,6 @@ sub data_of
 {
 	my ($round) = @_;
 	return '0x' . sql("SELECT encode('tzan'::bytea || '\\x01' || int8send(size) || root, 'hex') FROM theazo_data.audit_round WHERE id = '$round'");
-}
-
-# Every block with its transactions, asked for at once.
-sub blocks
-{
-	my @calls = map { { jsonrpc => '2.0', id => $_, method => 'eth_getBlockByNumber', params => [ sprintf('0x%x', $_), JSON::PP::true ] } }
-	  0 .. hex(rpc('eth_blockNumber'));
-	return map { $_->{result} } @{ post("http://127.0.0.1:$node_port", \@calls) };
 }
 
 # Transactions on the chain that carry a round.
@@ -238,8 +159,8 @@ sql("SELECT name FROM theazo.operator_anchor_delete('file')");
 sub set_tsa
 {
 	my ($ca) = @_;
-	my $pem = slurp_file("$tsa_dir/$ca.pem");
-	sql("SELECT name FROM theazo.operator_anchor_set('stamp', 'rfc3161', jsonb_build_object('url', 'http://127.0.0.1:$tsa_port', 'ca', '$pem'))");
+	my $pem = slurp_file(tsa_dir() . "/$ca.pem");
+	sql("SELECT name FROM theazo.operator_anchor_set('stamp', 'rfc3161', jsonb_build_object('url', '" . tsa_url() . "', 'ca', '$pem'))");
 }
 set_tsa('ca');
 $round = new_round();
@@ -253,7 +174,7 @@ close $fh;
 open($fh, '>:raw', "$out/data") or die;
 print $fh pack('H*', substr(data_of($round), 2));
 close $fh;
-is(system("openssl ts -verify -data $out/data -in $out/answer -CAfile $tsa_dir/ca.pem >/dev/null 2>&1"), 0, 'openssl verifies the stamp of the 45 bytes');
+is(system("openssl ts -verify -data $out/data -in $out/answer -CAfile " . tsa_dir() . "/ca.pem >/dev/null 2>&1"), 0, 'openssl verifies the stamp of the 45 bytes');
 like(sql("SELECT evidence ->> 'signer' FROM theazo_data.audit_anchor WHERE round_id = '$round'"), qr/test signer/, 'the evidence names the signer');
 
 my %trouble = (
@@ -287,8 +208,7 @@ sql("SELECT name FROM theazo.operator_anchor_delete('stamp')");
 # --- a chain -------------------------------------------------------------------------------
 sub set_chain
 {
-	my (%more) = @_;
-	my $config = encode_json({ url => "http://127.0.0.1:$proxy_port", chain_id => 365, from => $account, confirmations => 3, poll_ms => 100, %more });
+	my $config = chain_config(@_);
 	sql("SELECT name FROM theazo.operator_anchor_set('chain', 'evm', '$config')");
 }
 set_chain();
@@ -443,6 +363,28 @@ once_each('no root is on the chain twice');
 is(sql("SELECT count(*) FROM theazo_data.platform p WHERE p.name = 'anchored'"
 	  . " AND (SELECT l.tree_size FROM theazo_internal.anchor_latest(p.platform_id) l) = $size"), '5', 'each platform has its newest checkpoint anchored');
 is(sql('SELECT count(*) FROM theazo.operator_anchors WHERE age IS NULL'), '0', 'each anchor has an age');
+
+# What was sealed, from its events to what the outside holds: by SQL, and offline with each anchor alone.
+sql("SELECT name FROM theazo.operator_anchor_set('file', 'file')");
+set_tsa('ca');
+my $p = new_platform($node, 'Auditee');
+wait_sql($node, "SELECT coalesce(sum(events), 0) >= 3 FROM theazo_data.seal WHERE platform_id = '$p->{id}'", 't', 'its events are sealed');
+new_round();
+wait_mining("SELECT count(*) FROM theazo_data.audit_anchor WHERE round_id = (SELECT max(id::text) FROM theazo_data.audit_round)", '3', 'three anchors hold one root');
+my ($tx) = landed(newest());
+is(sql("SELECT v.chain_valid, v.problem IS NULL, v.anchor_tx_hash, v.anchored_seq = v.last_seq, v.anchor_age < '1 hour' FROM theazo.audit_verify(api_key => '$p->{key}') v"),
+	"t|t|$tx->{hash}|t|t", 'SQL verifies the chain up to the transaction');
+my $export = $node->safe_psql('postgres', "SELECT theazo.audit_export('jsonl', api_key => '$p->{key}')");
+append_to_file("$out/trail.jsonl", "$export\n");
+append_to_file("$out/tx.json", encode_json($tx));
+my $verify = $node->config_data('--bindir') . '/theazo-verify';
+foreach my $with ([ '--tsa-ca', tsa_dir() . '/ca.pem' ], [ '--anchor-file', "$files/file.log" ], [ '--evm-tx', "$out/tx.json" ])
+{
+	command_ok([ $verify, '--require-anchored', 'all', @$with, "$out/trail.jsonl" ], "theazo-verify believes $with->[0]");
+}
+command_fails([ $verify, '--require-anchored', 'all', '--tsa-ca', tsa_dir() . '/other.pem', "$out/trail.jsonl" ], '... and no other authority');
+sql("SELECT name FROM theazo.operator_anchor_delete('file')");
+sql("SELECT name FROM theazo.operator_anchor_delete('stamp')");
 
 # A restored copy uses none of them.
 sql("UPDATE theazo_data.anchor SET instance = 'another'");
