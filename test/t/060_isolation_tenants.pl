@@ -73,9 +73,10 @@ SELECT theazo_internal.charge_write(:'plt', theazo_internal.id_root(:'run'), the
 SELECT theazo_internal.model_health(jsonb_build_object('owner', :'plt', 'provider', '$mark.model'), false, 'transient') IS NULL AS x \\gset
 COMMIT;
 SELECT sandbox_id AS sbx FROM theazo_data.agent WHERE id = :'agt' \\gset
+SELECT id AS evt FROM theazo_data.event WHERE session_id = :'ses' ORDER BY number LIMIT 1 \\gset
 SELECT id AS eff FROM theazo_data.effect WHERE run_id = :'run' \\gset
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff tses=:tses
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff evt=:evt tses=:tses
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -111,6 +112,12 @@ my %cases = (
 	api_key_create => [own => "'x'"],
 	api_key_revoke => [foreign => "'{key_id}'"],
 	api_key_rotate => [foreign => "'{key_id}'"],
+	audit_consistency => [own => '1, 1'],
+	audit_export => [own => ''],
+	audit_follow => [own => "0, timeout => '1 ms'"],
+	audit_log => [own => ''],
+	audit_proof => [foreign => "'{evt}'"],
+	audit_verify => [foreign => "'{evt}'"],
 	authenticate => [special => ''],
 	definition_create => [own => "'x'"],
 	definition_delete => [foreign => "'{def}'"],
@@ -133,6 +140,9 @@ my %cases = (
 	metrics_start => [foreign => "'{agt}'"],
 	metrics_summary => [own => ''],
 	model_price_set => [operator => "'x/y', 1, 2, platform => '{plt}'"],
+	operator_anchor_delete => [operator => "'x'"],
+	operator_anchor_now => [operator => ''],
+	operator_anchor_set => [operator => "'x', 'file', '{\"file\":\"x\"}'"],
 	operator_provider_delete => [operator => "'{mark}.provider'"],
 	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],
 	operator_secret_delete => [operator => "'{mark}.secret'"],
@@ -182,6 +192,7 @@ my %cases = (
 	usage_export => [own => ''],
 	usage_for_user => [own => "'Alpha-user'"],
 	usage_summary => [own => ''],
+	user_erase => [foreign => "'{mark}-user'"],
 	user_usage => [own => "'Alpha-user'"],
 	vault_forget => [operator => "'0123456789abcdef'"],
 	vault_rotate => [operator => ''],
@@ -189,10 +200,12 @@ my %cases = (
 	whoami => [own => ''],
 );
 # for the operator only
-my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_events operator_integrity operator_partitions operator_platform_roles
+my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_integrity operator_partitions operator_platform_roles
 	operator_platforms operator_provider_health operator_providers operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agents api_keys charges definition_versions definitions events logs platforms provider_health providers run_results runs
+my @tenant_views = qw(agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events logs platforms provider_health providers run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
+# what the keeper makes, who is not here: nothing of a platform stands in it yet
+my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);
 
 sub names { return split /\n/, $node->safe_psql('postgres', $_[0]) }
 my %kind = map { split /\|/ } names("SELECT proname, prokind FROM pg_proc WHERE pronamespace = 'theazo'::regnamespace");
@@ -302,7 +315,7 @@ for my $as (['its key', 'a_role', $B->{live}], ['its role', 'b_role', ''], ['its
 	{
 		like($v[$i], qr/^ok/, "Bravo by $how reads $tenant_views[$i]");
 		is(join(' ', leaks($v[$i], $A)), '', '... and nothing of Alpha');
-		isnt(join(' ', leaks($v[$i], $B)), '', '... but something of its own') if $how ne 'its test key';
+		isnt(join(' ', leaks($v[$i], $B)), '', '... but something of its own') if $how ne 'its test key' && !$later{ $tenant_views[$i] };
 	}
 }
 
@@ -332,7 +345,7 @@ for my $as (['its key', 'a_role', $B->{live}], ['its role', 'b_role', ''], ['its
 
 # the eye: Alpha itself sees its marker in every view and its calls work
 my @eye = outcomes('a_role', key($A->{live}), map { "SELECT * FROM theazo.$_" } @tenant_views);
-ok(scalar(leaks($eye[$_], $A)), "Alpha sees Alpha in $tenant_views[$_]") for 0 .. $#tenant_views;
+ok(scalar(leaks($eye[$_], $A)), "Alpha sees Alpha in $tenant_views[$_]") for grep { !$later{ $tenant_views[$_] } } 0 .. $#tenant_views;
 my @works = outcomes('a_role', '', map { call($_, put($cases{$_}[1], $A)) } qw(session_get agent_get run_get run_result definition_get provider_get secret_list agent_terminate api_key_revoke));
 like($_, qr/^ok /, 'Alpha by its role may: ' . substr($_, 0, 20)) for @works;
 
