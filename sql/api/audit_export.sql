@@ -95,7 +95,8 @@ COMMENT ON FUNCTION theazo_internal.audit_begin_lines(text, bigint) IS 'first li
 
 -- A whole export: the seals of the range, and on to the first signed head behind it, of which only leaves are
 -- given. A row that should be there and is not is left out, so that whoever verifies finds it missing.
-CREATE OR REPLACE FUNCTION theazo_internal.audit_export_lines(p_platform text, p_from bigint, p_to bigint, p_environment text)
+CREATE OR REPLACE FUNCTION theazo_internal.audit_export_lines(
+	p_platform text, p_from bigint, p_to bigint, p_environment text, p_month text DEFAULT NULL)
 RETURNS SETOF text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -121,7 +122,8 @@ BEGIN
 		v_last := s.first_seq + s.events - 1;
 		RETURN NEXT json_build_object('t', 'seal', 'first_seq', s.first_seq, 'events', s.events,
 			'sealed_at_us', theazo_internal.unix_us(s.sealed_at), 'prev_hash', encode(s.prev_hash, 'base64'), 'hash', encode(s.hash, 'base64'))::text;
-		v_archived := theazo_internal.audit_archived(theazo_internal.id_time(s.min_id));
+		v_archived := coalesce(to_char(theazo_internal.id_time(s.min_id) AT TIME ZONE 'UTC', 'YYYY_MM') <> p_month, false)
+			OR theazo_internal.audit_archived(theazo_internal.id_time(s.min_id));
 		RETURN QUERY
 			SELECT CASE WHEN i.seq NOT BETWEEN p_from AND p_to OR v_archived
 							 OR (p_environment IS NOT NULL AND e.environment <> p_environment)
@@ -137,7 +139,8 @@ BEGIN
 	RETURN NEXT json_build_object('t', 'end', 'last_seq', v_last)::text;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.audit_export_lines(text, bigint, bigint, text) IS 'the trail of a platform, or a range of it, as lines for theazo-verify';
+COMMENT ON FUNCTION theazo_internal.audit_export_lines(text, bigint, bigint, text, text) IS
+'the trail of a platform, a range of it, or in a range the events of a month, as lines for theazo-verify';
 
 -- Was the month exported and detached?
 CREATE OR REPLACE FUNCTION theazo_internal.audit_archived(p_at timestamptz)
@@ -220,3 +223,67 @@ END
 $$;
 COMMENT ON FUNCTION theazo.audit_export(text, bigint, bigint, text) IS
 'the audit trail or a range of it as lines: jsonl with seals, signed heads and anchors for theazo-verify, or csv';
+
+-- SHA-256 in steps: the state is a value, so that what is hashed need not be held. A null line ends it.
+CREATE OR REPLACE FUNCTION theazo_internal.sha256_step(p_state bytea, p_line text)
+RETURNS bytea LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_sha256_step';
+COMMENT ON FUNCTION theazo_internal.sha256_step(bytea, text) IS
+'takes a line with its line feed into a SHA-256 (state null: a new one); the digest when the line is null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.segment_exported(p_month text, p_events bigint, p_digest bytea)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO theazo_data.audit_segment (platform_id, month, what, at, events, digest)
+	VALUES (theazo_internal.operator_platform(), p_month, 'exported', clock_timestamp(), p_events, p_digest);
+	PERFORM theazo_internal.event_write(theazo_internal.operator_platform(), 'control', 'segment_exported',
+		jsonb_build_object('month', p_month, 'events', p_events, 'digest', encode(p_digest, 'hex')), NULL, NULL, NULL, 'live');
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.segment_exported(text, bigint, bytea) IS 'notes that a month of events was exported';
+
+-- All platforms of the month, each as an export of its own. What is noted is of the lines with their line feeds,
+-- so that sha256sum of the file says the same.
+CREATE OR REPLACE FUNCTION theazo.audit_segment_export(month text)
+RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_low		text;
+	v_high		text;
+	v_state		bytea;
+	v_line		text;
+	v_events	bigint := 0;
+	p			record;
+BEGIN
+	PERFORM theazo_internal.enter_operator();
+	IF audit_segment_export.month IS NULL OR audit_segment_export.month !~ '^20[0-9]{2}_(0[1-9]|1[0-2])$' THEN
+		PERFORM theazo_internal.raise_value('month', 'is no month', 'Give it as YYYY_MM, such as 2027_01.');
+	END IF;
+	v_low := 'evt_' || theazo_internal.id_floor(to_date(audit_segment_export.month, 'YYYY_MM')::timestamp AT TIME ZONE 'UTC');
+	v_high := 'evt_' || theazo_internal.id_floor(theazo_internal.month_next(to_date(audit_segment_export.month, 'YYYY_MM')::timestamp AT TIME ZONE 'UTC'));
+	FOR p IN
+		SELECT s.platform_id, min(s.first_seq) AS first, max(s.first_seq + s.events - 1) AS last FROM theazo_data.seal s
+		 WHERE s.max_id >= v_low AND s.max_id < v_high GROUP BY 1 ORDER BY 1
+	LOOP
+		FOR v_line IN SELECT x FROM theazo_internal.audit_export_lines(p.platform_id, p.first, p.last, NULL, audit_segment_export.month) x
+		LOOP
+			IF v_line LIKE '{"t":"event",%' THEN
+				v_events := v_events + 1;
+			END IF;
+			v_state := theazo_internal.sha256_step(v_state, v_line);
+			RETURN NEXT v_line;
+		END LOOP;
+	END LOOP;
+	IF v_state IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('nothing is sealed of month %s', audit_segment_export.month),
+			HINT = 'theazo.audit_status shows how far sealing is.';
+	END IF;
+	PERFORM theazo_internal.segment_exported(audit_segment_export.month, v_events, theazo_internal.sha256_step(v_state, NULL));
+END
+$$;
+COMMENT ON FUNCTION theazo.audit_segment_export(text) IS
+'operator: a month of events (YYYY_MM) of all platforms as lines for theazo-verify, and notes that it was exported, with its count and the SHA-256 of the file';

@@ -14,11 +14,11 @@ DO $grants$
 DECLARE
 	-- views that show all platforms, and functions that work across them: for the operator
 	system_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
-	system_functions CONSTANT text[] := ARRAY['price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
+	system_functions CONSTANT text[] := ARRAY['audit_segment_export', 'price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
 	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_refused', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
 		'round_record', 'anchor_record',
-		'audit_seal', 'checkpoints_make'];
+		'audit_seal', 'checkpoints_make', 'segment_exported'];
 	guard_tables CONSTANT text[] := ARRAY['event', 'seal', 'tree_node', 'audit_checkpoint', 'audit_key', 'audit_cursor', 'audit_sweep',
 		'audit_round', 'audit_round_leaf', 'audit_anchor', 'audit_segment'];
 	s text;
@@ -154,7 +154,7 @@ DO $grants$
 DECLARE
 	-- what only the operator may call or read
 	operator_functions CONSTANT text[] := ARRAY['platform_create', 'platform_allow_egress', 'platform_bind_role',
-		'platform_unbind_role', 'price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
+		'platform_unbind_role', 'audit_segment_export', 'price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
 	operator_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
 	-- what an auditor may call; it reads every view of its platform
 	auditor_functions CONSTANT text[] := ARRAY['authenticate', 'act_as', 'whoami', 'platform_get', 'session_get', 'session_list',

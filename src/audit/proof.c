@@ -11,6 +11,10 @@
  */
 #include "postgres.h"
 
+/* EVP's contexts cannot be carried from call to call as a value */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
+
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -123,6 +127,45 @@ THEAZO_FUNCTION(theazo_audit_text)
 	if (GetDatabaseEncoding() != PG_UTF8 || !pg_verify_mbstr(PG_UTF8, bytes.data, (int) bytes.len, true))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(tz_text_datum(bytes));
+}
+
+/*
+ * theazo_internal.sha256_step(state, line): the state is what the library keeps,
+ * which never leaves this server.
+ */
+THEAZO_FUNCTION(theazo_sha256_step)
+{
+	SHA256_CTX ctx;
+	uint8_t digest[TZ_HASH_LEN];
+
+	tz_args_expect(fcinfo, 2);
+	if (PG_ARGISNULL(0))
+		SHA256_Init(&ctx);
+	else
+	{
+		TzSlice state = tz_datum_slice(PG_GETARG_DATUM(0));
+
+		if (state.len != sizeof(ctx))
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("that is no state of a digest"),
+			        errhint("Begin with null."));
+		memcpy(&ctx, state.data, sizeof(ctx));
+		/* a state that somebody made up must not lead the library astray */
+		if (ctx.num >= SHA256_CBLOCK || ctx.md_len != SHA256_DIGEST_LENGTH)
+			SHA256_Init(&ctx);
+	}
+	if (PG_ARGISNULL(1))
+	{
+		SHA256_Final(digest, &ctx);
+		PG_RETURN_DATUM(tz_bytea_datum(tz_slice((const char *) digest, sizeof(digest))));
+	}
+	else
+	{
+		TzSlice line = tz_datum_slice(PG_GETARG_DATUM(1));
+
+		SHA256_Update(&ctx, line.data, line.len);
+		SHA256_Update(&ctx, "\n", 1);
+	}
+	PG_RETURN_DATUM(tz_bytea_datum(tz_slice((const char *) &ctx, sizeof(ctx))));
 }
 
 static void

@@ -412,9 +412,7 @@ judge_event(TzJudge *j, const TzRecord *record)
 	    tz_entry_append(&entry, &j->bytes) != TZ_OK ||
 	    tz_merkle_leaf(j->hasher, tz_buf_slice(&j->bytes), &computed, &err) != TZ_OK)
 		return tz_judge_broken(j, "an event that cannot be read");
-	stated = computed;
-	if (json_object_get(record->json, "leaf") != NULL &&
-	    tz_record_hash(record, "leaf", &stated, &err) != TZ_OK)
+	if (tz_record_hash(record, "leaf", &stated, &err) != TZ_OK)
 		return tz_judge_unreadable(j, &err);
 	j->find.events++;
 	if (memcmp(&stated, &computed, sizeof(stated)) != 0 && j->differs_seq == 0)

@@ -112,7 +112,7 @@ TzStatus
 tz_trust_add_tx(TzTrust *trust, TzSlice json, TzErr *err)
 {
 	json_t *root;
-	size_t before = trust->ntx;
+	size_t before = trust->tx_seen;
 	TzStatus status = tz_json_parse(json, &tx_limits, &root, err);
 
 	if (status != TZ_OK)
@@ -120,7 +120,7 @@ tz_trust_add_tx(TzTrust *trust, TzSlice json, TzErr *err)
 	trust->tx_given = true;
 	status = trust_walk(trust, root, 0, err);
 	json_decref(root);
-	if (status == TZ_OK && trust->ntx == before)
+	if (status == TZ_OK && trust->tx_seen == before)
 		status = tz_err_set(err, TZ_BAD_INPUT, "no transaction in it");
 	return status;
 }
@@ -315,6 +315,7 @@ trust_tx_of(TzTrust *trust, TzSlice hash, TzErr *err)
 		tz_err_set(err, TZ_BAD_INPUT, "a transaction's hash is not 0x and 64 digits");
 		return NULL;
 	}
+	trust->tx_seen++;
 	to = (TzTrustTx *) tz_trust_tx_hash(trust, hash);
 	if (to != NULL)
 		return to;

@@ -67,6 +67,7 @@ typedef struct TzTrust
 	TzTrustTx *tx;
 	size_t ntx;
 	size_t tx_cap;
+	size_t tx_seen; /* transactions and receipts that were read */
 	TzTrustKept *kept; /* by size once tz_trust_ready was called */
 	size_t nkept;
 	size_t kept_cap;

@@ -175,6 +175,31 @@ found('round_leaf.path', "UPDATE theazo_data.audit_round_leaf SET path = set_byt
 	'audit_round_leaf', $size, 1);
 found('round.root', "UPDATE theazo_data.audit_round SET root = set_byte(root, 0, get_byte(root, 0) # 1)", 'audit_round_leaf', sql("SELECT min(tree_size) FROM theazo_data.audit_round_leaf WHERE platform_id = '$p->{id}'"), 1);
 
+# ---- ranges, proofs and the month's archive -----------------------------------------------------------------
+sub exported
+{
+	my ($file, $lines) = @_;
+	sql("\\o $file\nSELECT $lines;");
+	return $file;
+}
+my @first = verified(exported("$outside/first", "theazo_internal.audit_export_lines('$p->{id}', 1, 250, NULL)"));
+is("$first[0] $first[1]->{last_seq} $first[1]->{events}", "0 $size 250", 'a range goes on to the signed head behind it, by leaves') or diag explain $first[1];
+my @range = verified(exported("$outside/range", "theazo_internal.audit_export_lines('$p->{id}', 250, 300, NULL)"), '--anchor-file', "$outside/worm.log");
+is("$range[0] $range[1]->{events} $range[1]->{signed_seq} $range[1]->{anchored_seq}", "0 51 $size $size", 'a range in the middle') or diag explain $range[1];
+my $lines = slurp_file("$outside/range");
+append_to_file("$outside/begin", $lines =~ s/("frontier" : \[")(.)/$1 . ($2 eq 'A' ? 'B' : 'A')/er);
+is((verified("$outside/begin"))[0], 1, 'that begins with another tree');
+append_to_file("$outside/cut", substr($lines, 0, length($lines) / 2));
+isnt((verified("$outside/cut"))[0], 0, 'that is cut off');
+my $month = sql("SELECT to_char(theazo_internal.id_time('$id') AT TIME ZONE 'UTC', 'YYYY_MM')");
+exported("$outside/month", "theazo.audit_segment_export('$month')");
+my ($whole) = run_command([ $program, '--json', "$outside/month" ]);
+my @found = map { decode_json($_) } split /\n/, $whole;
+is(join(' ', map { $_->{result} } @found), join(' ', ('fine') x 3), 'the archive of a month: all platforms');
+is((grep { $_->{platform} eq $p->{id} } @found)[0]{events}, $total, 'with all events of one');
+my ($sum) = split ' ', (run_command([ 'sha256sum', "$outside/month" ]))[0];
+is(sql("SELECT encode(digest, 'hex') FROM theazo_data.audit_segment WHERE month = '$month' AND what = 'exported'"), $sum, 'its digest is that of the file');
+
 # ---- bytes of a file ----------------------------------------------------------------------------------------
 # A row that nothing above has touched, so that the file has one version of it.
 my $calm = 200;
@@ -222,13 +247,7 @@ is(decode_json($again)->{bad_table}, 'audit_checkpoint', 'signed anew: the ancho
 sql("BEGIN; " . sprintf($bypass, 'false') . "DELETE FROM theazo_data.audit_round_leaf WHERE platform_id = '$p->{id}'; " . sprintf($bypass, 'true') . ' COMMIT');
 load($p->{id}, 1);
 anchored($p->{id});
-sub exported
-{
-	my ($file) = @_;
-	sql("\\o $file\nSELECT theazo_internal.audit_export_lines('$p->{id}', 1, 9223372036854775807, NULL);");
-	return $file;
-}
-my $forged = exported("$outside/forged");
+my $forged = exported("$outside/forged", "theazo_internal.audit_export_lines('$p->{id}', 1, 9223372036854775807, NULL)");
 ($status, $found) = verified($forged);
 is($status, 0, 'signed anew with all its traces removed: signatures alone do not tell') or diag explain $found;
 ($status, $found) = verified($forged, '--anchor-file', "$outside/copy.log");
