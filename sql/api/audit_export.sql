@@ -225,9 +225,9 @@ COMMENT ON FUNCTION theazo.audit_export(text, bigint, bigint, text) IS
 'the audit trail or a range of it as lines: jsonl with seals, signed heads and anchors for theazo-verify, or csv';
 
 -- SHA-256 in steps: the state is a value, so that what is hashed need not be held. A null line ends it.
-CREATE OR REPLACE FUNCTION theazo_internal.sha256_step(p_state bytea, p_line text)
+CREATE OR REPLACE FUNCTION theazo_internal.digest_step(p_state bytea, p_line text)
 RETURNS bytea LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_sha256_step';
-COMMENT ON FUNCTION theazo_internal.sha256_step(bytea, text) IS
+COMMENT ON FUNCTION theazo_internal.digest_step(bytea, text) IS
 'takes a line with its line feed into a SHA-256 (state null: a new one); the digest when the line is null';
 
 CREATE OR REPLACE FUNCTION theazo_internal.segment_exported(p_month text, p_events bigint, p_digest bytea)
@@ -274,7 +274,7 @@ BEGIN
 			IF v_line LIKE '{"t":"event",%' THEN
 				v_events := v_events + 1;
 			END IF;
-			v_state := theazo_internal.sha256_step(v_state, v_line);
+			v_state := theazo_internal.digest_step(v_state, v_line);
 			RETURN NEXT v_line;
 		END LOOP;
 	END LOOP;
@@ -282,7 +282,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('nothing is sealed of month %s', audit_segment_export.month),
 			HINT = 'theazo.audit_status shows how far sealing is.';
 	END IF;
-	PERFORM theazo_internal.segment_exported(audit_segment_export.month, v_events, theazo_internal.sha256_step(v_state, NULL));
+	PERFORM theazo_internal.segment_exported(audit_segment_export.month, v_events, theazo_internal.digest_step(v_state, NULL));
 END
 $$;
 COMMENT ON FUNCTION theazo.audit_segment_export(text) IS

@@ -130,7 +130,7 @@ THEAZO_FUNCTION(theazo_audit_text)
 }
 
 /*
- * theazo_internal.sha256_step(state, line): the state is what the library keeps,
+ * theazo_internal.digest_step(state, line): the state is what the library keeps,
  * which never leaves this server.
  */
 THEAZO_FUNCTION(theazo_sha256_step)
