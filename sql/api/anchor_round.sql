@@ -135,11 +135,12 @@ DECLARE
 	v_root		bytea;
 	v_paths		bytea[];
 BEGIN
+	WITH due AS MATERIALIZED (SELECT * FROM theazo_internal.round_due())
 	SELECT array_agg(d.platform_id), array_agg(d.tree_size), array_agg(sha256('\x00'::bytea || convert_to(d.note, 'UTF8'))),
 		   bool_or(d.fresh), bool_or(d.fresh AND d.platform_id <> v_here), bool_or(d.loose),
-		   ARRAY(SELECT DISTINCT w.name FROM theazo_internal.round_due() x CROSS JOIN LATERAL unnest(x.wanted) AS w (name))
+		   ARRAY(SELECT DISTINCT w.name FROM due x CROSS JOIN LATERAL unnest(x.wanted) AS w (name))
 	  INTO v_owners, v_sizes, v_leaves, v_fresh, v_others, v_loose, v_names
-	  FROM theazo_internal.round_due() d;
+	  FROM due d;
 	IF v_owners IS NULL OR NOT (v_fresh OR p_asked AND v_loose) THEN
 		RETURN NULL;
 	ELSIF NOT (p_asked OR v_others) AND EXISTS (SELECT FROM theazo_data.audit_round r
