@@ -19,7 +19,6 @@ RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_end';
 COMMENT ON FUNCTION theazo_internal.effect_end(text, text, text, text, timestamptz, text, text) IS
 'the row of an effect that has ended; without a statement, so only the owners may call it';
 
--- The effect has ended: state, then what it means for its area. The caller has locked agent and effect.
 -- A call that did not leave because its secret does not open, or because of where it would have gone. Of calls to compute
 -- providers and of http_fetch their own settlements tell the latter, as they know more.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_refused(p_effect theazo_data.effect, p_result jsonb)
@@ -35,7 +34,9 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.event_write(p_effect.platform_id, CASE WHEN v_vault THEN 'data' ELSE 'network' END,
 		CASE WHEN v_vault THEN 'secret_not_opened' ELSE 'provider_call_refused' END,
-		jsonb_strip_nulls(jsonb_build_object('kind', p_effect.kind, 'provider', p_effect.provider_name, 'sqlstate', p_result ->> 'sqlstate',
+		jsonb_strip_nulls(jsonb_build_object('kind', p_effect.kind,
+			-- which account of the operator's it was is the operator's to know
+			'provider', CASE WHEN p_effect.provider_name LIKE 'theazo:%' THEN 'theazo' ELSE p_effect.provider_name END, 'sqlstate', p_result ->> 'sqlstate',
 			'reason', left(p_result ->> 'message', 200))),
 		p_effect.session_id, p_effect.agent_id, p_effect.run_id,
 		coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = p_effect.platform_id AND s.id = p_effect.session_id), 'live'),
@@ -45,6 +46,7 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effect_refused(theazo_data.effect, jsonb) IS
 'writes the event of a call that did not leave because of its secret or its destination';
 
+-- The effect has ended: state, then what it means for its area. The caller has locked agent and effect.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_close(
 	p_effect theazo_data.effect, p_state text, p_result jsonb, p_content bytea, p_started timestamptz, p_finished timestamptz)
 RETURNS void
