@@ -79,6 +79,7 @@ static void protect_judge_alter(AlterTableStmt *stmt);
 static bool protect_admits(AlterTableCmd *cmd);
 static void protect_judge_create(CreateStmt *stmt);
 static void protect_judge_after(void);
+static bool protect_attachable(Oid relid);
 static void protect_created(Oid classId, Oid objectId, int subId);
 static void protect_created_trigger(Oid objectId);
 static void protect_dropped(Oid classId, Oid objectId, int subId);
@@ -324,16 +325,27 @@ protect_judge_after(void)
 		               get_database_name(MyDatabaseId)),
 		        errdetail("By role \"%s\", with %s.", GetUserNameFromId(GetSessionUserId(), true), now.what));
 	}
-	/* rows that came in by no INSERT would be unknown to the keeper */
-	if (OidIsValid(now.attached) && !now.ours)
-	{
-		Relation rel = table_open(now.attached, NoLock);
-		bool empty = rel->rd_rel->relkind == RELKIND_RELATION && RelationGetNumberOfBlocks(rel) == 0;
+	if (OidIsValid(now.attached) && !now.ours && !protect_attachable(now.attached))
+		protect_refuse(now.attached);
+}
 
-		table_close(rel, NoLock);
-		if (!empty)
-			protect_refuse(now.attached);
-	}
+/*
+ * A partition as a dump makes one. Rows that came in by no INSERT would be unknown to the keeper; a table elsewhere
+ * is not protected; one that is not logged loses its rows; and triggers and rules of others keep rows out.
+ */
+static bool
+protect_attachable(Oid relid)
+{
+	Relation rel = table_open(relid, NoLock);
+	bool ok = rel->rd_rel->relkind == RELKIND_RELATION &&
+	          rel->rd_rel->relnamespace == get_namespace_oid("theazo_data", false) &&
+	          rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT && !rel->rd_rel->relhasrules &&
+	          RelationGetNumberOfBlocks(rel) == 0;
+
+	for (int i = 0; ok && rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+		ok = tz_protected_function(rel->trigdesc->triggers[i].tgfoid);
+	table_close(rel, NoLock);
+	return ok;
 }
 
 static void

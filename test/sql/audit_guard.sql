@@ -128,8 +128,18 @@ BEGIN;
 SAVEPOINT aside;
 DROP EXTENSION theazo CASCADE;
 ROLLBACK TO aside;
+-- tables that would be partitions and not be protected, or not keep every row
+CREATE UNLOGGED TABLE theazo_data.event_unlogged (LIKE theazo_data.event INCLUDING CONSTRAINTS);
+CREATE TABLE theazo_data.event_trigger (LIKE theazo_data.event INCLUDING CONSTRAINTS);
+CREATE TRIGGER other BEFORE INSERT ON theazo_data.event_trigger FOR EACH ROW EXECUTE FUNCTION guard_test.nothing();
+CREATE TABLE theazo_data.event_rule (LIKE theazo_data.event INCLUDING CONSTRAINTS);
+CREATE RULE silent AS ON INSERT TO theazo_data.event_rule DO INSTEAD NOTHING;
 SELECT * FROM guard_test.refused(ARRAY[
 	'ALTER TABLE theazo_data.event DETACH PARTITION theazo_data.event_default',
+	'ALTER TABLE theazo_data.event ATTACH PARTITION guard_test.part FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
+	'ALTER TABLE theazo_data.event ATTACH PARTITION theazo_data.event_unlogged FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
+	'ALTER TABLE theazo_data.event ATTACH PARTITION theazo_data.event_trigger FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
+	'ALTER TABLE theazo_data.event ATTACH PARTITION theazo_data.event_rule FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
 	'ALTER TABLE theazo_data.event ATTACH PARTITION guard_test.full FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
 	'CREATE TABLE guard_test.slice PARTITION OF theazo_data.event FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
 	'ALTER TABLE guard_test.seals ATTACH PARTITION theazo_data.seal DEFAULT',
@@ -218,10 +228,11 @@ SELECT * FROM guard_test.allowed(ARRAY[
 	'CREATE TABLE guard_test.ref (p theazo.id, i theazo.id, FOREIGN KEY (p, i) REFERENCES theazo_data.event_default)',
 	'DROP TABLE guard_test.ref',
 	-- as a restore does with a month's partition
-	'ALTER TABLE theazo_data.event ATTACH PARTITION guard_test.part FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
-	'ALTER TABLE guard_test.part ADD CONSTRAINT part_pkey PRIMARY KEY (platform_id, id)',
-	'CREATE TRIGGER event_guard_truncate BEFORE TRUNCATE ON guard_test.part FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard()',
-	'ALTER TABLE guard_test.part ENABLE ALWAYS TRIGGER event_guard_truncate',
+	'CREATE TABLE theazo_data.event_0000 (LIKE theazo_data.event INCLUDING CONSTRAINTS)',
+	'ALTER TABLE theazo_data.event ATTACH PARTITION theazo_data.event_0000 FOR VALUES FROM (''evt_00000000000000000000000000'') TO (''evt_00V00000000000000000000000'')',
+	'ALTER TABLE theazo_data.event_0000 ADD CONSTRAINT event_0000_pkey PRIMARY KEY (platform_id, id)',
+	'CREATE TRIGGER event_guard_truncate BEFORE TRUNCATE ON theazo_data.event_0000 FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.event_guard()',
+	'ALTER TABLE theazo_data.event_0000 ENABLE ALWAYS TRIGGER event_guard_truncate',
 	'DROP TABLE guard_test.parent'
 ]);
 ROLLBACK;
