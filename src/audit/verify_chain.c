@@ -22,7 +22,7 @@
 #include "pg/spi.h"
 
 #define HEAD_BATCH 64
-#define KEYS_MAX 64
+#define KEYS_MAX 1024 /* one for each master key, and for each copy of the database */
 
 #define HEADS_SELECT                                                                            \
 	"SELECT c.tree_size, c.root, c.chain, c.key_id, c.note FROM theazo_data.audit_checkpoint c" \
@@ -428,11 +428,9 @@ heads_end(Pass *p)
 	if (p->next_seq == 0)
 	{
 		/* nothing is sealed in the range, or nothing at all */
-		p->next_seq = 1;
-		if (!v->whole)
-			return;
-		stream_open(&p->heads, HEADS_SELECT, v->platform, 1);
-		stream_open(&p->nodes, NODES_SELECT, v->platform, 1);
+		p->next_seq = v->from;
+		stream_open(&p->heads, HEADS_SELECT, v->platform, v->from);
+		stream_open(&p->nodes, NODES_SELECT, v->platform, v->from);
 	}
 	if (stream_row(&p->heads, &row))
 	{

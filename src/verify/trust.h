@@ -17,7 +17,7 @@
 #include "lib/checkpoint.h"
 #include "lib/merkle.h"
 
-#define TZ_TRUST_KEYS_MAX 64
+#define TZ_TRUST_KEYS_MAX 1024 /* as many as the server looks at */
 #define TZ_TRUST_LINES_MAX 4000000 /* of anchor files: 38 years at one round in five minutes */
 #define TZ_TRUST_TX_MAX 100000
 #define TZ_TRUST_KEPT_MAX 10000

@@ -133,6 +133,9 @@ found('events swapped', "$copy DELETE FROM theazo_data.event e USING c WHERE e.p
 	  . " UPDATE c SET id = CASE id WHEN '$id' THEN '$next' ELSE '$id' END; INSERT INTO theazo_data.event SELECT * FROM c", 'event', $seq, 1);
 my $after = "platform_id = '$p->{id}' AND first_seq >= $seal";
 found('tail of the seals cut off', "DELETE FROM theazo_data.seal WHERE $after", 'seal', $seal, 1);
+is(sql("BEGIN; SET LOCAL allow_system_table_mods = on; UPDATE pg_class SET relhastriggers = false WHERE oid = 'theazo_data.seal'::regclass;"
+	  . " DELETE FROM theazo_data.seal WHERE $after; SELECT chain_valid, bad_table, bad_seq FROM theazo_internal.audit_check('$p->{id}', $seal + 200, NULL, NULL); ROLLBACK"),
+	'f|seal|' . ($seal + 200), 'tail of the seals cut off: named by a range behind it too');
 found('tail of seals and heads cut off', "DELETE FROM theazo_data.seal WHERE $after; DELETE FROM theazo_data.audit_checkpoint WHERE platform_id = '$p->{id}'",
 	'tree_node', $seal, 1, 'seal');
 my ($cut, $cut_status, $cut_found) = changed("DELETE FROM theazo_data.event e USING theazo_data.seal s WHERE e.platform_id = s.platform_id AND e.id BETWEEN s.min_id AND s.max_id"
