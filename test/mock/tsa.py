@@ -4,7 +4,8 @@
 Makes a certificate authority, a signer and the configuration in --dir (ca.pem is what a client trusts,
 other.pem is another authority), prints the port, and answers POST / with a real stamp. POST /_control
 {"mode": ...} changes what comes next: ok, reject (a refusal of its own), garbage, empty, error (500), drop
-(closes the connection), replay (the stamp of an earlier request), slow (two seconds late), busy (503).
+(closes the connection), replay (the stamp of an earlier request), slow (two seconds late), busy (503). With
+{"credential": ...} it wants that as bearer token.
 """
 import argparse
 import http.server
@@ -69,7 +70,7 @@ def prepare():
 
 
 lock = threading.Lock()
-state = {"mode": "ok", "last": None, "asked": 0}
+state = {"mode": "ok", "last": None, "asked": 0, "credential": None}
 
 
 def stamp(query, config):
@@ -102,6 +103,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         state["asked"] += 1
         mode = state["mode"]
+        if state["credential"] is not None and self.headers.get("Authorization") != "Bearer " + state["credential"]:
+            self.send(401, b"who are you", "text/plain")
+            return
         if mode == "drop":
             self.close_connection = True
             self.connection.close()

@@ -139,6 +139,12 @@ SELECT round, name, state, tries FROM tst.attempt ORDER BY 1, 2;
 SELECT tst.sign('A', 5);
 SELECT theazo_internal.round_make(false) IS NOT NULL;
 SELECT round, name, state, tries FROM tst.attempt ORDER BY 1, 2;
+-- the operator's own events alone make no round so soon, unless somebody asks
+INSERT INTO theazo_data.audit_checkpoint (platform_id, tree_size, signed_at, root, chain, key_id, note)
+VALUES (theazo_internal.operator_platform(), 1000000000, now(), sha256('r'), sha256('c'), 'aky_00000000000000000000000000', 'operator');
+SAVEPOINT asked;
+SELECT theazo_internal.round_make(false) IS NULL, theazo_internal.round_make(true) IS NOT NULL;
+ROLLBACK TO asked;
 -- a transaction that the chain refused begins anew
 SELECT * FROM tst.claim();
 SELECT tst.settle('anchor.evm', 'next', '{"state": {"phase": "price", "nonce": 8}}');
