@@ -305,6 +305,9 @@ is(scalar(grep { my $id = $_; !grep { $_ eq $id } @$held } keys %rows), 0, 'each
 
 # Integrity across partitions.
 is(sql("SELECT count(*) FROM theazo.integrity_check()"), '0', 'the integrity check finds nothing');
+ok(wait_for('events sealed', 'SELECT count(*) FROM theazo.operator_audit_status WHERE unsealed = 0', 1), 'every event is sealed');
+is(sql("SELECT chain_valid || ' ' || coalesce(problem, 'nothing') || ' ' || (events = (SELECT count(*) FROM theazo_data.event e WHERE e.platform_id = '$platform'))"
+	. " FROM theazo.audit_verify(api_key => '$key')"), 'true nothing true', 'and the chain of all of them verifies');
 
 # The end: agents are terminated, and nothing is left behind.
 sql("SELECT count(theazo.agent_terminate(id, '$key')) FROM unnest(ARRAY[$ids]) id");

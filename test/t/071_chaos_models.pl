@@ -304,6 +304,9 @@ is(sql("SELECT count(*) FROM theazo_data.step s LEFT JOIN theazo_data.effect e O
 is(sql("SELECT count(*) FROM (SELECT id FROM theazo_data.charge WHERE platform_id = '$platform' GROUP BY id HAVING count(*) > 1) s"),
 	'0', 'no charge exists twice');
 is(sql("SELECT count(*) FROM theazo.integrity_check()"), '0', 'the integrity check finds nothing');
+ok(wait_for('events sealed', 'SELECT count(*) FROM theazo.operator_audit_status WHERE unsealed = 0', 1), 'every event is sealed');
+is(sql("SELECT chain_valid || ' ' || coalesce(problem, 'nothing') || ' ' || events FROM theazo.audit_verify()", 'shop'),
+	'true nothing ' . sql("SELECT count(*) FROM theazo_data.event WHERE platform_id = '$platform'"), 'and the chain of all of them verifies');
 
 # --- does the server see a byte? -----------------------------------------------------------------
 # The last request of a run of each protocol, with one byte changed: here, there, everywhere.
