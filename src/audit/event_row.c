@@ -17,10 +17,13 @@
 #define EPOCH_DIFFERENCE_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 static TzSlice event_text(Datum value);
+static TzSlice event_bytes(Datum value);
 
 void
 tz_event_entry(const Datum *values, const bool *nulls, TzEventNumbers *numbers, TzEntry *entry)
 {
+	bool utf8 = GetDatabaseEncoding() == PG_UTF8;
+
 	for (int i = 0; i < TZ_ENTRY_FIELDS; i++)
 	{
 		TzSlice *field = &entry->field[i];
@@ -47,10 +50,10 @@ tz_event_entry(const Datum *values, const bool *nulls, TzEventNumbers *numbers, 
 				*field = DatumGetBool(values[i]) ? tz_slice("t", 1) : tz_slice("f", 1);
 				break;
 			case TZ_ENTRY_BODY:
-				*field = tz_datum_slice(values[i]);
+				*field = event_bytes(values[i]);
 				break;
 			default:
-				*field = event_text(values[i]);
+				*field = utf8 ? event_bytes(values[i]) : event_text(values[i]);
 				break;
 		}
 	}
@@ -60,11 +63,19 @@ tz_event_entry(const Datum *values, const bool *nulls, TzEventNumbers *numbers, 
 static TzSlice
 event_text(Datum value)
 {
-	TzSlice text = tz_datum_slice(value);
-	char *utf8;
+	TzSlice text = event_bytes(value);
+	char *utf8 = pg_server_to_any(text.data, (int) text.len, PG_UTF8);
 
-	if (GetDatabaseEncoding() == PG_UTF8)
-		return text;
-	utf8 = pg_server_to_any(text.data, (int) text.len, PG_UTF8);
 	return utf8 == text.data ? text : tz_slice_cstr(utf8);
+}
+
+/* Nearly all values are short and lie as they are; no call for those. */
+static TzSlice
+event_bytes(Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	if (VARATT_IS_SHORT(v) && !VARATT_IS_EXTERNAL(v))
+		return tz_slice(VARDATA_SHORT(v), VARSIZE_SHORT(v) - VARHDRSZ_SHORT);
+	return tz_datum_slice(value);
 }

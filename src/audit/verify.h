@@ -101,6 +101,7 @@ typedef struct TzEventRow
 	bool odd; /* its id is none of ours */
 	struct TupleTableSlot *slot;
 	const AttrNumber *attno;
+	bool in_order; /* the columns lie as the fields of an entry */
 } TzEventRow;
 extern TzEventScan *tz_event_scan(const char *platform);
 /* From low (NULL: the first) on. */

@@ -109,6 +109,9 @@ part_open(Part *part, Oid oid)
 	part->slot = table_slot_create(part->table, NULL);
 	part->row.slot = part->slot;
 	part->row.attno = part->attno;
+	part->row.in_order = true;
+	for (int i = 0; i < TZ_ENTRY_FIELDS; i++)
+		part->row.in_order = part->row.in_order && part->attno[i] == i + 1;
 }
 
 void
@@ -180,8 +183,10 @@ tz_event_leaf(const TzEventRow *row, TzHasher *hasher, TzHash *out)
 	static TzBuf bytes;
 	static int rows = 0;
 	MemoryContext old;
-	Datum values[TZ_ENTRY_FIELDS];
-	bool nulls[TZ_ENTRY_FIELDS];
+	Datum moved[TZ_ENTRY_FIELDS];
+	bool moved_nulls[TZ_ENTRY_FIELDS];
+	const Datum *values = row->slot->tts_values;
+	const bool *nulls = row->slot->tts_isnull;
 	TzEventNumbers numbers;
 	TzEntry entry;
 	TzErr err;
@@ -194,10 +199,15 @@ tz_event_leaf(const TzEventRow *row, TzHasher *hasher, TzHash *out)
 	if (++rows % DETOAST_EVERY == 0)
 		MemoryContextReset(unpacked);
 	slot_getallattrs(row->slot);
-	for (int i = 0; i < TZ_ENTRY_FIELDS; i++)
+	if (!row->in_order)
 	{
-		values[i] = row->slot->tts_values[row->attno[i] - 1];
-		nulls[i] = row->slot->tts_isnull[row->attno[i] - 1];
+		for (int i = 0; i < TZ_ENTRY_FIELDS; i++)
+		{
+			moved[i] = values[row->attno[i] - 1];
+			moved_nulls[i] = nulls[row->attno[i] - 1];
+		}
+		values = moved;
+		nulls = moved_nulls;
 	}
 	/* it is not hashed, but nothing else was ever sealed */
 	if (row->attno[TZ_ENTRY_FIELDS] > 0 &&

@@ -215,6 +215,8 @@ sub swap_bytes
 {
 	my ($from, $to) = @_;
 	$node->stop;
+	# Whoever changes a page mends its checksum as well.
+	IPC::Run::run([ $node->config_data('--bindir') . '/pg_checksums', '--disable', '-D', $node->data_dir ], '>', \my $said, '2>', \my $moaned);
 	my $path = $node->data_dir . "/$place";
 	open my $fh, '+<:raw', $path or die "$path: $!";
 	my $bytes = do { local $/; <$fh> };
