@@ -45,5 +45,8 @@ SELECT occurred_at::time(3) AS at, category, action, actor_kind FROM theazo.even
 SELECT item, quantity, cents, payer FROM theazo.charges WHERE agent_id = :'agent' ORDER BY id;
 COMMIT;
 
+-- And nobody can change it unseen: events are sealed into a hash chain and a tree, which can be recomputed any time.
+SELECT chain_valid, events, first_seq, last_seq, pending, problem FROM theazo.audit_verify(api_key => :'key');
+
 -- Done: the sandbox goes away with everything in it.
 SELECT id, status FROM theazo.agent_terminate(:'agent', api_key => :'key');
