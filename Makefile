@@ -30,7 +30,7 @@ VERIFY = theazo-verify
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
 	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql audit.sql anchor.sql) \
-	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql charge.sql \
+	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql segment.sql charge.sql \
 		log.sql effect.sql settle.sql recovery.sql \
 		worker.sql delivery.sql compute.sql sandbox.sql meter.sql tenant.sql session.sql provider.sql secret.sql \
 		managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \

@@ -142,6 +142,7 @@ my %cases = (
 	model_price_set => [operator => "'x/y', 1, 2, platform => '{plt}'"],
 	operator_anchor_delete => [operator => "'x'"],
 	operator_anchor_now => [operator => ''],
+	operator_segment_detach => [operator => "'2000_01'"],
 	operator_anchor_set => [operator => "'x', 'file', '{\"file\":\"x\"}'"],
 	operator_provider_delete => [operator => "'{mark}.provider'"],
 	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],

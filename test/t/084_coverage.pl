@@ -187,6 +187,8 @@ operator(effects_release => "SELECT FROM theazo.effects_release('$held')");
 operator(operator_anchor_set => "SELECT FROM theazo.operator_anchor_set('file', 'file', '{\"file\": \"covered\"}')");
 operator(operator_anchor_now => 'SELECT FROM theazo.operator_anchor_now()');
 operator(audit_segment_export => "SELECT count(*) FROM theazo.audit_segment_export(to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM'))");
+# of a month nobody exported; 087_segment has one that goes
+operator(operator_segment_detach => q{DO $$ BEGIN PERFORM theazo.operator_segment_detach('2000_01'); EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$});
 operator(operator_anchor_delete => "SELECT FROM theazo.operator_anchor_delete('file')");
 sql("INSERT INTO theazo_data.master_key SELECT (jsonb_populate_record(m, '{\"id\": \"0123456789abcdef\"}')).* FROM theazo_data.master_key m LIMIT 1");
 operator(vault_forget => "SELECT FROM theazo.vault_forget('0123456789abcdef')");
