@@ -160,7 +160,7 @@ DECLARE
 	auditor_functions CONSTANT text[] := ARRAY['authenticate', 'act_as', 'whoami', 'platform_get', 'session_get', 'session_list',
 		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'run_get', 'run_result', 'secret_list', 'secret_history', 'vault_status',
 		'usage_summary', 'usage_for_user', 'user_usage', 'session_usage', 'usage_daily', 'usage_by_provider', 'usage_export', 'metrics_summary', 'metrics_query',
-		'audit_verify', 'audit_proof', 'audit_consistency', 'audit_export'];
+		'audit_log', 'audit_follow', 'audit_verify', 'audit_proof', 'audit_consistency', 'audit_export'];
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_settle', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
