@@ -66,6 +66,14 @@ extern bool tz_judge_bad(TzJudge *j, const char *table, uint64_t seq, const char
 extern bool tz_judge_broken(TzJudge *j, const char *why);
 extern bool tz_judge_unreadable(TzJudge *j, const TzErr *err);
 
+/* judge_seal.c: a seal and its events. */
+extern bool tz_judge_seal(TzJudge *j, const TzRecord *record);
+extern bool tz_judge_event(TzJudge *j, const TzRecord *record);
+extern bool tz_judge_leaf(TzJudge *j, const TzRecord *record);
+/* Checkpoints that the auditor kept hold on the way; is this one of the log at hand? */
+extern bool tz_judge_kept(TzJudge *j);
+extern bool tz_judge_kept_of(const TzJudge *j, size_t at);
+
 /* judge_anchor.c: what stands behind a seal. */
 extern bool tz_judge_checkpoint(TzJudge *j, const TzRecord *record);
 extern bool tz_judge_round(TzJudge *j, const TzRecord *record);
