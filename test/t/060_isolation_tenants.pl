@@ -117,6 +117,7 @@ my %cases = (
 	audit_follow => [own => "0, timeout => '1 ms'"],
 	audit_log => [own => ''],
 	audit_proof => [foreign => "'{evt}'"],
+	audit_segment_export => [operator => "'2001_01'"],
 	audit_verify => [foreign => "'{evt}'"],
 	authenticate => [special => ''],
 	definition_create => [own => "'x'"],
