@@ -92,4 +92,19 @@ is($node->safe_psql('copy', "SELECT count(*) FROM theazo_archive.event_$month"),
 $node->safe_psql('postgres', "DROP TABLE theazo_archive.event_$month");
 pass('dropped');
 
+# The server dies when all of an export was sent, before it has committed: nothing says that the month was exported, so it stays.
+my $other = $node->safe_psql('postgres', q{SELECT to_char(now() - '160 days'::interval, 'YYYY_MM')});
+bring($other, 300, '000000');
+my $export = $node->background_psql('postgres', on_error_stop => 0);
+$export->query_until(qr/^1$/m, "BEGIN;\nCOPY (SELECT x FROM theazo.audit_segment_export('$other') x) TO '/dev/null';\n"
+	. "SELECT count(*) FROM theazo_data.audit_segment WHERE month = '$other';\n");
+kill 'KILL', split /\n/, $node->safe_psql('postgres', "SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'keeper'");
+$node->stop('immediate', fail_ok => 1);
+eval { $export->quit };
+$node->start;
+$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM theazo_internal.worker_status() WHERE kind = 'keeper' AND state = 'running'") or die 'no keeper';
+is($node->safe_psql('postgres', "SELECT count(*) FROM theazo_data.audit_segment WHERE month = '$other'"), '0', 'an export that did not commit is not noted');
+stays($other, 'It was not exported');
+is($node->safe_psql('postgres', "SELECT chain_valid, coalesce(problem, '-') FROM theazo_internal.audit_check('$platform', 1, 9223372036854775807, NULL)"), 't|-', 'and the chain verifies');
+
 done_testing();
