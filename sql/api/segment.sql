@@ -51,11 +51,11 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('month %s stays', p_month), DETAIL = v_why,
 			HINT = 'Export it with theazo.audit_segment_export() when it is over and sealed.';
 	END IF;
-	PERFORM theazo_internal.event_segment_move(p_month);
 	INSERT INTO theazo_data.audit_segment (platform_id, month, what, at, events, digest)
 	VALUES (v_here, p_month, 'detached', clock_timestamp(), v_there, g.digest);
 	PERFORM theazo_internal.event_write(v_here, 'control', 'segment_detached',
 		jsonb_build_object('month', p_month, 'events', v_there, 'digest', encode(g.digest, 'hex')), NULL, NULL, NULL, 'live');
+	PERFORM theazo_internal.event_segment_move(p_month);
 	RETURN v_there;
 END
 $$;

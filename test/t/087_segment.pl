@@ -51,6 +51,13 @@ my $now = $node->safe_psql('postgres', q{SELECT to_char(now() AT TIME ZONE 'UTC'
 exported($now, 1);
 stays($now, 'It is not over yet');
 
+# nor by hand, past what judges it
+for my $by_hand ($month, $now)
+{
+	($rc, $out, $err) = $node->psql('postgres', "SELECT theazo_internal.event_segment_move('$by_hand')");
+	like($err, qr/month $by_hand of events stays/, 'not by hand');
+}
+
 # With the keeper held, what came is not sealed.
 $node->safe_psql('postgres', "SELECT theazo_internal.pause_point('keeper-seal', true)");
 $node->safe_psql('postgres', "DO \$\$ BEGIN PERFORM theazo_internal.event_write('$platform', 'control', 'wake', NULL, NULL, NULL, NULL, 'live'); END \$\$");
