@@ -138,7 +138,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-	seals_a_look	CONSTANT integer := 64;
+	seals_a_look	CONSTANT integer := 8;				-- a thousand events
 	v_platform		text;
 	v_ids			text[];
 	v_at			bigint := after;

@@ -36,6 +36,17 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_turn() IS 'when upkeep is due again, at most a minute from now';
 
+-- The newest events are those of the newest transactions.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_numbers()
+RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT theazo_internal.number_reach(max(n.number))
+	  FROM (SELECT e.number FROM theazo_data.event e ORDER BY e.xid DESC LIMIT 1000) n
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_numbers() IS 'keeper, when it starts: numbers of events go on behind those there are, whatever the clock says';
+
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_hold()
 RETURNS integer
 LANGUAGE sql SECURITY DEFINER

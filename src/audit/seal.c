@@ -42,6 +42,7 @@
 
 /* Of this process: whether what it remembers of the ends of chains can be believed. */
 static bool rolled_back = true;
+static bool sealing = false; /* in this transaction */
 static TransactionId last_writer = InvalidTransactionId;
 
 static void seal_watch_transactions(void);
@@ -79,9 +80,11 @@ THEAZO_FUNCTION(theazo_audit_seal)
 		        errmsg("events are sealed in a REPEATABLE READ transaction only"),
 		        errhint("The keeper seals them by itself."));
 	seal_watch_transactions();
+	sealing = true;
 	SPI_connect();
 	snapshot_xids(&turn.now);
-	if (!cursor_read(&turn.cursor, &writer, &stored))
+	/* no cursor is ahead of what was begun, unless somebody put it there to have events passed over */
+	if (!cursor_read(&turn.cursor, &writer, &stored) || turn.cursor.next > turn.now.next)
 	{
 		cursor_write(&turn.now, stored);
 		keys_retire();
@@ -386,11 +389,13 @@ static void
 seal_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (event == XACT_EVENT_ABORT)
+	if (event == XACT_EVENT_ABORT && sealing)
 	{
 		rolled_back = true;
 		tz_sweep_forget();
 	}
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		sealing = false;
 }
 
 static void
@@ -398,5 +403,10 @@ seal_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionI
 {
 	(void) mine;
 	(void) parent;
-	seal_xact_callback(event == SUBXACT_EVENT_ABORT_SUB ? XACT_EVENT_ABORT : XACT_EVENT_COMMIT, arg);
+	(void) arg;
+	if (event == SUBXACT_EVENT_ABORT_SUB && sealing)
+	{
+		rolled_back = true;
+		tz_sweep_forget();
+	}
 }

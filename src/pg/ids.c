@@ -23,6 +23,8 @@
 
 #define NUMBER_EPOCH_MS INT64CONST(1577836800000) /* 2020-01-01 */
 #define NUMBER_SHIFT 12
+#define NUMBER_AHEAD_MS \
+	(INT64CONST(366) * 24 * 3600 * 1000) /* a clock that is wrong by more is another trouble */
 
 static int64 tz_ids_unix_ms(TimestampTz ts);
 static void ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1]);
@@ -49,6 +51,30 @@ tz_number_new(void)
 		mine = Max((uint64) Max(now, 0), last + 1);
 	} while (!pg_atomic_compare_exchange_u64(&tz_shared->last_number, &last, mine));
 	return (int64) mine;
+}
+
+void
+tz_number_reach(int64 number)
+{
+	uint64 last;
+
+	tz_shmem_require();
+	/* a row that somebody made up must not use up the numbers there are */
+	if (number <= 0 || number > (tz_ids_unix_ms(GetCurrentTimestamp()) - NUMBER_EPOCH_MS + NUMBER_AHEAD_MS)
+	                                << NUMBER_SHIFT)
+		return;
+	last = pg_atomic_read_u64(&tz_shared->last_number);
+	while (last < (uint64) number &&
+	       !pg_atomic_compare_exchange_u64(&tz_shared->last_number, &last, (uint64) number))
+		;
+}
+
+/* theazo_internal.number_reach(number bigint) */
+THEAZO_FUNCTION(theazo_number_reach)
+{
+	if (!PG_ARGISNULL(0))
+		tz_number_reach(PG_GETARG_INT64(0));
+	PG_RETURN_VOID();
 }
 
 void

@@ -21,6 +21,9 @@ extern void tz_id_new(const char *prefix, char id[TZ_ID_MAX + 1]);
  */
 extern int64 tz_number_new(void);
 
+/* Numbers go on behind this one: what a restart has forgotten, should the clock have gone back meanwhile. */
+extern void tz_number_reach(int64 number);
+
 /* The id of what has that number: its time, its counter and 68 random bits, so that ids sort as numbers do. */
 extern void tz_id_of_number(const char *prefix, int64 number, char id[TZ_ID_MAX + 1]);
 

@@ -104,7 +104,7 @@ quiesce_announce(Node *stmt)
 		return;
 
 	/* who prepared it is gone with its wake-ups; what it did is unknown here */
-	tz_wake_at_commit(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_KEEPER);
+	tz_wake_at_commit(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_KEEPER | TZ_WAKE_SEAL);
 	dbindex = tz_database_find(MyDatabaseId);
 	if (dbindex >= 0 && tz_shared->database[dbindex].extension == TZ_EXTENSION_ABSENT)
 		tz_wake_at_commit(TZ_WAKE_EXTENSION);

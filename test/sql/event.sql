@@ -12,6 +12,11 @@ SELECT environment, session_id = :'s', actor_kind, actor_id ~ '^key_', category,
 SELECT tst.mask(convert_from(body, 'UTF8')), format, xid = pg_current_xact_id(), instance = theazo_internal.instance() FROM theazo_data.event WHERE id = :'e';
 -- its number and its id have the same time, and sort alike
 SELECT e.number < 9007199254740992 AS small, (e.number >> 12) + 1577836800000 = round(extract(epoch FROM theazo_internal.id_time(e.id)) * 1000) AS same FROM theazo.events e WHERE e.id = :'e';
+-- numbers go on behind those of before a restart; one that was made up does not use them up
+SELECT max(number) + 40960 AS ahead FROM theazo_data.event \gset
+SELECT theazo_internal.number_reach(:ahead), theazo_internal.number_reach(9007199254740990), theazo_internal.number_reach(NULL), theazo_internal.number_reach(-1);
+SELECT theazo_internal.event_write(:'p', 'data', 'file_read', NULL, NULL, NULL, NULL, 'live') AS e \gset
+SELECT number > :ahead AS behind, number < 9007199254000000 AS left_over FROM theazo.events WHERE id = :'e';
 SET LOCAL theazo.request_id = 'req-1';
 SELECT theazo_internal.event_write(:'p', 'permission', 'permission_checked', NULL, NULL, NULL, NULL, 'live', p_permission => 'granted') AS e \gset
 SELECT request_id, permission_state, summary IS NULL AS nothing FROM theazo.events WHERE id = :'e';

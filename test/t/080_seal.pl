@@ -139,6 +139,11 @@ ok($other->poll_query_until('copy', 'SELECT count(*) = 2 AND count(retired_at) =
 ok($other->poll_query_until('copy', q{SELECT count(*) = 0 FROM theazo_internal.checkpoints_due()}), 'every head of it');
 $other->stop;
 
+# A cursor that somebody put ahead, so that events are passed over, is not believed.
+$node->safe_psql('postgres', "UPDATE theazo_data.audit_cursor SET next_xid = ((next_xid::text)::bigint + 1000000)::text::xid8");
+note($node, 11, 'behind the cursor');
+ok($node->poll_query_until('postgres', 'SELECT tst.unsealed() = 1 AND NOT EXISTS (SELECT FROM theazo_data.audit_sweep)'), 'behind a cursor that was put ahead events are sealed all the same');
+
 # A head that does not go on from what was signed is not signed.
 $node->poll_query_until('postgres', q{SELECT tst.unsealed() = 1 AND NOT EXISTS (SELECT FROM theazo_internal.checkpoints_due())}) or die 'not at rest';
 $node->safe_psql('postgres', q{
