@@ -65,22 +65,15 @@ tz_personal_split(Jsonb *summary, TzSlice platform, TzSlice session, const char 
 {
 	const char *values[lengthof(personal_names)] = {NULL};
 	UserKey key;
-	volatile bool sealed = false;
+	bool sealed;
 
 	memset(personal, 0, sizeof(*personal));
 	if (summary == NULL || session.data == NULL || !personal_take(summary, values))
 		return summary;
 	tz_buf_init_secret(&key.bytes, TZ_KEY_LEN);
-	PG_TRY();
-	{
-		sealed = user_key_get(platform, session, &key) &&
-		         personal_seal(values, platform, event_id, &key, personal);
-	}
-	PG_FINALLY();
-	{
-		tz_buf_wipe(&key.bytes);
-	}
-	PG_END_TRY();
+	sealed =
+		user_key_get(platform, session, &key) && personal_seal(values, platform, event_id, &key, personal);
+	tz_buf_wipe(&key.bytes);
 	return personal_rest(summary, values, !sealed);
 }
 
@@ -90,27 +83,20 @@ THEAZO_FUNCTION(theazo_event_personal)
 	TzSlice personal;
 	TzBuf plain;
 	bool erased = true;
-	Jsonb *volatile result = NULL;
+	Jsonb *result;
 
 	tz_args_expect(fcinfo, 4);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	personal = tz_datum_slice(PG_GETARG_DATUM(2));
 	tz_buf_init_secret(&plain, PLAIN_MAX);
-	PG_TRY();
-	{
-		if (!PG_ARGISNULL(3) &&
-		    personal_open(tz_datum_slice(PG_GETARG_DATUM(0)), tz_datum_slice(PG_GETARG_DATUM(1)),
-		                  tz_datum_slice(PG_GETARG_DATUM(3)), &plain, &erased) == TZ_OK)
-			result = personal_values(tz_buf_slice(&plain));
-		else
-			result = personal_all(personal, erased ? "[erased]" : "[sealed]");
-	}
-	PG_FINALLY();
-	{
-		tz_buf_wipe(&plain);
-	}
-	PG_END_TRY();
+	if (!PG_ARGISNULL(3) &&
+	    personal_open(tz_datum_slice(PG_GETARG_DATUM(0)), tz_datum_slice(PG_GETARG_DATUM(1)),
+	                  tz_datum_slice(PG_GETARG_DATUM(3)), &plain, &erased) == TZ_OK)
+		result = personal_values(tz_buf_slice(&plain));
+	else
+		result = personal_all(personal, erased ? "[erased]" : "[sealed]");
+	tz_buf_wipe(&plain);
 	PG_RETURN_JSONB_P(result);
 }
 
