@@ -14,8 +14,6 @@
 #include "audit/event_row.h"
 #include "pg/convert.h"
 
-#define EPOCH_DIFFERENCE_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-
 static TzSlice event_text(Datum value);
 static TzSlice event_bytes(Datum value);
 
@@ -39,8 +37,7 @@ tz_event_entry(const Datum *values, const bool *nulls, TzEventNumbers *numbers, 
 				*field = tz_entry_int(DatumGetInt64(values[i]), numbers->number);
 				break;
 			case TZ_ENTRY_OCCURRED_AT:
-				*field =
-					tz_entry_int(DatumGetTimestampTz(values[i]) + EPOCH_DIFFERENCE_US, numbers->occurred_at);
+				*field = tz_entry_int(TZ_UNIX_US(DatumGetTimestampTz(values[i])), numbers->occurred_at);
 				break;
 			case TZ_ENTRY_XID:
 				*field = tz_entry_int((int64) U64FromFullTransactionId(DatumGetFullTransactionId(values[i])),

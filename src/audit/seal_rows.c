@@ -20,7 +20,6 @@
 #include "pg/export.h"
 #include "pg/objects.h"
 
-#define EPOCH_DIFFERENCE_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 #define ROW_COLUMNS 5
 
 /* A walk along a seal, event by event. */
@@ -119,8 +118,8 @@ walk_begin(SealWalk *walk, FunctionCallInfo fcinfo)
 	if (hasher == NULL)
 		tz_check(tz_hasher_new(&hasher, &err), &err);
 	tz_check(tz_chain_header(hasher, hash_copy(tz_datum_slice(PG_GETARG_DATUM(2)), &prev),
-	                         (uint64_t) walk->first_seq, (uint32_t) walk->events,
-	                         sealed_at + EPOCH_DIFFERENCE_US, &walk->hash, &err),
+	                         (uint64_t) walk->first_seq, (uint32_t) walk->events, TZ_UNIX_US(sealed_at),
+	                         &walk->hash, &err),
 	         &err);
 }
 

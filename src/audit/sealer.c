@@ -23,6 +23,7 @@
 #include "lib/merkle.h"
 #include "pg/append.h"
 #include "pg/convert.h"
+#include "pg/errors.h"
 #include "pg/pausepoint.h"
 #include "pg/spi.h"
 #include "pg/wake.h"
@@ -30,7 +31,6 @@
 #define CHUNK 8192 /* events kept before they are written */
 #define HEADS_MAX 2000 /* platforms remembered, 2 KB each */
 #define NODES_MAX (TZ_MERKLE_LEVELS / TZ_MERKLE_KEPT_LEVELS + 1) /* that 128 leaves can complete */
-#define EPOCH_DIFFERENCE_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 typedef struct SealItem
 {
@@ -83,6 +83,7 @@ static int64 month_end_ms(int64 ms);
 static int run_length(const SealItem *item, int n);
 static void seal_run(TzSealer *sealer, SealHead *head, const SealItem *item, int n);
 static TzStatus keep_node(void *arg, int level, uint64_t index, const TzHash *hash, TzErr *err);
+static void head_broken(const char *platform);
 static void write_seal(TzSealer *sealer, const SealHead *head, const TzHash *prev, const SealItem *item,
                        int n);
 static void write_node(const char *platform, const SealNode *node);
@@ -234,11 +235,11 @@ head_read(SealHead *head)
 		TzSlice hash = tz_spi_bytea(0, 2);
 
 		if (hash.len != TZ_HASH_LEN)
-			elog(ERROR, "a hash of a seal has %zu bytes", hash.len);
+			head_broken(head->platform);
 		memcpy(head->hash.bytes, hash.data, TZ_HASH_LEN);
-		tz_check(tz_frontier_load(&head->frontier, (uint64_t) tz_spi_int64(0, 1, 0), tz_spi_bytea(0, 3),
-		                          &err),
-		         &err);
+		if (tz_frontier_load(&head->frontier, (uint64_t) tz_spi_int64(0, 1, 0), tz_spi_bytea(0, 3), &err) !=
+		    TZ_OK)
+			head_broken(head->platform);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -310,7 +311,7 @@ seal_run(TzSealer *sealer, SealHead *head, const SealItem *item, int n)
 	TzErr err;
 
 	tz_check(tz_chain_header(hasher, &head->hash, head->frontier.size + 1, (uint32_t) n,
-	                         sealer->sealed_at + EPOCH_DIFFERENCE_US, &next.hash, &err),
+	                         TZ_UNIX_US(sealer->sealed_at), &next.hash, &err),
 	         &err);
 	for (int i = 0; i < n; i++)
 	{
@@ -343,6 +344,16 @@ keep_node(void *arg, int level, uint64_t index, const TzHash *hash, TzErr *err)
 }
 
 /* ---- rows ------------------------------------------------------------------ */
+
+/* Somebody changed the row: nothing can go on from it. */
+static void
+head_broken(const char *platform)
+{
+	ereport(ERROR, errcode(ERRCODE_TZ_CHAIN_BROKEN),
+	        errmsg("the last seal of platform \"%s\" is not what was written", platform),
+	        errdetail("Its hash or its frontier does not have the length that its place says."),
+	        errhint("theazo.audit_verify() says what is wrong; restore the row from a backup."));
+}
 
 static void
 write_seal(TzSealer *sealer, const SealHead *head, const TzHash *prev, const SealItem *item, int n)

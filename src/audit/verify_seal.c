@@ -20,7 +20,6 @@
 #include "pg/spi.h"
 
 #define SEAL_BATCH 32
-#define EPOCH_DIFFERENCE_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 #define SEAL_SELECT                                                                              \
 	"SELECT s.first_seq, s.events, s.sealed_at, s.prev_hash, s.hash, s.min_id, s.max_id, s.ids," \
@@ -193,7 +192,7 @@ seal_decode(uint64 row, TzSealRow *out)
 
 	out->first_seq = tz_spi_int64(row, 1, 0);
 	out->events = tz_spi_int32(row, 2, 0);
-	out->sealed_at_us = tz_spi_timestamptz(row, 3, 0) + EPOCH_DIFFERENCE_US;
+	out->sealed_at_us = TZ_UNIX_US(tz_spi_timestamptz(row, 3, 0));
 	out->odd = out->events < 1 || out->events > TZ_VERIFY_SEAL_EVENTS;
 	if (out->odd)
 		out->events = 0;
