@@ -45,6 +45,9 @@ typedef struct UserKey
 
 static TzEnvelope *personal_env = NULL;
 
+static bool personal_under_key(const char **values, TzSlice platform, TzSlice session, const char *event_id,
+                               UserKey *key, TzPersonal *personal);
+static Jsonb *personal_shown(FunctionCallInfo fcinfo, TzSlice personal, TzBuf *plain);
 static int personal_index(const JsonbValue *key);
 static Jsonb *personal_rest(Jsonb *summary, const char **values, bool withheld);
 static bool personal_take(Jsonb *summary, const char **values);
@@ -65,15 +68,21 @@ tz_personal_split(Jsonb *summary, TzSlice platform, TzSlice session, const char 
 {
 	const char *values[lengthof(personal_names)] = {NULL};
 	UserKey key;
-	bool sealed;
+	volatile bool sealed = false;
 
 	memset(personal, 0, sizeof(*personal));
 	if (summary == NULL || session.data == NULL || !personal_take(summary, values))
 		return summary;
 	tz_buf_init_secret(&key.bytes, TZ_KEY_LEN);
-	sealed =
-		user_key_get(platform, session, &key) && personal_seal(values, platform, event_id, &key, personal);
-	tz_buf_wipe(&key.bytes);
+	PG_TRY();
+	{
+		sealed = personal_under_key(values, platform, session, event_id, &key, personal);
+	}
+	PG_FINALLY();
+	{
+		tz_buf_wipe(&key.bytes);
+	}
+	PG_END_TRY();
 	return personal_rest(summary, values, !sealed);
 }
 
@@ -82,22 +91,44 @@ THEAZO_FUNCTION(theazo_event_personal)
 {
 	TzSlice personal;
 	TzBuf plain;
-	bool erased = true;
-	Jsonb *result;
+	Jsonb *volatile result = NULL;
 
 	tz_args_expect(fcinfo, 4);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	personal = tz_datum_slice(PG_GETARG_DATUM(2));
 	tz_buf_init_secret(&plain, PLAIN_MAX);
+	PG_TRY();
+	{
+		result = personal_shown(fcinfo, personal, &plain);
+	}
+	PG_FINALLY();
+	{
+		tz_buf_wipe(&plain);
+	}
+	PG_END_TRY();
+	PG_RETURN_JSONB_P(result);
+}
+
+/* Whoever calls it wipes plain, also after an error. */
+static pg_noinline Jsonb *
+personal_shown(FunctionCallInfo fcinfo, TzSlice personal, TzBuf *plain)
+{
+	bool erased = true;
+
 	if (!PG_ARGISNULL(3) &&
 	    personal_open(tz_datum_slice(PG_GETARG_DATUM(0)), tz_datum_slice(PG_GETARG_DATUM(1)),
-	                  tz_datum_slice(PG_GETARG_DATUM(3)), &plain, &erased) == TZ_OK)
-		result = personal_values(tz_buf_slice(&plain));
-	else
-		result = personal_all(personal, erased ? "[erased]" : "[sealed]");
-	tz_buf_wipe(&plain);
-	PG_RETURN_JSONB_P(result);
+	                  tz_datum_slice(PG_GETARG_DATUM(3)), plain, &erased) == TZ_OK)
+		return personal_values(tz_buf_slice(plain));
+	return personal_all(personal, erased ? "[erased]" : "[sealed]");
+}
+
+/* Whoever calls it wipes the key, also after an error. */
+static pg_noinline bool
+personal_under_key(const char **values, TzSlice platform, TzSlice session, const char *event_id, UserKey *key,
+                   TzPersonal *personal)
+{
+	return user_key_get(platform, session, key) && personal_seal(values, platform, event_id, key, personal);
 }
 
 static int

@@ -14,6 +14,9 @@
 #include "lib/buf.h"
 #include "pg/compat.h"
 
+/* Microseconds since 1970 of a TimestampTz. Include utils/timestamp.h. */
+#define TZ_UNIX_US(at) ((int64) (at) + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
 /* Throws what err says, with the SQLSTATE of its status (or the one given). Never returns. */
 extern TZ_NORETURN void tz_throw(const TzErr *err);
 extern TZ_NORETURN void tz_throw_as(int sqlstate, const TzErr *err);

@@ -63,14 +63,14 @@ static void
 keeper_init(void *arg)
 {
 	static TzStmt started = {"SELECT theazo_internal.worker_started('keeper', 0, $1)", 1, {INT8OID}};
-	static TzStmt numbers = {"SELECT theazo_internal.keeper_numbers()", 0, {0}};
 	Datum values[1] = {Int64GetDatum(tz_worker_incarnation())};
 
 	(void) arg;
 	tz_txn_begin("theazo keeper: start", JOB_TIMEOUT_MS);
 	(void) tz_spi_exec(&started, values, NULL, 0);
-	(void) tz_spi_exec(&numbers, NULL, NULL, 0);
 	tz_txn_commit_lazy();
+	/* a failure here must not keep the keeper from its work */
+	(void) keeper_job("keeper_numbers");
 	tz_vault_check();
 }
 
