@@ -14,7 +14,7 @@ override with_llvm = no
 # What the extension is made of
 # ---------------------------------------------------------------------------
 # src/sandbox/init is not linked into the server: it is PID 1 of a sandbox, a static program of its own.
-MODULE_DIRS = lib http adapter sandbox pg effect vault auth audit stream call worker
+MODULE_DIRS = lib safety http adapter sandbox pg gate effect vault auth audit stream call worker
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
@@ -29,13 +29,16 @@ VERIFY = theazo-verify
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
-	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql audit.sql anchor.sql) \
+	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql model.sql event.sql audit.sql anchor.sql limit.sql \
+		budget.sql permission.sql approval.sql safety.sql) \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql segment.sql charge.sql \
-		log.sql effect.sql settle.sql recovery.sql \
+		log.sql gate.sql halt.sql rate.sql permission.sql flow.sql template.sql effect.sql settle.sql recovery.sql \
+		budget.sql budget_reserve.sql budget_alert.sql verdict.sql safety.sql \
 		worker.sql delivery.sql compute.sql sandbox.sql meter.sql tenant.sql session.sql provider.sql secret.sql \
 		managed.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \
-		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql loop.sql \
-		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql follow.sql usage.sql anchor.sql anchor_round.sql \
+		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql tool_gate.sql loop.sql \
+		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql context.sql guardrail.sql safety_ai.sql \
+		approval.sql approval_wait.sql permission_request.sql webhook_out.sql follow.sql usage.sql anchor.sql anchor_round.sql \
 		audit_log.sql user_erase.sql audit_verify.sql audit_export.sql audit_proof.sql keeper.sql \
 		operator.sql) \
 	sql/schema/grants.sql

@@ -12,6 +12,7 @@
 #include "audit/protect.h"
 #include "audit/ring.h"
 #include "auth/identity.h"
+#include "gate/gate.h"
 #include "pg/compat.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	tz_quiesce_init();
 	tz_protect_init();
 	tz_identity_init();
+	tz_gate_init();
 	tz_keyring_load();
 	tz_redact_init();
 	tz_launcher_register();

@@ -192,6 +192,7 @@ DECLARE
 	primitives boolean;
 BEGIN
 	s := theazo_internal.session_open(p_session);
+	PERFORM theazo_internal.budget_check(s.platform_id, s.key_environment, s.id, s.user_id, NULL, true);
 	o := theazo_internal.agent_options(p_options);
 	SELECT p.primitives_enabled INTO STRICT primitives FROM theazo_data.platform p WHERE p.platform_id = s.platform_id;
 	FOREACH n IN ARRAY pg_catalog.array_remove(ARRAY[o.options ->> 'provider', o.options ->> 'providerFallback'], NULL) LOOP

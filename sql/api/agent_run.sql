@@ -73,7 +73,7 @@ COMMENT ON FUNCTION theazo_internal.loop_allowed(theazo_data.agent) IS 'TZ602 ma
 
 CREATE OR REPLACE FUNCTION theazo.run_start(
 	agent text, task text, max_cost numeric DEFAULT NULL, timeout interval DEFAULT NULL, max_steps integer DEFAULT NULL,
-	response_schema jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL)
+	response_schema jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL, parent text DEFAULT NULL, api_key text DEFAULT NULL)
 RETURNS theazo.runs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -96,18 +96,19 @@ BEGIN
 	END IF;
 	a := theazo_internal.agent_take(run_start.agent, true);
 	PERFORM theazo_internal.loop_allowed(a);
-	v_run := theazo_internal.loop_make(a, task, v_options, theazo_internal.outer_role());
+	v_run := theazo_internal.loop_make(a, task, v_options, theazo_internal.outer_role(), coalesce(parent, theazo_internal.current_run()));
 	PERFORM theazo_internal.idempotent_keep('run:', a.id, run_start.idempotency_key, v_hash, v_run);
 	RETURN theazo_internal.run_row(v_run);
 END
 $$;
-COMMENT ON FUNCTION theazo.run_start(text, text, numeric, interval, integer, jsonb, text, text) IS
-'gives an agent a task and returns the run at once; max_cost is in cents';
+COMMENT ON FUNCTION theazo.run_start(text, text, numeric, interval, integer, jsonb, text, text, text) IS
+'gives an agent a task and returns the run at once; max_cost is in cents; parent is the run that starts it, by itself the one whose tool calls this';
 
 -- An agent for one task: made without a sandbox (it gets one when a tool needs it) and gone when the run has ended.
 CREATE OR REPLACE FUNCTION theazo.session_run(
 	session text, definition text, task text, options jsonb DEFAULT '{}', max_cost numeric DEFAULT NULL, timeout interval DEFAULT NULL,
-	max_steps integer DEFAULT NULL, response_schema jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL)
+	max_steps integer DEFAULT NULL, response_schema jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL, parent text DEFAULT NULL,
+	api_key text DEFAULT NULL)
 RETURNS theazo.runs
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -130,13 +131,13 @@ BEGIN
 	END IF;
 	a := theazo_internal.agent_one_shot(session_run.session, session_run.definition, options);
 	PERFORM theazo_internal.loop_allowed(a);
-	v_run := theazo_internal.loop_make(a, task, v_options, theazo_internal.outer_role());
+	v_run := theazo_internal.loop_make(a, task, v_options, theazo_internal.outer_role(), coalesce(parent, theazo_internal.current_run()));
 	PERFORM theazo_internal.idempotent_keep('session_run:', a.session_id, session_run.idempotency_key, v_hash, v_run);
 	RETURN theazo_internal.run_row(v_run);
 END
 $$;
-COMMENT ON FUNCTION theazo.session_run(text, text, text, jsonb, numeric, interval, integer, jsonb, text, text) IS
-'one task for an agent made for it, by a definition''s id or name or any role; returns the run at once';
+COMMENT ON FUNCTION theazo.session_run(text, text, text, jsonb, numeric, interval, integer, jsonb, text, text, text) IS
+'one task for an agent made for it, by a definition''s id or name or any role; returns the run at once; parent is the run that starts it';
 
 -- By id, else the newest of that name, else an agent that acts as that role: a free name never fails.
 CREATE OR REPLACE FUNCTION theazo_internal.agent_one_shot(p_session text, p_definition text, p_options jsonb)

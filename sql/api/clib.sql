@@ -169,6 +169,12 @@ CREATE OR REPLACE FUNCTION theazo_internal.current_session() RETURNS text
 COMMENT ON FUNCTION theazo_internal.current_session() IS
 	'session this transaction is narrowed to, or null';
 
+CREATE OR REPLACE FUNCTION theazo_internal.current_run() RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'theazo_current_run';
+COMMENT ON FUNCTION theazo_internal.current_run() IS
+	'run whose tool is executing here, in the process of a function that is a tool; null elsewhere';
+
 CREATE OR REPLACE FUNCTION theazo_internal.current_user_id() RETURNS text
 	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'theazo_current_user_id';

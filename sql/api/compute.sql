@@ -278,7 +278,12 @@ BEGIN
 	 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 	-- Does another provider come after this one?
 	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') THEN
-		v_next := theazo_internal.sandbox_start(e.platform_id, e.agent_id, s.tried);
+		-- Halted meanwhile, or too many: there is no next one.
+		BEGIN
+			v_next := theazo_internal.sandbox_start(e.platform_id, e.agent_id, s.tried);
+		EXCEPTION WHEN SQLSTATE 'TZ201' OR SQLSTATE 'TZ202' OR SQLSTATE 'TZ203' OR SQLSTATE 'TZ602' THEN
+			p_result := p_result || jsonb_build_object('message', SQLERRM, 'sqlstate', SQLSTATE);
+		END;
 	END IF;
 	IF v_next IS NOT NULL THEN
 		RETURN;

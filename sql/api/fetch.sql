@@ -111,6 +111,8 @@ DECLARE
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
+	PERFORM theazo_internal.gate_agent(CASE WHEN v_repeat THEN 'http.get' ELSE 'http.request' END, a, v_run,
+		p_host => theazo_internal.url_host(p_request ->> 'url'));
 	p_request := theazo_internal.fetch_allowed(p_request, p_platform, p_agent);
 	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, provider, timeout_ms, trace_id)
 	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, 'http_fetch', 'theazo', p_timeout_ms, 'tr_' || v_root);

@@ -143,8 +143,76 @@ COMMENT ON FUNCTION theazo_internal.model_request(text, text) IS
 -- ----------------------------------------------------------------------------
 -- Start
 -- ----------------------------------------------------------------------------
--- p_options: max_cost (millionths of a cent), timeout_ms, max_steps, schema. p_role: whom SQL tools act for. The agent is locked.
-CREATE OR REPLACE FUNCTION theazo_internal.loop_make(p_agent theazo_data.agent, p_task text, p_options jsonb, p_role name)
+-- May this run begin, as a child of another one where there is a parent: fills in what holds for it from now on.
+CREATE OR REPLACE FUNCTION theazo_internal.loop_admit(INOUT l theazo_data.run_loop, a theazo_data.agent, p_parent text)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_refusal	jsonb;
+	v_inputs	text[];
+BEGIN
+	IF p_parent IS NOT NULL THEN
+		l.parent_root := theazo_internal.loop_spawn(a, p_parent);
+	END IF;
+	l.policy := theazo_internal.policy_of(a);
+	SELECT array_agg(DISTINCT x.label) INTO v_inputs
+	  FROM theazo_data.agent_input i CROSS JOIN LATERAL unnest(i.labels) AS x (label)
+	 WHERE i.platform_id = a.platform_id AND i.agent_id = a.id AND i.run_id IS NULL;
+	l.labels := coalesce(theazo_internal.flow_begin(a, l.prior, coalesce(v_inputs, '{}'), l.parent_root), '{}');
+	v_refusal := theazo_internal.gate('run.start', a.platform_id, a.key_environment, a.session_id, a.id, NULL, l.parent_root, l.policy, l.labels);
+	IF v_refusal ? 'sqlstate' THEN
+		PERFORM theazo_internal.gate_raise(v_refusal, 'run.start', a.platform_id, a.key_environment, a.session_id, a.id, NULL);
+	END IF;
+	PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.loop_admit(theazo_data.run_loop, theazo_data.agent, text) IS
+'has a run pass the gate before it begins, with its policy and the labels it begins with';
+
+-- The root of the run that starts another one. It must be at work for the same platform and environment, and allowed to.
+CREATE OR REPLACE FUNCTION theazo_internal.loop_spawn(a theazo_data.agent, p_parent text)
+RETURNS text
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	p			theazo_data.run_loop;
+	r			theazo_data.run;
+	v_refusal	jsonb;
+	v_depth		integer := 1;
+	v_root		text;
+BEGIN
+	IF p_parent ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
+		SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = a.platform_id AND x.id = p_parent AND x.environment = a.key_environment;
+		SELECT * INTO p FROM theazo_data.run_loop x WHERE x.platform_id = a.platform_id AND x.root_id = theazo_internal.id_root(p_parent);
+	END IF;
+	IF r.id IS NULL OR p.root_id IS NULL THEN
+		PERFORM theazo_internal.raise_not_found('run', p_parent);
+	ELSIF r.status NOT IN ('queued', 'running') THEN
+		PERFORM theazo_internal.raise_state('run', r.id, r.status, 'spawn', 'Only a run that is at work starts others.');
+	ELSIF r.agent_id = a.id THEN
+		PERFORM theazo_internal.raise_state('agent', a.id, a.status, 'spawn', 'A run starts runs of other agents.');
+	END IF;
+	v_root := p.parent_root;
+	WHILE v_root IS NOT NULL
+	LOOP
+		v_depth := v_depth + 1;
+		SELECT x.parent_root INTO v_root FROM theazo_data.run_loop x WHERE x.platform_id = a.platform_id AND x.root_id = v_root;
+	END LOOP;
+	IF v_depth >= 8 THEN
+		PERFORM theazo_internal.raise_ceiling('runs in a row that started each other', 8, 'Have a run further up start it.');
+	END IF;
+	v_refusal := theazo_internal.gate('run.spawn', p.platform_id, r.environment, r.session_id, r.agent_id, r.id, p.parent_root, p.policy, p.labels);
+	IF v_refusal ? 'sqlstate' THEN
+		PERFORM theazo_internal.gate_raise(v_refusal, 'run.spawn', r.platform_id, r.environment, r.session_id, r.agent_id, r.id);
+	END IF;
+	RETURN p.root_id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.loop_spawn(theazo_data.agent, text) IS 'root of the run that starts another one, or why it may not';
+
+-- p_options: max_cost (millionths of a cent), timeout_ms, max_steps, schema. p_role: whom SQL tools act for. p_parent: the run that
+-- starts it. The agent is locked.
+CREATE OR REPLACE FUNCTION theazo_internal.loop_make(p_agent theazo_data.agent, p_task text, p_options jsonb, p_role name, p_parent text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -157,6 +225,7 @@ DECLARE
 	v_run	text := theazo_internal.id_new('run');
 	v_root	text := substr(v_run, 5);
 	v_now	timestamptz := clock_timestamp();
+	v_verdict jsonb;
 BEGIN
 	l.platform_id := a.platform_id;
 	l.root_id := v_root;
@@ -191,6 +260,8 @@ BEGIN
 	l.suspended := false;
 	SELECT h.prior, h.prior_tokens INTO l.prior, l.prior_tokens
 	  FROM theazo_internal.history_prior(a, greatest(0, 100000 - octet_length(p_task) / 4)) h;
+	l := theazo_internal.loop_admit(l, a, p_parent);
+	v_verdict := theazo_internal.safety_input(a, 'input', p_task);
 
 	r.platform_id := a.platform_id;
 	r.id := v_run;
@@ -208,6 +279,7 @@ BEGIN
 	r.trace_id := 'tr_' || v_root;
 	r.outcome_unknown := false;
 	r.cancel_requested := false;
+	r.parent_id := p_parent;
 	PERFORM theazo_internal.run_append(r);
 	l.deadline := v_now + r.timeout_ms * '1 millisecond'::interval;
 	PERFORM theazo_internal.run_payload_append(a.platform_id, v_root, jsonb_build_object('task', p_task) || p_options);
@@ -220,6 +292,7 @@ BEGIN
 	END LOOP;
 	l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', p_task));
 	PERFORM theazo_internal.run_loop_append(l);
+	PERFORM theazo_internal.verdict_write(r, v_verdict);
 	PERFORM theazo_internal.span_write(a.platform_id, v_root, r.trace_id, r.trace_id, NULL, r.environment, a.session_id, a.id, v_run, 'agent',
 		'running', v_now, NULL);
 	PERFORM theazo_internal.event_write(a.platform_id, 'execution', 'execution_started',
@@ -227,7 +300,8 @@ BEGIN
 		a.session_id, a.id, v_run, r.environment);
 	UPDATE theazo_data.agent x
 	   SET run_id = v_run, task_run_id = v_run, retry_at = NULL, status = CASE x.status WHEN 'booting' THEN x.status ELSE 'running' END,
-		   paused_at = NULL, paused_by = NULL, error = CASE WHEN x.status = 'failed' THEN NULL ELSE x.error END
+		   paused_at = NULL, paused_by = NULL, error = CASE WHEN x.status = 'failed' THEN NULL ELSE x.error END,
+		   parent_run_id = CASE WHEN x.one_shot THEN p_parent ELSE x.parent_run_id END
 	 WHERE x.platform_id = a.platform_id AND x.id = a.id;
 	-- The time a sandbox idles up to here is the session's, from here on the run's.
 	IF a.sandbox_id IS NOT NULL THEN
@@ -239,7 +313,7 @@ BEGIN
 	RETURN v_run;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.loop_make(theazo_data.agent, text, jsonb, name) IS
+COMMENT ON FUNCTION theazo_internal.loop_make(theazo_data.agent, text, jsonb, name, text) IS
 'writes a run of the agent loop and queues its first model call';
 
 -- ----------------------------------------------------------------------------
@@ -292,7 +366,7 @@ BEGIN
 		-- Whoever asked for JSON is not given something else as the result.
 		v_why := CASE WHEN l.options ? 'schema' THEN theazo_internal.answer_check(l.options -> 'schema', v_text) END;
 		IF v_why IS NULL THEN
-			PERFORM theazo_internal.loop_end(l, r, 'completed', v_text, NULL);
+			PERFORM theazo_internal.loop_deliver(l, r, v_text);
 		ELSE
 			PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.answer_wrong(v_why,
 				CASE WHEN l.max_steps < 25 THEN format('It may make only %s model calls; give a higher max_steps.', l.max_steps)
@@ -329,6 +403,7 @@ DECLARE
 	v_rests		timestamptz;
 	v_due		timestamptz;
 	v_effect	text;
+	v_gate		jsonb;
 BEGIN
 	SELECT t.rests, t.due INTO v_rests, v_due FROM theazo_internal.model_turn(v_entry) t;
 	-- One that keeps failing is passed over.
@@ -350,6 +425,14 @@ BEGIN
 			'detail', 'Kind: model.', 'hint', 'theazo.provider_health shows which ones rest, why, and until when.'));
 		RETURN;
 	END IF;
+	v_gate := theazo_internal.gate('model.call', l.platform_id, r.environment, r.session_id, r.agent_id, r.id, l.parent_root, l.policy, l.labels,
+		theazo_internal.model_slot(v_entry));
+	IF v_gate ? 'sqlstate' THEN
+		PERFORM theazo_internal.loop_refused(l, r, p_seq, v_gate);
+		RETURN;
+	ELSIF v_gate ? 'delay_ms' THEN
+		v_due := greatest(v_due, clock_timestamp() + (v_gate ->> 'delay_ms')::bigint * '1 millisecond'::interval);
+	END IF;
 	v_effect := theazo_internal.effect_enqueue(
 		l.platform_id, l.root_id, 'model.call', v_entry ->> 'adapter', NULL, r.id, r.session_id, r.agent_id, NULL,
 		theazo_internal.model_slot(v_entry), 120000, 3, p_due => v_due, p_deadline => l.deadline, p_step_seq => p_seq);
@@ -366,6 +449,21 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.loop_send(theazo_data.run_loop, theazo_data.run, integer, integer) IS
 'queues the model call of one step at the provider whose turn it is';
+
+-- The gate says no between two calls: the run ends with its reason.
+CREATE OR REPLACE FUNCTION theazo_internal.loop_refused(l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_refusal jsonb)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	PERFORM theazo_internal.gate_note(p_refusal, 'model.call', r);
+	UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp(), error_code = p_refusal ->> 'code'
+	 WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id AND x.seq = p_seq;
+	PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', p_refusal -> 'code', 'sqlstate', p_refusal -> 'sqlstate',
+		'message', p_refusal -> 'message', 'hint', concat_ws(' ', p_refusal ->> 'hint', p_refusal ->> 'alternative')));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.loop_refused(theazo_data.run_loop, theazo_data.run, integer, jsonb) IS 'ends a run whose next model call the gate refused';
 
 -- The agent is paused: its run stops at the next boundary between two calls.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_pause(a theazo_data.agent)
@@ -406,7 +504,8 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.loop_resume(theazo_data.agent) IS 'goes on with a run that a pause had stopped between two calls';
 
--- A run that is cancelled while its agent's pause holds it between two calls: nothing is under way that could end it.
+-- A run that is cancelled while its agent's pause holds it between two calls, or a human's answer: nothing is under way that
+-- could end it.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_cancel(p_run theazo_data.run)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -416,10 +515,12 @@ DECLARE
 	l	theazo_data.run_loop;
 BEGIN
 	SELECT * INTO l FROM theazo_data.run_loop x
-	 WHERE x.platform_id = p_run.platform_id AND x.root_id = theazo_internal.id_root(p_run.id) AND x.suspended;
+	 WHERE x.platform_id = p_run.platform_id AND x.root_id = theazo_internal.id_root(p_run.id)
+	   AND (x.suspended OR EXISTS (SELECT FROM theazo_data.step s
+									WHERE s.platform_id = x.platform_id AND s.root_id = x.root_id AND s.state = 'waiting'));
 	IF FOUND THEN
 		PERFORM theazo_internal.loop_end(l, p_run, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.loop_cancel(theazo_data.run) IS 'ends a run that is suspended';
+COMMENT ON FUNCTION theazo_internal.loop_cancel(theazo_data.run) IS 'ends a run that is suspended, or waits for a human';

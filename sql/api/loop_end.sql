@@ -2,7 +2,8 @@
 
 -- The run ends, once: what is still under way is cut, its sandbox's time is booked, the result is put together.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_end(
-	l theazo_data.run_loop, r theazo_data.run, p_status text, p_output text, p_error jsonb, p_unknown boolean DEFAULT false)
+	l theazo_data.run_loop, r theazo_data.run, p_status text, p_output text, p_error jsonb, p_unknown boolean DEFAULT false,
+	p_verdict text DEFAULT 'none')
 RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -36,7 +37,7 @@ BEGIN
 	IF v_tools > 0 AND l.tools @> '[{"name": "write_file"}]' THEN
 		v_result := v_result || jsonb_build_object('artifacts', theazo_internal.run_artifacts(l));
 	END IF;
-	PERFORM theazo_internal.run_finish(r.platform_id, r.id, p_status, v_result, NULL, p_error, v_cost, NULL, v_now, p_unknown);
+	PERFORM theazo_internal.run_finish(r.platform_id, r.id, p_status, v_result, NULL, p_error, v_cost, NULL, v_now, p_unknown, p_verdict);
 	PERFORM theazo_internal.log_write(r.platform_id, l.root_id, CASE p_status WHEN 'failed' THEN 'error' ELSE 'info' END, 'agent',
 		format('run %s after %s model calls and %s tool calls%s', p_status, l.model_calls, v_tools,
 			   CASE WHEN p_status = 'failed' THEN ': ' || coalesce(p_error ->> 'message', '') ELSE '' END),
@@ -49,7 +50,8 @@ BEGIN
 						 WHEN x.status = 'running' THEN 'ready' ELSE x.status END,
 		   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END,
 		   ended_at = CASE WHEN x.one_shot THEN v_now ELSE x.ended_at END,
-		   error = CASE WHEN p_status = 'failed' THEN left(theazo_internal.text_mask(p_error ->> 'message'), 1000) ELSE x.error END
+		   error = CASE WHEN p_status = 'failed' THEN left(theazo_internal.text_mask(p_error ->> 'message'), 1000) ELSE x.error END,
+		   labels = CASE WHEN p_status = 'completed' THEN l.labels ELSE x.labels END
 	 WHERE x.platform_id = a.platform_id AND x.id = a.id AND x.run_id = r.id
 	RETURNING x.* INTO a;
 	IF a.one_shot THEN
@@ -62,8 +64,28 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.loop_end(theazo_data.run_loop, theazo_data.run, text, text, jsonb, boolean) IS
+COMMENT ON FUNCTION theazo_internal.loop_end(theazo_data.run_loop, theazo_data.run, text, text, jsonb, boolean, text) IS
 'ends a run of the agent loop: sandbox time, result, cost, agent';
+
+-- The answer of a run passes the filters, or the run fails with what they found.
+CREATE OR REPLACE FUNCTION theazo_internal.loop_deliver(l theazo_data.run_loop, r theazo_data.run, p_text text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	d	record;
+BEGIN
+	d := theazo_internal.safety_deliver(l, r, p_text);
+	IF d.waiting THEN
+		PERFORM theazo_internal.loop_save(l);
+	ELSIF d.error IS NOT NULL THEN
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, d.error);
+	ELSE
+		PERFORM theazo_internal.loop_end(l, r, 'completed', d.output, NULL, p_verdict => d.verdict);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.loop_deliver(theazo_data.run_loop, theazo_data.run, text) IS 'ends a run with its answer, where the filters let it out';
 
 -- Files that a run wrote.
 CREATE OR REPLACE FUNCTION theazo_internal.run_artifacts(l theazo_data.run_loop)
@@ -90,7 +112,8 @@ BEGIN
 	   SET state = 'cancelled', finished_at = clock_timestamp(), held_reason = NULL, error_code = 'cancelled', error_message = 'the run has ended'
 	 WHERE x.platform_id = r.platform_id AND x.root_id = theazo_internal.id_root(r.id) AND x.run_id = r.id AND x.state IN ('queued', 'held');
 	UPDATE theazo_data.step x SET state = 'cancelled', ended_at = clock_timestamp()
-	 WHERE x.platform_id = r.platform_id AND x.root_id = theazo_internal.id_root(r.id) AND x.state = 'queued';
+	 WHERE x.platform_id = r.platform_id AND x.root_id = theazo_internal.id_root(r.id) AND x.state IN ('queued', 'waiting');
+	PERFORM theazo_internal.approvals_close(r);
 	PERFORM theazo_internal.effects_cut(r.platform_id, r.id);
 END
 $$;

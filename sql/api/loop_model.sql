@@ -234,7 +234,7 @@ BEGIN
 			RETURN;
 		END IF;
 	END IF;
-	PERFORM theazo_internal.loop_end(l, r, 'completed', v_text, NULL);
+	PERFORM theazo_internal.loop_deliver(l, r, v_text);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_answered(theazo_data.run_loop, theazo_data.run, integer, jsonb) IS

@@ -18,16 +18,20 @@ BEGIN
 		v_n := v_n + 1;
 		l.last_seq := l.last_seq + 1;
 		IF v_n > 128 THEN
-			SELECT 'error: at most 128 tools can be called at once' AS output, true AS failed, NULL::text AS effect_id INTO t;
+			SELECT 'error: at most 128 tools can be called at once' AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id INTO t;
 		ELSIF c ? 'arguments_error' THEN
-			SELECT 'error: the arguments are no JSON: ' || left(c ->> 'arguments_error', 200) AS output, true AS failed, NULL::text AS effect_id INTO t;
+			SELECT 'error: the arguments are no JSON: ' || left(c ->> 'arguments_error', 200) AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id INTO t;
 		ELSE
-			t := theazo_internal.tool_begin(l, r, l.last_seq, c ->> 'name', coalesce(nullif(c -> 'arguments', 'null'), '{}'));
+			t := theazo_internal.tool_begin(l, r, l.last_seq, c ->> 'name', coalesce(nullif(c -> 'arguments', 'null'), '{}'), false);
+			IF t.output IS NOT NULL AND NOT t.failed THEN
+				t.output := theazo_internal.safety_result(l, r, c ->> 'name', t.output);
+			END IF;
 		END IF;
 		PERFORM theazo_internal.step_append(l.platform_id, l.root_id, l.last_seq, l.model_calls, 'tool',
-			CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.failed THEN 'failed' ELSE 'done' END,
+			CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.approval_id IS NOT NULL THEN 'waiting' WHEN t.failed THEN 'failed' ELSE 'done' END,
 			coalesce(c ->> 'name', ''), c ->> 'id', t.effect_id, NULL, NULL, clock_timestamp(),
-			CASE WHEN t.effect_id IS NULL THEN clock_timestamp() END, CASE WHEN t.effect_id IS NULL THEN v_n - l.open_tools END,
+			CASE WHEN t.effect_id IS NULL AND t.approval_id IS NULL THEN clock_timestamp() END,
+			CASE WHEN t.effect_id IS NULL AND t.approval_id IS NULL THEN v_n - l.open_tools END,
 			CASE WHEN t.failed THEN 'tool_failed' END);
 		PERFORM theazo_internal.step_payload_append(l.platform_id, l.root_id, l.last_seq,
 			coalesce(c -> 'arguments', to_jsonb(left(c ->> 'arguments_text', 32768))), theazo_internal.tool_bound(t.output));
@@ -38,7 +42,11 @@ BEGIN
 							  THEN concat_ws(' ', upper(left(coalesce(c -> 'arguments' ->> 'method', 'GET'), 10)), theazo_internal.url_host(c -> 'arguments' ->> 'url'))
 							  ELSE theazo_internal.excerpt(coalesce((c -> 'arguments')::text, c ->> 'arguments_text')) END),
 			r.session_id, r.agent_id, r.id, r.environment);
-		IF t.effect_id IS NOT NULL THEN
+		IF t.approval_id IS NOT NULL THEN
+			UPDATE theazo_data.step x SET approval_id = t.approval_id
+			 WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id AND x.seq = l.last_seq;
+			l.open_tools := l.open_tools + 1;
+		ELSIF t.effect_id IS NOT NULL THEN
 			l.open_tools := l.open_tools + 1;
 		ELSE
 			v_failed := v_failed OR t.failed;
@@ -94,30 +102,82 @@ BEGIN
 		RETURN;
 	END IF;
 	t := theazo_internal.tool_answer(s.name, e.kind, p_state, p_result, p_content);
-	UPDATE theazo_data.step x
-	   SET state = CASE WHEN p_state IN ('cancelled', 'unknown') THEN p_state WHEN t.failed THEN 'failed' ELSE 'done' END,
-		   started_at = coalesce(p_started, x.started_at), ended_at = p_finished,
-		   ended_no = (SELECT count(y.ended_no) + 1 FROM theazo_data.step y
-						WHERE y.platform_id = e.platform_id AND y.root_id = e.root_id AND y.round = s.round AND y.kind = 'tool'),
-		   error_code = CASE WHEN p_state <> 'done' THEN p_result ->> 'code' WHEN t.failed THEN 'tool_failed' END,
-		   error_message = CASE WHEN p_state <> 'done' THEN left(theazo_internal.text_mask(p_result ->> 'message'), 1000) END
-	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
-	UPDATE theazo_data.step_payload x SET output = theazo_internal.tool_bound(t.output)
-	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
-	UPDATE theazo_data.run_loop x SET open_tools = x.open_tools - 1
-	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id RETURNING x.* INTO l;
+	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
+	-- What a handler says when it fails is from outside as well.
+	IF p_state <> 'cancelled' THEN
+		l := theazo_internal.tool_read(l, r, s, e.kind, t.output);
+		t.output := theazo_internal.safety_result(l, r, s.name, t.output);
+	END IF;
 	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
 		r.session_id, r.agent_id, r.id, 'tool', CASE WHEN p_state = 'done' AND NOT t.failed THEN 'completed' ELSE 'failed' END,
 		coalesce(p_started, p_finished), p_finished, jsonb_build_object('tool', s.name, 'step', e.step_seq));
-	PERFORM theazo_internal.run_moved(r.id);
-	IF l.open_tools = 0 AND r.status IN ('queued', 'running') THEN
-		PERFORM theazo_internal.loop_tools_done(l, r, NULL, true);
-	END IF;
+	PERFORM theazo_internal.tool_end(l, r, s, CASE WHEN p_state IN ('cancelled', 'unknown') THEN p_state WHEN t.failed THEN 'failed' ELSE 'done' END,
+		t.output, p_started, p_finished, CASE WHEN p_state <> 'done' THEN p_result ->> 'code' WHEN t.failed THEN 'tool_failed' END,
+		CASE WHEN p_state <> 'done' THEN p_result ->> 'message' END);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_settle(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS
 'the end of a tool call that went out; with the last one the model is called again';
+
+-- What a call has read marks the run from now on.
+CREATE OR REPLACE FUNCTION theazo_internal.tool_read(
+	INOUT l theazo_data.run_loop, r theazo_data.run, s theazo_data.step, p_kind text, p_output text)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_more	text[];
+BEGIN
+	IF NOT theazo_internal.flow_known(l.platform_id) THEN
+		RETURN;
+	END IF;
+	v_more := theazo_internal.flow_read(l, r, p_kind, s.name, (SELECT x.input FROM theazo_data.step_payload x
+		WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id AND x.seq = s.seq), p_output);
+	IF NOT v_more <@ l.labels THEN
+		UPDATE theazo_data.run_loop x SET labels = ARRAY(SELECT DISTINCT u FROM unnest(x.labels || v_more) u ORDER BY u)
+		 WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id RETURNING x.* INTO l;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_read(theazo_data.run_loop, theazo_data.run, theazo_data.step, text, text) IS
+'adds the labels of what a tool call has read to its run';
+
+-- A call that was open has its answer. With the last one the model is called again.
+CREATE OR REPLACE FUNCTION theazo_internal.tool_end(
+	INOUT l theazo_data.run_loop, r theazo_data.run, s theazo_data.step, p_state text, p_output text, p_started timestamptz, p_finished timestamptz,
+	p_code text, p_message text)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_waiting	integer;
+BEGIN
+	UPDATE theazo_data.step x
+	   SET state = p_state, started_at = coalesce(p_started, x.started_at), ended_at = p_finished,
+		   ended_no = (SELECT count(y.ended_no) + 1 FROM theazo_data.step y
+						WHERE y.platform_id = s.platform_id AND y.root_id = s.root_id AND y.round = s.round AND y.kind = 'tool'),
+		   error_code = p_code, error_message = left(theazo_internal.text_mask(p_message), 1000)
+	 WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.seq = s.seq;
+	UPDATE theazo_data.step_payload x SET output = theazo_internal.tool_bound(p_output)
+	 WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.seq = s.seq;
+	UPDATE theazo_data.run_loop x SET open_tools = x.open_tools - 1
+	 WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id RETURNING x.* INTO l;
+	PERFORM theazo_internal.run_moved(r.id);
+	IF r.status NOT IN ('queued', 'running') THEN
+		RETURN;
+	ELSIF l.open_tools = 0 THEN
+		PERFORM theazo_internal.loop_tools_done(l, r, NULL, true);
+	ELSIF r.cancel_requested THEN
+		-- Nobody needs to answer any more what only waits for a human.
+		SELECT count(*) INTO v_waiting FROM theazo_data.step x
+		 WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.state = 'waiting';
+		IF v_waiting = l.open_tools THEN
+			PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
+		END IF;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_end(theazo_data.run_loop, theazo_data.run, theazo_data.step, text, text, timestamptz, timestamptz, text, text) IS
+'stores the answer of a tool call; with the last one of its round the model is called again';
 
 -- Every call of the round has an answer: they go back to the model in one message. p_results null: they stand in the steps.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_tools_done(l theazo_data.run_loop, r theazo_data.run, p_results jsonb, p_failed boolean)

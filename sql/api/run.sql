@@ -118,6 +118,9 @@ DECLARE
 	v_ready		boolean;
 	v_exec		boolean := p_kind = 'exec';
 BEGIN
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
+	PERFORM theazo_internal.gate_agent('compute.' || p_op, a, v_run, a.provider, coalesce(p_input ->> 'path', p_input ->> 'dir'));
+	PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
 	v_ready := theazo_internal.sandbox_ensure(p_platform, p_agent);
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
 	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = a.sandbox_id;
@@ -341,7 +344,7 @@ COMMENT ON FUNCTION theazo_internal.run_cut(theazo_data.run) IS 'cancels one run
 -- A run ends, once. Agent and effect are locked by the caller.
 CREATE OR REPLACE FUNCTION theazo_internal.run_finish(
 	p_platform text, p_run text, p_status text, p_result jsonb, p_content bytea, p_error jsonb, p_cost bigint,
-	p_started timestamptz, p_finished timestamptz, p_unknown boolean)
+	p_started timestamptz, p_finished timestamptz, p_unknown boolean, p_verdict text DEFAULT 'none')
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -364,7 +367,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF p_result IS NOT NULL OR p_content IS NOT NULL THEN
-		UPDATE theazo_data.run_payload x SET result = p_result, result_content = p_content
+		UPDATE theazo_data.run_payload x SET result = p_result, result_content = p_content, verdict = p_verdict
 		 WHERE x.platform_id = p_platform AND x.root_id = v_root;
 	END IF;
 	v_ms := round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000);
@@ -398,8 +401,9 @@ BEGIN
 			   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END
 		 WHERE x.platform_id = p_platform AND x.id = r.agent_id AND x.run_id = r.id;
 	END IF;
+	PERFORM theazo_internal.budget_end(r);
 	PERFORM theazo_internal.run_notify(r.id);
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.run_finish(text, text, text, jsonb, bytea, jsonb, bigint, timestamptz, timestamptz, boolean) IS
+COMMENT ON FUNCTION theazo_internal.run_finish(text, text, text, jsonb, bytea, jsonb, bigint, timestamptz, timestamptz, boolean, text) IS
 'ends a run: result, cost, trace, log, event, agent, and whoever waits';

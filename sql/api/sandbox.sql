@@ -41,6 +41,7 @@ BEGIN
 			DETAIL = format('Compute mode of the platform: %s.', (SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_platform)),
 			HINT = 'Configure one with theazo.provider_set(), raise its limit, or let the platform use managed compute.';
 	END IF;
+	PERFORM theazo_internal.gate_agent('compute.create', a, a.run_id, c.provider_name);
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
 	v_net := coalesce(a.options -> 'network', '{}');
 	IF jsonb_typeof(v_net) <> 'object' THEN

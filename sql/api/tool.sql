@@ -67,10 +67,11 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_offer(theazo_data.agent) IS 'the tools of a run as they are told to the model';
 
--- Begins one call: answered at once (output), or under way (effect_id). Never throws for what a model can cause.
+-- Begins one call: answered at once (output), under way (effect_id), or waiting for a human (approval_id). Never throws for what a
+-- model can cause. p_decided: a human has said yes to it.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_begin(
-	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_name text, p_arguments jsonb,
-	OUT output text, OUT failed boolean, OUT effect_id text)
+	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_name text, p_arguments jsonb, p_decided boolean,
+	OUT output text, OUT failed boolean, OUT effect_id text, OUT approval_id text)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -90,22 +91,35 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT * INTO t FROM theazo_data.tool x WHERE x.platform_id = l.platform_id AND x.name = p_name;
-	IF FOUND THEN
-		-- What a run may call was fixed when it began: a tool that says or does something else now is another tool.
-		IF t.description IS DISTINCT FROM v_doc ->> 'description' OR t.parameters IS DISTINCT FROM v_doc -> 'parameters'
-			OR theazo_internal.tool_pin(t) IS DISTINCT FROM v_doc ->> 'pin' THEN
-			output := 'error: this tool was changed while the run was under way';
-			RETURN;
-		ELSIF t.requires_approval THEN
-			output := 'error: this tool needs the approval of a human, and none can be given here yet; go on without it';
+	-- What a run may call was fixed when it began: a tool that says or does something else now is another tool.
+	IF t.name IS NOT NULL AND (t.description IS DISTINCT FROM v_doc ->> 'description' OR t.parameters IS DISTINCT FROM v_doc -> 'parameters'
+		OR theazo_internal.tool_pin(t) IS DISTINCT FROM v_doc ->> 'pin') THEN
+		output := 'error: this tool was changed while the run was under way';
+		RETURN;
+	END IF;
+	output := theazo_internal.tool_gate(l, r, t, p_name, p_arguments);
+	IF output IS NOT NULL THEN
+		RETURN;
+	ELSIF NOT p_decided THEN
+		approval_id := theazo_internal.approval_need(l, r, p_seq, p_name, p_arguments, v_doc ->> 'pin', coalesce(t.requires_approval, false));
+		IF approval_id IS NOT NULL THEN
+			failed := false;
 			RETURN;
 		END IF;
-		failed := false;
-		effect_id := theazo_internal.tool_call_own(l, r, p_seq, t, p_arguments);
+	END IF;
+	output := theazo_internal.safety_arguments(l, r, p_name, p_arguments);
+	IF output IS NOT NULL THEN
 		RETURN;
+	END IF;
+	IF l.labels <> '{}' THEN
+		PERFORM theazo_internal.flow_wrote(l, r, theazo_internal.tool_kind(t, p_name, p_arguments), p_name, p_arguments);
 	END IF;
 	BEGIN
 		failed := false;
+		IF t.name IS NOT NULL THEN
+			effect_id := theazo_internal.tool_call_own(l, r, p_seq, t, p_arguments);
+			RETURN;
+		END IF;
 		CASE p_name
 			WHEN 'report_progress' THEN
 				PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'info', 'agent', left(p_arguments ->> 'message', 1000),
@@ -138,16 +152,17 @@ BEGIN
 				output := 'error: this tool does not exist any more';
 				failed := true;
 		END CASE;
-	EXCEPTION WHEN invalid_parameter_value OR SQLSTATE 'TZ103' OR SQLSTATE 'TZ406' OR SQLSTATE 'TZ407' THEN
-		-- A path that climbs out, a language there is none of: the model is told.
+	EXCEPTION WHEN invalid_parameter_value OR SQLSTATE 'TZ103' OR SQLSTATE 'TZ201' OR SQLSTATE 'TZ202' OR SQLSTATE 'TZ203' OR SQLSTATE 'TZ406'
+		OR SQLSTATE 'TZ407' OR SQLSTATE 'TZ602' THEN
+		-- A path that climbs out, a language there is none of, a sandbox it may not have: the model is told.
 		output := 'error: ' || SQLERRM;
 		failed := true;
 		effect_id := NULL;
 	END;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.tool_begin(theazo_data.run_loop, theazo_data.run, integer, text, jsonb) IS
-'begins a tool call: its output when it is answered at once, else the effect that carries it';
+COMMENT ON FUNCTION theazo_internal.tool_begin(theazo_data.run_loop, theazo_data.run, integer, text, jsonb, boolean) IS
+'begins a tool call: its output when it is answered at once, the effect that carries it, or the approval it waits for';
 
 -- In the agent's sandbox, which is made or woken when it is not there.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_call_compute(
@@ -211,7 +226,7 @@ BEGIN
 			p_step_seq => p_seq);
 	END IF;
 	RETURN theazo_internal.effect_enqueue(l.platform_id, l.root_id, 'tool.sql', 'sql',
-		theazo_internal.tool_request(t, p_arguments, r.agent_id, r.session_id, r.user_id, NULL, l.role_name),
+		theazo_internal.tool_request(t, p_arguments, r.agent_id, r.session_id, r.user_id, r.id, l.role_name),
 		r.id, r.session_id, r.agent_id, p_provider => 'tool.' || t.name, p_timeout_ms => t.timeout_ms, p_deadline => l.deadline,
 		p_step_seq => p_seq);
 END
@@ -230,7 +245,7 @@ AS $$
 		WHEN 'webhook' THEN jsonb_build_object('body', jsonb_build_object('tool', t.name, 'input', p_arguments, 'agentId', p_agent,
 			'sessionId', p_session, 'userId', p_user, 'callId', p_call))
 		ELSE jsonb_build_object('tool', t.name, 'function', t.sql_function, 'arguments', p_arguments::text, 'role', p_role,
-			'read_only', t.read_only, 'timeout_ms', t.timeout_ms) END
+			'read_only', t.read_only, 'timeout_ms', t.timeout_ms) || CASE WHEN p_call IS NULL THEN '{}' ELSE jsonb_build_object('run', p_call) END END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_request(theazo_data.tool, jsonb, text, text, text, text, name) IS
 'request document of a call of a platform''s tool';

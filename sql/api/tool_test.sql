@@ -61,7 +61,8 @@ BEGIN
 	IF t.name IS NOT NULL THEN
 		v_kind := CASE t.type WHEN 'webhook' THEN 'tool.webhook' ELSE 'tool.sql' END;
 		v_adapter := CASE t.type WHEN 'webhook' THEN 'tool_webhook' ELSE 'sql' END;
-		v_request := theazo_internal.tool_request(t, p_input, a.id, a.session_id, a.user_id, v_run || '-1', theazo_internal.outer_role());
+		v_request := theazo_internal.tool_request(t, p_input, a.id, a.session_id, a.user_id,
+			CASE t.type WHEN 'webhook' THEN v_run || '-1' END, theazo_internal.outer_role());
 		v_provider := 'tool.' || t.name;
 		v_ms := t.timeout_ms;
 	ELSIF p_name = 'web_search' THEN
@@ -85,6 +86,7 @@ BEGIN
 		PERFORM theazo_internal.run_finish(a.platform_id, v_run, 'completed',
 			'{"output": "error: web search is not configured on this server", "success": false}', NULL, NULL, 0, clock_timestamp(), clock_timestamp(), false);
 	ELSE
+		PERFORM theazo_internal.gate_agent(v_kind, a, v_run, v_provider, p_host => theazo_internal.url_host(v_request ->> 'url'));
 		PERFORM theazo_internal.effect_enqueue(a.platform_id, v_root, v_kind, coalesce(v_adapter, 'http'), NULL, v_run, a.session_id, a.id,
 			p_provider => v_provider, p_timeout_ms => v_ms, p_deadline => clock_timestamp() + (v_ms + 30000) * '1 millisecond'::interval);
 	END IF;

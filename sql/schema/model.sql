@@ -28,7 +28,10 @@ CREATE TABLE theazo_data.run_loop (
 	tokens			integer NOT NULL DEFAULT 0,			-- of them, estimated
 	paused			boolean NOT NULL DEFAULT false,		-- its agent is: stop at the next boundary
 	suspended		boolean NOT NULL DEFAULT false,		-- has stopped there: goes on when the agent is resumed
-	deadline		timestamptz NOT NULL
+	deadline		timestamptz NOT NULL,
+	parent_root		theazo.root,						-- of the run that started it
+	policy			jsonb NOT NULL DEFAULT '{}',		-- permissions, guardrails and limits as they were at the start
+	labels			text[] NOT NULL DEFAULT '{}'		-- of what it has read
 ) PARTITION BY RANGE (root_id);
 
 CREATE TABLE theazo_data.step (
@@ -58,8 +61,9 @@ CREATE TABLE theazo_data.step (
 	ended_no		smallint,							-- tool: how many of its round had ended with it
 	error_code		text,
 	error_message	text,
+	approval_id		theazo.id,							-- tool: the one it waits or waited for
 	CONSTRAINT step_kind_check CHECK (kind IN ('model', 'tool')),
-	CONSTRAINT step_state_check CHECK (state IN ('queued', 'done', 'failed', 'unknown', 'cancelled'))
+	CONSTRAINT step_state_check CHECK (state IN ('queued', 'waiting', 'done', 'failed', 'unknown', 'cancelled'))
 ) PARTITION BY RANGE (root_id);
 
 CREATE TABLE theazo_data.step_payload (
@@ -96,6 +100,7 @@ CREATE TABLE theazo_data.agent_input (
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),	-- the order in which they are read
 	run_id			theazo.id,							-- the run that took it
 	role_name		name,								-- whose functions a run may call that begins because of it
+	labels			text[] NOT NULL DEFAULT '{}',		-- of the run that sent it
 	CONSTRAINT agent_input_pkey PRIMARY KEY (platform_id, id)
 );
 CREATE INDEX agent_input_agent_id_idx ON theazo_data.agent_input (platform_id, agent_id, created_at) WHERE run_id IS NULL;

@@ -31,6 +31,7 @@ CREATE TABLE theazo_data.sandbox (
 	tried			text[] NOT NULL DEFAULT '{}',		-- providers that failed before this one
 	snapshot		text,								-- the provider's, while paused there
 	metadata		jsonb,								-- what the provider said at creation
+	labels			text[] NOT NULL DEFAULT '{}',		-- of what was put into it
 	instance		text NOT NULL,						-- of the database that made it
 	status_before_hold text,							-- while held
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -66,6 +67,7 @@ CREATE TABLE theazo_data.run (
 	error_hint		text,
 	outcome_unknown	boolean NOT NULL DEFAULT false,
 	cancel_requested boolean NOT NULL DEFAULT false,
+	parent_id		theazo.id,							-- the run that started it
 	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'http_fetch', 'tool_test', 'agent')),
 	CONSTRAINT run_status_check CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
 ) PARTITION BY RANGE (id);
@@ -76,7 +78,8 @@ CREATE TABLE theazo_data.run_payload (
 	input			jsonb NOT NULL DEFAULT '{}',
 	content			bytea,
 	result			jsonb,
-	result_content	bytea
+	result_content	bytea,
+	verdict			text NOT NULL DEFAULT 'none'		-- that let the result out; none: nothing was delivered
 ) PARTITION BY RANGE (root_id);
 
 CREATE TABLE theazo_data.effect (

@@ -126,6 +126,8 @@ CREATE TABLE theazo_data.agent (
 	retry_at			timestamptz,					-- its last task starts again then
 	task_run_id			theazo.id,						-- its last run of the loop
 	memory_root			text COLLATE "C",				-- root of the last one that ended well
+	parent_run_id		theazo.id,						-- the run that made it
+	labels				text[] NOT NULL DEFAULT '{}',	-- of what it remembers
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	paused_at			timestamptz,
 	ended_at			timestamptz,

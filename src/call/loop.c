@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "gate/gate.h"
 #include "pg/append.h"
 #include "pg/convert.h"
 #include "pg/export.h"
@@ -82,7 +83,7 @@ THEAZO_FUNCTION(theazo_charge_append)
 THEAZO_FUNCTION(theazo_run_append)
 {
 	static TzAppend runs = {"run",
-	                        23,
+	                        24,
 	                        {"platform_id",
 	                         "id",
 	                         "session_id",
@@ -105,7 +106,8 @@ THEAZO_FUNCTION(theazo_run_append)
 	                         "error_message",
 	                         "error_hint",
 	                         "outcome_unknown",
-	                         "cancel_requested"},
+	                         "cancel_requested",
+	                         "parent_id"},
 	                        NULL};
 
 	append_record(&runs, PG_GETARG_HEAPTUPLEHEADER(0));
@@ -116,12 +118,13 @@ THEAZO_FUNCTION(theazo_run_append)
 THEAZO_FUNCTION(theazo_run_loop_append)
 {
 	static TzAppend loops = {"run_loop",
-	                         24,
+	                         27,
 	                         {"platform_id",  "root_id",   "agent_id",   "chain",       "at",
 	                          "system",       "options",   "tools",      "tools_hash",  "prior",
 	                          "prior_tokens", "role_name", "cost_cap",   "spent",       "max_steps",
 	                          "model_calls",  "last_seq",  "open_tools", "corrections", "messages",
-	                          "tokens",       "paused",    "suspended",  "deadline"},
+	                          "tokens",       "paused",    "suspended",  "deadline",    "parent_root",
+	                          "policy",       "labels"},
 	                         NULL};
 
 	append_record(&loops, PG_GETARG_HEAPTUPLEHEADER(0));
@@ -131,11 +134,12 @@ THEAZO_FUNCTION(theazo_run_loop_append)
 /* run_payload_append(platform, root, input) */
 THEAZO_FUNCTION(theazo_run_payload_append)
 {
-	static TzAppend payloads = {"run_payload", 3, {"platform_id", "root_id", "input"}, NULL};
-	Datum values[3];
-	bool nulls[3];
+	static TzAppend payloads = {"run_payload", 4, {"platform_id", "root_id", "input", "verdict"}, NULL};
+	Datum values[4];
+	bool nulls[4] = {false};
 
 	take_args(fcinfo, 3, values, nulls);
+	values[3] = CStringGetTextDatum("none");
 	tz_append(&payloads, values, nulls);
 	PG_RETURN_VOID();
 }
@@ -458,6 +462,11 @@ THEAZO_FUNCTION(theazo_effect_enqueue)
 	values[n++] = Int16GetDatum(0);
 	values[n++] = Int32GetDatum(0);
 	values[n++] = BoolGetDatum(false);
+	/* without kind or platform there is no row either */
+	if (!missing[KIND] && !missing[PLATFORM] &&
+	    !tz_gate_take_pass(tz_datum_slice(args[KIND]), tz_datum_slice(args[PLATFORM]),
+	                       missing[AGENT] ? tz_slice(NULL, 0) : tz_datum_slice(args[AGENT])))
+		elog(ERROR, "an effect of kind \"%s\" has not passed the gate", TextDatumGetCString(args[KIND]));
 	tz_append(&effects, values, nulls);
 	if (!missing[REQUEST] || !missing[CONTENT])
 	{

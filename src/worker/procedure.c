@@ -123,7 +123,7 @@ THEAZO_FUNCTION(theazo_tool_test)
 THEAZO_FUNCTION(theazo_run)
 {
 	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.run_start($1, $2, $3, $4, $5, $6, $7, $8) AS r",
+		"SELECT r.id::text FROM theazo.run_start($1, $2, $3, $4, $5, $6, $7, NULL, $8) AS r",
 		8,
 		{TEXTOID, TEXTOID, NUMERICOID, INTERVALOID, INT4OID, JSONBOID, TEXTOID, TEXTOID}};
 

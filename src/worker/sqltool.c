@@ -236,6 +236,10 @@ static void
 segment_fill(TzSqlSegment *shared, const TzSqlJob *job, const char *function, const char *arguments,
              const char *role)
 {
+	const char *run = json_string_value(json_object_get(job->effect->request, "run"));
+	TzSlice prefix;
+	TzSlice root;
+	TzErr err;
 	uint32 at = 0;
 
 	memset(shared, 0, offsetof(TzSqlSegment, text));
@@ -246,6 +250,9 @@ segment_fill(TzSqlSegment *shared, const TzSqlJob *job, const char *function, co
 	shared->read_only = job->read_only;
 	strlcpy(shared->database, NameStr(database), NAMEDATALEN);
 	strlcpy(shared->role, role, NAMEDATALEN);
+	strlcpy(shared->platform, job->effect->platform_id, sizeof(shared->platform));
+	if (run != NULL && tz_id_split(tz_slice_cstr(run), &prefix, &root, &err) == TZ_OK)
+		strlcpy(shared->run, run, sizeof(shared->run));
 	shared->function_at = put_text(shared, &at, function);
 	shared->arguments_at = put_text(shared, &at, arguments);
 }

@@ -38,6 +38,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
+#include "auth/identity.h"
 #include "lib/json_raw.h"
 #include "lib/utf8.h"
 #include "pg/compat.h"
@@ -153,6 +154,16 @@ theazo_sql_tool_main(Datum arg)
 	PG_END_TRY();
 	tell();
 	proc_exit(0);
+}
+
+/* theazo_internal.current_run(): the run whose tool this process executes, for its own platform; null elsewhere */
+THEAZO_FUNCTION(theazo_current_run)
+{
+	const TzIdentity *id = tz_identity_current();
+
+	if (shared == NULL || shared->run[0] == '\0' || id == NULL || strcmp(id->platform, shared->platform) != 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(shared->run));
 }
 
 /* Chained to the log: what ends the process stands in the segment as well. Must not throw. */

@@ -14,6 +14,7 @@
 #ifndef TZ_SQLTOOL_SEGMENT_H
 #define TZ_SQLTOOL_SEGMENT_H
 
+#include "lib/id.h"
 #include "port/atomics.h"
 
 #define TZ_SQL_MAGIC 0x747a7371
@@ -39,6 +40,8 @@ typedef struct TzSqlSegment
 	bool read_only;
 	char database[NAMEDATALEN];
 	char role[NAMEDATALEN];
+	char platform[TZ_ID_MAX + 1]; /* of the run that calls */
+	char run[TZ_ID_MAX + 1]; /* "": none, the tool is being tried */
 	uint32 function_at; /* places of strings in text */
 	uint32 arguments_at;
 

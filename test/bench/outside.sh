@@ -6,9 +6,14 @@
 # One durable call each: the row goes in, the answer is stored, both committed.
 call_request='{"sandbox": "sb", "language": "bash", "code": "true", "timeout_ms": 30000, "env": {}, "max_output": 65536}'
 
+# What the SQL functions do that queue a call: the gate, then the effect.
+gated() {
+	echo "CASE WHEN theazo_internal.gate('compute.exec', '$platform', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN"
+}
+
 calls_in() {				# calls_in N ENDPOINT-NAME: queued in one commit
-	q -c "SELECT count(theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook', '$call_request',
-			p_provider => '$2')) FROM generate_series(1, $1)" > /dev/null
+	q -c "SELECT count($(gated) theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook', '$call_request',
+			p_provider => '$2') END) FROM generate_series(1, $1)" > /dev/null
 }
 
 dispatcher_cpu() {			# microseconds so far, all dispatchers
@@ -22,8 +27,8 @@ dispatcher_cpu() {			# microseconds so far, all dispatchers
 
 # Seconds from the commit that queues them until the last call is settled.
 carry_calls() {				# carry_calls N PROVIDER
-	carried "SELECT count(theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook', '$call_request',
-			p_provider => '$2')) FROM generate_series(1, $1)"
+	carried "SELECT count($(gated) theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook', '$call_request',
+			p_provider => '$2') END) FROM generate_series(1, $1)"
 }
 
 http_setup() {
@@ -67,8 +72,8 @@ behind_row() {
 	for _ in $(seq 1 20); do
 		calls_in 20 slow
 		sleep 0.2
-		q -c "INSERT INTO bench_mark (id) SELECT theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook',
-				'$call_request', p_provider => 'fast')"
+		q -c "INSERT INTO bench_mark (id) SELECT $(gated) theazo_internal.effect_enqueue('$platform', NULL, 'compute.exec', 'webhook',
+				'$call_request', p_provider => 'fast') END"
 		wait_idle
 	done
 	absolute 2c "a fast call behind 20 slow ones, p50" "ms" "$(q -c "

@@ -33,7 +33,7 @@ ROLLBACK;
 -- a plain call is settled as one of many, its answer stays with it; what a model would be asked is not made for it
 BEGIN;
 SET LOCAL track_functions = 'all';
-SELECT theazo_internal.effect_enqueue(:'p', NULL, 'http.get', 'http', '{"url": "https://example.com/"}') AS h \gset
+SELECT CASE WHEN theazo_internal.gate('http.get', :'p', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN theazo_internal.effect_enqueue(:'p', NULL, 'http.get', 'http', '{"url": "https://example.com/"}') END AS h \gset
 SELECT * FROM tst.claim();
 SELECT request, endpoint, needs_secrets FROM tst.claimed WHERE id = :'h';
 SELECT theazo_internal.effect_done(ARRAY[:'p'], ARRAY[substr(:'h', 5)], ARRAY[:'h'], ARRAY[2], '{done}', ARRAY['{"status": 200}'::jsonb], ARRAY[NULL::bytea], ARRAY[now()], ARRAY[now()]);
@@ -152,7 +152,7 @@ ROLLBACK;
 -- dead workers: what is harmless goes again, what is not ends as unknown; the living keep their leases, also when
 -- these ran out
 BEGIN;
-SELECT theazo_internal.effect_enqueue(:'p', NULL, k, 'webhook') IS NOT NULL FROM unnest(ARRAY['compute.exec', 'compute.read', 'compute.create', 'compute.destroy']) k;
+SELECT CASE WHEN theazo_internal.gate(k, :'p', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN theazo_internal.effect_enqueue(:'p', NULL, k, 'webhook') END IS NOT NULL FROM unnest(ARRAY['compute.exec', 'compute.read', 'compute.create', 'compute.destroy']) k;
 SELECT * FROM tst.claim(0, 41);
 UPDATE theazo_data.effect SET lease_until = now() - '1 hour'::interval WHERE platform_id = :'p';
 SELECT theazo_internal.leases_reclaim('{41}');
@@ -170,7 +170,7 @@ ROLLBACK;
 
 -- a restored database: what was queued is sent on release, what was in flight goes by the table
 BEGIN;
-SELECT theazo_internal.effect_enqueue(:'p', NULL, k, 'webhook') IS NOT NULL FROM unnest(ARRAY['compute.exec', 'compute.read']) k;
+SELECT CASE WHEN theazo_internal.gate(k, :'p', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN theazo_internal.effect_enqueue(:'p', NULL, k, 'webhook') END IS NOT NULL FROM unnest(ARRAY['compute.exec', 'compute.read']) k;
 SELECT * FROM tst.claim(0, 41);
 SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') IS NOT NULL;
 UPDATE theazo_data.effect SET instance = 'elsewhere' WHERE platform_id = :'p';
@@ -184,7 +184,7 @@ ROLLBACK;
 
 -- a row whose settlement throws ends without its area
 BEGIN;
-SELECT theazo_internal.effect_enqueue(:'p', NULL, 'compute.read', 'webhook') AS e \gset
+SELECT CASE WHEN theazo_internal.gate('compute.read', :'p', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN theazo_internal.effect_enqueue(:'p', NULL, 'compute.read', 'webhook') END AS e \gset
 SELECT count(*) FROM tst.claim();
 SELECT theazo_internal.effect_broken(:'p', substr(:'e', 5), :'e', 2, 'wrong attempt') \gset
 SELECT state FROM theazo_data.effect WHERE id = :'e';

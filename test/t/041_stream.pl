@@ -252,7 +252,7 @@ my $talking = "SELECT count(*) FROM theazo_data.effect WHERE kind = 'model.call'
 wait_sql($node, $talking, 100, 'a hundred talk at once', 120);
 $node->safe_psql('postgres', qq(
 SELECT theazo_internal.effect_enqueue_many('$p->{id}', 'probe.noop', 'noop', array_fill(NULL::jsonb, ARRAY[1000]));
-SELECT count(theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http', '{"url": "http://127.0.0.1:$port/_control", "method": "GET"}'))
+SELECT count(CASE WHEN theazo_internal.gate('http.get', '$p->{id}', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http', '{"url": "http://127.0.0.1:$port/_control", "method": "GET"}') END)
   FROM generate_series(1, 100)));
 wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE kind IN ('probe.noop', 'http.get') AND state = 'done'", 1100,
 	'what is queued beside them is claimed, carried and settled', 120);
@@ -261,7 +261,7 @@ is($node->safe_psql('postgres', $talking), 100, '... while all of them go on');
 $node->append_conf('postgresql.conf', "theazo.http_max_calls = 102\n");
 $node->reload;
 $node->safe_psql('postgres', qq(
-SELECT count(theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http', '{"url": "http://127.0.0.1:$port/_control", "method": "GET"}'))
+SELECT count(CASE WHEN theazo_internal.gate('http.get', '$p->{id}', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL THEN theazo_internal.effect_enqueue('$p->{id}', NULL, 'http.get', 'http', '{"url": "http://127.0.0.1:$port/_control", "method": "GET"}') END)
   FROM generate_series(1, 40)));
 wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE kind = 'http.get' AND state = 'done'", 140, 'two places are enough for the rest', 120);
 is($node->safe_psql('postgres', $talking), 100, '... while all of them go on');

@@ -1,0 +1,1 @@
+-- approval_wait.sql: waiting for requests.

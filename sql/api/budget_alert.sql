@@ -1,0 +1,1 @@
+-- budget_alert.sql: thresholds, and what they bring about.

@@ -1,0 +1,1 @@
+-- context.sql: what an agent keeps between runs.

@@ -1,0 +1,1 @@
+-- guardrail.sql: what is checked of what goes in and out, and what was found.

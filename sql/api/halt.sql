@@ -1,0 +1,1 @@
+-- halt.sql: the kill switch.

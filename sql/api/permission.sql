@@ -1,0 +1,1 @@
+-- permission.sql: what an agent may do, and why.

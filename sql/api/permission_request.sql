@@ -1,0 +1,1 @@
+-- permission_request.sql: agents that ask for more.

@@ -1,0 +1,1 @@
+-- rate.sql: rate limits.

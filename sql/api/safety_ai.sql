@@ -1,0 +1,1 @@
+-- safety_ai.sql: what only a model can judge.

@@ -1,0 +1,1 @@
+-- webhook_out.sql: telling a platform what happened.

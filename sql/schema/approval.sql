@@ -1,0 +1,1 @@
+-- approval.sql: approvals, permission requests, and webhooks out.

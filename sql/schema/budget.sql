@@ -1,0 +1,1 @@
+-- budget.sql: budgets, what has been spent under them, and what is reserved.

@@ -1,0 +1,1 @@
+-- limit.sql: the kill switch and rate limits.

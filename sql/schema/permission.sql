@@ -1,0 +1,1 @@
+-- permission.sql: rules about tools, paths and hosts, labels of data and where it may not flow.

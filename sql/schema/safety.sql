@@ -1,0 +1,1 @@
+-- safety.sql: patterns, guardrails, verdicts and violations.
