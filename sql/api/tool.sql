@@ -105,6 +105,9 @@ BEGIN
 		IF approval_id IS NOT NULL THEN
 			failed := false;
 			RETURN;
+		ELSIF t.requires_approval THEN
+			output := 'error: this tool needs the approval of a human, and none can be given here yet; go on without it';
+			RETURN;
 		END IF;
 	END IF;
 	output := theazo_internal.safety_arguments(l, r, p_name, p_arguments);

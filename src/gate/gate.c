@@ -145,7 +145,8 @@ THEAZO_FUNCTION(theazo_gate)
 			*texts[i] = tz_datum_slice(PG_GETARG_DATUM(i));
 	}
 	if (ask.kind.data == NULL || ask.platform.data == NULL)
-		elog(ERROR, "the gate was asked without kind or platform");
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+		        errmsg("kind and platform of an action must not be null"));
 	if (!PG_ARGISNULL(7))
 		ask.policy = PG_GETARG_JSONB_P(7);
 	if (!PG_ARGISNULL(8))
