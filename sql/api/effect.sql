@@ -109,6 +109,11 @@ AS $$
 DECLARE
 	v_ids text[] := ARRAY(SELECT theazo_internal.id_new('eff') FROM generate_series(1, cardinality(p_requests)));
 BEGIN
+	-- Each effect of such a kind passes the gate by itself.
+	IF EXISTS (SELECT FROM theazo_internal.gate_kinds() k WHERE k.kind = p_kind AND k.exempt IS NULL) THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ602', MESSAGE = format('effects of kind "%s" are queued one by one', p_kind), DETAIL = 'Reason: gate.',
+			HINT = 'Have each pass theazo_internal.gate() and queue it with effect_enqueue().';
+	END IF;
 	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, max_attempts, timeout_ms, instance)
 	SELECT p_platform, substr(u.id, 5), u.id, p_kind, p_adapter, p_max_attempts, p_timeout_ms, theazo_internal.instance()
 	  FROM unnest(v_ids) AS u (id);

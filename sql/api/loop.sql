@@ -185,7 +185,7 @@ BEGIN
 		SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = a.platform_id AND x.id = p_parent AND x.environment = a.key_environment;
 		SELECT * INTO p FROM theazo_data.run_loop x WHERE x.platform_id = a.platform_id AND x.root_id = theazo_internal.id_root(p_parent);
 	END IF;
-	IF r.id IS NULL OR p.root_id IS NULL THEN
+	IF r.id IS NULL OR p.root_id IS NULL OR r.session_id <> theazo_internal.current_session() THEN
 		PERFORM theazo_internal.raise_not_found('run', p_parent);
 	ELSIF r.status NOT IN ('queued', 'running') THEN
 		PERFORM theazo_internal.raise_state('run', r.id, r.status, 'spawn', 'Only a run that is at work starts others.');

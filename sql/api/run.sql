@@ -8,10 +8,10 @@ CREATE OR REPLACE VIEW theazo.runs WITH (security_barrier) AS
 		   r.timeout_ms, r.created_at, r.started_at, r.ended_at, r.exit_code,
 		   round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000)::bigint AS duration_ms,
 		   (r.cost::numeric / 1000000)::numeric(30,6) AS cost,
-		   r.trace_id, r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown, r.cancel_requested
+		   r.trace_id, r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown, r.cancel_requested, r.parent_id
 	  FROM theazo_data.run r
 	 WHERE (SELECT theazo_internal.may_read('run:read'));
-COMMENT ON VIEW theazo.runs IS 'runs of the platform; cost is in cents';
+COMMENT ON VIEW theazo.runs IS 'runs of the platform; cost is in cents; parent_id is the run that started it';
 
 -- What a run called, in order. A view calls it, so it stands before it.
 CREATE OR REPLACE FUNCTION theazo_internal.run_tool_calls(p_platform text, p_run text)
