@@ -178,20 +178,24 @@ BEGIN
 						WHERE e.platform_id = r.platform_id AND e.root_id = substr(r.id, 5) AND e.run_id = r.id
 						  AND e.state IN ('queued', 'claimed', 'sent', 'held'))
 	   AND NOT EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5) AND l.suspended)
+	   AND NOT EXISTS (SELECT FROM theazo_data.step s WHERE s.platform_id = r.platform_id AND s.root_id = substr(r.id, 5) AND s.state = 'waiting')
 	UNION ALL
-	-- The loop: one model call, or tool calls, or suspended.
+	-- The loop: one model call, or tool calls, or suspended, or a judge is asked about a text.
 	SELECT 'run of the loop without its state', r.platform_id::text, r.id::text, r.status FROM theazo_data.run r
 	 WHERE r.kind = 'agent' AND NOT EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5))
 	UNION ALL
 	SELECT 'open steps of a run are not what it waits for', r.platform_id::text, r.id::text,
-		   format('%s model calls, %s tool calls, %s counted, suspended %s', o.models, o.tools, l.open_tools, l.suspended)
+		   format('%s model calls, %s tool calls, %s counted, suspended %s, judged %s', o.models, o.tools, l.open_tools, l.suspended, j.judged)
 	  FROM theazo_data.run r
 	  JOIN theazo_data.run_loop l ON l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5)
 	 CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.kind = 'model') AS models, count(*) FILTER (WHERE s.kind = 'tool') AS tools
 						   FROM theazo_data.step s
-						  WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id AND s.state = 'queued') o
+						  WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id AND s.state IN ('queued', 'waiting')) o
+	 CROSS JOIN LATERAL (SELECT count(*)::integer AS judged FROM theazo_data.effect e
+						  WHERE e.platform_id = r.platform_id AND e.root_id = l.root_id AND e.kind = 'safety.judge'
+							AND e.state IN ('queued', 'claimed', 'sent', 'held')) j
 	 WHERE CASE WHEN r.status NOT IN ('queued', 'running') THEN o.models + o.tools > 0
-				ELSE o.tools <> l.open_tools OR o.models + (l.open_tools > 0)::integer + l.suspended::integer <> 1 END
+				ELSE o.tools <> l.open_tools OR o.models + (l.open_tools > 0)::integer + l.suspended::integer + j.judged <> 1 END
 	UNION ALL
 	SELECT 'open step without open effect', s.platform_id::text, 'run_' || s.root_id, format('step %s', s.seq) FROM theazo_data.step s
 	 WHERE s.state = 'queued'
