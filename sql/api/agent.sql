@@ -60,6 +60,8 @@ BEGIN
 	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s
 	 WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
 	IF v_status IS DISTINCT FROM 'active' THEN
+		-- Where a limit is what paused it, that is what the caller is told.
+		PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
 		RAISE EXCEPTION USING ERRCODE = 'TZ101',
 			MESSAGE = format('session "%s" is %s', a.session_id, v_status),
 			DETAIL = CASE WHEN v_reason IS NOT NULL THEN format('Reason: %s.', v_reason) ELSE '' END,

@@ -167,7 +167,7 @@ BEGIN
 	IF p_state = 'failed' AND e.adapter <> 'local' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
 		p_result := theazo_internal.compute_refused(e, coalesce(s.environment, 'live'), p_result);
 	END IF;
-	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 THEN
+	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
 		PERFORM theazo_internal.log_write(e.platform_id, CASE WHEN e.run_id IS NULL THEN NULL ELSE e.root_id END,
 			'warn', 'provider', format('%s failed: %s', e.kind, coalesce(p_result ->> 'message', p_state)),
 			s.environment, e.session_id, e.agent_id, e.run_id, s.user_id, s.provider,
@@ -221,6 +221,10 @@ BEGIN
 		-- operator's had to step in. The key makes it count once.
 		PERFORM theazo_internal.fee_write(e.platform_id, 'agent.fee', e.agent_id, s.environment, s.session_id, e.agent_id, NULL,
 										  s.user_id, s.provider);
+	END IF;
+	IF p_state <> 'done' OR NOT s.managed THEN
+		-- The fee is booked, or nothing was made.
+		PERFORM theazo_internal.budget_release(e.platform_id, s.id);
 	END IF;
 	IF s.status = 'destroying' THEN
 		-- The agent ended meanwhile.
@@ -277,7 +281,7 @@ BEGIN
 	UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'failed' END, ended_at = p_finished
 	 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 	-- Does another provider come after this one?
-	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') THEN
+	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
 		-- Halted meanwhile, or too many: there is no next one.
 		BEGIN
 			v_next := theazo_internal.sandbox_start(e.platform_id, e.agent_id, s.tried);

@@ -259,7 +259,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.effect_claim(p_slot integer, p_incarn
 RETURNS TABLE (
 	platform_id text, root_id text, id text, kind text, adapter text, contract smallint, step smallint, attempt integer,
 	timeout_ms integer, deadline timestamptz, run_id text, session_id text, agent_id text, sandbox_id text,
-	request jsonb, content bytea, step_state jsonb, endpoint jsonb, needs_secrets boolean, trace text)
+	request jsonb, content bytea, step_state jsonb, endpoint jsonb, needs_secrets boolean, trace text, refusal jsonb)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -271,6 +271,8 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+	l			theazo_data.run_loop;
+	v_tokens	integer;
 	v_now		timestamptz := clock_timestamp();
 	v_lease		timestamptz := clock_timestamp() + p_lease;
 	v_instance	text := theazo_internal.instance();
@@ -362,8 +364,23 @@ BEGIN
 			RETURN QUERY
 			SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
 				   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
-				   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text
+				   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text, NULL::jsonb
 			  FROM unnest(v_noops) c;
+		END IF;
+		-- A sandbox that cannot be paid is not made.
+		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind = 'compute.create') THEN
+			FOREACH c IN ARRAY v_others
+			LOOP
+				CONTINUE WHEN c.kind <> 'compute.create';
+				refusal := theazo_internal.budget_create(c);
+				CONTINUE WHEN refusal IS NULL;
+				v_others := ARRAY(SELECT t FROM unnest(v_others) t WHERE t.id <> c.id);
+				CONTINUE WHEN refusal ->> 'code' = 'busy';
+				RETURN QUERY
+				SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+					   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+					   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text, refusal;
+			END LOOP;
 		END IF;
 		IF v_others IS NOT NULL THEN
 			FOR v_run IN
@@ -376,7 +393,7 @@ BEGIN
 				PERFORM theazo_internal.event_write(v_run.platform_id, 'execution', 'execution_started', jsonb_build_object('kind', v_run.kind),
 					v_run.session_id, v_run.agent_id, v_run.id, v_run.environment);
 			END LOOP;
-			RETURN QUERY SELECT * FROM theazo_internal.effect_described(v_others);
+			RETURN QUERY SELECT d.*, NULL::jsonb FROM theazo_internal.effect_described(v_others) d;
 		END IF;
 		-- What a model is asked is made now, from the history as it stands.
 		FOREACH c IN ARRAY coalesce(v_models, '{}')
@@ -394,7 +411,14 @@ BEGIN
 			run_id := c.run_id;
 			session_id := c.session_id;
 			agent_id := c.agent_id;
+			SELECT x.* INTO l FROM theazo_data.run_loop x WHERE x.platform_id = c.platform_id AND x.root_id = c.root_id;
+			SELECT b.max_tokens, b.refusal INTO v_tokens, refusal FROM theazo_internal.budget_reserve(c, l) b;
+			-- Back in the queue.
+			CONTINUE WHEN refusal ->> 'code' = 'busy';
 			SELECT m.request, m.content INTO request, content FROM theazo_internal.model_request(c.platform_id, c.root_id) m;
+			IF v_tokens IS NOT NULL THEN
+				request := request || jsonb_build_object('max_tokens', v_tokens);
+			END IF;
 			endpoint := theazo_internal.model_endpoint(c.platform_id, c.root_id);
 			needs_secrets := coalesce(endpoint ->> 'credential_ref' IS NOT NULL, false);
 			trace := 'tr_' || c.root_id;

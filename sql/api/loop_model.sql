@@ -152,6 +152,11 @@ DECLARE
 	v_late	boolean := clock_timestamp() >= l.deadline;
 	v_next	smallint := theazo_internal.model_next(l.chain, l.at, v_class, p_result);
 BEGIN
+	IF p_result ->> 'sqlstate' = 'TZ202' THEN
+		-- Never sent, and no provider makes it cheaper.
+		PERFORM theazo_internal.loop_end(l, r, CASE WHEN r.cancel_requested THEN 'cancelled' ELSE 'failed' END, NULL, p_result);
+		RETURN;
+	END IF;
 	IF (p_result ->> 'pause_ms')::bigint > 0 THEN
 		PERFORM theazo_internal.model_pause(l.chain -> l.at, (p_result ->> 'pause_ms')::bigint, v_class);
 	END IF;

@@ -42,6 +42,7 @@ AS $$
 		   ('run', 'open_idx', '(platform_id, agent_id) WHERE status IN (''queued'', ''running'')'),
 		   ('run_payload', 'pkey', '(platform_id, root_id)'),
 		   ('run_loop', 'pkey', '(platform_id, root_id)'),
+		   ('run_loop', 'parent_idx', '(platform_id, parent_root) WHERE parent_root IS NOT NULL'),
 		   ('step', 'pkey', '(platform_id, root_id, seq)'),
 		   ('step_payload', 'pkey', '(platform_id, root_id, seq)'),
 		   ('message', 'pkey', '(platform_id, root_id, seq)'),

@@ -199,6 +199,7 @@ BEGIN
 			PERFORM theazo_internal.sandbox_bill_work(p_platform, s.id, r.run_id, r.id, r.claimed_at, clock_timestamp(), false);
 		END LOOP;
 		PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
+		PERFORM theazo_internal.budget_release(p_platform, s.id);
 		UPDATE theazo_data.sandbox x SET status = 'destroying', ended_at = clock_timestamp()
 		 WHERE x.platform_id = p_platform AND x.id = s.id;
 		PERFORM theazo_internal.effect_enqueue(
@@ -230,6 +231,7 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
+	PERFORM theazo_internal.budget_release(p_platform, s.id);
 	UPDATE theazo_data.sandbox x SET status = 'paused', paused_at = clock_timestamp()
 	 WHERE x.platform_id = p_platform AND x.id = s.id;
 	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_paused', jsonb_build_object('sandbox', s.id),
@@ -305,6 +307,10 @@ BEGIN
 	IF FOUND THEN
 		PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_resumed', jsonb_build_object('sandbox', s.id),
 			s.session_id, s.agent_id, NULL, s.environment);
+		IF theazo_internal.budget_limited(p_platform, s.session_id) THEN
+			-- The minute that begins is reserved by the keeper.
+			PERFORM theazo_internal.wake_keeper();
+		END IF;
 	END IF;
 	PERFORM theazo_internal.sandbox_release(p_platform, p_sandbox);
 END
@@ -337,6 +343,7 @@ BEGIN
 	IF p_at IS NOT NULL THEN
 		PERFORM theazo_internal.sandbox_bill(p_platform, p_sandbox, p_at, false);
 	END IF;
+	PERFORM theazo_internal.budget_release(p_platform, p_sandbox);
 	UPDATE theazo_data.sandbox x SET status = 'lost', ended_at = coalesce(p_at, x.billed_until, clock_timestamp())
 	 WHERE x.platform_id = p_platform AND x.id = p_sandbox;
 	UPDATE theazo_data.agent a SET sandbox_id = NULL

@@ -48,6 +48,10 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM theazo_internal.raise_not_found('session', p_id);
 	END IF;
+	IF result.status = 'paused' THEN
+		-- Where a limit is what paused it, that is what the caller is told.
+		PERFORM theazo_internal.budget_check(result.platform_id, result.key_environment, result.id, result.user_id, NULL, false);
+	END IF;
 	PERFORM theazo_internal.session_open_check(result.id, result.status, result.paused_reason);
 	RETURN result;
 END $$;
@@ -375,10 +379,16 @@ COMMENT ON FUNCTION theazo.session_pause(text, text) IS
 
 CREATE OR REPLACE FUNCTION theazo.session_resume(session text, api_key text DEFAULT NULL)
 RETURNS theazo.sessions LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s theazo_data.session;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'session:write');
 	PERFORM theazo_internal.refuse_narrowed('resuming a session');
-	PERFORM theazo_internal.session_resume(theazo_internal.session_lock(session));
+	s := theazo_internal.session_lock(session);
+	IF s.status = 'paused' AND s.paused_reason LIKE 'limit:%' THEN
+		PERFORM theazo_internal.session_held(s);
+	END IF;
+	PERFORM theazo_internal.session_resume(s);
 	RETURN theazo_internal.session_shown(session);
 END $$;
 COMMENT ON FUNCTION theazo.session_resume(text, text) IS

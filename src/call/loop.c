@@ -22,6 +22,7 @@
 #include "utils/typcache.h"
 
 #include "gate/gate.h"
+#include "call/spend.h"
 #include "pg/append.h"
 #include "pg/convert.h"
 #include "pg/export.h"
@@ -76,6 +77,19 @@ THEAZO_FUNCTION(theazo_charge_append)
 	take_args(fcinfo, 23, values, nulls);
 	values[23] = CStringGetTextDatum("usd");
 	tz_append(&charges, values, nulls);
+	{
+		/* platform, id, environment, session, user, amount, occurred; reserved for the run, whose call this was */
+		static const int noted[] = {0, 2, 3, 4, 7, 11, 21, 6};
+		Datum spend[TZ_SPEND_VALUES];
+		bool missing[TZ_SPEND_VALUES];
+
+		for (int i = 0; i < TZ_SPEND_VALUES; i++)
+		{
+			spend[i] = values[noted[i]];
+			missing[i] = nulls[noted[i]];
+		}
+		tz_spend_note(spend, missing, true);
+	}
 	PG_RETURN_VOID();
 }
 

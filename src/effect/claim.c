@@ -36,7 +36,7 @@
 
 static TzStmt claim_stmt = {
 	"SELECT platform_id, root_id, id, kind, adapter, contract, step, attempt, timeout_ms, deadline,"
-	" run_id, session_id, agent_id, sandbox_id, request, content, step_state, endpoint, needs_secrets"
+	" run_id, session_id, agent_id, sandbox_id, request, content, step_state, endpoint, needs_secrets, refusal"
 	" FROM theazo_internal.effect_claim($1, $2, $3, $4 * interval '1 millisecond')",
 	4,
 	{INT4OID, INT8OID, INT4OID, FLOAT8OID}};
@@ -72,13 +72,14 @@ enum
 	COL_STEP_STATE,
 	COL_ENDPOINT,
 	COL_NEEDS_SECRETS,
+	COL_REFUSAL,
 	CLAIM_COLUMNS
 };
 
 static const Oid claim_types[CLAIM_COLUMNS] = {TEXTOID,  TEXTOID,  TEXTOID,  TEXTOID, TEXTOID,
                                                INT2OID,  INT2OID,  INT4OID,  INT4OID, TIMESTAMPTZOID,
                                                TEXTOID,  TEXTOID,  TEXTOID,  TEXTOID, JSONBOID,
-                                               BYTEAOID, JSONBOID, JSONBOID, BOOLOID};
+                                               BYTEAOID, JSONBOID, JSONBOID, BOOLOID, JSONBOID};
 
 /* A row of the claim, taken apart once: asking for columns one by one would walk it each time. */
 typedef struct ClaimRow
@@ -273,6 +274,29 @@ decode_endpoint(TzClaimed *c, const ClaimRow *row, const TzClaimed *before, TzSl
 	pfree(text);
 }
 
+/* What a limit says of a call: sqlstate, message, detail, hint. */
+static void
+decode_refusal(TzClaimed *c, const ClaimRow *row)
+{
+	size_t len;
+	char *text = copy_json(row, COL_REFUSAL, &len);
+	json_t *doc = json_loadb(text, len, 0, NULL);
+	const char *sqlstate = json_string_value(json_object_get(doc, "sqlstate"));
+	const char *message = json_string_value(json_object_get(doc, "message"));
+	const char *detail = json_string_value(json_object_get(doc, "detail"));
+	const char *hint = json_string_value(json_object_get(doc, "hint"));
+
+	c->refused = true;
+	tz_err_set(&c->refused_err, TZ_REFUSED, "%s", message != NULL ? message : "refused");
+	if (detail != NULL)
+		tz_err_detail(&c->refused_err, "%s", detail);
+	if (hint != NULL)
+		tz_err_hint(&c->refused_err, "%s", hint);
+	strlcpy(c->refused_sqlstate, sqlstate != NULL ? sqlstate : "TZ202", sizeof(c->refused_sqlstate));
+	json_decref(doc);
+	free(text);
+}
+
 static void
 decode_row(TzClaimed *c, const ClaimRow *row, const TzClaimed *before, TzSlice *last)
 {
@@ -295,6 +319,8 @@ decode_row(TzClaimed *c, const ClaimRow *row, const TzClaimed *before, TzSlice *
 		c->content = copy_bytes(content.data, content.len);
 		c->content_len = content.len;
 	}
+	if (!row->nulls[COL_REFUSAL])
+		decode_refusal(c, row);
 }
 
 static void
@@ -497,7 +523,8 @@ tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool caref
 		decode_row(c, &row, before, &last);
 		if (c->endpoint != NULL)
 			before = c;
-		needs[i] = !row.nulls[COL_NEEDS_SECRETS] && DatumGetBool(row.values[COL_NEEDS_SECRETS]);
+		needs[i] =
+			!c->refused && !row.nulls[COL_NEEDS_SECRETS] && DatumGetBool(row.values[COL_NEEDS_SECRETS]);
 	}
 	/* Only now: each call below replaces the result that the rows were read from. */
 	c = *first;

@@ -80,6 +80,9 @@ typedef struct TzClaimed
 	TzErr secret_err; /* a secret could not be opened: not to be sent */
 	bool secret_failed;
 	char secret_sqlstate[6]; /* of that failure, "" when the status says it */
+	bool refused; /* a limit or budget is used up: not to be sent */
+	TzErr refused_err;
+	char refused_sqlstate[6];
 } TzClaimed;
 
 /* What the vault needs to open one secret; valid during the call only. */

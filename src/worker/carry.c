@@ -485,6 +485,11 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		fail(f, &err, NULL);
 		return;
 	}
+	if (f->claim->refused)
+	{
+		fail(f, &f->claim->refused_err, f->claim->refused_sqlstate);
+		return;
+	}
 	if (f->claim->secret_failed)
 	{
 		fail(f, &f->claim->secret_err,

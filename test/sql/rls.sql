@@ -31,6 +31,14 @@ BEGIN
 		PERFORM theazo_internal.charge_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('chg'),
 			theazo_internal.current_environment(), s, a, run, 'u', NULL, NULL, 'agent.fee', 1, 2000000, 'theazo', 'p');
 		PERFORM theazo.agent_send(a, 'note', 'text');
+		PERFORM theazo.budget_set(100000);
+		INSERT INTO theazo_data.budget_fired (platform_id, environment, level, subject, period, threshold)
+		VALUES (theazo_internal.current_platform(), theazo_internal.current_environment(), 'user', 'u' || s, '2026-01', 1);
+		INSERT INTO theazo_data.spend (platform_id, environment, level, subject, period, used)
+		VALUES (theazo_internal.current_platform(), theazo_internal.current_environment(), 'session', s, '2026-01', 1);
+		INSERT INTO theazo_data.reservation (platform_id, id, environment, session_id, user_id, agent_id, held)
+		VALUES (theazo_internal.current_platform(), run, theazo_internal.current_environment(), s, 'u', a, 1);
+		INSERT INTO theazo_data.limit_hit (platform_id, id, session_id, rule) VALUES (theazo_internal.current_platform(), theazo_internal.id_new('hit'), s, 'limit:maxCost');
 		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, output)
 		SELECT theazo_internal.current_platform(), theazo_internal.id_root(r.id), 1, 'o' FROM theazo.session_run(s, NULL, 'task', '{"model":"m"}') r;
 		INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
