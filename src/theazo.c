@@ -13,6 +13,8 @@
 #include "audit/ring.h"
 #include "auth/identity.h"
 #include "gate/gate.h"
+#include "gate/halt.h"
+#include "gate/rate.h"
 #include "pg/compat.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -43,6 +45,8 @@ _PG_init(void)
 	tz_wake_init();
 	tz_stream_init();
 	tz_ring_init();
+	tz_halt_init();
+	tz_rate_init();
 	tz_quiesce_init();
 	tz_protect_init();
 	tz_identity_init();

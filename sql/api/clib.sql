@@ -11,6 +11,10 @@ CREATE OR REPLACE FUNCTION theazo_internal.wake_cancel() RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_wake_cancel';
 COMMENT ON FUNCTION theazo_internal.wake_cancel() IS 'Wakes the dispatchers at commit and tells them to look for cancelled effects.';
 
+CREATE OR REPLACE FUNCTION theazo_internal.wake_halt() RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_wake_halt';
+COMMENT ON FUNCTION theazo_internal.wake_halt() IS 'Tells every process at commit to read the halts again, and wakes dispatchers and keeper.';
+
 CREATE OR REPLACE FUNCTION theazo_internal.wake_keeper() RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_wake_keeper';
 COMMENT ON FUNCTION theazo_internal.wake_keeper() IS 'Wakes the keeper of this database when the transaction commits.';

@@ -6,7 +6,7 @@ RETURNS SETOF text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	VALUES ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_rotate'),
+	VALUES ('keeper_halts'), ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_rotate'),
 		   -- once per partitioned table
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
@@ -31,6 +31,7 @@ BEGIN
 					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'),
 					theazo_internal.anchors_due());
 	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)),
+				 theazo_internal.halts_due(),
 				 CASE WHEN v_due IS NOT NULL THEN greatest('0'::interval, v_due - clock_timestamp()) END);
 END
 $$;

@@ -12,18 +12,23 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "auth/identity.h"
 #include "call/enter.h"
 #include "call/event.h"
+#include "gate/limit.h"
 #include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
 #include "pg/memo.h"
 #include "pg/spi.h"
 
+static void enter_rate(const TzIdentity *identity, bool has_key);
+static void enter_rate_refuse(TzRateScope scope, TzSlice subject, int64 retry_ms);
 static void theazo_enter_key(Datum api_key);
 static void theazo_enter_versions(void);
 
@@ -63,6 +68,9 @@ tz_enter(bool has_key, Datum api_key, TzSlice scope)
 		        errdetail("Reason: scope_missing."),
 		        errhint("Use a key whose scopes contain it; theazo.whoami() shows what this caller holds."));
 	}
+	/* whoever makes too many calls can still stop what they began */
+	if (scope.data == NULL || scope.len < 5 || memcmp(scope.data, "halt:", 5) != 0)
+		enter_rate(tz_identity_current(), has_key);
 }
 
 /* theazo_internal.enter(api_key text, scope text) */
@@ -88,6 +96,44 @@ THEAZO_FUNCTION(theazo_enter_check)
 THEAZO_FUNCTION(theazo_scope_held)
 {
 	PG_RETURN_BOOL(tz_identity_holds(tz_identity_current(), tz_datum_slice(PG_GETARG_DATUM(0))));
+}
+
+/* A key counts where it is shown; a worker acts for somebody whose call has been counted. */
+static void
+enter_rate(const TzIdentity *identity, bool has_key)
+{
+	TzSlice platform = tz_slice_cstr(identity->platform);
+	TzSlice key = tz_slice_cstr(identity->key_id);
+	int64 retry_ms;
+
+	if (MyBgworkerEntry != NULL)
+		return;
+	if (has_key && key.len > 0 && !tz_limit_take(TZ_RATE_KEY, platform, key, NULL, &retry_ms))
+		enter_rate_refuse(TZ_RATE_KEY, key, retry_ms);
+	if (!tz_limit_take(TZ_RATE_PLATFORM, platform, tz_slice("", 0), NULL, &retry_ms))
+		enter_rate_refuse(TZ_RATE_PLATFORM, platform, retry_ms);
+}
+
+static void
+enter_rate_refuse(TzRateScope scope, TzSlice subject, int64 retry_ms)
+{
+	TzEvent event = {{NULL, 0}};
+	JsonbParseState *state = NULL;
+
+	event.category = tz_slice_cstr("limit");
+	event.action = tz_slice_cstr("rate_limit_hit");
+	event.decision = tz_slice_cstr("deny");
+	event.rule = tz_slice_cstr(tz_rate_scope_name(scope));
+	event.is_violation = true;
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	tz_event_put(&state, "code", tz_slice_cstr("TZ201"));
+	tz_event_put(&state, "subject", subject);
+	tz_event_put_int(&state, "retryMs", retry_ms);
+	event.summary = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	tz_event_refused(&event);
+	ereport(ERROR, errcode(ERRCODE_TZ_RATE_LIMITED), errmsg("%s", tz_limit_message(scope)),
+	        errdetail("Retry after " INT64_FORMAT " ms.", retry_ms),
+	        errhint("Wait that long; theazo.rate_limits shows what was set."));
 }
 
 static void

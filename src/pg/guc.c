@@ -41,6 +41,7 @@ int tz_guc_keeper_interval_ms = 10000;
 int tz_guc_lease_ms = 60000;
 char *tz_guc_master_key_command = NULL;
 char *tz_guc_master_key_file = NULL;
+int tz_guc_rate_buckets = 65536;
 char *tz_guc_request_id = NULL;
 int tz_guc_max_waiters = 100;
 int tz_guc_retention_events_days = 0;
@@ -181,6 +182,8 @@ define_engine(void)
 	              PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
 	define_int("theazo.max_waiters", "Most callers that may wait for a run at the same time.",
 	           &tz_guc_max_waiters, 100, 0, 100000, PGC_POSTMASTER, 0);
+	define_int("theazo.rate_buckets", "Rate limits that can be counted at the same time.",
+	           &tz_guc_rate_buckets, 65536, 64, 16 * 1024 * 1024, PGC_POSTMASTER, 0);
 	define_string("theazo.request_id", "What the caller calls its request; stands in its events.",
 	              &tz_guc_request_id, "", PGC_USERSET, 0, check_request_id);
 	define_int("theazo.retention_events",

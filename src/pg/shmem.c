@@ -138,6 +138,7 @@ shmem_fill(void)
 
 		pg_atomic_init_u32(&db->dboid, InvalidOid);
 		pg_atomic_init_u32(&db->cancel_epoch, 1);
+		pg_atomic_init_u32(&db->halt_epoch, 1);
 		pg_atomic_init_u32(&db->extension_epoch, 1);
 		pg_atomic_init_u32(&db->unwanted, 0);
 		pg_atomic_init_u32(&db->quiesce, 0);

@@ -73,6 +73,7 @@ typedef struct TzDatabase
 {
 	pg_atomic_uint32 dboid;
 	pg_atomic_uint32 cancel_epoch; /* moves with every committed wake_cancel() */
+	pg_atomic_uint32 halt_epoch; /* moves when a halt committed or was lifted; never 0 */
 	pg_atomic_uint32 extension_epoch; /* moves when CREATE, ALTER or DROP EXTENSION committed */
 	pg_atomic_uint32 unwanted; /* workers must leave: not listed any more, or gone */
 	pg_atomic_uint32 quiesce; /* statements that need the workers away right now */

@@ -35,6 +35,7 @@ StaticAssertDecl(TZ_RUN_BUCKETS <= 64, "pending_runs has a bit for each bucket")
 
 static void wake_xact_callback(XactEvent event, void *arg);
 static void wake_slot(TzWorkerSlot *slot);
+static void wake_halt_epoch(TzDatabase *db);
 static int wake_known(TzDatabase *db, int what);
 static void wake_slots(int dbindex, int what);
 static bool wake_sleeper(int dbindex);
@@ -97,6 +98,8 @@ tz_wake_now(Oid dboid, int what)
 			return;
 		if (what & TZ_WAKE_CANCEL)
 			pg_atomic_fetch_add_u32(&db->cancel_epoch, 1);
+		if (what & TZ_WAKE_HALT)
+			wake_halt_epoch(db);
 		LWLockAcquire(tz_shared->lock, what & TZ_WAKE_EXTENSION ? LW_EXCLUSIVE : LW_SHARED);
 		if (what & TZ_WAKE_EXTENSION)
 		{
@@ -125,6 +128,14 @@ tz_wake_launcher(void)
 	LWLockRelease(tz_shared->lock);
 }
 
+/* It says that nothing is known while it is 0. */
+static void
+wake_halt_epoch(TzDatabase *db)
+{
+	if (pg_atomic_add_fetch_u32(&db->halt_epoch, 1) == 0)
+		pg_atomic_fetch_add_u32(&db->halt_epoch, 1);
+}
+
 /*
  * Marks what the keeper shall do, and takes out what was marked already: under
  * load most commits find the mark of another and touch nothing.
@@ -139,7 +150,7 @@ wake_known(TzDatabase *db, int what)
 		if (pg_atomic_read_u32(&db->events) != 0 || pg_atomic_exchange_u32(&db->events, 1) != 0)
 			what &= ~TZ_WAKE_SEAL;
 	}
-	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION))
+	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_HALT))
 		pg_atomic_write_u32(&db->upkeep, 1);
 	return what;
 }
@@ -148,9 +159,9 @@ wake_known(TzDatabase *db, int what)
 static void
 wake_slots(int dbindex, int what)
 {
-	const int all = TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION;
+	const int all = TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL | TZ_WAKE_EXTENSION | TZ_WAKE_HALT;
 
-	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_SEAL | TZ_WAKE_REFUSED))
+	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_SEAL | TZ_WAKE_REFUSED | TZ_WAKE_HALT))
 		wake_slot(tz_slot_at(dbindex, 0));
 	if (what & all)
 	{
@@ -323,6 +334,14 @@ THEAZO_FUNCTION(theazo_wake_cancel)
 	(void) fcinfo;
 	tz_shmem_require();
 	tz_wake_at_commit(TZ_WAKE_DISPATCHERS | TZ_WAKE_CANCEL);
+	PG_RETURN_VOID();
+}
+
+THEAZO_FUNCTION(theazo_wake_halt)
+{
+	(void) fcinfo;
+	tz_shmem_require();
+	tz_wake_at_commit(TZ_WAKE_HALT);
 	PG_RETURN_VOID();
 }
 

@@ -58,7 +58,7 @@ check_includes() {
 		n = split("effect vault audit limit auth stream", up, " ")
 		for (i = 1; i <= n; i++)
 			may[up[i]] = " " up[i] " pg lib "
-		may["call"] = " call effect vault audit limit auth pg lib "
+		may["call"] = " call effect vault audit gate limit auth pg lib "
 		# Rows are decoded into the nouns of the adapter contract.
 		may["effect"] = may["effect"] "adapter "
 	}

@@ -75,6 +75,9 @@ COMMIT;
 SELECT sandbox_id AS sbx FROM theazo_data.agent WHERE id = :'agt' \\gset
 SELECT id AS evt FROM theazo_data.event WHERE session_id = :'ses' ORDER BY number LIMIT 1 \\gset
 SELECT id AS eff FROM theazo_data.effect WHERE run_id = :'run' \\gset
+SELECT id AS hses FROM theazo.session_create('$mark-halted', api_key => :'live') \\gset
+SELECT id AS hlt FROM theazo.kill(:'hses', '$mark stops it', api_key => :'live') \\gset
+SELECT scope FROM theazo.rate_limit_set('session', 1000000, 1000000, '$mark-session', api_key => :'live') \\gset
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
 \\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff evt=:evt tses=:tses
 });
@@ -86,6 +89,8 @@ SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark
 $node->safe_psql('postgres', q{SET ROLE operator_role;
 SELECT name FROM theazo.operator_secret_set('Oscar.secret', 'Oscar value', hosts => '{oscar.example}');
 SELECT name FROM theazo.operator_provider_set('Oscar.provider', endpoint => 'https://oscar.example', credential_ref => 'Oscar.secret')});
+# thousands of calls with the same keys
+$node->safe_psql('postgres', "SELECT theazo.operator_rate_limit_set('key', 100000000, 1000000)");
 my $A = fill('Alpha');
 my $B = fill('Bravo');
 $node->safe_psql('postgres', "SELECT theazo.price_set('agent.fee', 7, platform => '$A->{plt}')");
@@ -130,6 +135,7 @@ my %cases = (
 	exec_start => [foreign => "'{agt}', 'python', 'print(1)'"],
 	file_list => [foreign => "'{agt}'"],
 	file_list_start => [foreign => "'{agt}'"],
+	halt => [own => "'Bravo stops'"],
 	http_fetch => [foreign => "'{agt}', 'https://x.example/'"],
 	http_fetch_start => [foreign => "'{agt}', 'https://x.example/'"],
 	file_read => [foreign => "'{agt}', '/x'"],
@@ -137,6 +143,7 @@ my %cases = (
 	file_write => [foreign => "'{agt}', '/x', 'x'"],
 	file_write_start => [foreign => "'{agt}', '/x', 'x'"],
 	integrity_check => [operator => ''],
+	kill => [foreign => "'{agt}', 'x'", "'{ses}', 'x'", "'{run}', 'x'"],
 	metrics_query => [own => "'cost', now() - interval '1 day', now() + interval '1 day', interval '1 day'"],
 	metrics_start => [foreign => "'{agt}'"],
 	metrics_summary => [own => ''],
@@ -145,11 +152,15 @@ my %cases = (
 	operator_anchor_now => [operator => ''],
 	operator_segment_detach => [operator => "'2000_01'"],
 	operator_anchor_set => [operator => "'x', 'file', '{\"file\":\"x\"}'"],
+	operator_halt => [operator => "'x', platform => '{plt}'"],
 	operator_provider_delete => [operator => "'{mark}.provider'"],
 	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],
+	operator_rate_limit_delete => [operator => "'key', platform => '{plt}'"],
+	operator_rate_limit_set => [operator => "'key', 100, 10, platform => '{plt}'"],
 	operator_secret_delete => [operator => "'{mark}.secret'"],
 	operator_secret_list => [operator => ''],
 	operator_secret_set => [operator => "'x', 'y'"],
+	operator_unhalt => [operator => "platform => '{plt}'"],
 	platform_allow_egress => [operator => "'{plt}', true"],
 	platform_bind_role => [operator => "'{plt}', 'b_role'"],
 	platform_create => [operator => "'x'"],
@@ -161,6 +172,9 @@ my %cases = (
 	provider_get => [foreign => "'{mark}.provider'"],
 	provider_set => [foreign => "'x', endpoint => 'https://x.example', credential_ref => '{mark}.secret'",
 		"'x', endpoint => 'https://x.example', signing_ref => '{mark}.secret'"],
+	rate_limit_delete => [own => "'provider'"],
+	rate_limit_set => [own => "'provider', 10, 1"],
+	resume_halted => [foreign => "'{agt}'", "'{ses}'", "'{run}'"],
 	run => [foreign => "'{agt}', 'x'"],
 	run_cancel => [foreign => "'{run}'"],
 	run_get => [foreign => "'{run}'"],
@@ -189,6 +203,7 @@ my %cases = (
 	tool_set => [own => "'x', 'x', '{\"type\":\"object\"}', url => 'https://x.example/'"],
 	tool_test => [foreign => "'{agt}', 'web_search', '{\"query\":\"x\"}'"],
 	tool_test_start => [foreign => "'{agt}', 'web_search', '{\"query\":\"x\"}'"],
+	unhalt => [own => ''],
 	usage_by_provider => [own => ''],
 	usage_daily => [own => ''],
 	usage_export => [own => ''],
@@ -202,9 +217,9 @@ my %cases = (
 	whoami => [own => ''],
 );
 # for the operator only
-my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_integrity operator_partitions operator_platform_roles
-	operator_platforms operator_provider_health operator_providers operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events logs platforms provider_health providers run_results runs
+my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halts operator_integrity operator_partitions operator_platform_roles
+	operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
+my @tenant_views = qw(agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events halts logs platforms provider_health providers rate_limits run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

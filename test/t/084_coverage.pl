@@ -170,6 +170,18 @@ wait_sql($node, "SELECT status IN ('ready', 'running') FROM theazo_data.agent WH
 one(agent_terminate => "SELECT FROM theazo.agent_terminate('$b')");
 one(tool_delete => "SELECT FROM theazo.tool_delete('t')");
 
+# ---- the kill switch and rates: its dispatchers need not see it for long --------------------------------------------
+one(kill => "SELECT FROM theazo.kill('$b', 'no more')");
+one(resume_halted => "SELECT theazo.resume_halted('$b')");
+one(halt => "SELECT FROM theazo.halt('no more')");
+one(unhalt => 'SELECT theazo.unhalt()');
+operator(operator_halt => "SELECT FROM theazo.operator_halt('no more', platform => '$p')");
+operator(operator_unhalt => "SELECT theazo.operator_unhalt(platform => '$p')");
+one(rate_limit_set => "SELECT FROM theazo.rate_limit_set('session', 100000, 10000)");
+one(rate_limit_delete => "SELECT theazo.rate_limit_delete('session')");
+operator(operator_rate_limit_set => "SELECT FROM theazo.operator_rate_limit_set('session', 100000, 10000)");
+operator(operator_rate_limit_delete => "SELECT theazo.operator_rate_limit_delete('session')");
+
 # ---- what was used -------------------------------------------------------------------------------------------------
 one($_ => "SELECT count(*) FROM theazo.$_()") for qw(metrics_summary usage_summary usage_daily usage_by_provider usage_export);
 one($_ => "SELECT count(*) FROM theazo.$_('user')") for qw(usage_for_user user_usage);

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * limit.h
+ *	  Rate limits as operator and platform have set them.
+ *
+ * Include after postgres.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_LIMIT_H
+#define TZ_LIMIT_H
+
+#include "gate/rate.h"
+
+/* per_minute 0: there is none. */
+typedef struct TzRate
+{
+	double per_minute;
+	int burst;
+} TzRate;
+
+/*
+ * What holds for one subject: the stricter of the operator's and the platform's.
+ * Inside a transaction. own (or NULL) is what holds as well, such as the rate of
+ * an agent's template.
+ */
+extern TzRate tz_limit_of(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own);
+
+/* One token under that limit, as tz_rate_take() and tz_rate_reserve() say. */
+extern bool tz_limit_take(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own,
+                          int64 *retry_ms);
+extern bool tz_limit_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, int64 longest_ms,
+                             int64 *wait_ms);
+
+/* What who is refused is told. */
+extern const char *tz_limit_message(TzRateScope scope);
+
+#endif /* TZ_LIMIT_H */
