@@ -155,6 +155,7 @@ BEGIN
 	definition_version := d.version;
 	options := theazo_internal.object_check('options',
 		theazo_internal.without_nulls(base || overrides || (given - 'definition' - 'overrides')), 65536);
+	options := theazo_internal.policy_check(theazo_internal.current_platform(), base, options);
 	-- What the definition keeps out of the sandbox stays out, and who acts for one session follows the platform.
 	IF base ->> 'secretDelivery' = 'brokered' AND options ->> 'secretDelivery' IS DISTINCT FROM 'brokered' THEN
 		PERFORM theazo_internal.raise_value('secretDelivery', 'is brokered in the definition',
@@ -202,11 +203,12 @@ BEGIN
 	END LOOP;
 	-- the provider is chosen by sandbox_start
 	INSERT INTO theazo_data.agent AS t (platform_id, id, session_id, user_id, key_environment, definition_id, definition_version,
-		status, compute, provider, model, managed_loop, one_shot, options)
+		status, compute, provider, model, managed_loop, one_shot, options, parent_run_id)
 	VALUES (s.platform_id, theazo_internal.id_new('agt'), s.id, s.user_id, s.key_environment, o.definition_id, o.definition_version,
 		CASE WHEN p_one_shot THEN 'ready' ELSE 'booting' END,
 		coalesce(o.options ->> 'compute', 'python'), 'theazo', theazo_internal.model_choose(o.options, s.models, theazo_internal.model_of_entry(s.platform_id, o.options, s.models)),
-		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), p_one_shot, o.options - 'compute' - 'managedLoop')
+		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), p_one_shot, o.options - 'compute' - 'managedLoop',
+		theazo_internal.current_run())
 	RETURNING t.* INTO a;
 	IF NOT p_one_shot THEN
 		PERFORM theazo_internal.sandbox_start(a.platform_id, a.id);
@@ -226,6 +228,7 @@ DECLARE
 	a theazo_data.agent;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	PERFORM theazo_internal.flow_act('agent.write');
 	a := theazo_internal.agent_make(session, options, false);
 	RETURN theazo_internal.agent_shown(a.id);
 END $$;

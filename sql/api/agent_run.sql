@@ -19,6 +19,7 @@ AS $$
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
 	PERFORM theazo_internal.run_row(run_steps.run);
+	PERFORM theazo_internal.flow_look(run_steps.run);
 	RETURN QUERY
 	SELECT s.seq, s.round, s.kind, s.state, s.name, p.input, p.output, s.error_message
 	  FROM theazo_data.step s
@@ -191,9 +192,10 @@ BEGIN
 			WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL) >= 100 THEN
 		PERFORM theazo_internal.raise_ceiling('inputs waiting for this agent', 100, 'Give it a task, so that it reads them.');
 	END IF;
-	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata, role_name)
+	PERFORM theazo_internal.flow_act('agent.send');
+	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata, role_name, labels)
 	VALUES (a.platform_id, theazo_internal.id_new('inp'), a.id, a.session_id, a.key_environment, agent_send.type, agent_send.content, agent_send.metadata,
-			theazo_internal.outer_role());
+			theazo_internal.outer_role(), theazo_internal.flow_input(a, agent_send.type));
 	PERFORM theazo_internal.event_write(a.platform_id, 'data', 'input_queued', jsonb_build_object('type', agent_send.type, 'bytes', octet_length(content)),
 		a.session_id, a.id, NULL, a.key_environment);
 	-- What slept because nothing was to be done wakes; one that works for long begins at once.

@@ -141,6 +141,12 @@ BEGIN
 				PERFORM theazo_internal.names_check('metadata.extract', v -> 'extract', 50, 64);
 			END IF;
 			v := v || pg_catalog.jsonb_build_object('custom', theazo_internal.metadata_check('metadata.custom', v -> 'custom'));
+		WHEN k = 'permissions' THEN
+			v := theazo_internal.permissions_check(k, v);
+		WHEN k = 'template' THEN
+			PERFORM theazo_internal.template_check(k, theazo_internal.text_check(k, v, 20));
+		WHEN k = 'limits' THEN
+			v := theazo_internal.agent_limits_check(v);
 		WHEN k = 'guardrails' THEN
 			PERFORM theazo_internal.object_check(k, v, 16384);
 		WHEN k = 'lifecycle' THEN
@@ -173,7 +179,7 @@ BEGIN
 		ARRAY['compute', 'browser', 'storage', 'gpu', 'model', 'modelFallback', 'instructions', 'tools', 'timeout', 'costCap', 'provider',
 			  'providerFallback', 'region', 'approvals', 'knowledge', 'metadata', 'guardrails', 'lifecycle', 'secrets',
 			  'secretDelivery', 'longRunning', 'checkpointInterval', 'maxDuration', 'hibernateAfterIdle', 'autoResume', 'managedLoop', 'mcp',
-			  'network', 'config', 'description'] || p_more);
+			  'network', 'config', 'description', 'permissions', 'template', 'limits'] || p_more);
 	FOR k, v IN SELECT e.key, e.value FROM pg_catalog.jsonb_each(p_doc) e LOOP
 		result := result || pg_catalog.jsonb_build_object(k,
 			CASE WHEN pg_catalog.jsonb_typeof(v) = 'null' OR k = 'overrides' THEN v

@@ -84,6 +84,28 @@ RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_event_refused';
 COMMENT ON FUNCTION theazo_internal.event_refused(text, text, text, jsonb, text, text, text, text, text, text, boolean, text) IS
 'records a refusal so that it stays although the caller''s transaction fails; waits a moment for the keeper''s commit';
 
+-- A function that a model called reads a view in which the words of any run may stand. p_user: whoever reads; inside the public functions it is their
+-- owner, and they have said which run it is (flow_look).
+CREATE OR REPLACE FUNCTION theazo_internal.flow_open(p_user name)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_here text := theazo_internal.current_platform();
+BEGIN
+	IF p_user IN ('theazo_owner', 'theazo_system') THEN
+		RETURN true;
+	END IF;
+	PERFORM theazo_internal.flow_act('run.read');
+	IF theazo_internal.flow_known(v_here) THEN
+		PERFORM theazo_internal.flow_note((SELECT coalesce(array_agg(DISTINCT s.label), '{}') FROM theazo_data.flow_label s WHERE s.platform_id = v_here));
+	END IF;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.flow_open(name) IS 'a function that a model called reads what all runs have said: it carries every label of the platform';
+
 CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
 	SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.actor_kind, e.actor_id,
 		   e.category, e.action, e.decision, e.rule, e.is_violation,
@@ -91,5 +113,6 @@ CREATE OR REPLACE VIEW theazo.events WITH (security_barrier) AS
 				ELSE coalesce(convert_from(e.body, 'UTF8')::jsonb -> 'summary', '{}')
 					 || theazo_internal.event_personal(e.platform_id, e.id, e.personal, e.personal_sealed) END AS summary, e.number, e.request_id, e.permission_state
 	  FROM theazo_data.event e
-	 WHERE (SELECT theazo_internal.may_read('event:read'));
+	 WHERE (SELECT theazo_internal.may_read('event:read'))
+	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(NULL) END);
 COMMENT ON VIEW theazo.events IS 'audit events of the platform';

@@ -158,6 +158,7 @@ BEGIN
 		END IF;
 	END IF;
 	a := theazo_internal.agent_take(exec_start.agent, true);
+	v_ms := least(v_ms, theazo_internal.policy_time_ms(theazo_internal.policy_of(a)));
 	v_run := theazo_internal.run_make(
 		a.platform_id, a.id, 'exec', 'exec',
 		jsonb_build_object('language', v_language, 'code', code, 'timeout_ms', v_ms, 'env', v_env, 'max_output', 1048576),

@@ -114,8 +114,9 @@ BEGIN
 	PERFORM theazo_internal.gate_agent(CASE WHEN v_repeat THEN 'http.get' ELSE 'http.request' END, a, v_run,
 		p_host => theazo_internal.url_host(p_request ->> 'url'));
 	p_request := theazo_internal.fetch_allowed(p_request, p_platform, p_agent);
-	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, provider, timeout_ms, trace_id)
-	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, 'http_fetch', 'theazo', p_timeout_ms, 'tr_' || v_root);
+	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, provider, timeout_ms, trace_id, parent_id)
+	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, 'http_fetch', 'theazo', p_timeout_ms, 'tr_' || v_root,
+			theazo_internal.current_run());
 	INSERT INTO theazo_data.run_payload (platform_id, root_id, input) VALUES (p_platform, v_root, p_request);
 	PERFORM theazo_internal.effect_enqueue(
 		p_platform, v_root, CASE WHEN v_repeat THEN 'http.get' ELSE 'http.request' END, 'http', NULL, v_run, a.session_id, p_agent,

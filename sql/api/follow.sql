@@ -186,6 +186,7 @@ BEGIN
 	ELSIF run_follow.run IS NULL THEN
 		PERFORM theazo_internal.raise_not_found('run', NULL);
 	END IF;
+	PERFORM theazo_internal.flow_look(run_follow.run);
 	v_until := clock_timestamp() + least(run_follow.timeout, '25 s'::interval);
 	LOOP
 		v_now := theazo_internal.stream_mark(run_follow.run);

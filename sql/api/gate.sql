@@ -51,18 +51,19 @@ COMMENT ON FUNCTION theazo_internal.gate_note(jsonb, text, theazo_data.run, text
 
 -- For an agent outside of a run of the loop: exec, files, requests, a sandbox.
 CREATE OR REPLACE FUNCTION theazo_internal.gate_agent(
-	p_kind text, a theazo_data.agent, p_run text DEFAULT NULL, p_provider text DEFAULT NULL, p_path text DEFAULT NULL, p_host text DEFAULT NULL)
+	p_kind text, a theazo_data.agent, p_run text DEFAULT NULL, p_provider text DEFAULT NULL, p_path text DEFAULT NULL, p_host text DEFAULT NULL,
+	p_tool text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_refusal	jsonb := theazo_internal.gate(p_kind, a.platform_id, a.key_environment, a.session_id, a.id, p_run,
-		theazo_internal.id_root(a.parent_run_id), theazo_internal.policy_of(a), a.labels, p_provider, NULL, p_path, p_host);
+		theazo_internal.id_root(a.parent_run_id), theazo_internal.policy_of(a), theazo_internal.flow_direct(a, p_kind), p_provider, p_tool, p_path, p_host);
 BEGIN
 	IF v_refusal ? 'sqlstate' THEN
 		PERFORM theazo_internal.gate_raise(v_refusal, p_kind, a.platform_id, a.key_environment, a.session_id, a.id, p_run);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.gate_agent(text, theazo_data.agent, text, text, text, text) IS
+COMMENT ON FUNCTION theazo_internal.gate_agent(text, theazo_data.agent, text, text, text, text, text) IS
 'has an action of an agent pass the gate, or raises why it may not';

@@ -21,7 +21,8 @@ CREATE OR REPLACE VIEW theazo.logs WITH (security_barrier) AS
 	SELECT l.id, l.occurred_at, l.environment, l.level, l.source, l.session_id, l.agent_id, l.run_id, l.user_id,
 		   l.provider, l.trace_id, l.message, l.metadata
 	  FROM theazo_data.log l
-	 WHERE (SELECT theazo_internal.may_read('log:read'));
+	 WHERE (SELECT theazo_internal.may_read('log:read'))
+	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(NULL) END);
 COMMENT ON VIEW theazo.logs IS 'log lines of the platform';
 
 CREATE OR REPLACE VIEW theazo.spans WITH (security_barrier) AS
@@ -29,7 +30,8 @@ CREATE OR REPLACE VIEW theazo.spans WITH (security_barrier) AS
 		   s.started_at, s.ended_at,
 		   round(extract(epoch FROM s.ended_at - s.started_at) * 1000)::bigint AS duration_ms, s.attributes
 	  FROM theazo_data.span s
-	 WHERE (SELECT theazo_internal.may_read('log:read'));
+	 WHERE (SELECT theazo_internal.may_read('log:read'))
+	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(NULL) END);
 COMMENT ON VIEW theazo.spans IS 'spans of all traces of the platform';
 
 CREATE OR REPLACE VIEW theazo.traces WITH (security_barrier) AS

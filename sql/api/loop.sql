@@ -273,6 +273,7 @@ BEGIN
 	r.status := 'running';
 	r.provider := a.provider;
 	r.timeout_ms := coalesce((p_options ->> 'timeout_ms')::integer, least(86400000, ceil(coalesce((a.options ->> 'timeout')::numeric, 300) * 1000))::integer);
+	r.timeout_ms := least(r.timeout_ms, theazo_internal.policy_time_ms(l.policy));
 	r.created_at := now();
 	r.started_at := v_now;
 	r.cost := 0;

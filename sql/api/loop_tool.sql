@@ -106,7 +106,7 @@ BEGIN
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
 	-- What a handler says when it fails is from outside as well.
 	IF p_state <> 'cancelled' THEN
-		l := theazo_internal.tool_read(l, r, s, e.kind, t.output);
+		l := theazo_internal.tool_read(l, r, s, e.kind, t.output, p_result -> 'labels');
 		t.output := theazo_internal.safety_result(l, r, s.name, t.output);
 	END IF;
 	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
@@ -122,7 +122,7 @@ COMMENT ON FUNCTION theazo_internal.tool_settle(theazo_data.effect, text, jsonb,
 
 -- What a call has read marks the run from now on.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_read(
-	INOUT l theazo_data.run_loop, r theazo_data.run, s theazo_data.step, p_kind text, p_output text)
+	INOUT l theazo_data.run_loop, r theazo_data.run, s theazo_data.step, p_kind text, p_output text, p_noted jsonb)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -133,13 +133,17 @@ BEGIN
 	END IF;
 	v_more := theazo_internal.flow_read(l, r, p_kind, s.name, (SELECT x.input FROM theazo_data.step_payload x
 		WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id AND x.seq = s.seq), p_output);
+	-- what a function of the database says that it has read
+	IF jsonb_typeof(p_noted) = 'array' THEN
+		v_more := v_more || ARRAY(SELECT jsonb_array_elements_text(p_noted));
+	END IF;
 	IF NOT v_more <@ l.labels THEN
 		UPDATE theazo_data.run_loop x SET labels = ARRAY(SELECT DISTINCT u FROM unnest(x.labels || v_more) u ORDER BY u)
 		 WHERE x.platform_id = l.platform_id AND x.root_id = l.root_id RETURNING x.* INTO l;
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.tool_read(theazo_data.run_loop, theazo_data.run, theazo_data.step, text, text) IS
+COMMENT ON FUNCTION theazo_internal.tool_read(theazo_data.run_loop, theazo_data.run, theazo_data.step, text, text, jsonb) IS
 'adds the labels of what a tool call has read to its run';
 
 -- A call that was open has its answer. With the last one the model is called again.

@@ -46,7 +46,8 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   CASE WHEN r.kind = 'tool_test' THEN (p.result ->> 'success')::boolean END AS success
 	  FROM theazo_data.run r
 	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5)
-	 WHERE (SELECT theazo_internal.may_read('run:read'));
+	 WHERE (SELECT theazo_internal.may_read('run:read'))
+	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
 COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP, and of an agent''s run its text, files, tokens and tool calls; note says what the program could not, such as that it was over its memory';
 
 -- ----------------------------------------------------------------------------
@@ -133,8 +134,10 @@ BEGIN
 			DETAIL = 'It has answered 501 before.',
 			HINT = 'Use exec instead; replacing the provider entry asks it again.';
 	END IF;
-	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, language, provider, timeout_ms, trace_id)
-	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, p_kind, p_language, s.provider, p_timeout_ms, 'tr_' || v_root);
+	PERFORM theazo_internal.flow_worked(a, 'compute.' || p_op);
+	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, language, provider, timeout_ms, trace_id, parent_id)
+	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, p_kind, p_language, s.provider, p_timeout_ms, 'tr_' || v_root,
+			theazo_internal.current_run());
 	INSERT INTO theazo_data.run_payload (platform_id, root_id, input, content)
 	VALUES (p_platform, v_root, p_input, p_content);
 	PERFORM theazo_internal.effect_enqueue(
@@ -207,6 +210,7 @@ DECLARE
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
 	PERFORM theazo_internal.run_row(run_result.run);
+	PERFORM theazo_internal.flow_look(run_result.run);
 	SELECT * INTO v_out FROM theazo.run_results r WHERE r.id = run_result.run;
 	RETURN v_out;
 END

@@ -26,7 +26,6 @@ DECLARE
 	c		record;
 	v_id	text := theazo_internal.id_new('sbx');
 	v_env	text;
-	v_net	jsonb;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
 	SELECT * INTO c FROM theazo_internal.compute_choose(a, p_tried);
@@ -43,14 +42,12 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.gate_agent('compute.create', a, a.run_id, c.provider_name);
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
-	v_net := coalesce(a.options -> 'network', '{}');
-	IF jsonb_typeof(v_net) <> 'object' THEN
-		v_net := jsonb_build_object('enabled', v_net = 'true'::jsonb);
-	END IF;
 	INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name,
-									 adapter, managed, browser, tried, instance)
+									 adapter, managed, browser, tried, labels, instance)
 	VALUES (p_platform, v_id, a.session_id, p_agent, a.user_id, v_env, c.shown, c.provider_name, c.adapter, c.managed,
 			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text,
+			-- what waits for one that could not be made goes to this one
+			CASE WHEN cardinality(p_tried) > 0 THEN theazo_internal.flow_sandbox(p_platform, a.sandbox_id) ELSE '{}' END,
 			theazo_internal.instance());
 	UPDATE theazo_data.agent x SET sandbox_id = v_id, provider = c.shown WHERE x.platform_id = p_platform AND x.id = p_agent;
 	PERFORM theazo_internal.effect_enqueue(
@@ -60,8 +57,8 @@ BEGIN
 			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
 			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
 									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
-			'network', jsonb_build_object('enabled', coalesce(v_net -> 'enabled', 'false'), 'allow', coalesce(v_net -> 'allow', '[]')),
-			'limits', coalesce(a.options -> 'limits', '{}')),
+			'network', theazo_internal.sandbox_network(a),
+			'limits', jsonb_strip_nulls(jsonb_build_object('memory_mb', theazo_internal.policy_of(a) #> '{limits,maxMemoryMb}'))),
 		p_session => a.session_id, p_agent => p_agent, p_sandbox => v_id, p_provider => c.provider_name,
 		p_timeout_ms => 60000);
 	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',

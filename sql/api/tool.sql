@@ -97,7 +97,7 @@ BEGIN
 		output := 'error: this tool was changed while the run was under way';
 		RETURN;
 	END IF;
-	output := theazo_internal.tool_gate(l, r, t, p_name, p_arguments);
+	output := coalesce(theazo_internal.calls_check(l, r, p_seq, p_name), theazo_internal.tool_gate(l, r, t, p_name, p_arguments));
 	IF output IS NOT NULL THEN
 		RETURN;
 	ELSIF NOT p_decided THEN
@@ -114,9 +114,6 @@ BEGIN
 	IF output IS NOT NULL THEN
 		RETURN;
 	END IF;
-	IF l.labels <> '{}' THEN
-		PERFORM theazo_internal.flow_wrote(l, r, theazo_internal.tool_kind(t, p_name, p_arguments), p_name, p_arguments);
-	END IF;
 	BEGIN
 		failed := false;
 		IF t.name IS NOT NULL THEN
@@ -132,7 +129,7 @@ BEGIN
 			WHEN 'run_code' THEN
 				effect_id := theazo_internal.tool_call_compute(l, r, p_seq, 'exec', jsonb_build_object(
 					'language', theazo_internal.language_check(p_arguments ->> 'language'), 'code', p_arguments ->> 'code',
-					'timeout_ms', 60000, 'env', '{}'::jsonb, 'max_output', 1048576), NULL, 65000);
+					'timeout_ms', least(60000, theazo_internal.policy_time_ms(l.policy)), 'env', '{}'::jsonb, 'max_output', 1048576), NULL, 65000);
 			WHEN 'read_file' THEN
 				effect_id := theazo_internal.tool_call_compute(l, r, p_seq, 'read', jsonb_build_object(
 					'path', theazo_internal.path_check(p_arguments ->> 'path', false), 'max_bytes', 1048576), NULL, 30000);
@@ -186,6 +183,8 @@ BEGIN
 			jsonb_build_object('code', 'TZ406', 'provider', s.provider, 'op', p_op), s.session_id, l.agent_id, 'run_' || l.root_id, s.environment, p_rule => 'unsupported');
 		RAISE EXCEPTION USING ERRCODE = 'TZ406', MESSAGE = format('provider "%s" does not support "%s"', s.provider, p_op);
 	END IF;
+	-- Now that it is known which one: the labels lie there before the call leaves.
+	PERFORM theazo_internal.flow_wrote(l, r, 'compute.' || p_op, NULL, NULL);
 	IF NOT v_ready THEN
 		-- It waits for the sandbox, at most as long as the run may take: the keeper looks at its deadline.
 		PERFORM theazo_internal.wake_keeper();

@@ -39,9 +39,9 @@ BEGIN
 			RETURN 'error: ' || SQLERRM;
 		END;
 	END IF;
-	v_refusal := theazo_internal.gate(v_kind, l.platform_id, r.environment, r.session_id, r.agent_id, r.id, l.parent_root, l.policy, l.labels,
-		CASE WHEN t.name IS NOT NULL THEN 'tool.' || t.name END, p_name, v_path,
-		CASE WHEN v_kind LIKE 'http.%' THEN theazo_internal.url_host(p_arguments ->> 'url') WHEN t.url IS NOT NULL THEN theazo_internal.url_host(t.url) END);
+	v_refusal := theazo_internal.gate(v_kind, l.platform_id, r.environment, r.session_id, r.agent_id, r.id, l.parent_root, l.policy,
+		theazo_internal.flow_call(l, v_kind), CASE WHEN t.name IS NOT NULL THEN 'tool.' || t.name END, p_name, v_path,
+		theazo_internal.tool_host(t, p_name, p_arguments));
 	IF v_refusal ? 'sqlstate' THEN
 		PERFORM theazo_internal.gate_note(v_refusal, v_kind, r, p_name);
 		RETURN concat_ws(' ', 'error: ' || (v_refusal ->> 'message') || coalesce(' (retry after ' || (v_refusal ->> 'retry_ms') || ' ms)', ''),

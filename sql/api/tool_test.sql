@@ -86,7 +86,7 @@ BEGIN
 		PERFORM theazo_internal.run_finish(a.platform_id, v_run, 'completed',
 			'{"output": "error: web search is not configured on this server", "success": false}', NULL, NULL, 0, clock_timestamp(), clock_timestamp(), false);
 	ELSE
-		PERFORM theazo_internal.gate_agent(v_kind, a, v_run, v_provider, p_host => theazo_internal.url_host(v_request ->> 'url'));
+		PERFORM theazo_internal.gate_agent(v_kind, a, v_run, v_provider, p_host => theazo_internal.tool_host(t, p_name, v_request), p_tool => p_name);
 		PERFORM theazo_internal.effect_enqueue(a.platform_id, v_root, v_kind, coalesce(v_adapter, 'http'), NULL, v_run, a.session_id, a.id,
 			p_provider => v_provider, p_timeout_ms => v_ms, p_deadline => clock_timestamp() + (v_ms + 30000) * '1 millisecond'::interval);
 	END IF;

@@ -130,15 +130,38 @@ job_fail(TzSqlJob *job, TzVerdict verdict, TzStatus status, const char *sqlstate
 	job_end(job);
 }
 
-/* The document of an answer, or of a function that raised. */
+/* What the function has read, as an array; NULL without memory. */
+static json_t *
+labels_array(const TzSqlSegment *shared)
+{
+	json_t *labels = json_array();
+	const char *end;
+
+	for (const char *p = shared->labels;
+	     labels != NULL &&
+	     (end = memchr(p, '\n', strnlen(p, shared->labels + TZ_FLOW_NOTE_BYTES - p))) != NULL;
+	     p = end + 1)
+	{
+		if (json_array_append_new(labels, json_stringn(p, (size_t) (end - p))) != 0)
+		{
+			json_decref(labels);
+			return NULL;
+		}
+	}
+	return labels;
+}
+
+/* The document of an answer, or of a function that raised. shared NULL: what is said is not the function's. */
 static void
-job_answer(TzSqlJob *job, TzSlice text, bool truncated, bool failed)
+job_answer(TzSqlJob *job, TzSlice text, bool truncated, bool failed, const TzSqlSegment *shared)
 {
 	json_t *result = json_object();
 
 	if (tz_json_set_text(result, "output", text, NULL) != TZ_OK ||
 	    json_object_set_new(result, "truncated", json_boolean(truncated)) != 0 ||
-	    (failed && json_object_set_new(result, "failed", json_true()) != 0))
+	    (failed && json_object_set_new(result, "failed", json_true()) != 0) ||
+	    (shared != NULL && shared->labels[0] != '\0' &&
+	     json_object_set_new(result, "labels", labels_array(shared)) != 0))
 	{
 		json_decref(result);
 		job_fail(job, TZ_V_FAILED, TZ_NOMEM, NULL, "out of memory", NULL);
@@ -158,7 +181,7 @@ job_settle(TzSqlJob *job, const TzSqlSegment *shared, uint32 state)
 
 	if (state == TZ_SQL_DONE)
 		job_answer(job, tz_slice(shared->output, Min(shared->output_len, TZ_SQL_OUTPUT_MAX)),
-		           shared->truncated, false);
+		           shared->truncated, false, shared);
 	else if (shared->refused)
 	{
 		snprintf(text, sizeof(text), "%.*s", (int) message.len, message.data);
@@ -171,7 +194,7 @@ job_settle(TzSqlJob *job, const TzSqlSegment *shared, uint32 state)
 				: "Register the tool again with theazo.tool_set().");
 	}
 	else
-		job_answer(job, message, false, true);
+		job_answer(job, message, false, true, shared);
 }
 
 /* The process is gone, and did not say how it ended. */
@@ -366,7 +389,7 @@ child_look(SqlChild *child, TimestampTz now)
 			snprintf(text, sizeof(text),
 			         "the function ran longer than %d ms; it was stopped and its changes undone",
 			         job->timeout_ms);
-			job_answer(job, tz_slice_cstr(text), false, true);
+			job_answer(job, tz_slice_cstr(text), false, true, NULL);
 		}
 		else if (now >= TimestampTzPlusMilliseconds(child->kill_at, COMMIT_GRACE_MS))
 			job_fail(job, TZ_V_UNKNOWN, TZ_TIMEOUT, NULL, "the function's commit takes too long", NULL);

@@ -138,6 +138,7 @@ theazo_sql_tool_main(Datum arg)
 	emit_log_hook = tool_log;
 	BackgroundWorkerInitializeConnection(shared->database, shared->role, 0);
 	tool_settings();
+	tz_flow_note_at(shared->labels);
 	if (!move_to(TZ_SQL_STARTING, TZ_SQL_RUNNING))
 		proc_exit(0);
 

@@ -14,6 +14,7 @@
 #ifndef TZ_SQLTOOL_SEGMENT_H
 #define TZ_SQLTOOL_SEGMENT_H
 
+#include "gate/flow_note.h"
 #include "lib/id.h"
 #include "port/atomics.h"
 
@@ -52,6 +53,7 @@ typedef struct TzSqlSegment
 	char message[TZ_SQL_MESSAGE_MAX]; /* UTF-8 */
 	uint32 output_len;
 	char output[TZ_SQL_OUTPUT_MAX]; /* UTF-8 */
+	char labels[TZ_FLOW_NOTE_BYTES]; /* of what the function has read, one a line */
 
 	char text[FLEXIBLE_ARRAY_MEMBER];
 } TzSqlSegment;

@@ -19,6 +19,10 @@ BEGIN
 		PERFORM theazo.model_price_set('m', 1, 1, platform => theazo_internal.current_platform());
 		PERFORM theazo.rate_limit_set('agent', 1000, 100);
 		INSERT INTO theazo_data.tool (platform_id, name, description, parameters, type) VALUES (theazo_internal.current_platform(), 't', 'd', '{}', 'webhook');
+		PERFORM theazo.permission_rule_set('deny', tool => 'nothing');
+		PERFORM theazo.flow_label_set('secret', 'tool', 'nothing');
+		PERFORM theazo.flow_rule_set('secret', 'tool', 'nothing');
+		PERFORM theazo.platform_policy_set(max_memory_mb => 2048);
 	END IF;
 	s1 := (theazo.session_create('u1')).id;
 	s2 := (theazo.session_create('u2')).id;
@@ -40,6 +44,7 @@ BEGIN
 		INSERT INTO theazo_data.reservation (platform_id, id, environment, session_id, user_id, agent_id, held)
 		VALUES (theazo_internal.current_platform(), run, theazo_internal.current_environment(), s, 'u', a, 1);
 		INSERT INTO theazo_data.limit_hit (platform_id, id, session_id, rule) VALUES (theazo_internal.current_platform(), theazo_internal.id_new('hit'), s, 'limit:maxCost');
+		PERFORM theazo.agent_context_set(a, 'k', '1');
 		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, output)
 		SELECT theazo_internal.current_platform(), theazo_internal.id_root(r.id), 1, 'o' FROM theazo.session_run(s, NULL, 'task', '{"model":"m"}') r;
 		INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
@@ -173,7 +178,7 @@ BEGIN
 	END LOOP;
 END $$;
 CREATE TEMP TABLE area_key AS SELECT area, (theazo.api_key_create(area, scopes => ARRAY[area || CASE WHEN area < 'l' THEN ':read' ELSE ':*' END])).key
-	FROM unnest('{agent,definition,event,key,log,platform,provider,run,secret,session,usage}'::text[]) area;
+	FROM unnest('{agent,definition,event,key,log,permission,platform,provider,run,secret,session,usage}'::text[]) area;
 GRANT SELECT ON area_key TO theazo_app;
 -- something in the ledger as well
 SELECT theazo_internal.fee_write(:'pa', 'agent.fee', a.id, 'live', a.session_id, a.id, NULL, 'u', 'p') FROM theazo.agents a WHERE a.session_id = :'s1';
