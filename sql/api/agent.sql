@@ -173,6 +173,10 @@ BEGIN
 	IF theazo_internal.current_session() IS NOT NULL AND options -> 'model' ? 'credentialRef' AND options -> 'model' IS DISTINCT FROM base -> 'model' THEN
 		options := options || '{"modelNarrowed": true}';
 	END IF;
+	-- Nor does who acts for one session decide that nobody needs to look.
+	IF theazo_internal.current_session() IS NOT NULL AND options ? 'approvals' THEN
+		PERFORM theazo_internal.approvals_narrowed(base -> 'approvals', options -> 'approvals');
+	END IF;
 	-- Who acts for one session may not open the platform's vault, except where the platform's own definition
 	-- does. Kept with the agent, because names are looked up at each use.
 	IF theazo_internal.current_session() IS NOT NULL AND options ? 'secrets' THEN

@@ -193,9 +193,9 @@ BEGIN
 		PERFORM theazo_internal.raise_ceiling('inputs waiting for this agent', 100, 'Give it a task, so that it reads them.');
 	END IF;
 	PERFORM theazo_internal.flow_act('agent.send');
-	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata, role_name, labels)
+	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata, role_name, labels, sent_by)
 	VALUES (a.platform_id, theazo_internal.id_new('inp'), a.id, a.session_id, a.key_environment, agent_send.type, agent_send.content, agent_send.metadata,
-			theazo_internal.outer_role(), theazo_internal.flow_input(a, agent_send.type));
+			theazo_internal.outer_role(), theazo_internal.flow_input(a, agent_send.type), theazo_internal.principals());
 	PERFORM theazo_internal.event_write(a.platform_id, 'data', 'input_queued', jsonb_build_object('type', agent_send.type, 'bytes', octet_length(content)),
 		a.session_id, a.id, NULL, a.key_environment);
 	-- What slept because nothing was to be done wakes; one that works for long begins at once.
@@ -274,8 +274,10 @@ AS $$
 DECLARE
 	v_input	jsonb;
 	v_role	name;
+	v_by	text[];
+	v_run	text;
 BEGIN
-	SELECT p.input, l.role_name INTO v_input, v_role
+	SELECT p.input, l.role_name, l.started_by INTO v_input, v_role, v_by
 	  FROM theazo_data.run_payload p
 	  JOIN theazo_data.run_loop l ON l.platform_id = p.platform_id AND l.root_id = p.root_id
 	 WHERE p.platform_id = a.platform_id AND p.root_id = theazo_internal.id_root(a.task_run_id);
@@ -284,8 +286,12 @@ BEGIN
 	END IF;
 	-- What was sent to the agent and went into the failed run is read again.
 	UPDATE theazo_data.agent_input x SET run_id = NULL WHERE x.platform_id = a.platform_id AND x.run_id = a.task_run_id;
-	RETURN theazo_internal.loop_make(a, v_input ->> 'task',
+	v_run := theazo_internal.loop_make(a, v_input ->> 'task',
 		(v_input - 'task') || jsonb_build_object('try', coalesce(p_try, (v_input ->> 'try')::integer + 1, 2)), v_role);
+	-- It is still the request of whoever gave the task.
+	UPDATE theazo_data.run_loop x SET started_by = x.started_by || v_by
+	 WHERE x.platform_id = a.platform_id AND x.root_id = theazo_internal.id_root(v_run) AND v_by <> '{}';
+	RETURN v_run;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.run_again(theazo_data.agent, integer) IS 'starts the last task of an agent again';

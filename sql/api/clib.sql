@@ -95,6 +95,10 @@ CREATE OR REPLACE FUNCTION theazo_internal.id_new(prefix text) RETURNS text
 COMMENT ON FUNCTION theazo_internal.id_new(text) IS
 	'a new identifier: prefix, underscore, 48 bits of time and 80 random bits in base32';
 
+CREATE OR REPLACE FUNCTION theazo_internal.number_new() RETURNS bigint
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_number_new';
+COMMENT ON FUNCTION theazo_internal.number_new() IS 'A number below 2^53 that no event or other row has, for contracts that show integers.';
+
 CREATE OR REPLACE FUNCTION theazo_internal.number_reach("number" bigint) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_number_reach';
 COMMENT ON FUNCTION theazo_internal.number_reach(bigint) IS 'Numbers of events go on behind this one.';

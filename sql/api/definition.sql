@@ -57,7 +57,7 @@ COMMENT ON FUNCTION theazo_internal.model_check(jsonb, boolean) IS
 CREATE OR REPLACE FUNCTION theazo_internal.approvals_check(p_doc jsonb)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-	PERFORM theazo_internal.object_check('approvals', p_doc, 16384, ARRAY['require', 'notifyVia', 'timeout', 'defaultAction']);
+	PERFORM theazo_internal.object_check('approvals', p_doc, 16384, ARRAY['require', 'notifyVia', 'timeout', 'defaultAction', 'quorum', 'noSelfApproval']);
 	IF p_doc ? 'require' THEN
 		PERFORM theazo_internal.names_check('approvals.require', p_doc -> 'require', 200, 200);
 	END IF;
@@ -70,6 +70,12 @@ BEGIN
 	END IF;
 	IF p_doc ? 'defaultAction' THEN
 		PERFORM theazo_internal.one_of('approvals.defaultAction', p_doc ->> 'defaultAction', 'approve', 'deny');
+	END IF;
+	IF p_doc ? 'quorum' THEN
+		PERFORM theazo_internal.integer_check('approvals.quorum', p_doc -> 'quorum', 1, 20);
+	END IF;
+	IF p_doc ? 'noSelfApproval' THEN
+		PERFORM theazo_internal.boolean_check('approvals.noSelfApproval', p_doc -> 'noSelfApproval');
 	END IF;
 	RETURN p_doc;
 END $$;

@@ -47,7 +47,9 @@ AS $$
 		   -- A stamp too many does no harm; a line that is there is not written again; a transaction is looked for by its nonce.
 		   ('rfc3161', 'anchor.rfc3161', 1, 'repeat'),
 		   ('file', 'anchor.file', 1, 'repeat'),
-		   ('evm', 'anchor.evm', 1, 'reconcile')
+		   ('evm', 'anchor.evm', 1, 'reconcile'),
+		   -- At least once: receivers know a delivery by its id.
+		   ('webhook_out', 'webhook.deliver', 1, 'repeat')
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
 'kinds of effects by adapter, the contract version understood and what may be done when an outcome is unknown';
@@ -159,6 +161,13 @@ BEGIN
 					'signing_ref', t.secret_ref, 'owner', p.platform_id, 'vault', 'platform')
 				  FROM theazo_data.tool t JOIN theazo_data.platform p ON p.platform_id = t.platform_id
 				 WHERE t.platform_id = p_platform AND t.name = substr(p_provider, 6) AND t.type = 'webhook');
+	END IF;
+	-- A server that wants to be told; null once it is deleted or has said that it is gone.
+	IF p_adapter = 'webhook_out' THEN
+		RETURN (SELECT jsonb_build_object('url', w.url, 'allow_http', p.allow_http, 'allow_private', p.allow_private, 'provider', w.id,
+					'signing_ref', w.secret_ref, 'owner', p.platform_id, 'vault', 'platform')
+				  FROM theazo_data.webhook w JOIN theazo_data.platform p ON p.platform_id = w.platform_id
+				 WHERE w.platform_id = p_platform AND w.id = substr(p_provider, 9) AND w.status = 'active');
 	END IF;
 	-- An address of its own, so no provider.
 	IF p_adapter = 'http' THEN

@@ -154,7 +154,9 @@ BEGIN
 	IF p_parent IS NOT NULL THEN
 		l.parent_root := theazo_internal.loop_spawn(a, p_parent);
 	END IF;
-	l.policy := theazo_internal.policy_of(a);
+	l.policy := theazo_internal.policy_of(a)
+		|| CASE WHEN a.options ? 'approvals' THEN jsonb_build_object('approvals', a.options -> 'approvals') ELSE '{}' END;
+	l.started_by := theazo_internal.principals();
 	SELECT array_agg(DISTINCT x.label) INTO v_inputs
 	  FROM theazo_data.agent_input i CROSS JOIN LATERAL unnest(i.labels) AS x (label)
 	 WHERE i.platform_id = a.platform_id AND i.agent_id = a.id AND i.run_id IS NULL;
@@ -289,6 +291,7 @@ BEGIN
 		 WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL ORDER BY x.created_at, x.id FOR UPDATE
 	LOOP
 		UPDATE theazo_data.agent_input x SET run_id = v_run WHERE x.platform_id = i.platform_id AND x.id = i.id;
+		l.started_by := l.started_by || i.sent_by;
 		l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', format('[%s] %s', i.type, i.content)));
 	END LOOP;
 	l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', p_task));

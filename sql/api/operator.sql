@@ -65,6 +65,7 @@ BEGIN
 	IF effects_release.effect IS NULL THEN
 		v_boxes := theazo_internal.sandboxes_release();
 		v_anchors := theazo_internal.anchors_release();
+		PERFORM theazo_internal.approvals_release();
 	END IF;
 	FOR r IN
 		SELECT e.platform_id, e.root_id, e.id, e.agent_id, e.attempt, e.incarnation, e.held_reason FROM theazo_data.effect e
@@ -273,15 +274,32 @@ BEGIN
 			OR (coalesce(s.input_tokens, 0) + coalesce(s.cache_write_tokens, 0), coalesce(s.cache_read_tokens, 0), coalesce(s.output_tokens, 0))
 			   IS DISTINCT FROM (b.input::bigint, b.cached::bigint, b.output::bigint))
 	UNION ALL
+	SELECT 'pending approval of a call that does not wait', x.platform_id::text, x.id::text, format('%s step %s', x.run_id, x.step_seq)
+	  FROM theazo_data.approval x
+	 WHERE x.status = 'pending'
+	   AND NOT EXISTS (SELECT FROM theazo_data.step s WHERE s.platform_id = x.platform_id AND s.root_id = substr(x.run_id, 5) AND s.seq = x.step_seq
+						  AND s.state = 'waiting' AND s.approval_id = x.id)
+	UNION ALL
+	SELECT 'approval and its fee differ', x.platform_id::text, x.id::text, format('%s, %s charges', x.status, c.n)
+	  FROM theazo_data.approval x
+	 CROSS JOIN LATERAL (SELECT count(*) AS n FROM theazo_data.charge c
+						  WHERE c.platform_id = x.platform_id AND c.root_id = substr(x.run_id, 5) AND c.item = 'approval.cycle'
+							AND c.id = theazo_internal.id_derive('chg', x.id, x.id || '|approval.cycle')) c
+	 WHERE c.n <> (x.status <> 'pending')::integer
+	   -- what was booked long ago is not kept for ever
+	   AND EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = x.platform_id AND l.root_id = substr(x.run_id, 5))
+	UNION ALL
 	SELECT 'cost of steps, what a run has spent and its charges differ', l.platform_id::text, 'run_' || l.root_id,
-		   format('steps %s, spent %s, charges %s', b.steps, l.spent, b.charges)
+		   format('steps %s, spent %s, charges %s, approvals %s', b.steps, l.spent, b.charges, b.fees)
 	  FROM theazo_data.run_loop l
 	 CROSS JOIN LATERAL (
 		SELECT (SELECT coalesce(sum(s.cost), 0) FROM theazo_data.step s WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id) AS steps,
 			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
-				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'model.call') AS charges) b
+				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'model.call') AS charges,
+			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
+				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'approval.cycle') AS fees) b
 	 -- under a cap the time of its sandbox counts as well
-	 WHERE b.steps <> b.charges OR l.spent < b.charges OR l.spent > b.charges AND l.cost_cap IS NULL
+	 WHERE b.steps <> b.charges OR l.spent < b.charges + b.fees OR l.spent > b.charges + b.fees AND l.cost_cap IS NULL
 	UNION ALL
 	SELECT 'charge without its model call', c.platform_id::text, c.id::text, c.effect_id::text FROM theazo_data.charge c
 	 WHERE c.item = 'model.call'

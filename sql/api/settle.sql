@@ -78,6 +78,8 @@ BEGIN
 												 p_started, coalesce(p_finished, clock_timestamp()));
 		WHEN 'anchor' THEN
 			PERFORM theazo_internal.anchor_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
+		WHEN 'webhook' THEN
+			PERFORM theazo_internal.notice_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
 		ELSE
 			NULL;
 	END CASE;
@@ -178,7 +180,7 @@ BEGIN
 			v_max := greatest(v_max, 2);
 		ELSIF v_recovery IN ('repeat', 'reconcile') THEN
 			v_verdict := 'retry';
-			v_max := greatest(v_max, 5);
+			v_max := CASE WHEN e.kind = 'webhook.deliver' THEN v_max ELSE greatest(v_max, 5) END;
 			IF v_recovery = 'reconcile' THEN
 				UPDATE theazo_data.effect_payload x SET step_state = coalesce(x.step_state, '{}') || '{"reconcile": true}'
 				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
@@ -192,13 +194,17 @@ BEGIN
 	IF p_verdict = 'retry' THEN
 		-- The adapter's table of verdicts has counted the attempts: a request that never left, or that the other side
 		-- has not carried out, goes again also where a request is sent once.
-		v_max := CASE WHEN e.kind = 'model.call' THEN v_max ELSE greatest(v_max, 6) END;
+		v_max := CASE WHEN e.kind IN ('model.call', 'webhook.deliver') THEN v_max ELSE greatest(v_max, 6) END;
 	END IF;
 	IF v_verdict = 'retry' THEN
 		IF e.cancel_requested THEN
 			v_verdict := 'cancelled';
 		ELSE
-			v_delay := CASE WHEN (p_result ->> 'retry_after_ms')::bigint > 0
+			-- A webhook has waits of its own, by the attempts that have failed: one that was given back unsent is not among them.
+			v_delay := CASE WHEN e.kind = 'webhook.deliver'
+							THEN theazo_internal.webhook_wait(e.attempt - v_max + 1 + cardinality(theazo_internal.webhook_waits()),
+								(p_result ->> 'retry_after_ms')::bigint)
+							WHEN (p_result ->> 'retry_after_ms')::bigint > 0
 							THEN least((p_result ->> 'retry_after_ms')::bigint, 3600000)
 							-- A model is asked twice more, after half a second and after one.
 							WHEN e.kind = 'model.call' THEN 500 * 2 ^ least(e.attempt - 1, 1)
@@ -287,7 +293,8 @@ BEGIN
 		 WHERE d.verdict = 'done' AND d.result IS NOT NULL
 		   AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
 		   AND e.run_id IS NULL AND e.agent_id IS NULL AND e.sandbox_id IS NULL
-		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics', 'http.get', 'http.request') AND e.attempt = d.attempt
+		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics', 'http.get', 'http.request', 'webhook.deliver')
+		   AND e.attempt = d.attempt
 		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END
 		RETURNING e.platform_id, e.root_id, e.id, d.result),
 	kept AS (

@@ -72,9 +72,7 @@ BEGIN
 	IF s.state IS DISTINCT FROM 'waiting' OR r.status NOT IN ('queued', 'running') THEN
 		RETURN;
 	END IF;
-	-- The time a human takes is not the run's.
-	UPDATE theazo_data.run_loop x SET deadline = greatest(x.deadline, v_now) + greatest('0'::interval, v_now - s.started_at)
-	 WHERE x.platform_id = p_platform AND x.root_id = p_root RETURNING x.* INTO l;
+	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = p_platform AND x.root_id = p_root;
 	IF p_verdict = 'approved' THEN
 		UPDATE theazo_data.step_payload x SET input = p_arguments
 		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.seq = p_seq AND x.input IS DISTINCT FROM p_arguments;

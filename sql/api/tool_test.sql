@@ -31,11 +31,11 @@ BEGIN
 	v_why := theazo_internal.json_schema_check(v_schema, input);
 	IF v_why IS NOT NULL THEN
 		PERFORM theazo_internal.raise_value('input', 'does not fit the tool''s parameters: ' || v_why);
-	ELSIF t.requires_approval THEN
-		PERFORM theazo_internal.event_refused(a.platform_id, 'permission', 'permission_denied', jsonb_build_object('code', 'TZ204', 'tool', t.name),
+	ELSIF theazo_internal.approval_required(a.options -> 'approvals', tool_test_start.name, coalesce(t.requires_approval, false)) THEN
+		PERFORM theazo_internal.event_refused(a.platform_id, 'permission', 'permission_denied', jsonb_build_object('code', 'TZ204', 'tool', tool_test_start.name),
 			a.session_id, a.id, p_environment => a.key_environment, p_rule => 'approval_needed', p_is_violation => true, p_permission => 'denied');
-		RAISE EXCEPTION USING ERRCODE = 'TZ204', MESSAGE = format('tool "%s" needs an approval', t.name),
-			HINT = 'Register it without requires_approval to try it.';
+		RAISE EXCEPTION USING ERRCODE = 'TZ204', MESSAGE = format('tool "%s" needs an approval', tool_test_start.name),
+			HINT = 'Register it without requires_approval, or try it with an agent whose option approvals does not name it.';
 	END IF;
 	v_run := theazo_internal.tool_test_make(a, tool_test_start.name, t, input);
 	RETURN theazo_internal.run_row(v_run);

@@ -105,7 +105,7 @@ BEGIN
 			WHEN 'session' THEN
 				rule := platform || ' AND key_environment = (SELECT theazo_internal.current_environment())'
 					|| ' AND (' || whole || ' OR id = (SELECT theazo_internal.current_session()))';
-			WHEN 'data_key', 'budget', 'budget_fired', 'spend' THEN
+			WHEN 'data_key', 'budget', 'budget_fired', 'spend', 'webhook' THEN
 				rule := platform || ' AND environment = (SELECT theazo_internal.current_environment()) AND ' || whole;
 			WHEN 'secret', 'secret_version', 'secret_delivered' THEN
 				-- session secrets follow their session, whose own policy applies in the subquery

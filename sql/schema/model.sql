@@ -31,7 +31,8 @@ CREATE TABLE theazo_data.run_loop (
 	deadline		timestamptz NOT NULL,
 	parent_root		theazo.root,						-- of the run that started it
 	policy			jsonb NOT NULL DEFAULT '{}',		-- permissions, guardrails and limits as they were at the start
-	labels			text[] NOT NULL DEFAULT '{}'		-- of what it has read
+	labels			text[] NOT NULL DEFAULT '{}',		-- of what it has read
+	started_by		text[] NOT NULL DEFAULT '{}'		-- whose request it is: key:, role:, session:
 ) PARTITION BY RANGE (root_id);
 
 CREATE TABLE theazo_data.step (
@@ -101,6 +102,7 @@ CREATE TABLE theazo_data.agent_input (
 	run_id			theazo.id,							-- the run that took it
 	role_name		name,								-- whose functions a run may call that begins because of it
 	labels			text[] NOT NULL DEFAULT '{}',		-- of the run that sent it
+	sent_by			text[] NOT NULL DEFAULT '{}',		-- as started_by of the run that reads it
 	CONSTRAINT agent_input_pkey PRIMARY KEY (platform_id, id)
 );
 CREATE INDEX agent_input_agent_id_idx ON theazo_data.agent_input (platform_id, agent_id, created_at) WHERE run_id IS NULL;

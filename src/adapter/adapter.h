@@ -23,7 +23,8 @@ typedef enum TzAdapterKind
 	TZ_MODEL,
 	TZ_HTTP,
 	TZ_TOOL,
-	TZ_ANCHOR
+	TZ_ANCHOR,
+	TZ_WEBHOOK
 } TzAdapterKind;
 
 /* One secret opened for this call; value is wiped by the owner after build. */

@@ -132,13 +132,13 @@ THEAZO_FUNCTION(theazo_run_append)
 THEAZO_FUNCTION(theazo_run_loop_append)
 {
 	static TzAppend loops = {"run_loop",
-	                         27,
+	                         28,
 	                         {"platform_id",  "root_id",   "agent_id",   "chain",       "at",
 	                          "system",       "options",   "tools",      "tools_hash",  "prior",
 	                          "prior_tokens", "role_name", "cost_cap",   "spent",       "max_steps",
 	                          "model_calls",  "last_seq",  "open_tools", "corrections", "messages",
 	                          "tokens",       "paused",    "suspended",  "deadline",    "parent_root",
-	                          "policy",       "labels"},
+	                          "policy",       "labels",    "started_by"},
 	                         NULL};
 
 	append_record(&loops, PG_GETARG_HEAPTUPLEHEADER(0));

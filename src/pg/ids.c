@@ -69,6 +69,13 @@ tz_number_reach(int64 number)
 		;
 }
 
+/* theazo_internal.number_new() */
+THEAZO_FUNCTION(theazo_number_new)
+{
+	(void) fcinfo;
+	PG_RETURN_INT64(tz_number_new());
+}
+
 /* theazo_internal.number_reach(number bigint) */
 THEAZO_FUNCTION(theazo_number_reach)
 {

@@ -24,6 +24,7 @@ BEGIN
 		PERFORM theazo.flow_rule_set('secret', 'tool', 'nothing');
 		PERFORM theazo.platform_policy_set(max_memory_mb => 2048);
 	END IF;
+	PERFORM theazo.webhook_create('https://w.example/', '{*}');
 	s1 := (theazo.session_create('u1')).id;
 	s2 := (theazo.session_create('u2')).id;
 	FOREACH s IN ARRAY ARRAY[s1, s2] LOOP
@@ -45,6 +46,14 @@ BEGIN
 		VALUES (theazo_internal.current_platform(), run, theazo_internal.current_environment(), s, 'u', a, 1);
 		INSERT INTO theazo_data.limit_hit (platform_id, id, session_id, rule) VALUES (theazo_internal.current_platform(), theazo_internal.id_new('hit'), s, 'limit:maxCost');
 		PERFORM theazo.agent_context_set(a, 'k', '1');
+		PERFORM theazo.permission_request_create(a, '{"allow_network": true}', 'to look something up');
+		WITH x AS (
+			INSERT INTO theazo_data.approval (platform_id, id, session_id, agent_id, user_id, environment, run_id, step_seq, action, params, params_hash,
+				tool_hash, policy_version, requesters, requested_at, expires_at, default_action, instance)
+			VALUES (theazo_internal.current_platform(), theazo_internal.id_new('apr'), s, a, 'u', theazo_internal.current_environment(), run, 1, 't', '{}',
+				sha256(''), sha256(''), 'v', '{}', now(), now() + '1 hour'::interval, 'deny', 'i') RETURNING *)
+		INSERT INTO theazo_data.approval_vote (platform_id, approval_id, voter, voted_by, verdict, params_hash, voted_at, session_id, environment)
+		SELECT x.platform_id, x.id, 'key:k', 'k', 'approve', x.params_hash, now(), x.session_id, x.environment FROM x;
 		INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, output)
 		SELECT theazo_internal.current_platform(), theazo_internal.id_root(r.id), 1, 'o' FROM theazo.session_run(s, NULL, 'task', '{"model":"m"}') r;
 		INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)

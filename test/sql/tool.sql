@@ -154,6 +154,7 @@ SELECT s.use, s.name, s.session_id, s.host, s.sealed IS NOT NULL AS sealed
 SELECT action, summary FROM theazo.events WHERE action = 'secret_opened';
 SELECT tst.settle('tool.sql', 'done', '{"output": "[{\"id\":1}]", "truncated": false}');
 SELECT tst.settle('tool.webhook', 'done', '{"output": "no stock, says sk-abcdef0123456789", "failed": true, "status": 409}');
+SELECT status FROM theazo.approval_deny((SELECT id FROM theazo.approvals), 'not now');
 SELECT seq, kind, state, name, input, output FROM theazo.run_steps(:'r') ORDER BY seq;
 SELECT tst.claim();
 SELECT tst.settle('model.call', 'done', tst.tool_says('Done'));
