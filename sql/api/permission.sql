@@ -462,7 +462,10 @@ BEGIN
 	action := theazo_internal.one_of('action', action, VARIADIC
 		(SELECT pg_catalog.array_agg(k.kind ORDER BY k.kind COLLATE "C") FROM theazo_internal.permission_kinds() k));
 	IF path IS NOT NULL THEN
-		path := theazo_internal.path_check(path, true);
+		path := theazo_internal.path_clean(path);
+		IF path IS NULL THEN
+			PERFORM theazo_internal.raise_value('path', 'climbs out of the sandbox''s working directory', 'Paths begin at the working directory.');
+		END IF;
 	END IF;
 	IF host IS NOT NULL AND host <> '*' AND theazo_internal.host_clean(host) IS NULL THEN
 		PERFORM theazo_internal.raise_value('host', 'is no host', 'Give a name or an address, without scheme and path.');

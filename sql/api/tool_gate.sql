@@ -44,7 +44,7 @@ BEGIN
 		theazo_internal.tool_host(t, p_name, p_arguments));
 	IF v_refusal ? 'sqlstate' THEN
 		PERFORM theazo_internal.gate_note(v_refusal, v_kind, r, p_name);
-		RETURN concat_ws(' ', 'error: ' || (v_refusal ->> 'message') || coalesce(' (retry after ' || (v_refusal ->> 'retry_ms') || ' ms)', ''),
+		RETURN concat_ws('. ', 'error: ' || (v_refusal ->> 'message') || coalesce(' (retry after ' || (v_refusal ->> 'retry_ms') || ' ms)', ''),
 						 v_refusal ->> 'alternative');
 	END IF;
 	RETURN NULL;

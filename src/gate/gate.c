@@ -36,7 +36,7 @@ typedef struct GateKind
 
 static const GateKind kinds[] = {
 	{"model.call", "inference:call", NULL},
-	{"compute.create", "compute:write", NULL},
+	{"compute.create", NULL, NULL},
 	{"compute.exec", "compute:write", NULL},
 	{"compute.write", "storage:write", NULL},
 	{"compute.read", "storage:read", NULL},

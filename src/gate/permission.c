@@ -464,7 +464,7 @@ subject_words(const Case *c)
 {
 	TzSlice name = c->ask->tool.len > 0 ? c->ask->tool : c->ask->kind;
 
-	if (c->host_known && c->touches_network)
+	if (c->host_known && c->touches_network && strcmp(c->host, "*") != 0)
 		return psprintf("\"%.*s\" of host \"%s\"", (int) name.len, name.data, c->host);
 	if (c->touches_files && c->ask->path.len > 0)
 		return psprintf("\"%.*s\" of \"%.*s\"", (int) name.len, name.data, (int) c->ask->path.len,
@@ -489,11 +489,12 @@ refuse_by_rule(const Case *c, const TzRule *rule, TzPermission *out)
 	else
 		out->hint = psprintf("theazo.permission_rules shows rule %s.", out->rule);
 	if (rule->host.len > 0)
-		out->alternative = psprintf("Hosts other than \"%.*s\".", (int) rule->host.len, rule->host.data);
+		out->alternative =
+			psprintf("Allowed: hosts other than \"%.*s\".", (int) rule->host.len, rule->host.data);
 	else if (rule->path.len > 0)
-		out->alternative = c->is_code
-		                       ? pstrdup("read_file and write_file, for other files.")
-		                       : psprintf("Files outside \"%.*s\".", (int) rule->path.len, rule->path.data);
+		out->alternative =
+			c->is_code ? pstrdup("Allowed: read_file and write_file for other files.")
+					   : psprintf("Allowed: files outside \"%.*s\".", (int) rule->path.len, rule->path.data);
 }
 
 /* What rules allow of a scope that the agent does not hold. */
@@ -582,14 +583,16 @@ refuse_by_label(const Case *c, const TzFlow *sink, TzPermission *out)
 
 	out->check = "flow";
 	out->rule = slice_cstr(sink->id);
-	out->message = psprintf("this run has read what is labelled \"%.*s\", which may not flow to %s",
-	                        (int) label.len, label.data, subject_words(c));
+	out->message =
+		psprintf("data labelled \"%.*s\" may not flow to %s", (int) label.len, label.data, subject_words(c));
 	out->hint = psprintf(
 		"theazo.flow_rules shows rule %s. A label stays with the run, its agent's memory and its sandbox.",
 		out->rule);
 	if (tz_slice_eq_cstr(sink->kind, "host"))
-		out->alternative = psprintf("Hosts other than \"%.*s\"; or a new agent that does not read \"%.*s\".",
-		                            (int) sink->pattern.len, sink->pattern.data, (int) label.len, label.data);
+		out->alternative =
+			psprintf("Allowed: hosts other than \"%.*s\", or a new agent that does not read \"%.*s\".",
+		             (int) sink->pattern.len, sink->pattern.data, (int) label.len, label.data);
 	else
-		out->alternative = psprintf("A new agent that does not read \"%.*s\".", (int) label.len, label.data);
+		out->alternative =
+			psprintf("Allowed: a new agent that does not read \"%.*s\".", (int) label.len, label.data);
 }
