@@ -18,7 +18,7 @@ MODULE_DIRS = lib safety http adapter sandbox pg gate effect vault auth audit st
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
-PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c) \
+PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/safety/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c) \
 	$(filter-out src/verify/main.c,$(wildcard src/verify/*.c)))
 INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c src/sandbox/wire.c))
 INIT = theazo-init
@@ -64,7 +64,7 @@ ifeq ($(WERROR),1)
 PG_CFLAGS += -Werror
 INIT_WERROR = -Werror
 endif
-SHLIB_LINK = -lcurl -lcrypto -ljansson -lm
+SHLIB_LINK = -lcurl -lcrypto -ljansson -lhs -lm
 INIT_CFLAGS = -O2 -g -std=gnu11 $(WARN_FLAGS) $(INIT_WERROR) -fstack-protector-strong -D_GNU_SOURCE
 
 EXTRA_CLEAN = $(INIT) $(VERIFY) .build/unit .build/fuzz .build/flags $(SRCS:.c=.d)
@@ -137,7 +137,7 @@ $(VERIFY): $(VERIFY_SRCS) $(wildcard src/verify/*.h src/lib/*.h) Makefile
 UNIT_CC ?= gcc
 UNIT_FLAGS = -std=gnu11 -g -O1 $(WARN_FLAGS) -Werror -D_GNU_SOURCE -DTHEAZO_UNIT -Isrc -Itest/unit -MMD -MP \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-PLAIN_LIBS = -lcurl -lcrypto -ljansson -lm
+PLAIN_LIBS = -lcurl -lcrypto -ljansson -lhs -lm
 UNIT_TESTS = $(patsubst test/unit/%.c,.build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 UNIT_OBJS = $(patsubst %.c,.build/unit/obj/%.o,$(PLAIN_SRCS) $(wildcard test/unit/lib_*.c))
 

@@ -12,6 +12,7 @@
 #include "audit/protect.h"
 #include "audit/ring.h"
 #include "auth/identity.h"
+#include "call/safety.h"
 #include "gate/gate.h"
 #include "gate/halt.h"
 #include "gate/rate.h"
@@ -51,6 +52,7 @@ _PG_init(void)
 	tz_protect_init();
 	tz_identity_init();
 	tz_gate_init();
+	tz_safety_init();
 	tz_keyring_load();
 	tz_redact_init();
 	tz_launcher_register();

@@ -154,7 +154,7 @@ BEGIN
 		WHEN k = 'limits' THEN
 			v := theazo_internal.agent_limits_check(v);
 		WHEN k = 'guardrails' THEN
-			PERFORM theazo_internal.object_check(k, v, 16384);
+			v := theazo_internal.guardrails_check(k, v);
 		WHEN k = 'lifecycle' THEN
 			v := theazo_internal.lifecycle_check(v);
 		WHEN k = 'network' THEN

@@ -120,7 +120,7 @@ BEGIN
 	v_dialect := v_entry ->> 'dialect';
 	request := jsonb_strip_nulls(jsonb_build_object(
 		'model', v_entry -> 'sent', 'step', l.last_seq, 'api', v_entry -> 'api', 'system', nullif(l.system, ''), 'stream', true,
-		'max_tokens', l.options -> 'max_tokens', 'temperature', l.options -> 'temperature'))
+		'max_tokens', l.options -> 'max_tokens', 'temperature', l.options -> 'temperature', 'guard', theazo_internal.safety_stream(l)))
 		|| CASE WHEN l.options ? 'schema'
 				THEN jsonb_build_object('response_schema', jsonb_build_object('name', 'answer', 'schema', l.options -> 'schema')) ELSE '{}' END
 		|| CASE WHEN l.tools = '[]' THEN '{}' ELSE jsonb_build_object('tools', l.tools) END
@@ -264,6 +264,9 @@ BEGIN
 	  FROM theazo_internal.history_prior(a, greatest(0, 100000 - octet_length(p_task) / 4)) h;
 	l := theazo_internal.loop_admit(l, a, p_parent);
 	v_verdict := theazo_internal.safety_input(a, 'input', p_task);
+	IF (theazo_internal.safety_guard(l) ->> 'maxOutputTokens')::integer < (l.options ->> 'max_tokens')::integer THEN
+		l.options := jsonb_set(l.options, '{max_tokens}', theazo_internal.safety_guard(l) -> 'maxOutputTokens');
+	END IF;
 
 	r.platform_id := a.platform_id;
 	r.id := v_run;

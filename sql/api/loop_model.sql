@@ -32,7 +32,7 @@ BEGIN
 		p_result := theazo_internal.model_said(p_result);
 	END IF;
 	-- It may have been answered, and then somebody pays: booked as estimated. A refusal is not paid.
-	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_state = 'cancelled'
+	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_result ->> 'code' = 'guardrail_blocked' OR p_state = 'cancelled'
 		AND coalesce((p_result ->> 'maybe_sent')::boolean, e.state = 'sent') AND coalesce((p_result ->> 'http_status')::integer, 200) < 300) THEN
 		v_usage := theazo_internal.usage_estimate(e);
 	END IF;
@@ -157,6 +157,11 @@ BEGIN
 		PERFORM theazo_internal.loop_end(l, r, CASE WHEN r.cancel_requested THEN 'cancelled' ELSE 'failed' END, NULL, p_result);
 		RETURN;
 	END IF;
+	IF p_result ->> 'code' = 'guardrail_blocked' THEN
+		-- Cut while it came: no other provider's fault, and none is asked instead.
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.safety_cut(r));
+		RETURN;
+	END IF;
 	IF (p_result ->> 'pause_ms')::bigint > 0 THEN
 		PERFORM theazo_internal.model_pause(l.chain -> l.at, (p_result ->> 'pause_ms')::bigint, v_class);
 	END IF;
@@ -195,10 +200,17 @@ DECLARE
 	v_calls	jsonb := coalesce(nullif(p_result -> 'tool_calls', 'null'), '[]');
 	v_cut	boolean := v_stop IN ('max_tokens', 'context');
 	v_why	text;
+	v_said	record;
 BEGIN
-	PERFORM theazo_internal.step_payload_append(l.platform_id, l.root_id, p_seq, NULL, v_text,
+	v_said := theazo_internal.safety_said(l, r, v_text);
+	-- People see it in the steps; the model is given its own words again.
+	PERFORM theazo_internal.step_payload_append(l.platform_id, l.root_id, p_seq, NULL, coalesce(v_said.shown, ''),
 		jsonb_strip_nulls(jsonb_build_object('usage', p_result -> 'usage_raw', 'rate', p_result -> 'rate', 'model', p_result -> 'model',
 			'providerCost', p_result -> 'usage' -> 'provider_cost_usd')));
+	IF v_said.error IS NOT NULL THEN
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, v_said.error);
+		RETURN;
+	END IF;
 	IF v_stop IN ('refusal', 'content_filter') THEN
 		-- Asking again unchanged would be refused again; what it had begun to say is dropped.
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_strip_nulls(jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ401',

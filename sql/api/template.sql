@@ -115,14 +115,6 @@ COMMENT ON FUNCTION theazo_internal.policy_check(text, jsonb, jsonb) IS
 -- ---------------------------------------------------------------------------------------
 -- policy
 
--- Its own, until the platform's are laid under them (guardrail.sql).
-CREATE OR REPLACE FUNCTION theazo_internal.guardrails_of(a theazo_data.agent)
-RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
-BEGIN
-	RETURN coalesce(a.options -> 'guardrails', '{}');
-END $$;
-COMMENT ON FUNCTION theazo_internal.guardrails_of(theazo_data.agent) IS 'guardrails that hold for an agent';
-
 -- What holds for an agent now. A value of its own, else its template's; never more than template and platform allow. What no
 -- one limits is not there. version: another one when the agent's policy or any rule of the platform changes.
 CREATE OR REPLACE FUNCTION theazo_internal.policy_of(a theazo_data.agent)

@@ -1,1 +1,56 @@
--- safety.sql: patterns, guardrails, verdicts and violations.
+-- safety.sql: patterns, guardrails, verdicts.
+--
+-- A violation has no row of its own: it is the event of the refusal, which stays although the caller's transaction fails.
+
+-- What a platform has checked of its agents' texts; an agent's own guardrails lie over it.
+CREATE TABLE theazo_data.guardrail (
+	platform_id		theazo.id NOT NULL,
+	config			jsonb NOT NULL,						-- contentFilter, blockPII, promptInjection, allowedDomains, ...
+	updated_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CONSTRAINT guardrail_pkey PRIMARY KEY (platform_id)
+);
+
+-- Patterns laid over the shipped rules: the operator's, for every platform, and a platform's own.
+CREATE TABLE theazo_data.safety_pattern (
+	platform_id		theazo.id NOT NULL,					-- the operator platform, or one platform
+	name			text NOT NULL,
+	pattern			text NOT NULL,						-- regular expression without look-around and back-references
+	category		text NOT NULL,
+	weight			smallint NOT NULL DEFAULT 100,		-- hundredths of a score; 100 blocks by itself
+	updated_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CONSTRAINT safety_pattern_pkey PRIMARY KEY (platform_id, name),
+	CONSTRAINT safety_pattern_name_check CHECK (name OPERATOR(pg_catalog.~) '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'),
+	CONSTRAINT safety_pattern_weight_check CHECK (weight BETWEEN 1 AND 100),
+	CONSTRAINT safety_pattern_pattern_check CHECK (pg_catalog.octet_length(pattern) BETWEEN 1 AND 512)
+);
+
+-- What was found of a text that was looked at; never the text.
+CREATE TABLE theazo_data.safety_verdict (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,				-- of the run
+	id				theazo.id NOT NULL,					-- vrd_
+	environment		text NOT NULL,
+	session_id		theazo.id NOT NULL,
+	agent_id		theazo.id NOT NULL,
+	run_id			theazo.id NOT NULL,
+	stage			text NOT NULL,						-- input, output, delta, arguments, result, code
+	status			text NOT NULL,
+	tool			text,								-- arguments, result
+	type			text,								-- as a violation is shown: pii, prompt_injection, content_filter, ...
+	category		text,								-- of the rule that says most
+	rule			text,
+	version			text NOT NULL,						-- of the rules
+	toxicity		numeric,
+	injection		numeric,
+	reason			text,								-- why nothing was looked for, or what failed
+	text_hash		bytea,								-- SHA-256 of the text the verdict is about
+	delivered_hash	bytea,								-- of what was let out in its place
+	created_at		timestamptz NOT NULL,
+	CONSTRAINT safety_verdict_stage_check CHECK (stage IN ('input', 'output', 'delta', 'arguments', 'result', 'code')),
+	CONSTRAINT safety_verdict_status_check CHECK (status IN ('passed', 'blocked', 'redacted', 'skipped', 'error'))
+) PARTITION BY RANGE (root_id);
+
+-- No output without a verdict: an answer that is stored names the one that let it out.
+ALTER TABLE theazo_data.run_payload ADD CONSTRAINT run_payload_verdict_check
+	-- what the handler of a tool said to its owner's test is no agent's output
+	CHECK (verdict <> 'none' OR coalesce(result OPERATOR(pg_catalog.->>) 'output', '') = '' OR input OPERATOR(pg_catalog.?) 'tested');

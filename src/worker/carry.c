@@ -302,7 +302,8 @@ http_done(void *arg, const TzHttpResponse *res)
 		tz_flow_end(f->flow, &f->effect, res, &f->outcome);
 	else
 		f->adapter->parse(&f->effect, res, &f->outcome);
-	tz_flight_outcome(f, NULL, res->maybe_sent, random_bits(), GetCurrentTimestamp());
+	tz_flight_outcome(f, f->flow != NULL && f->flow->blocked ? "TZ205" : NULL, res->maybe_sent, random_bits(),
+	                  GetCurrentTimestamp());
 }
 
 /* ---- answers that are read as they come ---- */

@@ -4,12 +4,14 @@
  *	  An answer that is read while it arrives.
  *
  * What the adapter makes of it is settled as ever; what is shown meanwhile is only
- * the text meant for the user, masked before it leaves this process.
+ * the text meant for the user, masked and judged before it leaves this process. What
+ * the content filter stops ends the call: nobody pays for an answer that nobody gets.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "call/safety.h"
 #include "lib/utf8.h"
 #include "worker/flow.h"
 
@@ -17,12 +19,30 @@
 #define KEPT_SHARE 8
 #define TEXT_KEPT 2 /* text is kept as such and in the history */
 
+/* Masked text goes through the window; what the window lets out is shown. */
+static void
+judge(TzFlow *flow, TzStatus masked, bool end)
+{
+	TzStatus status = masked;
+
+	if (status == TZ_OK)
+		status = tz_window_feed(&flow->window, tz_buf_slice(&flow->clean), &flow->text);
+	if (status == TZ_OK && end)
+		status = tz_window_end(&flow->window, &flow->text);
+	flow->clean.len = 0;
+	if (status == TZ_REFUSED)
+		flow->blocked = true;
+	if (status != TZ_OK)
+		tz_flow_dark(flow);
+}
+
 static void
 show(TzFlow *flow, TzSlice text)
 {
 	TzBuf clean;
 
-	if (flow->dark || flow->pen.serial == 0)
+	/* what the filter stops is cut, also when nobody follows */
+	if (flow->dark || (flow->pen.serial == 0 && !flow->guarded))
 		return;
 	tz_buf_init(&clean, SIZE_MAX);
 	/* as it is in the finished answer, where places are counted */
@@ -32,8 +52,8 @@ show(TzFlow *flow, TzSlice text)
 			tz_flow_dark(flow);
 		text = tz_buf_slice(&clean);
 	}
-	if (!flow->dark && tz_mask_stream_feed(&flow->mask, text, &flow->text) != TZ_OK)
-		tz_flow_dark(flow);
+	if (!flow->dark)
+		judge(flow, tz_mask_stream_feed(&flow->mask, text, &flow->clean), false);
 	tz_buf_wipe(&clean);
 }
 
@@ -73,7 +93,8 @@ publish(TzFlow *flow)
 
 	if (flow->dark || n == 0)
 		return;
-	tz_stream_write(&flow->pen, tz_slice(text.data, n));
+	if (flow->pen.serial != 0)
+		tz_stream_write(&flow->pen, tz_slice(text.data, n));
 	memmove(flow->text.data, text.data + n, text.len - n);
 	flow->text.len = text.len - n;
 }
@@ -89,6 +110,8 @@ tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *
 	flow->adapter = adapter;
 	flow->pen = *pen;
 	tz_mask_stream_init(&flow->mask, mask);
+	tz_window_init(&flow->window, NULL, NULL, &(TzGuard){TZ_LEVEL_OFF, false, false});
+	tz_buf_init_secret(&flow->clean, SIZE_MAX);
 	tz_buf_init(&flow->text, SIZE_MAX);
 	flow->stream = adapter->stream_new(effect, to, on_delta, flow);
 	if (flow->stream == NULL)
@@ -99,11 +122,26 @@ tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *
 	return flow;
 }
 
+bool
+tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii)
+{
+	TzGuard guard;
+	TzScorer *scorer;
+
+	if (!tz_safety_stream(platform, level, false, pii, &guard, &scorer, &flow->extra))
+		return false;
+	tz_window_init(&flow->window, scorer, flow->extra, &guard);
+	flow->guarded = true;
+	return true;
+}
+
 void
 tz_flow_dark(TzFlow *flow)
 {
 	flow->dark = true;
 	tz_mask_stream_free(&flow->mask);
+	tz_window_free(&flow->window);
+	tz_buf_wipe(&flow->clean);
 	tz_buf_free(&flow->text);
 }
 
@@ -123,9 +161,22 @@ tz_flow_take(TzFlow *flow, TzSlice bytes, size_t *kept)
 	status = flow->adapter->stream_feed(flow->stream, bytes, NULL);
 	*kept = flow->deltas * TEXT_KEPT + bytes.len / KEPT_SHARE;
 	publish(flow);
-	if (status != TZ_OK)
+	if (status != TZ_OK || flow->blocked)
 		return TZ_HTTP_STOP;
 	return flow->adapter->stream_whole(flow->stream) ? TZ_HTTP_ENOUGH : TZ_HTTP_MORE;
+}
+
+/* Whatever the adapter makes of an answer that was cut. */
+static void
+blocked(TzOutcome *out)
+{
+	json_decref(out->result);
+	out->result = NULL;
+	out->verdict = TZ_V_FAILED;
+	out->error_code = "guardrail_blocked";
+	out->error_class = NULL;
+	tz_err_clear(&out->err);
+	tz_err_set(&out->err, TZ_REFUSED, "the answer is blocked by the content filter");
 }
 
 void
@@ -135,10 +186,11 @@ tz_flow_end(TzFlow *flow, const TzEffect *effect, const TzHttpResponse *res, TzO
 	/* what broke off is never finished, and who follows is told the next attempt instead */
 	if (!flow->dark && out->verdict == TZ_V_DONE)
 	{
-		if (tz_mask_stream_end(&flow->mask, false, &flow->text) != TZ_OK)
-			tz_flow_dark(flow);
+		judge(flow, tz_mask_stream_end(&flow->mask, false, &flow->clean), true);
 		publish(flow);
 	}
+	if (flow->blocked)
+		blocked(out);
 }
 
 void
@@ -148,6 +200,9 @@ tz_flow_free(TzFlow *flow)
 		return;
 	tz_stream_close(&flow->pen);
 	tz_mask_stream_free(&flow->mask);
+	tz_window_free(&flow->window);
+	tz_safety_release(flow->extra);
+	tz_buf_wipe(&flow->clean);
 	tz_buf_wipe(&flow->text);
 	if (flow->stream != NULL)
 		flow->adapter->stream_free(flow->stream);

@@ -14,6 +14,7 @@
 #include "http/client.h"
 #include "stream/stream.h"
 #include "lib/mask.h"
+#include "safety/window.h"
 
 /*
  * Bytes go to the adapter's stream; the text it finds in them goes, masked, to
@@ -25,14 +26,21 @@ typedef struct TzFlow
 	TzStream *stream;
 	TzPen pen;
 	TzMaskStream mask;
-	TzBuf text; /* masked, of the bytes being read; and what is left of a character cut in two */
+	TzWindow window; /* judges what was masked */
+	TzExtra *extra; /* the platform's patterns, held for the window */
+	TzBuf clean; /* masked, on its way into the window */
+	TzBuf text; /* masked and judged, of the bytes being read; and what is left of a character cut in two */
 	size_t deltas; /* bytes of all kinds the adapter has found in them */
-	bool dark; /* nothing more is shown: it may hold what cannot be masked */
+	bool dark; /* nothing more is shown: it may hold what cannot be masked or judged */
+	bool guarded; /* something is looked for */
+	bool blocked; /* the content filter has ended it */
 } TzFlow;
 
 /* NULL when out of memory. pen: taken over; mask: must live as long, NULL for none. */
 extern TzFlow *tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *to,
                            const TzMask *mask, const TzPen *pen);
+/* What of the text is looked for; before the first byte. Without it nothing is. False: it cannot be, and nothing is shown. */
+extern bool tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii);
 /* Shows nothing, but reads on. */
 extern void tz_flow_dark(TzFlow *flow);
 extern bool tz_flow_wants(TzFlow *flow, const TzHttpResponse *head);

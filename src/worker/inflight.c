@@ -425,6 +425,19 @@ tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t size)
 	return true;
 }
 
+/* What the run's guardrails ask of an answer stands in its request. */
+static bool
+guard_flow(TzFlight *f)
+{
+	const json_t *guard = json_object_get(f->request, "guard");
+	const char *level = json_string_value(json_object_get(guard, "level"));
+
+	if (guard == NULL || json_is_null(guard))
+		return true;
+	return level != NULL &&
+	       tz_flow_guard(f->flow, f->claim->platform_id, level, json_is_true(json_object_get(guard, "pii")));
+}
+
 TzStatus
 tz_flight_stream(TzFlight *f, const TzPen *pen, TzErr *err)
 {
@@ -434,7 +447,7 @@ tz_flight_stream(TzFlight *f, const TzPen *pen, TzErr *err)
 	if (f->flow == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	f->table->flows++;
-	if (masked != TZ_OK)
+	if (masked != TZ_OK || !guard_flow(f))
 		tz_flow_dark(f->flow);
 	return TZ_OK;
 }

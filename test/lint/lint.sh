@@ -50,6 +50,7 @@ check_includes() {
 	awk '
 	BEGIN {
 		may["lib"] = " lib "
+		may["safety"] = " safety lib "
 		may["http"] = " http lib "
 		may["adapter"] = " adapter lib "
 		may["sandbox"] = " sandbox lib "
@@ -58,7 +59,7 @@ check_includes() {
 		n = split("effect vault audit limit auth stream", up, " ")
 		for (i = 1; i <= n; i++)
 			may[up[i]] = " " up[i] " pg lib "
-		may["call"] = " call effect vault audit gate limit auth pg lib "
+		may["call"] = " call safety effect vault audit gate limit auth pg lib "
 		# Rows are decoded into the nouns of the adapter contract.
 		may["effect"] = may["effect"] "adapter "
 	}
@@ -77,7 +78,7 @@ check_includes() {
 		if (area in may && (to[1] in may || to[1] == "worker") && index(may[area], " " to[1] " ") == 0)
 			print FILENAME ": " name " points up or across"
 	}
-	/^#[ \t]*include[ \t]*"postgres\.h"/ && (area ~ /^(lib|http|adapter|sandbox|verify)$/ || FILENAME ~ /\.h$/) {
+	/^#[ \t]*include[ \t]*"postgres\.h"/ && (area ~ /^(lib|safety|http|adapter|sandbox|verify)$/ || FILENAME ~ /\.h$/) {
 		print FILENAME ": postgres.h does not belong here"
 	}' "${sources[@]}" > "$work/o"
 	report "include directions" "$work/o"

@@ -40,7 +40,7 @@ SELECT version, changelog FROM theazo.definition_versions WHERE definition_id = 
 SELECT content FROM theazo.definition_create('all', '{"compute":"node","browser":true,"storage":"1GB","gpu":"none","model":{"provider":"openai-compatible","baseUrl":"https://m.example","credentialRef":"key","model":"m"},
 	"description":"d","instructions":"i","tools":[],"timeout":{"minutes":2},"costCap":{"amount":100},"provider":"theazo","providerFallback":"theazo","region":"eu",
 	"approvals":{"require":["pay"],"notifyVia":"webhook","timeout":"1h","defaultAction":"deny"},"knowledge":"docs","metadata":{"extract":["a"],"custom":{"n":1}},
-	"guardrails":{"filter":"strict"},"lifecycle":{"autoPause":{"afterIdle":"10m"},"onFailure":"retry","maxRetries":2,"retryDelay":"5s"},"secrets":["a key"],
+	"guardrails":{"contentFilter":"strict"},"lifecycle":{"autoPause":{"afterIdle":"10m"},"onFailure":"retry","maxRetries":2,"retryDelay":"5s"},"secrets":["a key"],
 	"longRunning":true,"checkpointInterval":60,"maxDuration":"2d","hibernateAfterIdle":"1h","autoResume":false,"managedLoop":false,"mcp":["m1"],
 	"network":{"enabled":true,"allow":["Example.com","*.example.org:8443","[::1]:80"]},"config":{"temperature":0}}');
 COMMIT;

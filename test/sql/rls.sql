@@ -23,6 +23,8 @@ BEGIN
 		PERFORM theazo.flow_label_set('secret', 'tool', 'nothing');
 		PERFORM theazo.flow_rule_set('secret', 'tool', 'nothing');
 		PERFORM theazo.platform_policy_set(max_memory_mb => 2048);
+		PERFORM theazo.guardrails_set('{"blockPII": false}');
+		PERFORM theazo.safety_pattern_set('own', 'xyzzy', 'abuse');
 	END IF;
 	PERFORM theazo.webhook_create('https://w.example/', '{*}');
 	s1 := (theazo.session_create('u1')).id;
@@ -31,6 +33,7 @@ BEGIN
 		PERFORM theazo.secret_set('own', 'v', s);
 		a := (theazo.agent_create(s)).id;
 		SELECT id INTO run FROM theazo.exec_start(a, 'python', 'print(1)', idempotency_key => 'i' || s);
+		PERFORM theazo_internal.verdict_write(r, '{"stage": "input", "status": "passed"}') FROM theazo_data.run r WHERE r.id = run;
 		PERFORM theazo_internal.log_write(theazo_internal.current_platform(), NULL, 'info', 'system', 'm', theazo_internal.current_environment(), s, a, run);
 		PERFORM theazo_internal.span_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'),
 			NULL, theazo_internal.current_environment(), s, a, run, 'n', 'running', now(), NULL);

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * lexicon.h
+ *	  The shipped words and rules of the content filter. Data, no code.
+ *
+ * A concept is a set of words that mean about the same in six languages; a rule is
+ * up to three concepts that stand close to each other. So a rule is written once for
+ * all languages, and what is said in other words of the same meaning is found too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_LEXICON_H
+#define TZ_LEXICON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Raise it with every change of words, rules, folding or scoring: verdicts name it. */
+#define TZ_LEXICON_VERSION "1"
+
+/* clang-format off */
+#define TZ_CONCEPTS(X) \
+	X(IGNORE) X(YOUR) X(PRIOR) X(INSTRUCTIONS) X(REVEAL) X(SYSTEM_PROMPT) X(SECRET_PROMPT) X(VERBATIM) X(PERSONA) X(UNBOUND) \
+	X(JAILBREAK) X(DISABLE) X(SAFETY) X(MARKER) X(FRESH_ORDERS) X(AUTHORITY) X(SEND) X(PRIVATE_DATA) X(DESTINATION) X(HIDE) \
+	X(OBEY) X(ENCODED) X(PERSON) X(OTHERS) X(GROUP) X(DEHUMAN) X(ELIMINATE) X(DEMEAN) X(THREAT) X(YOU) X(WISH_DEATH) X(YOU_ARE) \
+	X(INSULT) X(SWEAR) X(DESPAIR_TAUNT) X(HOW_TO) X(MAKE) X(DETAIL) X(WEAPON) X(ARMS) X(DRUG) X(SELL) X(MALWARE) X(WRITE_CODE) \
+	X(PHISHING) X(HACK) X(ACCOUNT) X(UNDETECTED) X(HARM) X(STEAL) X(FORGE) X(PAPERS) X(LAUNDER) X(MONEY) X(SELF_KILL) X(METHOD) \
+	X(SELF_HARM) X(CHILD) X(SEXUAL) X(PORN) X(GORE) X(MASSACRE) X(POISON) X(SURVEIL) X(BENIGN)
+/* clang-format on */
+
+typedef enum TzConcept
+{
+#define TZ_CONCEPT(name) TZ_C_##name,
+	TZ_C_NONE,
+	TZ_CONCEPTS(TZ_CONCEPT)
+#undef TZ_CONCEPT
+	TZ_CONCEPT_COUNT
+} TzConcept;
+
+/*
+ * words: separated by |, in the folded form (lower case, without accents, single
+ * spaces). A * behind a word: also the beginning of longer ones.
+ */
+typedef struct TzWords
+{
+	TzConcept concept;
+	const char *language; /* of the words; empty: of several */
+	const char *words;
+} TzWords;
+
+/* What a rule speaks of; the first level of the filter that looks at it. */
+/* clang-format off */
+#define TZ_CATEGORIES(X) \
+	X(CHILD_SAFETY,	"child_safety",	TZ_LEVEL_LIGHT) \
+	X(VIOLENCE,		"violence",		TZ_LEVEL_LIGHT) \
+	X(HATE,			"hate",			TZ_LEVEL_MODERATE) \
+	X(HARASSMENT,	"harassment",	TZ_LEVEL_MODERATE) \
+	X(SELF_HARM,	"self_harm",	TZ_LEVEL_MODERATE) \
+	X(WEAPONS,		"weapons",		TZ_LEVEL_MODERATE) \
+	X(ILLICIT,		"illicit",		TZ_LEVEL_MODERATE) \
+	X(SEXUAL,		"sexual",		TZ_LEVEL_STRICT) \
+	X(ABUSE,		"abuse",		TZ_LEVEL_STRICT) \
+	X(INJECTION,	"prompt_injection", TZ_LEVEL_OFF)
+/* clang-format on */
+
+typedef enum TzLevel
+{
+	TZ_LEVEL_OFF,
+	TZ_LEVEL_LIGHT,
+	TZ_LEVEL_MODERATE,
+	TZ_LEVEL_STRICT
+} TzLevel;
+
+typedef enum TzCategory
+{
+#define TZ_CATEGORY(name, text, level) TZ_CAT_##name,
+	TZ_CATEGORIES(TZ_CATEGORY)
+#undef TZ_CATEGORY
+	TZ_CATEGORY_COUNT
+} TzCategory;
+
+/* Weight in hundredths; reach: bytes of folded text from the first to the last of its concepts. */
+typedef struct TzRule
+{
+	const char *name;
+	TzCategory category;
+	uint8_t weight;
+	uint8_t reach;
+	bool ordered; /* the concepts stand in this order */
+	bool firm; /* counts in full also in a text about prevention, research or fiction */
+	uint8_t concept[3]; /* 0: none */
+} TzRule;
+
+/* No rule reaches further, so no more than this has to be seen again of a text that comes in pieces. */
+#define TZ_REACH_MAX 160
+
+extern const TzWords tz_lexicon[];
+extern const int tz_lexicon_count;
+extern const TzRule tz_filter_rules[];
+extern const int tz_filter_rules_count;
+
+extern const char *tz_concept_name(int concept); /* upper case */
+extern const char *tz_category_name(int category);
+extern TzLevel tz_category_level(int category);
+
+#endif /* TZ_LEXICON_H */

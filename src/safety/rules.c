@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * rules.c
+ *	  The shipped rules of the content filter.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stddef.h>
+
+#include "safety/lexicon.h"
+
+/* clang-format off */
+#define RULE(name, cat, weight, reach, ordered, firm, ...) \
+	{ name, TZ_CAT_##cat, weight, reach, ordered, firm, { __VA_ARGS__ } }
+#define C(x) TZ_C_##x
+
+const TzRule tz_filter_rules[] = {
+	/* --- orders to the model that are not its owner's ------------------------------------- */
+	RULE("override.prior",		INJECTION, 60, 90, false, true, C(IGNORE), C(PRIOR), C(INSTRUCTIONS)),
+	RULE("override.yours",		INJECTION, 45, 50, true, true, C(IGNORE), C(YOUR), C(INSTRUCTIONS)),
+	RULE("override.safety",		INJECTION, 45, 60, true, true, C(IGNORE), C(SAFETY), C(NONE)),
+	RULE("prompt.secret",		INJECTION, 45, 80, false, true, C(REVEAL), C(SECRET_PROMPT), C(NONE)),
+	RULE("prompt.yours",		INJECTION, 50, 80, false, true, C(REVEAL), C(YOUR), C(SYSTEM_PROMPT)),
+	RULE("prompt.verbatim",		INJECTION, 40, 100, false, true, C(VERBATIM), C(SYSTEM_PROMPT), C(NONE)),
+	RULE("prompt.verbatim_orders", INJECTION, 40, 90, false, true, C(VERBATIM), C(PRIOR), C(INSTRUCTIONS)),
+	RULE("persona.unbound",		INJECTION, 50, 130, false, true, C(PERSONA), C(UNBOUND), C(NONE)),
+	RULE("persona.jailbreak",	INJECTION, 45, 100, false, true, C(PERSONA), C(JAILBREAK), C(NONE)),
+	RULE("persona.ignore",		INJECTION, 30, 100, false, true, C(PERSONA), C(IGNORE), C(INSTRUCTIONS)),
+	RULE("jailbreak",			INJECTION, 30, 0, false, false, C(JAILBREAK), C(NONE), C(NONE)),
+	RULE("jailbreak.yours",		INJECTION, 30, 60, false, true, C(JAILBREAK), C(YOUR), C(NONE)),
+	RULE("jailbreak.unbound",	INJECTION, 40, 130, false, true, C(JAILBREAK), C(UNBOUND), C(NONE)),
+	RULE("safety.off",			INJECTION, 45, 60, true, true, C(DISABLE), C(YOUR), C(SAFETY)),
+	RULE("safety.off_orders",	INJECTION, 40, 50, true, true, C(DISABLE), C(YOUR), C(INSTRUCTIONS)),
+	RULE("marker",				INJECTION, 45, 0, false, true, C(MARKER), C(NONE), C(NONE)),
+	RULE("marker.orders",		INJECTION, 35, 100, false, true, C(FRESH_ORDERS), C(IGNORE), C(NONE)),
+	RULE("orders.fresh",		INJECTION, 36, 0, false, true, C(FRESH_ORDERS), C(NONE), C(NONE)),
+	RULE("authority",			INJECTION, 20, 0, false, false, C(AUTHORITY), C(NONE), C(NONE)),
+	RULE("authority.ignore",	INJECTION, 40, 150, false, true, C(AUTHORITY), C(IGNORE), C(NONE)),
+	RULE("authority.off",		INJECTION, 40, 150, false, true, C(AUTHORITY), C(DISABLE), C(NONE)),
+	RULE("authority.reveal",	INJECTION, 36, 150, false, true, C(AUTHORITY), C(REVEAL), C(SYSTEM_PROMPT)),
+	RULE("authority.safety",	INJECTION, 36, 150, false, true, C(AUTHORITY), C(SAFETY), C(NONE)),
+	RULE("exfiltrate",			INJECTION, 45, 100, true, true, C(SEND), C(PRIVATE_DATA), C(DESTINATION)),
+	RULE("reveal.private",		INJECTION, 36, 60, true, true, C(REVEAL), C(YOUR), C(PRIVATE_DATA)),
+	RULE("hide",				INJECTION, 40, 0, false, true, C(HIDE), C(NONE), C(NONE)),
+	RULE("encoded.obey",		INJECTION, 40, 90, false, true, C(ENCODED), C(OBEY), C(NONE)),
+
+	/* --- hate, threats, insults ------------------------------------------------------------- */
+	RULE("hate.dehuman",		HATE, 60, 60, false, false, C(GROUP), C(DEHUMAN), C(NONE)),
+	RULE("hate.eliminate",		HATE, 60, 60, false, false, C(GROUP), C(ELIMINATE), C(NONE)),
+	RULE("hate.demean",			HATE, 45, 50, false, false, C(GROUP), C(DEMEAN), C(NONE)),
+	RULE("hate.insult",			HATE, 42, 40, false, false, C(GROUP), C(INSULT), C(NONE)),
+	RULE("hate.swear",			HATE, 42, 40, false, false, C(GROUP), C(SWEAR), C(NONE)),
+	RULE("threat",				HARASSMENT, 60, 50, true, false, C(THREAT), C(HARM), C(YOU)),
+	RULE("threat.found",		HARASSMENT, 30, 60, false, false, C(THREAT), C(WISH_DEATH), C(NONE)),
+	RULE("wish_death",			HARASSMENT, 70, 0, false, false, C(WISH_DEATH), C(NONE), C(NONE)),
+	RULE("insult.you",			HARASSMENT, 45, 40, true, false, C(YOU_ARE), C(INSULT), C(NONE)),
+	RULE("insult.you_demean",	HARASSMENT, 42, 40, true, false, C(YOU_ARE), C(DEHUMAN), C(NONE)),
+	RULE("insult.call",			HARASSMENT, 25, 30, true, false, C(YOU), C(INSULT), C(NONE)),
+	RULE("swear",				HARASSMENT, 42, 0, false, false, C(SWEAR), C(NONE), C(NONE)),
+	RULE("taunt",				HARASSMENT, 50, 0, false, false, C(DESPAIR_TAUNT), C(NONE), C(NONE)),
+	RULE("insult",				ABUSE, 30, 0, false, false, C(INSULT), C(NONE), C(NONE)),
+	RULE("insult.two",			ABUSE, 30, 120, false, false, C(INSULT), C(SWEAR), C(NONE)),
+
+	/* --- weapons, drugs, crime -------------------------------------------------------------- */
+	RULE("weapon.make",			WEAPONS, 60, 90, false, false, C(MAKE), C(WEAPON), C(NONE)),
+	RULE("weapon.detail",		WEAPONS, 45, 110, false, true, C(DETAIL), C(WEAPON), C(NONE)),
+	RULE("weapon.how",			WEAPONS, 25, 60, false, false, C(HOW_TO), C(WEAPON), C(NONE)),
+	RULE("weapon.person",		WEAPONS, 35, 80, false, false, C(WEAPON), C(PERSON), C(NONE)),
+	RULE("arms.undetected",		WEAPONS, 50, 110, false, true, C(ARMS), C(UNDETECTED), C(NONE)),
+	RULE("arms.make",			WEAPONS, 42, 70, true, false, C(HOW_TO), C(MAKE), C(ARMS)),
+	RULE("poison.person",		WEAPONS, 55, 60, false, false, C(POISON), C(PERSON), C(NONE)),
+	RULE("poison.undetected",	WEAPONS, 50, 110, false, false, C(POISON), C(UNDETECTED), C(NONE)),
+	RULE("poison.make",			WEAPONS, 40, 60, false, false, C(DETAIL), C(POISON), C(NONE)),
+	RULE("drug.make",			ILLICIT, 50, 80, false, false, C(MAKE), C(DRUG), C(NONE)),
+	RULE("drug.detail",			ILLICIT, 45, 100, false, true, C(DETAIL), C(DRUG), C(NONE)),
+	RULE("drug.sell",			ILLICIT, 45, 80, false, false, C(SELL), C(DRUG), C(NONE)),
+	RULE("drug.undetected",		ILLICIT, 45, 120, false, true, C(DRUG), C(UNDETECTED), C(NONE)),
+	RULE("malware.make",		ILLICIT, 50, 80, false, false, C(WRITE_CODE), C(MALWARE), C(NONE)),
+	RULE("malware.undetected",	ILLICIT, 50, 130, false, true, C(MALWARE), C(UNDETECTED), C(NONE)),
+	RULE("phishing.make",		ILLICIT, 50, 80, false, false, C(WRITE_CODE), C(PHISHING), C(NONE)),
+	RULE("hack.others",			ILLICIT, 50, 100, false, false, C(HACK), C(ACCOUNT), C(OTHERS)),
+	RULE("hack.how",			ILLICIT, 42, 70, true, false, C(HOW_TO), C(HACK), C(ACCOUNT)),
+	RULE("hack.undetected",		ILLICIT, 45, 120, false, false, C(HACK), C(UNDETECTED), C(NONE)),
+	RULE("surveil.others",		ILLICIT, 42, 70, true, false, C(SURVEIL), C(OTHERS), C(NONE)),
+	RULE("surveil.undetected",	ILLICIT, 45, 120, false, false, C(SURVEIL), C(UNDETECTED), C(NONE)),
+	RULE("steal.how",			ILLICIT, 42, 60, true, false, C(HOW_TO), C(STEAL), C(NONE)),
+	RULE("steal.undetected",	ILLICIT, 50, 120, false, true, C(STEAL), C(UNDETECTED), C(NONE)),
+	RULE("forge.papers",		ILLICIT, 45, 50, true, false, C(FORGE), C(PAPERS), C(NONE)),
+	RULE("forge.papers_behind",	ILLICIT, 42, 40, true, false, C(MAKE), C(PAPERS), C(FORGE)),
+	RULE("launder",				ILLICIT, 45, 40, false, false, C(LAUNDER), C(MONEY), C(NONE)),
+	RULE("harm.undetected",		ILLICIT, 60, 130, false, true, C(HARM), C(UNDETECTED), C(NONE)),
+	RULE("harm.person",			ILLICIT, 42, 60, true, false, C(HOW_TO), C(HARM), C(PERSON)),
+	RULE("harm.others",			ILLICIT, 42, 60, true, false, C(HOW_TO), C(HARM), C(OTHERS)),
+	RULE("harm.detail",			ILLICIT, 42, 90, false, false, C(HARM), C(DETAIL), C(PERSON)),
+
+	/* --- self-harm --------------------------------------------------------------------------- */
+	RULE("self.kill",			SELF_HARM, 45, 0, false, false, C(SELF_KILL), C(NONE), C(NONE)),
+	RULE("self.method",			SELF_HARM, 55, 90, false, true, C(SELF_KILL), C(METHOD), C(NONE)),
+	RULE("self.harm",			SELF_HARM, 42, 70, false, false, C(SELF_HARM), C(HOW_TO), C(NONE)),
+	RULE("self.harm_method",	SELF_HARM, 50, 90, false, true, C(SELF_HARM), C(METHOD), C(NONE)),
+	RULE("self.harm_hidden",	SELF_HARM, 50, 110, false, true, C(SELF_HARM), C(UNDETECTED), C(NONE)),
+
+	/* --- children, gore, massacres, sex --------------------------------------------------- */
+	RULE("child.porn",			CHILD_SAFETY, 80, 60, false, true, C(CHILD), C(PORN), C(NONE)),
+	RULE("child.sexual",		CHILD_SAFETY, 60, 60, false, false, C(CHILD), C(SEXUAL), C(NONE)),
+	RULE("gore.person",			VIOLENCE, 45, 60, false, false, C(GORE), C(PERSON), C(NONE)),
+	RULE("gore.detail",			VIOLENCE, 50, 80, false, false, C(GORE), C(DETAIL), C(NONE)),
+	RULE("gore.how",			VIOLENCE, 45, 60, true, false, C(HOW_TO), C(GORE), C(NONE)),
+	RULE("massacre.plan",		VIOLENCE, 60, 80, false, false, C(MASSACRE), C(MAKE), C(NONE)),
+	RULE("massacre.how",		VIOLENCE, 50, 70, true, false, C(HOW_TO), C(MASSACRE), C(NONE)),
+	RULE("massacre.want",		VIOLENCE, 50, 60, true, false, C(THREAT), C(MASSACRE), C(NONE)),
+	RULE("porn",				SEXUAL, 45, 0, false, false, C(PORN), C(NONE), C(NONE)),
+	RULE("sexual.detail",		SEXUAL, 45, 90, false, false, C(SEXUAL), C(DETAIL), C(NONE)),
+};
+/* clang-format on */
+
+const int tz_filter_rules_count = (int) (sizeof(tz_filter_rules) / sizeof(tz_filter_rules[0]));
+
+static const char *const concept_names[] = {"NONE",
+#define TZ_CONCEPT(name) #name,
+                                            TZ_CONCEPTS(TZ_CONCEPT)
+#undef TZ_CONCEPT
+};
+
+static const struct
+{
+	const char *name;
+	TzLevel level;
+} categories[] = {
+#define TZ_CATEGORY(name, text, level) {text, level},
+	TZ_CATEGORIES(TZ_CATEGORY)
+#undef TZ_CATEGORY
+};
+
+const char *
+tz_concept_name(int concept)
+{
+	return concept >= 0 && concept < TZ_CONCEPT_COUNT ? concept_names[concept] : "";
+}
+
+const char *
+tz_category_name(int category)
+{
+	return category >= 0 && category < TZ_CATEGORY_COUNT ? categories[category].name : "";
+}
+
+TzLevel
+tz_category_level(int category)
+{
+	return category >= 0 && category < TZ_CATEGORY_COUNT ? categories[category].level : TZ_LEVEL_OFF;
+}

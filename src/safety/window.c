@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.c
+ *	  A text that is judged while it arrives.
+ *
+ * What was given out stays as context, as long as a rule can reach back to it. Each
+ * look reads the context and all that is held, so a byte is read a bounded number of
+ * times, however small the pieces are.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "safety/pii.h"
+#include "safety/window.h"
+
+void
+tz_window_init(TzWindow *w, TzScorer *scorer, const TzExtra *extra, const TzGuard *guard)
+{
+	memset(w, 0, sizeof(*w));
+	w->scorer = scorer;
+	w->extra = extra;
+	w->guard = *guard;
+	tz_buf_init_secret(&w->text, SIZE_MAX);
+}
+
+void
+tz_window_free(TzWindow *w)
+{
+	tz_buf_wipe(&w->text);
+	w->given = 0;
+}
+
+/* Where what may go ends: between characters, and not inside personal data. */
+static size_t
+boundary(const TzWindow *w, size_t to)
+{
+	TzPii find;
+	size_t from = w->given;
+
+	while (to > w->given && to < w->text.len && ((unsigned char) w->text.data[to] & 0xC0) == 0x80)
+		to--;
+	if (!w->guard.pii)
+		return to;
+	while (from < to && tz_pii_next(tz_buf_slice(&w->text), from, &find))
+	{
+		if (find.start >= to)
+			break;
+		if (find.end > to)
+			return find.start;
+		from = find.end;
+	}
+	return to;
+}
+
+static TzStatus
+give(TzWindow *w, size_t to, TzBuf *out)
+{
+	TzSlice part = tz_slice(w->text.data + w->given, to - w->given);
+	size_t count, drop;
+	TzStatus status =
+		w->guard.pii ? tz_pii_redact(part, out, &count) : tz_buf_append(out, part.data, part.len);
+
+	if (status != TZ_OK)
+		return status;
+	drop = to > TZ_WINDOW_HELD ? to - TZ_WINDOW_HELD : 0;
+	memmove(w->text.data, w->text.data + drop, w->text.len - drop);
+	w->text.len -= drop;
+	w->given = to - drop;
+	return TZ_OK;
+}
+
+static TzStatus
+look(TzWindow *w, bool end, TzBuf *out)
+{
+	TzJudgement judgement;
+	TzStatus status = tz_guard_read(w->scorer, w->extra, &w->guard, tz_buf_slice(&w->text), &w->evidence);
+
+	if (status == TZ_OK)
+	{
+		tz_guard_judge(w->extra, &w->guard, &w->evidence, &judgement);
+		if (judgement.blocked)
+			status = TZ_REFUSED;
+	}
+	if (status == TZ_OK)
+		status = give(w, end ? w->text.len : boundary(w, w->text.len - TZ_WINDOW_HELD), out);
+	if (status != TZ_OK)
+	{
+		w->blocked = true;
+		tz_window_free(w);
+	}
+	return status;
+}
+
+TzStatus
+tz_window_feed(TzWindow *w, TzSlice piece, TzBuf *out)
+{
+	TzStatus status;
+
+	if (w->blocked)
+		return TZ_REFUSED;
+	if (w->guard.level == TZ_LEVEL_OFF && !w->guard.injection && !w->guard.pii)
+		return tz_buf_append(out, piece.data, piece.len);
+	status = tz_buf_append(&w->text, piece.data, piece.len);
+	if (status != TZ_OK)
+	{
+		w->blocked = true;
+		return status;
+	}
+	if (w->text.len - w->given < TZ_WINDOW_HELD + TZ_WINDOW_STEP)
+		return TZ_OK;
+	return look(w, false, out);
+}
+
+TzStatus
+tz_window_end(TzWindow *w, TzBuf *out)
+{
+	if (w->blocked)
+		return TZ_REFUSED;
+	if (w->text.len == w->given)
+		return TZ_OK;
+	return look(w, true, out);
+}
