@@ -15,6 +15,8 @@ RETURNS TABLE (adapter text, kind text, contract smallint, recovery text)
 LANGUAGE sql IMMUTABLE
 AS $$
 	VALUES ('noop', 'probe.noop', 1::pg_catalog.int2, 'repeat'),
+		   -- In flight until it is cut, or its deadline: what drills of the kill switch cut.
+		   ('noop', 'probe.hold', 1, 'repeat'),
 		   -- Creating again could leave a machine behind that nobody knows and somebody pays.
 		   ('webhook', 'compute.create', 1, 'neither'),
 		   ('webhook', 'compute.exec', 1, 'neither'),
@@ -345,6 +347,7 @@ BEGIN
 						 WHERE e.platform_id = pl.platform_id AND e.state = 'queued' AND e.due_at <= v_now
 						   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
 						   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > v_now)
+						   AND (theazo_internal.halt_of(e.platform_id, NULL, e.session_id, e.agent_id, e.run_id) IS NULL OR theazo_internal.halt_spares(e.kind))
 						 ORDER BY e.due_at
 						 LIMIT v_share
 						   FOR UPDATE SKIP LOCKED) y

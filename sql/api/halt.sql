@@ -44,6 +44,12 @@ BEGIN
 		   coalesce(h.only_environment, ''), coalesce(h.target::text, ''), h.reason
 	  FROM theazo_data.halt h
 	 WHERE h.lifted_at IS NULL AND (h.kind <> 'run' OR h.applied_at IS NULL);
+	-- Of one environment: who knows only what something belongs to, knows the session.
+	RETURN QUERY
+	SELECT h.id::text, h.kind, s.platform_id::text, s.id::text, ''::text, ''::text, h.reason
+	  FROM theazo_data.halt h
+	  JOIN theazo_data.session s ON s.platform_id = h.platform_id AND s.key_environment = h.only_environment AND s.status <> 'terminated'
+	 WHERE h.lifted_at IS NULL AND h.kind = 'platform' AND h.only_environment IS NOT NULL;
 	IF NOT EXISTS (SELECT FROM theazo_data.halt h
 					WHERE h.lifted_at IS NULL AND (h.kind <> 'run' OR h.applied_at IS NULL) AND h.kind IN ('agent', 'session', 'run')) THEN
 		RETURN;
@@ -91,6 +97,10 @@ COMMENT ON FUNCTION theazo_internal.halt_of(text, text, text, text, text) IS 'id
 CREATE OR REPLACE FUNCTION theazo_internal.halt_error(p_platform text, p_environment text, p_session text, p_agent text, p_run text)
 RETURNS jsonb LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_halt_error';
 COMMENT ON FUNCTION theazo_internal.halt_error(text, text, text, text, text) IS 'what a run ends with that is halted; null when nothing holds for it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.halt_any()
+RETURNS boolean LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_halt_any';
+COMMENT ON FUNCTION theazo_internal.halt_any() IS 'is anything of this database halted';
 
 CREATE OR REPLACE FUNCTION theazo_internal.halt_spares(p_kind text)
 RETURNS boolean LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'theazo_halt_spares';
@@ -389,7 +399,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.halted_sandboxes(text[], text[]) IS 'sandboxes in these states whose agents are halted';
 
--- Ends one run. What is still in flight is cut; its settlement finds the run ended. False: somebody has its agent locked.
+-- Ends one run. What is still in flight is cut; its settlement finds the run ended. Null: it has ended, or somebody has its agent locked.
 CREATE OR REPLACE FUNCTION theazo_internal.halt_run(p_platform text, p_run text)
 RETURNS text
 LANGUAGE plpgsql
@@ -413,14 +423,14 @@ BEGIN
 	IF r.kind = 'agent' THEN
 		SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = p_platform AND x.root_id = theazo_internal.id_root(p_run);
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, v_error);
-		RETURN 'runs';
+		RETURN '';
 	END IF;
 	PERFORM theazo_internal.loop_drop(r);
 	PERFORM theazo_internal.run_finish(r.platform_id, r.id, 'cancelled', NULL, NULL, v_error, r.cost, NULL, clock_timestamp(), false);
-	RETURN 'executions';
+	RETURN '';
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.halt_run(text, text) IS 'ends a halted run: what it was, or null where nothing was done';
+COMMENT ON FUNCTION theazo_internal.halt_run(text, text) IS 'ends a halted run; null where nothing was done';
 
 -- Work of no run, such as making a sandbox.
 CREATE OR REPLACE FUNCTION theazo_internal.halt_effect(p_platform text, p_root text, p_id text, p_agent text)
@@ -490,7 +500,8 @@ BEGIN
 		RAISE LOG 'theazo: % % of a halt could not be ended: %', p_what, coalesce(p_id, p_agent), SQLERRM;
 	END;
 	done := v_as IS NOT NULL;
-	IF done THEN
+	-- runs are counted in the end, with those that dispatchers have ended
+	IF v_as <> '' THEN
 		counts := jsonb_set(counts, ARRAY[p_halt],
 			coalesce(counts -> p_halt, '{}') || jsonb_build_object(v_as, coalesce((counts -> p_halt ->> v_as)::integer, 0) + 1));
 	END IF;
@@ -569,6 +580,24 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.halts_count(jsonb) IS 'adds to what halts have ended';
 
+-- Runs and executions that ended because of a halt, whoever ended them: the dispatcher that cut them, or the keeper.
+CREATE OR REPLACE FUNCTION theazo_internal.halt_toll(h theazo_data.halt)
+RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+	SELECT jsonb_strip_nulls(jsonb_build_object('runs', nullif(count(*) FILTER (WHERE x.kind = 'agent'), 0), 'executions', nullif(count(*) FILTER (WHERE x.kind <> 'agent'), 0)))
+	  FROM (SELECT DISTINCT r.platform_id, r.id, r.kind
+			  FROM theazo_data.platform p
+			  JOIN theazo_data.event e ON e.platform_id = p.platform_id AND e.id >= 'evt_' || theazo_internal.id_floor(h.halted_at)
+			   AND e.action IN ('execution_failed', 'execution_terminated')
+			  JOIN theazo_data.run r ON r.platform_id = e.platform_id AND r.id = e.run_id AND r.error_sqlstate = 'TZ203'
+			 WHERE (h.kind = 'global' OR p.platform_id = h.platform_id)
+			   AND theazo_internal.halt_of(r.platform_id, r.environment, r.session_id, r.agent_id, r.id) = h.id) x
+$$;
+COMMENT ON FUNCTION theazo_internal.halt_toll(theazo_data.halt) IS 'how many runs and executions a halt has ended';
+
 -- A halt is applied when nothing is left that it, or a wider one of its platform, holds for.
 CREATE OR REPLACE FUNCTION theazo_internal.halts_applied(p_platforms text[])
 RETURNS void
@@ -587,7 +616,8 @@ BEGIN
 			UNION SELECT y.halt_id, y.platform_id FROM theazo_internal.halted_sandboxes(p_platforms, '{creating,ready,paused,destroying}') y) x;
 	FOR h IN
 		UPDATE theazo_data.halt x
-		   SET applied_at = clock_timestamp(), halt_ms = round(extract(epoch FROM clock_timestamp() - x.halted_at) * 1000)
+		   SET applied_at = clock_timestamp(), halt_ms = round(extract(epoch FROM clock_timestamp() - x.halted_at) * 1000),
+			   affected = x.affected || theazo_internal.halt_toll(x)
 		 WHERE x.applied_at IS NULL AND x.lifted_at IS NULL
 		   AND NOT EXISTS (SELECT FROM unnest(v_halts, v_of) AS u (halt_id, platform_id)
 							WHERE u.halt_id = x.id OR x.kind = 'global'
@@ -620,12 +650,119 @@ COMMENT ON FUNCTION theazo_internal.halts_due() IS 'when the keeper looks at hal
 -- ----------------------------------------------------------------------------
 -- Drills
 -- ----------------------------------------------------------------------------
+CREATE OR REPLACE VIEW theazo.operator_halt_drills WITH (security_barrier) AS
+	SELECT d.id, d.calls, d.status, d.started_at, d.halted_at, d.ended_at, d.in_flight, d.cut, d.p50_ms, d.p99_ms, d.max_ms, d.halt_id, d.error
+	  FROM theazo_data.halt_drill d;
+COMMENT ON VIEW theazo.operator_halt_drills IS 'operator: drills of the kill switch: calls that were in flight, and milliseconds from the halt until each was cut';
+
+CREATE OR REPLACE FUNCTION theazo_internal.halt_drill_begin(d theazo_data.halt_drill)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM theazo_internal.effect_enqueue(d.platform_id, NULL, 'probe.hold', 'noop', NULL, p_agent => d.target,
+		p_deadline => clock_timestamp() + '2 minutes'::interval)
+	   FROM generate_series(1, d.calls);
+	PERFORM theazo_internal.event_write(d.platform_id, 'control', 'halt_drill_started', jsonb_build_object('drill', d.id, 'calls', d.calls),
+		NULL, NULL, NULL, 'live');
+	PERFORM theazo_internal.wake_keeper();
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.halt_drill_begin(theazo_data.halt_drill) IS 'queues the calls of a drill';
+
+-- The calls go the way of all others: queued, claimed, in flight in the dispatchers. They reach nobody. The keeper halts them when
+-- they fly, so the rest of the drill needs nobody to wait for it.
+CREATE OR REPLACE FUNCTION theazo.operator_halt_drill(calls integer DEFAULT 100)
+RETURNS theazo.operator_halt_drills
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	d		theazo_data.halt_drill;
+	v_out	theazo.operator_halt_drills;
+BEGIN
+	PERFORM theazo_internal.enter_operator();
+	IF calls IS NULL OR calls NOT BETWEEN 1 AND 10000 THEN
+		PERFORM theazo_internal.raise_value('calls', 'must be from 1 to 10000');
+	ELSIF EXISTS (SELECT FROM theazo_data.halt_drill x WHERE x.status IN ('starting', 'halted')) THEN
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = 'a drill is under way', HINT = 'theazo.operator_halt_drills shows how far it is.';
+	END IF;
+	INSERT INTO theazo_data.halt_drill AS x (platform_id, id, target, calls)
+	VALUES (theazo_internal.operator_platform(), theazo_internal.id_new('drl'), theazo_internal.id_new('agt'), operator_halt_drill.calls)
+	RETURNING x.* INTO d;
+	PERFORM theazo_internal.halt_drill_begin(d);
+	SELECT * INTO v_out FROM theazo.operator_halt_drills x WHERE x.id = d.id;
+	RETURN v_out;
+END
+$$;
+COMMENT ON FUNCTION theazo.operator_halt_drill(integer) IS
+'operator: a drill of the kill switch: so many calls that only wait are halted when they fly, and the time until each is cut is recorded';
+
+CREATE OR REPLACE FUNCTION theazo_internal.halt_drill_end(d theazo_data.halt_drill, p_error text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE theazo_data.halt_drill x
+	   SET status = CASE WHEN p_error IS NULL AND c.cut = x.in_flight THEN 'passed' ELSE 'failed' END, ended_at = clock_timestamp(), cut = c.cut,
+		   p50_ms = round(c.p50::numeric, 1), p99_ms = round(c.p99::numeric, 1), max_ms = round(c.most::numeric, 1),
+		   error = coalesce(p_error, CASE WHEN c.cut <> x.in_flight THEN 'not all of what was in flight was cut' END)
+	  FROM (SELECT count(e.ms)::integer AS cut, percentile_cont(0.5) WITHIN GROUP (ORDER BY e.ms) AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY e.ms) AS p99,
+				   max(e.ms) AS most
+			  FROM (SELECT (extract(epoch FROM f.finished_at - d.halted_at) * 1000)::double precision AS ms FROM theazo_data.effect f
+					 WHERE f.platform_id = d.platform_id AND f.root_id >= theazo_internal.id_floor(d.started_at - '1 minute'::interval)
+					   AND f.agent_id = d.target AND f.state = 'cancelled' AND f.claimed_at IS NOT NULL) e) c
+	 WHERE x.platform_id = d.platform_id AND x.id = d.id
+	RETURNING x.* INTO d;
+	IF d.halt_id IS NOT NULL THEN
+		PERFORM theazo_internal.halt_lift(d.platform_id, 'agent', d.target, NULL, true);
+	END IF;
+	PERFORM theazo_internal.event_write(d.platform_id, 'control', 'halt_drill_ended', jsonb_strip_nulls(jsonb_build_object('drill', d.id, 'status', d.status,
+		'inFlight', d.in_flight, 'cut', d.cut, 'p99Ms', d.p99_ms, 'maxMs', d.max_ms, 'error', d.error)), NULL, NULL, NULL, 'live');
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.halt_drill_end(theazo_data.halt_drill, text) IS 'stores what a drill came to, and lifts its halt';
+
+-- Below 0 when one went a step further.
 CREATE OR REPLACE FUNCTION theazo_internal.halt_drills()
 RETURNS integer
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	d		theazo_data.halt_drill;
+	v_fly	integer;
+	v_halt	text;
 BEGIN
+	SELECT * INTO d FROM theazo_data.halt_drill x WHERE x.status IN ('starting', 'halted') ORDER BY x.started_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN 0;
+	END IF;
+	IF d.status = 'starting' THEN
+		SELECT count(*) INTO v_fly FROM theazo_data.effect e
+		 WHERE e.state IN ('claimed', 'sent') AND e.platform_id = d.platform_id AND e.agent_id = d.target;
+		IF v_fly < d.calls AND d.started_at > clock_timestamp() - '10 seconds'::interval THEN
+			RETURN 0;
+		END IF;
+		v_halt := theazo_internal.halt_make(d.platform_id, 'agent', d.target, NULL, NULL, true, 'a drill of the kill switch');
+		UPDATE theazo_data.halt_drill x
+		   SET status = 'halted', in_flight = v_fly, halt_id = v_halt, halted_at = (SELECT h.halted_at FROM theazo_data.halt h WHERE h.id = v_halt)
+		 WHERE x.platform_id = d.platform_id AND x.id = d.id RETURNING x.* INTO d;
+		IF v_fly = 0 THEN
+			PERFORM theazo_internal.halt_drill_end(d, 'no dispatcher took a call within 10 s; theazo.workers says why');
+		END IF;
+		RETURN -1;
+	END IF;
+	IF EXISTS (SELECT FROM theazo_data.halt h WHERE h.platform_id = d.platform_id AND h.id = d.halt_id AND h.applied_at IS NOT NULL) THEN
+		PERFORM theazo_internal.halt_drill_end(d, NULL);
+		RETURN -1;
+	ELSIF d.halted_at < clock_timestamp() - '1 minute'::interval THEN
+		PERFORM theazo_internal.halt_drill_end(d, 'the halt was not applied within a minute');
+		RETURN -1;
+	END IF;
 	RETURN 0;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.halt_drills() IS 'takes drills of the kill switch one step further';
+COMMENT ON FUNCTION theazo_internal.halt_drills() IS 'takes a drill of the kill switch one step further';

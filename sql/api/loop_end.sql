@@ -13,7 +13,15 @@ DECLARE
 	v_tools		integer;
 	v_cost		bigint;
 	v_now		timestamptz := clock_timestamp();
+	v_halt		jsonb := theazo_internal.halt_error(r.platform_id, r.environment, r.session_id, r.agent_id, r.id);
 BEGIN
+	IF v_halt IS NOT NULL THEN
+		-- However it ends: it was killed.
+		p_status := 'failed';
+		p_output := NULL;
+		p_verdict := 'none';
+		p_error := v_halt;
+	END IF;
 	l.suspended := false;
 	PERFORM theazo_internal.loop_save(l);
 	IF p_status <> 'completed' THEN
@@ -163,8 +171,8 @@ BEGIN
 		WHEN 'terminate' THEN
 			PERFORM theazo_internal.agent_terminate(a);
 		WHEN 'retry' THEN
-			-- Where the money is used up, another try would only use more.
-			IF p_error ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
+			-- Where the money is used up, another try would only use more; what was killed stays so.
+			IF coalesce(p_error ->> 'sqlstate', '') NOT IN ('TZ202', 'TZ203') THEN
 				SELECT coalesce((p.input ->> 'try')::integer, 1) INTO v_tries FROM theazo_data.run_payload p
 				 WHERE p.platform_id = r.platform_id AND p.root_id = theazo_internal.id_root(r.id);
 				IF v_tries <= coalesce((v_policy ->> 'maxRetries')::integer, 3) THEN

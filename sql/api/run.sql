@@ -358,6 +358,11 @@ DECLARE
 	v_root	text := substr(p_run, 5);
 	v_ms	bigint;
 BEGIN
+	-- What a halt has cut says so.
+	IF p_status = 'cancelled' AND theazo_internal.halt_any() THEN
+		p_error := coalesce((SELECT theazo_internal.halt_error(x.platform_id, x.environment, x.session_id, x.agent_id, x.id)
+			FROM theazo_data.run x WHERE x.platform_id = p_platform AND x.id = p_run), p_error);
+	END IF;
 	UPDATE theazo_data.run x
 	   SET status = p_status, started_at = coalesce(p_started, x.started_at), ended_at = p_finished,
 		   exit_code = (p_result ->> 'exit_code')::integer, cost = p_cost, outcome_unknown = p_unknown,

@@ -38,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "call/event.h"
+#include "gate/halt.h"
 #include "pg/compat.h"
 #include "pg/convert.h"
 #include "pg/export.h"
@@ -66,14 +67,17 @@ enum
 	INSTANCE,
 	CANCEL,
 	HELD,
+	SESSION,
+	AGENT,
+	RUN,
 	COLUMNS
 };
 
-static const char *const columns[COLUMNS] = {"platform_id", "kind",     "adapter",     "contract",
-                                             "state",       "step",     "attempt",     "due_at",
-                                             "deadline",    "affinity", "incarnation", "claimed_at",
-                                             "lease_until", "sent_at",  "instance",    "cancel_requested",
-                                             "held_reason"};
+static const char *const columns[COLUMNS] = {"platform_id", "kind",       "adapter",     "contract",
+                                             "state",       "step",       "attempt",     "due_at",
+                                             "deadline",    "affinity",   "incarnation", "claimed_at",
+                                             "lease_until", "sent_at",    "instance",    "cancel_requested",
+                                             "held_reason", "session_id", "agent_id",    "run_id"};
 
 typedef struct TakePart
 {
@@ -117,6 +121,7 @@ typedef struct Take
 	int32 slot;
 	int64 incarnation;
 	Datum instance;
+	bool halts; /* something is halted */
 	ArrayType *kinds;
 	ArrayType *adapters;
 	ArrayBuildState *sorts[3]; /* no-ops, model calls, others */
@@ -136,6 +141,7 @@ static bool waits_at_gate(const TakePart *part);
 static int take_platform(Take *take, Datum platform, int share);
 static void scan_next(Take *take, TakeScan *scan);
 static bool is_takable(const Take *take, const TupleTableSlot *slot);
+static bool is_halted(const Take *take, const TupleTableSlot *slot);
 static void take_tell_held(TzSlice platform, TzSlice kind);
 static bool take_one(Take *take, TakeScan *scan);
 static TM_Result take_update(const TakeScan *scan, TupleTableSlot *next, bool wait, TzUpdateIndexes *indexes);
@@ -249,6 +255,7 @@ THEAZO_FUNCTION(theazo_effect_take)
 		take.kinds = PG_GETARG_ARRAYTYPE_P(7);
 		take.adapters = PG_GETARG_ARRAYTYPE_P(8);
 		take.instance = CStringGetTextDatum(tz_instance());
+		take.halts = tz_halt_any();
 		take.scans = palloc0(sizeof(TakeScan) * Max(layout->nparts, 1));
 		deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &platforms, NULL,
 		                  &nplatforms);
@@ -541,7 +548,27 @@ is_takable(const Take *take, const TupleTableSlot *slot)
 	       tz_slice_eq(tz_datum_slice(value[at[INSTANCE]]), tz_datum_slice(take->instance)) &&
 	       (none[at[AFFINITY]] || DatumGetInt32(value[at[AFFINITY]]) == take->slot) &&
 	       !DatumGetBool(value[at[CANCEL]]) &&
-	       (none[at[DEADLINE]] || DatumGetTimestampTz(value[at[DEADLINE]]) > DatumGetTimestampTz(take->now));
+	       (none[at[DEADLINE]] ||
+	        DatumGetTimestampTz(value[at[DEADLINE]]) > DatumGetTimestampTz(take->now)) &&
+	       !(take->halts && is_halted(take, slot));
+}
+
+/* The keeper ends it, unless what ends things. */
+static bool
+is_halted(const Take *take, const TupleTableSlot *slot)
+{
+	static const int words[] = {PLATFORM, KIND, SESSION, AGENT, RUN};
+	const AttrNumber *at = take->layout->at;
+	char *word[lengthof(words)];
+	TzHaltOf of = {NULL};
+
+	for (size_t i = 0; i < lengthof(words); i++)
+		word[i] = slot->tts_isnull[at[words[i]]] ? NULL : TextDatumGetCString(slot->tts_values[at[words[i]]]);
+	of.platform = word[0];
+	of.session = word[2];
+	of.agent = word[3];
+	of.run = word[4];
+	return !tz_halt_spares(word[1]) && tz_halt_recall(&of) != NULL;
 }
 
 /* Whoever else has it under way keeps it. */

@@ -54,6 +54,7 @@ static const GateKind kinds[] = {
 	{"anchor.evm", NULL, "evidence of the operator's"},
 	{"anchor.file", NULL, "evidence of the operator's"},
 	{"probe.noop", NULL, "does nothing"},
+	{"probe.hold", NULL, "waits, for a drill of the kill switch"},
 	{"compute.resume", NULL, "what needs the sandbox has passed"},
 	{"tool.progress", NULL, "leaves a line in the log"},
 	/* of a run, not of an effect */

@@ -262,6 +262,13 @@ THEAZO_FUNCTION(theazo_halt_error)
 	return tz_jsonb_datum(tz_slice(doc.data, doc.len));
 }
 
+/* theazo_internal.halt_any() */
+THEAZO_FUNCTION(theazo_halt_any)
+{
+	(void) fcinfo;
+	PG_RETURN_BOOL(tz_halt_any());
+}
+
 /* theazo_internal.halt_spares(kind) */
 THEAZO_FUNCTION(theazo_halt_spares)
 {
@@ -399,7 +406,7 @@ halt_search(const char *platform, const char *target, const char *environment)
 
 		if (strcmp(e->platform, platform) != 0 || strcmp(e->target, target) != 0)
 			break;
-		if (e->environment[0] == '\0' || environment == NULL || strcmp(e->environment, environment) == 0)
+		if (e->environment[0] == '\0' || (environment != NULL && strcmp(e->environment, environment) == 0))
 			return &e->halt;
 	}
 	return NULL;

@@ -43,7 +43,7 @@ typedef struct TzHalt
 typedef struct TzHaltOf
 {
 	const char *platform;
-	const char *environment;
+	const char *environment; /* a halt of test work alone is known by its sessions as well */
 	const char *session;
 	const char *agent;
 	const char *run;

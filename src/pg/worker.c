@@ -70,6 +70,7 @@ static int backoff_ms = 0;
 static TimestampTz sql_not_before = 0;
 static bool accepting = false; /* a wake-up may be ours alone */
 static bool pump_is_next = false; /* what the wait will end for: the pump's deadline */
+static uint32 seen_halt_epoch = 0;
 static int untold = 0; /* TZ_TURN_RELOADED until a turn has heard of it: settings it borrowed are gone */
 
 static void worker_sigterm(SIGNAL_ARGS);
@@ -101,14 +102,20 @@ tz_worker_main(TzWorkerKind kind, const TzWorkerOps *ops)
 	worker_attach(kind);
 	for (;;)
 	{
+		uint32 halts = pg_atomic_read_u32(&my_database->halt_epoch);
 		bool due;
 
+		/* nobody rests from an error while something is to be cut */
+		if (halts != seen_halt_epoch)
+			sql_not_before = 0;
 		if (worker_must_leave())
 			worker_leave(ops, initialized);
 		if (initialized && ops->pump != NULL)
 			ops->pump(ops->arg, why);
-		due = GetCurrentTimestamp() >= sql_not_before && (!initialized || (why & ~TZ_TURN_TIMEOUT) != 0 ||
-		                                                  pump_is_next || GetCurrentTimestamp() >= turn_at);
+		due = GetCurrentTimestamp() >= sql_not_before &&
+		      (!initialized || (why & ~TZ_TURN_TIMEOUT) != 0 || pump_is_next || halts != seen_halt_epoch ||
+		       GetCurrentTimestamp() >= turn_at);
+		seen_halt_epoch = halts;
 		if (due)
 		{
 			int next_ms = worker_turn(ops, why, &initialized);

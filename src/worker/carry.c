@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "gate/halt.h"
 #include "lib/broker.h"
 #include "pg/convert.h"
 #include "pg/errors.h"
@@ -29,6 +30,7 @@
 #define USER_AGENT "theazo/" THEAZO_VERSION
 /* Descriptors beside those of calls: the server's own, sandboxes, the relay. */
 #define FDS_RESERVED 64
+#define HOLDS_MS 1000 /* between looks at the deadlines of what only waits */
 
 static int64
 unix_ms(TimestampTz t)
@@ -182,11 +184,42 @@ tz_carrier_reconfigure(TzCarrier *c)
 	tz_netpolicy_free(old);
 }
 
+static bool
+is_hold(const TzClaimed *c)
+{
+	return strcmp(c->kind, "probe.hold") == 0 && strcmp(c->adapter, "noop") == 0;
+}
+
 /* ---- the loop's part -------------------------------------------------------- */
+
+/* Calls that only wait end with their deadline. */
+static void
+pump_holds(TzCarrier *c)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TzFlight *f = c->flights.lists[TZ_FLIGHT_FLYING].first;
+
+	c->holds = 0;
+	while (f != NULL)
+	{
+		TzFlight *next = f->next;
+
+		if (is_hold(f->claim))
+		{
+			if (f->claim->deadline <= now)
+				tz_flight_end(f, "done", now);
+			else
+				c->holds++;
+		}
+		f = next;
+	}
+}
 
 void
 tz_carrier_pump(TzCarrier *c)
 {
+	if (c->holds > 0)
+		pump_holds(c);
 	tz_mux_pump(c->mux, MUX_EVENTS);
 	tz_http_client_pump(c->client);
 	tz_local_tick(c->local);
@@ -200,6 +233,8 @@ tz_carrier_timeout(const TzCarrier *c)
 	int local = tz_local_timeout(c->local);
 	int sql = tz_sqltool_timeout();
 
+	if (c->holds > 0)
+		http = http < 0 ? HOLDS_MS : Min(http, HOLDS_MS);
 	if (http < 0)
 		http = local;
 	else if (local >= 0)
@@ -242,6 +277,7 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 	f->local = true;
 	job->effect = &f->effect;
 	job->sandbox_id = f->claim->sandbox_id;
+	job->session_id = f->claim->session_id;
 	job->agent_id = f->claim->agent_id;
 	job->run_id = f->claim->run_id;
 	job->timeout_ms = timeout_ms;
@@ -497,6 +533,12 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		     f->claim->secret_sqlstate[0] != '\0' ? f->claim->secret_sqlstate : NULL);
 		return;
 	}
+	if (is_hold(f->claim))
+	{
+		c->holds++;
+		tz_flight_move(f, TZ_FLIGHT_FLYING);
+		return;
+	}
 	if (strcmp(f->claim->adapter, "noop") == 0)
 	{
 		tz_flight_end(f, "done", now);
@@ -514,11 +556,56 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		begin_http(c, f, timeout_ms);
 }
 
+/* ---- the kill switch ---------------------------------------------------------- */
+
+static bool
+flight_halted(const TzFlight *f)
+{
+	const TzClaimed *c = f->claim;
+	const TzHaltOf of = {.platform = c->platform_id,
+	                     .session = c->session_id,
+	                     .agent = c->agent_id,
+	                     .run = c->run_id};
+
+	return !tz_halt_spares(c->kind) && tz_halt_recall(&of) != NULL;
+}
+
+static bool
+box_halted(void *arg, const char *platform_id, const char *session_id, const char *agent_id)
+{
+	const TzHaltOf of = {.platform = platform_id, .session = session_id, .agent = agent_id};
+
+	(void) arg;
+	return tz_halt_recall(&of) != NULL;
+}
+
+int
+tz_carrier_halt(TzCarrier *c)
+{
+	static const TzFlightState states[] = {TZ_FLIGHT_CLAIMED, TZ_FLIGHT_FLYING};
+	int n = 0;
+
+	/* marked first: what a dying sandbox tears down was halted, too */
+	for (size_t i = 0; i < lengthof(states); i++)
+	{
+		for (TzFlight *f = c->flights.lists[states[i]].first; f != NULL; f = f->next)
+		{
+			if (!f->cancel && flight_halted(f))
+			{
+				f->cancel = true;
+				n++;
+			}
+		}
+	}
+	n += tz_local_halt(c->local, box_halted, NULL);
+	return n;
+}
+
 void
 tz_carrier_cancel(TzCarrier *c, TzFlight *f)
 {
 	f->cancel = true;
-	if (f->state == TZ_FLIGHT_CLAIMED)
+	if (f->state == TZ_FLIGHT_CLAIMED || is_hold(f->claim))
 		tz_flight_end(f, "cancelled", GetCurrentTimestamp());
 	else if (f->state == TZ_FLIGHT_FLYING && f->local)
 		tz_local_cancel(&f->job);

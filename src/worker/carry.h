@@ -22,6 +22,7 @@ typedef struct TzCarrier
 	TzBoxPreflight preflight;
 	TzInflight flights;
 	TzNotes notes;
+	int holds; /* calls that only wait: probe.hold */
 	int slot;
 } TzCarrier;
 
@@ -37,6 +38,10 @@ extern int tz_carrier_timeout(const TzCarrier *c);
 extern void tz_carrier_begin(TzCarrier *c, TzFlight *f);
 /* Cuts a call that flies, ends one that does not. */
 extern void tz_carrier_cancel(TzCarrier *c, TzFlight *f);
+/*
+ * Marks what the halts that were read last hold for, to be cut, and kills the sandboxes of it. Returns how many of both.
+ */
+extern int tz_carrier_halt(TzCarrier *c);
 /* Opens a sealed secret; a TzSecretOpen. */
 extern TzStatus tz_carrier_open(const TzSealedSecret *sealed, TzBuf *out, int *sqlstate, TzErr *err);
 

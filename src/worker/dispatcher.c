@@ -23,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "gate/halt.h"
 #include "lib/json.h"
 #include "lib/pace.h"
 #include "pg/export.h"
@@ -30,6 +31,7 @@
 #include "pg/pausepoint.h"
 #include "pg/spi.h"
 #include "pg/txn.h"
+#include "pg/wake.h"
 #include "pg/worker.h"
 #include "vault/check.h"
 #include "worker/carry.h"
@@ -93,6 +95,7 @@ typedef struct Dispatcher
 	int claim_backoff_ms;
 	TimestampTz claim_not_before;
 	bool more; /* the last claim was as large as asked for */
+	bool halting; /* what was cut by a halt is not all settled: the keeper waits for it */
 	uint32 cancel_epoch; /* that was looked at */
 	TimestampTz claim_at; /* the next one without being woken */
 	TimestampTz sql_at; /* no transaction before */
@@ -120,6 +123,8 @@ static TzStmt started_stmt = {"SELECT theazo_internal.worker_started('dispatcher
 static TzStmt stopped_stmt = {"SELECT theazo_internal.worker_stopped($1, $2)", 2, {INT4OID, INT8OID}};
 static TzStmt reclaim_stmt = {"SELECT theazo_internal.leases_reclaim(theazo_internal.workers_alive())", 0};
 static TzStmt preflight_stmt = {"SELECT theazo_internal.preflight_store($1, $2)", 2, {TEXTOID, JSONBOID}};
+
+static bool has_news(Dispatcher *d);
 
 static TzFlightList *
 list_of(Dispatcher *d, TzFlightState state)
@@ -387,6 +392,8 @@ turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
 		tz_effect_done(d->settle, d->nsettle);
 		tz_pace_took(&d->settling, d->nsettle, cpu_us() - began);
 	}
+	if (d->halting && d->nsettle > 0)
+		tz_wake_at_commit(TZ_WAKE_KEEPER);
 	d->phase = PHASE_MARKS;
 	if (sent_due(d, now))
 		tell_sent(d);
@@ -433,6 +440,8 @@ turn_committed(Dispatcher *d, bool claiming, TimestampTz began)
 		tz_worker_pass_on();
 	tz_notes_written(&d->carrier.notes, true);
 	forget_settled(d, d->nsettle, NULL);
+	if (!has_news(d))
+		d->halting = false;
 	while (d->claimed != NULL)
 	{
 		TzClaimed *c = d->claimed;
@@ -614,6 +623,23 @@ cut_cancelled(Dispatcher *d)
 	}
 }
 
+/* The kill switch: what is halted is cut now, whatever else this turn is about. */
+static void
+cut_halted(Dispatcher *d)
+{
+	if (!tz_halt_moved())
+		return;
+	tz_txn_begin("theazo: reading halts", TURN_TIMEOUT_MS);
+	(void) tz_halt_any();
+	tz_txn_commit_lazy();
+	if (tz_carrier_halt(&d->carrier) == 0)
+		return;
+	d->cancels = d->halting = true;
+	cut_cancelled(d);
+	/* sandboxes end with the tick */
+	tz_carrier_pump(&d->carrier);
+}
+
 /* Claimed and never begun: somebody else may have them. */
 static void
 release_claimed(Dispatcher *d)
@@ -730,6 +756,7 @@ dispatcher_turn(void *arg, int why)
 	}
 	if (stopping)
 		release_claimed(d);
+	cut_halted(d);
 	turn_rows(d, stopping);
 	cut_cancelled(d);
 	begin_claimed(d);

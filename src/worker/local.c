@@ -251,6 +251,7 @@ tz_local_box_free(LocalBox *b)
 	free(b->platform_id);
 	free(b->root_id);
 	free(b->sandbox_id);
+	free(b->session_id);
 	free(b->agent_id);
 	free(b);
 }
@@ -324,6 +325,28 @@ tz_local_configure(TzLocal *local, const TzLocalConfig *config)
 
 	local->config = *config;
 	tz_relay_configure(local->relay, &relay);
+}
+
+int
+tz_local_halt(TzLocal *local,
+              bool (*halted)(void *arg, const char *platform_id, const char *session_id,
+                             const char *agent_id),
+              void *arg)
+{
+	int n = 0;
+
+	for (LocalBox *b = local->boxes; b != NULL; b = b->next)
+	{
+		if (b->told || !halted(arg, b->platform_id, b->session_id, b->agent_id))
+			continue;
+		if (b->box != NULL)
+			tz_box_condemn(b->box);
+		b->doomed = true;
+		b->told = true;
+		snprintf(b->why, sizeof(b->why), "It was halted.");
+		n++;
+	}
+	return n;
 }
 
 void

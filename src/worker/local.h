@@ -66,6 +66,7 @@ struct TzLocalJob
 {
 	const TzEffect *effect;
 	const char *sandbox_id; /* ours, as the rows know it */
+	const char *session_id;
 	const char *agent_id;
 	const char *run_id;
 	int timeout_ms;
@@ -91,6 +92,14 @@ extern void tz_local_configure(TzLocal *local, const TzLocalConfig *config);
 extern void tz_local_free(TzLocal *local);
 /* Always ends in job->done, perhaps before it returns. */
 extern void tz_local_start(TzLocal *local, TzLocalJob *job);
+/*
+ * Ends every sandbox, also one that is being made, for which halted says yes: their processes are killed before it
+ * returns, their jobs end with the next tick. Nobody is told that they are gone: whoever halted them sees to their rows.
+ */
+extern int tz_local_halt(TzLocal *local,
+                         bool (*halted)(void *arg, const char *platform_id, const char *session_id,
+                                        const char *agent_id),
+                         void *arg);
 /* The command is killed; done still comes, with cancelled set if it was in time. */
 extern void tz_local_cancel(TzLocalJob *job);
 extern int tz_local_timeout(const TzLocal *local);

@@ -107,9 +107,11 @@ box_new(TzLocal *local, TzLocalJob *job, TzErr *err)
 	b->platform_id = copy_text(job->effect->platform_id);
 	b->root_id = copy_text(job->effect->root_id);
 	b->sandbox_id = copy_text(job->sandbox_id);
+	b->session_id = copy_text(job->session_id);
 	b->agent_id = copy_text(job->agent_id);
 	snprintf(b->id, sizeof(b->id), "%s-%llu", local->prefix, (unsigned long long) ++local->made);
-	if (b->platform_id == NULL || b->root_id == NULL || b->sandbox_id == NULL || b->agent_id == NULL)
+	if (b->platform_id == NULL || b->root_id == NULL || b->sandbox_id == NULL || b->session_id == NULL ||
+	    b->agent_id == NULL)
 		tz_err_set(err, TZ_NOMEM, "out of memory");
 	else if (box_rules(b, job->effect->request, err) == TZ_OK)
 		return b;

@@ -39,6 +39,7 @@ struct LocalBox
 	char *platform_id;
 	char *root_id;
 	char *sandbox_id;
+	char *session_id;
 	char *agent_id;
 	bool ready;
 	bool doomed; /* to be destroyed by the next tick */

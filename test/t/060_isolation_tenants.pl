@@ -152,6 +152,7 @@ my %cases = (
 	operator_anchor_now => [operator => ''],
 	operator_segment_detach => [operator => "'2000_01'"],
 	operator_anchor_set => [operator => "'x', 'file', '{\"file\":\"x\"}'"],
+	operator_halt_drill => [operator => '1'],
 	operator_halt => [operator => "'x', platform => '{plt}'"],
 	operator_provider_delete => [operator => "'{mark}.provider'"],
 	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],
@@ -217,7 +218,7 @@ my %cases = (
 	whoami => [own => ''],
 );
 # for the operator only
-my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halts operator_integrity operator_partitions operator_platform_roles
+my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
 my @tenant_views = qw(agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events halts logs platforms provider_health providers rate_limits run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);

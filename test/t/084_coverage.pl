@@ -176,6 +176,8 @@ one(resume_halted => "SELECT theazo.resume_halted('$b')");
 one(halt => "SELECT FROM theazo.halt('no more')");
 one(unhalt => 'SELECT theazo.unhalt()');
 operator(operator_halt => "SELECT FROM theazo.operator_halt('no more', platform => '$p')");
+operator(operator_halt_drill => 'SELECT FROM theazo.operator_halt_drill(3)');
+wait_sql($node, "SELECT status FROM theazo.operator_halt_drills", 'passed', 'the drill ends');
 operator(operator_unhalt => "SELECT theazo.operator_unhalt(platform => '$p')");
 one(rate_limit_set => "SELECT FROM theazo.rate_limit_set('session', 100000, 10000)");
 one(rate_limit_delete => "SELECT theazo.rate_limit_delete('session')");
