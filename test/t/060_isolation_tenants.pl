@@ -60,8 +60,14 @@ SELECT id AS def FROM theazo.definition_create('$mark.definition', '{"instructio
 SELECT id AS ses FROM theazo.session_create('$mark-user', metadata => '{"mark":"$mark"}') \\gset
 SELECT id AS ses2 FROM theazo.session_create('$mark-second', metadata => '{"mark":"$mark-second"}') \\gset
 SELECT name FROM theazo.secret_set('$mark.own', '$mark value', :'ses') \\gset
+SELECT id AS prl FROM theazo.permission_rule_set('deny', tool => '$mark.nothing', subject => :'def') \\gset
+SELECT id AS flb FROM theazo.flow_label_set('${\lc $mark}', 'tool', '$mark.nothing') \\gset
+SELECT id AS frl FROM theazo.flow_rule_set('${\lc $mark}', 'tool', '$mark.nothing') \\gset
+SELECT template FROM theazo.platform_policy_set(max_memory_mb => 2048) \\gset
 SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
 SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
+SELECT key FROM theazo.agent_context_set(:'agt', '$mark.key', '"$mark"') \\gset
+SELECT key FROM theazo.agent_context_set(:'agt2', '$mark-second.key', '"$mark-second"') \\gset
 SELECT id AS run FROM theazo.exec_start(:'agt', 'python', 'print("$mark")', idempotency_key => '$mark') \\gset
 SELECT id AS run2 FROM theazo.exec_start(:'agt2', 'python', 'print("$mark-second")') \\gset
 SELECT theazo_internal.log_write(:'plt', NULL, 'info', 'system', '$mark log', 'live', :'ses', :'agt', :'run', '$mark-user') IS NULL AS x \\gset
@@ -79,7 +85,7 @@ SELECT id AS hses FROM theazo.session_create('$mark-halted', api_key => :'live')
 SELECT id AS hlt FROM theazo.kill(:'hses', '$mark stops it', api_key => :'live') \\gset
 SELECT scope FROM theazo.rate_limit_set('session', 1000000, 1000000, '$mark-session', api_key => :'live') \\gset
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff evt=:evt tses=:tses
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -104,11 +110,16 @@ $none{mark} = 'Nobody';
 # operator: not for applications at all.
 my %cases = (
 	act_as => [foreign => "'{ses}'"],
+	agent_context_delete => [foreign => "'{agt}', '{mark}.key'"],
+	agent_context_get => [foreign => "'{agt}', '{mark}.key'"],
+	agent_context_list => [foreign => "'{agt}'"],
+	agent_context_set => [foreign => "'{agt}', '{mark}.key', '1'"],
 	agent_create => [foreign => "'{ses}'", "'{ses}', '{\"definition\":\"{def}\"}'", "MY:'{ses}', '{\"definition\":\"{def}\"}'",
 		"MY:'{ses}', '{\"definition\":\"{mark}.definition\"}'", "MY:'{ses}', '{\"provider\":\"{mark}.provider\"}'", "MY:'{ses}', '{\"providerFallback\":\"{mark}.provider\"}'"],
 	agent_get => [foreign => "'{agt}'"],
 	agent_list => [foreign => "'{ses}'"],
 	agent_pause => [foreign => "'{agt}'"],
+	agent_policy => [foreign => "'{agt}'"],
 	agent_resume => [foreign => "'{agt}'"],
 	agent_retry => [foreign => "'{agt}'"],
 	agent_send => [foreign => "'{agt}', 'note', 'x'"],
@@ -135,6 +146,12 @@ my %cases = (
 	exec_start => [foreign => "'{agt}', 'python', 'print(1)'"],
 	file_list => [foreign => "'{agt}'"],
 	file_list_start => [foreign => "'{agt}'"],
+	flow_label_delete => [foreign => "'{flb}'"],
+	flow_label_list => [own => ''],
+	flow_label_set => [foreign => "'x', 'tool', 'x', '{agt}'", "'x', 'tool', 'x', '{def}'"],
+	flow_rule_delete => [foreign => "'{frl}'"],
+	flow_rule_list => [own => ''],
+	flow_rule_set => [foreign => "'x', 'tool', 'x', '{agt}'", "'x', 'tool', 'x', '{def}'"],
 	halt => [own => "'Bravo stops'"],
 	http_fetch => [foreign => "'{agt}', 'https://x.example/'"],
 	http_fetch_start => [foreign => "'{agt}', 'https://x.example/'"],
@@ -162,10 +179,15 @@ my %cases = (
 	operator_secret_list => [operator => ''],
 	operator_secret_set => [operator => "'x', 'y'"],
 	operator_unhalt => [operator => "platform => '{plt}'"],
+	permission_check => [foreign => "'{agt}', 'model.call'", "MY:'{agt}', tool => '{mark}-tool'"],
+	permission_rule_delete => [foreign => "'{prl}'"],
+	permission_rule_list => [own => ''],
+	permission_rule_set => [foreign => "'deny', '*', subject => '{agt}'", "'deny', '*', subject => '{def}'"],
 	platform_allow_egress => [operator => "'{plt}', true"],
 	platform_bind_role => [operator => "'{plt}', 'b_role'"],
 	platform_create => [operator => "'x'"],
 	platform_get => [own => ''],
+	platform_policy_set => [own => 'max_memory_mb => 2048'],
 	platform_unbind_role => [operator => "'{plt}', 'a_role'"],
 	platform_update => [own => ''],
 	price_set => [operator => "'agent.fee', 1, platform => '{plt}'"],
@@ -220,7 +242,7 @@ my %cases = (
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events halts logs platforms provider_health providers rate_limits run_results runs
+my @tenant_views = qw(agent_contexts agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events flow_labels flow_rules halts logs permission_rules platform_policies platforms provider_health providers rate_limits run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

@@ -170,6 +170,24 @@ wait_sql($node, "SELECT status IN ('ready', 'running') FROM theazo_data.agent WH
 one(agent_terminate => "SELECT FROM theazo.agent_terminate('$b')");
 one(tool_delete => "SELECT FROM theazo.tool_delete('t')");
 
+# ---- what agents may do ----------------------------------------------------------------------------------------------
+my $rule = one(permission_rule_set => "SELECT id FROM theazo.permission_rule_set('deny', tool => 'nothing')");
+one(permission_rule_list => 'SELECT count(*) FROM theazo.permission_rule_list()');
+one(permission_rule_delete => "SELECT FROM theazo.permission_rule_delete('$rule')");
+one(permission_check => "SELECT count(*) FROM theazo.permission_check('$a', 'model.call')");
+my $label = one(flow_label_set => "SELECT id FROM theazo.flow_label_set('pii', 'tool', 'nothing')");
+one(flow_label_list => 'SELECT count(*) FROM theazo.flow_label_list()');
+$rule = one(flow_rule_set => "SELECT id FROM theazo.flow_rule_set('pii', 'tool', 'nothing')");
+one(flow_rule_list => 'SELECT count(*) FROM theazo.flow_rule_list()');
+one(flow_rule_delete => "SELECT FROM theazo.flow_rule_delete('$rule')");
+one(flow_label_delete => "SELECT FROM theazo.flow_label_delete('$label')");
+one(platform_policy_set => 'SELECT FROM theazo.platform_policy_set(max_memory_mb => 2048)');
+one(agent_policy => "SELECT theazo.agent_policy('$a')");
+one(agent_context_set => "SELECT FROM theazo.agent_context_set('$a', 'k', '1')");
+one(agent_context_get => "SELECT theazo.agent_context_get('$a', 'k')");
+one(agent_context_list => "SELECT count(*) FROM theazo.agent_context_list('$a')");
+one(agent_context_delete => "SELECT FROM theazo.agent_context_delete('$a', 'k')");
+
 # ---- the kill switch and rates: its dispatchers need not see it for long --------------------------------------------
 one(kill => "SELECT FROM theazo.kill('$b', 'no more')");
 one(resume_halted => "SELECT theazo.resume_halted('$b')");
