@@ -90,17 +90,22 @@ COMMENT ON FUNCTION theazo_internal.approval_policy(theazo_data.run_loop) IS
 -- ---------------------------------------------------------------------------------------
 -- who is who
 
+-- What a run's own tool does is done for those whose request the run is.
 CREATE OR REPLACE FUNCTION theazo_internal.principals()
 RETURNS text[] LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(array_agg(p), '{}') FROM (
+	SELECT coalesce(array_agg(DISTINCT p), '{}') FROM (
 		SELECT theazo_internal.current_actor_kind() || ':' || theazo_internal.current_actor() AS p
 		 WHERE theazo_internal.current_actor_kind() IN ('key', 'role')
 		 UNION ALL
-		SELECT 'session:' || theazo_internal.current_session() WHERE theazo_internal.current_session() IS NOT NULL) x
+		SELECT 'session:' || theazo_internal.current_session() WHERE theazo_internal.current_session() IS NOT NULL
+		 UNION ALL
+		SELECT unnest(theazo_internal.run_requesters_of(theazo_internal.current_platform(), theazo_internal.current_run()))
+		 WHERE theazo_internal.current_run() IS NOT NULL) x
 $$;
-COMMENT ON FUNCTION theazo_internal.principals() IS 'who asks: the key or role, and the session it is narrowed to';
+COMMENT ON FUNCTION theazo_internal.principals() IS
+'who asks: the key or role, the session it is narrowed to, and in the tool of a run whoever asked for that run';
 
 -- The first key of its rotation: the same for all that followed one another, whenever they did.
 CREATE OR REPLACE FUNCTION theazo_internal.principal_origin(p_platform text, p_principal text)
@@ -135,6 +140,16 @@ BEGIN
 			SELECT coalesce(array_agg(DISTINCT s ORDER BY s), '{}') FROM up CROSS JOIN LATERAL unnest(up.started_by) s);
 END $$;
 COMMENT ON FUNCTION theazo_internal.run_requesters(theazo_data.run_loop) IS 'whose request a run is, with all runs above it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_requesters_of(p_platform text, p_run text)
+RETURNS text[] LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT theazo_internal.run_requesters(l) FROM theazo_data.run_loop l
+			 WHERE l.platform_id = p_platform AND l.root_id = theazo_internal.id_root(p_run));
+END $$;
+COMMENT ON FUNCTION theazo_internal.run_requesters_of(text, text) IS 'whose request a run is, by its id';
 
 -- A caller narrowed to a session asks for that session only, so it is the one that asked also when its key is another.
 CREATE OR REPLACE FUNCTION theazo_internal.approval_is_own(x theazo_data.approval)

@@ -105,6 +105,8 @@ BEGIN
 				v_scopes := v_scopes || v;
 			WHEN 'network' THEN
 				v_scopes := v_scopes || '["network:outbound"]';
+				p_options := p_options || jsonb_build_object('network', jsonb_build_object('enabled', true)
+					|| CASE WHEN p_options -> 'network' ? 'allow' THEN jsonb_build_object('allow', p_options -> 'network' -> 'allow') ELSE '{}' END);
 			ELSE
 				p_options := p_options || jsonb_build_object(v_path[1], coalesce(p_options -> v_path[1], '{}')
 					|| jsonb_build_object(v_path[2], greatest((p_options #>> v_path)::numeric, (v #>> '{}')::numeric)));
@@ -315,6 +317,7 @@ BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
 	v_options := theazo_internal.request_permissions_merge(a.options, p_grant);
 	PERFORM theazo_internal.option_check('limits', v_options -> 'limits', false) WHERE v_options ? 'limits';
+	PERFORM theazo_internal.policy_check(p_platform, NULL, v_options);
 	UPDATE theazo_data.agent x SET options = v_options WHERE x.platform_id = p_platform AND x.id = p_agent;
 END $$;
 COMMENT ON FUNCTION theazo_internal.request_permissions_grant(text, text, jsonb) IS 'merges permissions into an agent''s options, or says why they cannot be given';

@@ -84,8 +84,16 @@ SELECT id AS eff FROM theazo_data.effect WHERE run_id = :'run' \\gset
 SELECT id AS hses FROM theazo.session_create('$mark-halted', api_key => :'live') \\gset
 SELECT id AS hlt FROM theazo.kill(:'hses', '$mark stops it', api_key => :'live') \\gset
 SELECT scope FROM theazo.rate_limit_set('session', 1000000, 1000000, '$mark-session', api_key => :'live') \\gset
+SELECT id AS wh FROM theazo.webhook_create('https://$mark.example/hook', '{*}', api_key => :'live') \\gset
+SELECT id AS prq FROM theazo.permission_request_create(:'agt', '{"allow_network": true}', '$mark needs it', 100000000, api_key => :'live') \\gset
+SELECT theazo_internal.id_new('apr') AS apr \\gset
+INSERT INTO theazo_data.approval (platform_id, id, session_id, agent_id, user_id, environment, run_id, step_seq, action, params, params_hash,
+	tool_hash, policy_version, requesters, requested_at, expires_at, default_action, instance)
+SELECT :'plt', :'apr', :'ses', :'agt', '$mark-user', 'live', :'run', 1, '$mark tool', '{}', sha256(''), sha256(''), 'v', '{}', now(), now() + '1 hour'::interval, 'deny', 'i';
+INSERT INTO theazo_data.approval_vote (platform_id, approval_id, voter, voted_by, verdict, params_hash, reason, voted_at, session_id, environment)
+VALUES (:'plt', :'apr', 'key:k', '$mark', 'approve', sha256(''), '$mark', now(), :'ses', 'live');
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -128,6 +136,13 @@ my %cases = (
 	api_key_create => [own => "'x'"],
 	api_key_revoke => [foreign => "'{key_id}'"],
 	api_key_rotate => [foreign => "'{key_id}'"],
+	approval_approve => [foreign => "'{apr}'"],
+	approval_bulk_approve => [foreign => "ARRAY['{apr}']"],
+	approval_bulk_deny => [foreign => "ARRAY['{apr}']"],
+	approval_deny => [foreign => "'{apr}'"],
+	approval_get => [foreign => "'{apr}'"],
+	approval_list => [foreign => "'{ses}'"],
+	approval_wait => [foreign => "'1 ms', '{ses}'"],
 	audit_consistency => [own => '1, 1'],
 	audit_export => [own => ''],
 	audit_follow => [own => "0, timeout => '1 ms'"],
@@ -183,6 +198,12 @@ my %cases = (
 	permission_rule_delete => [foreign => "'{prl}'"],
 	permission_rule_list => [own => ''],
 	permission_rule_set => [foreign => "'deny', '*', subject => '{agt}'", "'deny', '*', subject => '{def}'"],
+	permission_request_approve => [foreign => "'{prq}'"],
+	permission_request_create => [foreign => "'{agt}', '{\"allow_network\": true}', 'x'"],
+	permission_request_deny => [foreign => "'{prq}'"],
+	permission_request_get => [foreign => "'{prq}'"],
+	permission_request_list => [foreign => "NULL, '{agt}'"],
+	permission_request_wait => [foreign => "'{prq}', '1 ms'"],
 	platform_allow_egress => [operator => "'{plt}', true"],
 	platform_bind_role => [operator => "'{plt}', 'b_role'"],
 	platform_create => [operator => "'x'"],
@@ -238,11 +259,16 @@ my %cases = (
 	vault_rotate => [operator => ''],
 	vault_status => [own => ''],
 	whoami => [own => ''],
+	webhook_create => [own => "'https://x.example/', '{*}'"],
+	webhook_delete => [foreign => "'{wh}'"],
+	webhook_get => [foreign => "'{wh}'"],
+	webhook_list => [own => ''],
+	webhook_test => [foreign => "'{wh}'"],
 );
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events flow_labels flow_rules halts logs permission_rules platform_policies platforms provider_health providers rate_limits run_results runs
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events flow_labels flow_rules halts logs permission_rules platform_policies platforms provider_health providers rate_limits run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

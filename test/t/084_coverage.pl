@@ -47,7 +47,7 @@ END $$;
 
 my %called;
 my %wrote;
-my $key;
+our $key;
 # One call in a transaction of its own; what it answers.
 sub one
 {
@@ -187,6 +187,42 @@ one(agent_context_set => "SELECT FROM theazo.agent_context_set('$a', 'k', '1')")
 one(agent_context_get => "SELECT theazo.agent_context_get('$a', 'k')");
 one(agent_context_list => "SELECT count(*) FROM theazo.agent_context_list('$a')");
 one(agent_context_delete => "SELECT FROM theazo.agent_context_delete('$a', 'k')");
+# ---- approvals, permissions asked for, webhooks -----------------------------------------------------------------------
+my $wh = one(webhook_create => "SELECT id FROM theazo.webhook_create('http://127.0.0.1:$double->{port}/hook', '{*}')");
+one(webhook_get => "SELECT FROM theazo.webhook_get('$wh')");
+one(webhook_list => 'SELECT count(*) FROM theazo.webhook_list()');
+one(webhook_test => "SELECT FROM theazo.webhook_test('$wh')");
+my $c = one(agent_create => "SELECT id FROM theazo.agent_create('$s', '{\"provider\": \"hooked\"}')");
+my @asked = map { one(permission_request_create => "SELECT id FROM theazo.permission_request_create('$c', '{\"allow_network\": true}', 'to look it up')") } 1 .. 2;
+one(permission_request_get => "SELECT FROM theazo.permission_request_get('$asked[0]')");
+one(permission_request_list => 'SELECT count(*) FROM theazo.permission_request_list()');
+one(permission_request_approve => "SELECT FROM theazo.permission_request_approve('$asked[0]')");
+one(permission_request_deny => "SELECT FROM theazo.permission_request_deny('$asked[1]')");
+one(permission_request_wait => "SELECT FROM theazo.permission_request_wait('$asked[0]')");
+# four calls that wait, as a run of the loop would leave them; 096_approval has real ones
+my @waiting = split /\n/, sql(qq{
+CREATE FUNCTION tst.asked(n int) RETURNS text LANGUAGE plpgsql AS \$\$
+DECLARE r theazo_data.run; l theazo_data.run_loop; id text;
+BEGIN
+	SELECT * INTO r FROM theazo_data.run x WHERE x.kind = 'agent' ORDER BY x.id DESC LIMIT 1;
+	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.root_id = substr(r.id, 5);
+	id := theazo_internal.approval_make(l, r, 9000 + n, 'run_code', '{}', NULL);
+	INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, input) VALUES (l.platform_id, l.root_id, 9000 + n, '{}');
+	RETURN id;
+END \$\$;
+SELECT tst.asked(n) FROM generate_series(1, 4) n});
+one(approval_get => "SELECT FROM theazo.approval_get('$waiting[0]')");
+one(approval_list => 'SELECT count(*) FROM theazo.approval_list()');
+one(approval_wait => 'SELECT count(*) FROM theazo.approval_wait()');
+my ($judge) = split /\|/, one(api_key_create => "SELECT key FROM theazo.api_key_create('judge')");
+{
+	local $key = $judge;
+	one(approval_approve => "SELECT FROM theazo.approval_approve('$waiting[0]')");
+	one(approval_deny => "SELECT FROM theazo.approval_deny('$waiting[1]')");
+	one(approval_bulk_approve => "SELECT count(*) FROM theazo.approval_bulk_approve('{$waiting[2]}')");
+	one(approval_bulk_deny => "SELECT count(*) FROM theazo.approval_bulk_deny('{$waiting[3]}')");
+}
+one(webhook_delete => "SELECT FROM theazo.webhook_delete('$wh')");
 
 # ---- the kill switch and rates: its dispatchers need not see it for long --------------------------------------------
 one(kill => "SELECT FROM theazo.kill('$b', 'no more')");
