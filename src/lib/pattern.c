@@ -35,7 +35,7 @@ tz_pattern_path(TzSlice pattern, TzSlice path)
 /*
  * The part of the pattern before its first star, cut at a slash, is where what it names must lie. A listing of a
  * directory shows names one part long, so it can show something there when the directory is at or below that place, or
- * when the pattern covers the directory.
+ * when the pattern covers the directory. A pattern without stars says the name itself: seeing it there tells nothing.
  */
 bool
 tz_pattern_listing(TzSlice pattern, TzSlice dir)
@@ -49,7 +49,7 @@ tz_pattern_listing(TzSlice pattern, TzSlice dir)
 		if (pattern.data[i] == '/')
 			fixed = i;
 	if (memchr(pattern.data, '*', pattern.len) == NULL && memchr(pattern.data, '?', pattern.len) == NULL)
-		return fixed == len && memcmp(pattern.data, dir.data, len) == 0;
+		return false;
 	return len >= fixed && memcmp(pattern.data, dir.data, fixed) == 0 &&
 	       (len == fixed || dir.data[fixed] == '/');
 }
