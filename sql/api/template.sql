@@ -135,7 +135,7 @@ BEGIN
 	END IF;
 	SELECT * INTO t FROM theazo_internal.templates() x WHERE x.template = v_name;
 	v_doc := pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('template', v_name, 'definition', a.definition_id,
-		'scopes', a.options -> 'permissions', 'network', a.options -> 'network',
+		'scopes', a.options -> 'permissions', 'network', a.options -> 'network', 'approvals', a.options -> 'approvals',
 		'limits', pg_catalog.jsonb_build_object(
 			'maxMemoryMb', least(coalesce((v_own ->> 'maxMemoryMb')::integer, t.memory_mb), t.max_memory_mb, y.max_memory_mb),
 			'maxExecutionTimeSec', least(coalesce((v_own ->> 'maxExecutionTimeSec')::integer, t.time_sec), t.max_time_sec, y.max_execution_time_sec),
@@ -146,7 +146,7 @@ BEGIN
 		v_doc::text || theazo_internal.rules_digest(a.platform_id), 'UTF8')), 'hex'), 32));
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.policy_of(theazo_data.agent) IS 'template, scopes, network, limits and guardrails of an agent as they hold now, with a version';
+COMMENT ON FUNCTION theazo_internal.policy_of(theazo_data.agent) IS 'template, scopes, network, limits, approvals and guardrails of an agent as they hold now, with a version';
 
 -- Network of a sandbox that is made now: a scope that the agent does not hold is not given by a machine either.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_network(a theazo_data.agent)
@@ -249,4 +249,4 @@ BEGIN
 	END IF;
 	RETURN theazo_internal.policy_of(a);
 END $$;
-COMMENT ON FUNCTION theazo.agent_policy(text, text) IS 'what holds for an agent now: template, scopes, network, limits, guardrails, and the version of all that';
+COMMENT ON FUNCTION theazo.agent_policy(text, text) IS 'what holds for an agent now: template, scopes, network, limits, approvals, guardrails, and the version of all that';
