@@ -44,7 +44,7 @@
 #define RATE_TRANCHE "theazo rate"
 #define RATE_WAYS 7
 #define RATE_TEXT_MAX 512 /* longer subjects are told apart by their beginning and length */
-#define NS_PER_MS UINT64CONST(1000000)
+#define RATE_NS_PER_MS UINT64CONST(1000000)
 
 typedef struct RateSlot
 {
@@ -121,7 +121,7 @@ tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_mi
 		return true;
 	taken = rate_ask(rate_tag(scope, platform, subject), &ask);
 	if (!taken)
-		*retry_ms = Max((int64) ((ask.wait_ns + NS_PER_MS - 1) / NS_PER_MS), 1);
+		*retry_ms = Max((int64) ((ask.wait_ns + RATE_NS_PER_MS - 1) / RATE_NS_PER_MS), 1);
 	return taken;
 }
 
@@ -135,9 +135,10 @@ tz_rate_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, double per
 	*wait_ms = 0;
 	if (table == NULL || !tz_gcra_limit(per_minute, burst, &ask.limit))
 		return true;
-	ask.ahead_ns = (uint64) Min(Max(longest_ms, 0), TZ_GCRA_WINDOW_NS / (int64) NS_PER_MS) * NS_PER_MS;
+	ask.ahead_ns =
+		(uint64) Min(Max(longest_ms, 0), TZ_GCRA_WINDOW_NS / (int64) RATE_NS_PER_MS) * RATE_NS_PER_MS;
 	taken = rate_ask(rate_tag(scope, platform, subject), &ask);
-	*wait_ms = (int64) ((ask.wait_ns + NS_PER_MS - 1) / NS_PER_MS);
+	*wait_ms = (int64) ((ask.wait_ns + RATE_NS_PER_MS - 1) / RATE_NS_PER_MS);
 	return taken;
 }
 
