@@ -1,10 +1,10 @@
 -- gate.sql: the one gate that every action passes. src/gate/gate.c holds its order.
 
 CREATE OR REPLACE FUNCTION theazo_internal.gate_kinds()
-RETURNS TABLE (kind text, scope text, exempt text)
+RETURNS TABLE (kind text, exempt text)
 LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_gate_kinds';
 COMMENT ON FUNCTION theazo_internal.gate_kinds() IS
-'kinds of actions, the scope an agent with permissions needs for each, and why some pass unasked';
+'kinds of actions, and why some pass unasked; permission_kinds() has the scopes they need';
 
 CREATE OR REPLACE FUNCTION theazo_internal.gate(
 	p_kind text, p_platform text, p_environment text, p_session text, p_agent text, p_run text, p_parent text, p_policy jsonb, p_labels text[],

@@ -73,7 +73,7 @@ VALUES
 	('tool.webhook',    '{network:outbound}'),
 	('tool.sql',        '{data:read,data:write}'),
 	('tool.progress',   '{}'),
-	('run.start',       '{}'),
+	('run.start',       '{inference:call}'),
 	('run.spawn',       '{agents:write}'),
 	('run.read',        '{agents:read}'),
 	('agent.send',      '{agents:write}'),

@@ -30,36 +30,35 @@
 typedef struct GateKind
 {
 	const char *kind;
-	const char *scope; /* that an agent with permissions needs; NULL: none */
 	const char *exempt; /* why it needs no pass; NULL: it does */
 } GateKind;
 
 static const GateKind kinds[] = {
-	{"model.call", "inference:call", NULL},
-	{"compute.create", NULL, NULL},
-	{"compute.exec", "compute:write", NULL},
-	{"compute.write", "storage:write", NULL},
-	{"compute.read", "storage:read", NULL},
-	{"compute.list", "storage:read", NULL},
-	{"compute.metrics", "compute:read", NULL},
-	{"tool.webhook", "network:outbound", NULL},
-	{"tool.sql", "data:read", NULL},
-	{"http.get", "network:outbound", NULL},
-	{"http.request", "network:outbound", NULL},
-	{"safety.judge", NULL, "judges what is about to pass the gate"},
-	{"compute.pause", NULL, "stops work"},
-	{"compute.destroy", NULL, "ends work"},
-	{"webhook.deliver", NULL, "tells the platform what happened, a halt too"},
-	{"anchor.rfc3161", NULL, "evidence of the operator's"},
-	{"anchor.evm", NULL, "evidence of the operator's"},
-	{"anchor.file", NULL, "evidence of the operator's"},
-	{"probe.noop", NULL, "does nothing"},
-	{"probe.hold", NULL, "waits, for a drill of the kill switch"},
-	{"compute.resume", NULL, "what needs the sandbox has passed"},
-	{"tool.progress", NULL, "leaves a line in the log"},
+	{"model.call", NULL},
+	{"compute.create", NULL},
+	{"compute.exec", NULL},
+	{"compute.write", NULL},
+	{"compute.read", NULL},
+	{"compute.list", NULL},
+	{"compute.metrics", NULL},
+	{"tool.webhook", NULL},
+	{"tool.sql", NULL},
+	{"http.get", NULL},
+	{"http.request", NULL},
+	{"safety.judge", "judges what is about to pass the gate"},
+	{"compute.pause", "stops work"},
+	{"compute.destroy", "ends work"},
+	{"webhook.deliver", "tells the platform what happened, a halt too"},
+	{"anchor.rfc3161", "evidence of the operator's"},
+	{"anchor.evm", "evidence of the operator's"},
+	{"anchor.file", "evidence of the operator's"},
+	{"probe.noop", "does nothing"},
+	{"probe.hold", "waits, for a drill of the kill switch"},
+	{"compute.resume", "what needs the sandbox has passed"},
+	{"tool.progress", "leaves a line in the log"},
 	/* of a run, not of an effect */
-	{"run.start", NULL, NULL},
-	{"run.spawn", "agents:write", NULL},
+	{"run.start", NULL},
+	{"run.spawn", NULL},
 };
 
 typedef struct Pass
@@ -167,14 +166,12 @@ THEAZO_FUNCTION(theazo_gate_kinds)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < (int) lengthof(kinds); i++)
 	{
-		Datum values[3] = {0};
-		bool nulls[3] = {false, kinds[i].scope == NULL, kinds[i].exempt == NULL};
+		Datum values[2] = {0};
+		bool nulls[2] = {false, kinds[i].exempt == NULL};
 
 		values[0] = CStringGetTextDatum(kinds[i].kind);
 		if (!nulls[1])
-			values[1] = CStringGetTextDatum(kinds[i].scope);
-		if (!nulls[2])
-			values[2] = CStringGetTextDatum(kinds[i].exempt);
+			values[1] = CStringGetTextDatum(kinds[i].exempt);
 		tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -6,8 +6,8 @@
 SELECT platform AS p, live AS k, test AS kt FROM tst.platform('Gate') \gset
 SELECT platform AS p2, live AS k2 FROM tst.platform('Gate, other') \gset
 
--- every kind of effect is known to the gate: what an agent needs for it, or why it passes unasked
-SELECT kind, scope, exempt FROM theazo_internal.gate_kinds() ORDER BY exempt IS NOT NULL, kind COLLATE "C";
+-- every kind of effect is known to the gate: why it passes unasked, or what an agent needs for it
+SELECT kind, exempt, (SELECT p.scopes FROM theazo_internal.permission_kinds() p WHERE p.kind = g.kind) AS scopes FROM theazo_internal.gate_kinds() g ORDER BY exempt IS NOT NULL, kind COLLATE "C";
 SELECT DISTINCT k.kind FROM theazo_internal.effect_kinds() k WHERE NOT EXISTS (SELECT FROM theazo_internal.gate_kinds() g WHERE g.kind = k.kind);
 
 -- where effects are made: each of these functions asks the gate, or makes kinds that need not
@@ -93,4 +93,51 @@ EXCEPTION WHEN configuration_limit_exceeded THEN
 	RAISE WARNING '%', SQLERRM;
 END
 $$;
+ROLLBACK;
+
+-- every place that makes effects, closed by permissions: an agent that may only ask its model
+CREATE FUNCTION tst.gate_asks(c jsonb) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT jsonb_build_object('text', 'thinking', 'stop', 'tool_use', 'wire', '{"role":"assistant","content":"thinking","tool_calls":[]}', 'usage', '{"input": 10, "output": 5}'::jsonb,
+		'tool_calls', (SELECT jsonb_agg(jsonb_build_object('id', 'call_' || o, 'name', x ->> 0, 'arguments', x -> 1) ORDER BY o)
+						 FROM jsonb_array_elements(c) WITH ORDINALITY AS u (x, o)))
+$$;
+CREATE SCHEMA gate_shop;
+CREATE FUNCTION gate_shop.find(name text) RETURNS text LANGUAGE sql AS $$ SELECT name $$;
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.tool_set('ship', 'Ships an order.', '{"type": "object"}', url => 'https://shop.example/ship');
+SELECT name FROM theazo.tool_set('find', 'Finds an article.', sql_function => 'gate_shop.find');
+\set calls '[["run_code", {"language": "sh", "code": "true"}], ["read_file", {"path": "a"}], ["write_file", {"path": "a", "content": "b"}], ["list_files", {}], ["http_fetch", {"url": "https://example.com/"}], ["http_fetch", {"url": "https://example.com/", "method": "POST"}], ["web_search", {"query": "q"}], ["ship", {}], ["find", {"name": "n"}], ["report_progress", {"message": "m"}]]'
+SELECT id AS r FROM theazo.session_run(:'s', 'careful', 'Do it.', '{"permissions": ["inference:call"]}') \gset
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', tst.gate_asks(:'calls'));
+SELECT s.name, s.state, s.output FROM theazo.run_steps(:'r') s WHERE s.kind = 'tool' ORDER BY s.seq;
+SELECT kind, count(*) FROM theazo_data.effect WHERE run_id = :'r' GROUP BY 1;
+SELECT summary ->> 'tool' AS tool, decision, rule, is_violation, permission_state FROM theazo.events WHERE run_id = :'r' AND action = 'permission_denied' ORDER BY number;
+-- and open: the same calls begin
+SELECT id AS r FROM theazo.session_run(:'s', 'bold', 'Do it.', '{"permissions": "FULL", "network": {"enabled": true}}') \gset
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', tst.gate_asks(:'calls'));
+SELECT s.name, s.state FROM theazo.run_steps(:'r') s WHERE s.kind = 'tool' ORDER BY s.seq;
+SELECT kind, count(*) FROM theazo_data.effect WHERE run_id = :'r' GROUP BY 1 ORDER BY 1;
+-- not even its model
+SELECT tst.try(format($$SELECT theazo.session_run(%L, 'mute', 'Do it.', '{"permissions": "READONLY"}')$$, :'s'));
+ROLLBACK;
+
+-- closed by the kill switch: nothing begins, whoever asks
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.tool_set('ship', 'Ships an order.', '{"type": "object"}', url => 'https://shop.example/ship');
+SELECT id AS a FROM theazo.agent_create(:'s') \gset
+SELECT tst.boot();
+SELECT count(*) AS before FROM theazo_data.effect WHERE platform_id = :'p' \gset
+SELECT kind, in_force FROM theazo.halt('test of the gate');
+SELECT tst.try(format($$SELECT theazo.run_start(%L, 'x')$$, :'a'));
+SELECT w, tst.code(format(w, :'a')) FROM unnest(ARRAY['SELECT theazo.exec_start(%L, ''sh'', ''true'')', 'SELECT theazo.file_read_start(%L, ''/a'')',
+	'SELECT theazo.file_write_start(%L, ''/a'', ''b'')', 'SELECT theazo.file_list_start(%L, ''/'')', 'SELECT theazo.metrics_start(%L)',
+	'SELECT theazo.http_fetch_start(%L, ''https://example.com/'')', 'SELECT theazo.tool_test_start(%L, ''ship'', ''{}'')']) w;
+SELECT tst.code(format('SELECT theazo.session_run(%L, NULL, ''x'')', :'s')), tst.code(format('SELECT theazo.agent_create(%L)', :'s'));
+SELECT count(*) - :before AS more FROM theazo_data.effect WHERE platform_id = :'p';
+SELECT theazo.unhalt();
+SELECT status FROM theazo.exec_start(:'a', 'sh', 'true');
 ROLLBACK;

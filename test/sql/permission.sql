@@ -42,6 +42,8 @@ SELECT theazo.authenticate(:'k2');
 SELECT id AS s2 FROM theazo.session_create('user-2') \gset
 SELECT id AS a2 FROM theazo.agent_create(:'s2') \gset
 COMMIT;
+-- what begins for it is the dispatcher's, not this test's
+DO $$ BEGIN FOR i IN 1..400 LOOP EXIT WHEN NOT EXISTS (SELECT FROM theazo_data.effect WHERE state = 'queued'); PERFORM pg_sleep(0.05); END LOOP; END $$;
 
 -- scopes: an array, or the name of a preset, and nothing else
 BEGIN;
@@ -53,8 +55,8 @@ SELECT preset, cardinality(scopes) FROM theazo_internal.permission_presets() ORD
 -- every scope of a preset is one, every kind needs scopes that there are, and the gate knows the same kinds
 SELECT p.preset, s FROM theazo_internal.permission_presets() p, unnest(p.scopes) s WHERE s NOT IN (SELECT scope FROM theazo_internal.permission_scopes());
 SELECT k.kind, s FROM theazo_internal.permission_kinds() k, unnest(k.scopes) s WHERE s NOT IN (SELECT scope FROM theazo_internal.permission_scopes());
-SELECT g.kind, g.scope, k.scopes FROM theazo_internal.gate_kinds() g LEFT JOIN theazo_internal.permission_kinds() k USING (kind)
- WHERE g.exempt IS NULL AND (k.kind IS NULL OR g.scope IS DISTINCT FROM k.scopes[1]) ORDER BY 1;
+SELECT g.kind FROM theazo_internal.gate_kinds() g LEFT JOIN theazo_internal.permission_kinds() k USING (kind)
+ WHERE g.exempt IS NULL AND k.kind IS NULL ORDER BY 1;
 ROLLBACK;
 
 -- what each preset may, tool by tool: deny by default
