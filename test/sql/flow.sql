@@ -73,8 +73,8 @@ SELECT count(DISTINCT id) FROM (SELECT (theazo.flow_label_set('pii', 'path', '/p
 SELECT tst.try(format('SELECT theazo.flow_label_set(%L, %L, %L, %L)', a, b, c, d)) FROM (VALUES ('PII', 'tool', 'x', NULL), ('', 'tool', 'x', NULL), (NULL, 'tool', 'x', NULL), ('*', 'tool', 'x', NULL), ('pii', 'table', 'x', NULL),
 	('pii', 'tool', NULL, NULL), ('pii', 'path', '../x', NULL), ('pii', 'host', 'http://x', NULL), ('pii', 'tool', 'x', 'agt_00000000000000000000000000')) v (a, b, c, d);
 SELECT tst.try(format('SELECT theazo.flow_rule_set(%L, %L, %L)', a, b, c)) FROM (VALUES ('PII', 'tool', 'x'), ('pii', 'path', '/x'), ('pii', 'scope', 'network'), ('pii', 'host', 'x y')) v (a, b, c);
-SELECT label, kind, pattern FROM theazo.flow_label_list();
-SELECT label, kind, pattern, effect FROM theazo.flow_rule_list();
+SELECT label, kind, pattern FROM theazo.flow_label_list() ORDER BY 1, 2, 3;
+SELECT label, kind, pattern, effect FROM theazo.flow_rule_list() ORDER BY 1, 2, 3;
 SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'flow%' ORDER BY occurred_at, id LIMIT 3;
 SELECT count(theazo.flow_label_delete(id)) FROM theazo.flow_labels;
 SELECT count(theazo.flow_rule_delete(id)) FROM theazo.flow_rules;
