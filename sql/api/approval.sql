@@ -82,10 +82,10 @@ CREATE OR REPLACE FUNCTION theazo_internal.approval_policy(l theazo_data.run_loo
 RETURNS text LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT left(encode(sha256(convert_to(l.policy::text, 'UTF8')), 'hex'), 32)
+	SELECT coalesce(l.policy ->> 'version', left(encode(sha256(convert_to(l.policy::text, 'UTF8')), 'hex'), 32))
 $$;
 COMMENT ON FUNCTION theazo_internal.approval_policy(theazo_data.run_loop) IS
-'version of the policy that a run is under, its approvals option included: what a call of it is approved under';
+'version of the policy that a run is under, as theazo.agent_policy() shows it: what a call of it is approved under';
 
 -- ---------------------------------------------------------------------------------------
 -- who is who

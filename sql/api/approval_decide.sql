@@ -20,7 +20,7 @@ COMMENT ON FUNCTION theazo_internal.approval_lock(text, text[]) IS 'approvals, l
 CREATE OR REPLACE FUNCTION theazo_internal.approval_refused(x theazo_data.approval, p_code text, p_rule text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM theazo_internal.event_refused(x.platform_id, 'permission', 'approval_refused',
+	PERFORM theazo_internal.event_refused(x.platform_id, 'permission', 'decision_refused',
 		pg_catalog.jsonb_build_object('code', p_code, 'approval', x.id, 'tool', x.action), x.session_id, x.agent_id, x.run_id, x.environment, p_rule => p_rule);
 END $$;
 COMMENT ON FUNCTION theazo_internal.approval_refused(theazo_data.approval, text, text) IS 'records a decision that was not accepted';

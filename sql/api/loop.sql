@@ -154,8 +154,7 @@ BEGIN
 	IF p_parent IS NOT NULL THEN
 		l.parent_root := theazo_internal.loop_spawn(a, p_parent);
 	END IF;
-	l.policy := theazo_internal.policy_of(a)
-		|| CASE WHEN a.options ? 'approvals' THEN jsonb_build_object('approvals', a.options -> 'approvals') ELSE '{}' END;
+	l.policy := theazo_internal.policy_of(a);
 	l.started_by := theazo_internal.principals();
 	SELECT array_agg(DISTINCT x.label) INTO v_inputs
 	  FROM theazo_data.agent_input i CROSS JOIN LATERAL unnest(i.labels) AS x (label)

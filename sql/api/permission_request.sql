@@ -234,6 +234,15 @@ COMMENT ON FUNCTION theazo.permission_request_wait(text, interval, text) IS
 -- ---------------------------------------------------------------------------------------
 -- deciding
 
+CREATE OR REPLACE FUNCTION theazo_internal.permission_request_refused(q theazo_data.permission_request, p_code text, p_rule text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM theazo_internal.event_refused(q.platform_id, 'permission', 'decision_refused',
+		pg_catalog.jsonb_build_object('code', p_code, 'request', q.id), q.session_id, q.agent_id, NULL, q.environment, p_rule => p_rule);
+END $$;
+COMMENT ON FUNCTION theazo_internal.permission_request_refused(theazo_data.permission_request, text, text) IS
+'records an answer to a permission request that was not accepted';
+
 -- The agent first, as everywhere.
 CREATE OR REPLACE FUNCTION theazo_internal.permission_request_lock(p_id text)
 RETURNS theazo_data.permission_request LANGUAGE plpgsql
@@ -246,8 +255,10 @@ BEGIN
 	PERFORM theazo_internal.agent_lock((theazo_internal.permission_request_shown(p_id)).agent_id);
 	SELECT * INTO q FROM theazo_data.permission_request x WHERE x.platform_id = v_here AND x.id = p_id FOR UPDATE;
 	IF q.status IN ('approved', 'denied') THEN
+		PERFORM theazo_internal.permission_request_refused(q, 'TZ103', 'decided');
 		PERFORM theazo_internal.raise_state('permission request', q.id, q.status, 'decide', 'It is decided once; the agent can ask again.');
 	ELSIF q.status = 'expired' OR q.expires_at <= clock_timestamp() THEN
+		PERFORM theazo_internal.permission_request_refused(q, 'TZ102', 'expired');
 		RAISE EXCEPTION USING ERRCODE = 'TZ102', MESSAGE = format('permission request "%s" has expired', q.id),
 			DETAIL = format('Its time was over at %s.', theazo_internal.time_iso(q.expires_at)), HINT = 'The agent can ask again, with a longer timeout_ms.';
 	END IF;

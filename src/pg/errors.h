@@ -22,7 +22,7 @@
 #define TZ_ERRORS(X) \
 	/* state */ \
 	X(SESSION_CLOSED,		'T','Z','1','0','1', "conflict", 409, "the session is paused or closed") \
-	X(EXPIRED,				'T','Z','1','0','2', "conflict", 409, "the thing asked for has expired") \
+	X(EXPIRED,				'T','Z','1','0','2', "approval_expired", 410, "what was asked for has expired") \
 	X(ILLEGAL_MOVE,			'T','Z','1','0','3', "conflict", 409, "the state does not allow this") \
 	X(WOULD_WAIT,			'T','Z','1','0','4', "invalid_request", 400, "would wait for rows this transaction has not committed") \
 	X(DISABLED,				'T','Z','1','0','5', "internal_error", 503, "theazo.enabled is off") \
