@@ -40,7 +40,7 @@ COMMIT;
 BEGIN;
 SELECT theazo.authenticate(:'k2');
 SELECT id AS s2 FROM theazo.session_create('user-2') \gset
-SELECT id AS a2 FROM theazo.agent_create(:'s2') \gset
+SELECT id AS a2 FROM theazo_internal.agent_make(:'s2', '{}', true) \gset
 COMMIT;
 -- its sandbox is nothing to claim for the tests that follow
 UPDATE theazo_data.effect SET state = 'cancelled' WHERE platform_id = :'p2' AND state = 'queued';
