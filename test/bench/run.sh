@@ -2,7 +2,7 @@
 # Prints reference, theazo and ratio for the rows of docs/performance.md, measured
 # in turn in one run on one private server with fsync on.
 #
-#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c
+#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c 6g
 #
 # BENCH_SECONDS: length of a timed row (5); BENCH_ROUNDS: interleaved rounds, the median counts (3).
 set -eu
@@ -13,7 +13,7 @@ bindir=$1
 shift
 seconds=${BENCH_SECONDS:-5}
 rounds=${BENCH_ROUNDS:-3}
-rows=${*:-1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c}
+rows=${*:-1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c 6g}
 clients=8
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/theazo-bench.XXXXXX")
@@ -230,3 +230,4 @@ fi
 . test/bench/vault.sh
 . test/bench/models.sh
 . test/bench/audit.sh
+. test/bench/gate.sh
