@@ -210,51 +210,72 @@ tz_fold_plain(TzSlice text)
  * Disguise
  * ----------------------------------------------------------------------------
  */
+enum
+{
+	IS_LETTER = 1,
+	IS_BASE64 = 2
+};
+
+static unsigned char marks[256];
+static char meant[256]; /* the letter a digit or sign stands for, or 0 */
+
+static void
+tables(void)
+{
+	static const char pairs[] = "0o1i!i|l3e4a@a5s$s7t+t8b";
+
+	if (marks['a'] != 0)
+		return;
+	for (const char *p = pairs; *p; p += 2)
+		meant[(unsigned char) p[0]] = p[1];
+	for (int c = 0; c < 256; c++)
+		if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '+' || c == '/' ||
+		    c == '-' || c == '_')
+			marks[c] = (unsigned char) (IS_BASE64 | (c >= 'a' && c <= 'z' ? IS_LETTER : 0));
+}
+
 static bool
 letter(char c)
 {
-	return c >= 'a' && c <= 'z';
+	return marks[(unsigned char) c] & IS_LETTER;
 }
 
 static char
 stands_for(char c)
 {
-	switch (c)
-	{
-		case '0':
-			return 'o';
-		case '1':
-		case '!':
-			return 'i';
-		case '|':
-			return 'l';
-		case '3':
-			return 'e';
-		case '4':
-		case '@':
-			return 'a';
-		case '5':
-		case '$':
-			return 's';
-		case '7':
-		case '+':
-			return 't';
-		case '8':
-			return 'b';
-		default:
-			return 0;
-	}
+	return meant[(unsigned char) c];
 }
 
 /* Is there a sign between two letters? Then it is worth reading again. */
 static bool
+sign_among_letters(TzSlice t, size_t i)
+{
+	return i > 0 && i + 1 < t.len && meant[(unsigned char) t.data[i]] != 0 &&
+	       (letter(t.data[i - 1]) || letter(t.data[i + 1])) &&
+	       (letter(t.data[i - 1]) || stands_for(t.data[i - 1])) &&
+	       (letter(t.data[i + 1]) || stands_for(t.data[i + 1]));
+}
+
+#define BLOCK 64
+
+static bool
 has_signs(TzSlice t)
 {
-	for (size_t i = 1; i + 1 < t.len; i++)
-		if (!letter(t.data[i]) && stands_for(t.data[i]) && (letter(t.data[i - 1]) || letter(t.data[i + 1])) &&
-		    (letter(t.data[i - 1]) || stands_for(t.data[i - 1])) &&
-		    (letter(t.data[i + 1]) || stands_for(t.data[i + 1])))
-			return true;
+	const unsigned char *s = (const unsigned char *) t.data;
+
+	for (size_t i = 0; i < t.len; i += BLOCK)
+	{
+		size_t n = t.len - i < BLOCK ? t.len - i : BLOCK;
+		unsigned char any = n < BLOCK;
+
+		/* most blocks have none; this is one the compiler reads many bytes of at once */
+		for (size_t k = 0; n == BLOCK && k < BLOCK; k++)
+			any |= (unsigned char) ((unsigned char) (s[i + k] - '0') < 10) | (s[i + k] == '@') |
+			       (s[i + k] == '$') | (s[i + k] == '!') | (s[i + k] == '|') | (s[i + k] == '+');
+		for (size_t k = 0; any && k < n; k++)
+			if (sign_among_letters(t, i + k))
+				return true;
+	}
 	return false;
 }
 
@@ -279,6 +300,22 @@ read_signs(TzSlice t, TzBuf *out)
 
 /* Letters set apart by one sign each, at least this many, are put together. */
 #define APART_MIN 4
+
+static bool
+has_apart(TzSlice t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i + 1 < t.len; i += 2)
+	{
+		/* every second byte alone among no letters; whichever half it is, one step meets it */
+		if (letter(t.data[i]) && letter(t.data[i + 1]))
+			n = 0;
+		else if (++n >= APART_MIN - 1)
+			return true;
+	}
+	return false;
+}
 
 static TzStatus
 read_apart(TzSlice t, TzBuf *out)
@@ -380,30 +417,41 @@ done:
 static TzStatus
 read_base64(TzSlice t, TzBuf *out)
 {
+	const unsigned char *s = (const unsigned char *) t.data;
 	TzStatus status = TZ_OK;
 	size_t i = 0;
 
-	while (i < t.len && status == TZ_OK)
+	/* A run has its last needed byte here, or none begins up to it. */
+	while (status == TZ_OK && i + BASE64_MIN <= t.len)
 	{
-		size_t start = i;
+		size_t last = i + BASE64_MIN - 1, start = last, end = last;
 
-		while (i < t.len && base64_digit(t.data[i]) >= 0)
-			i++;
-		if (i - start >= BASE64_MIN)
-			status = read_run(tz_slice(t.data + start, i - start), out);
-		i += i == start;
+		if (!(marks[s[last]] & IS_BASE64))
+		{
+			i = last + 1;
+			continue;
+		}
+		while (start > i && (marks[s[start - 1]] & IS_BASE64))
+			start--;
+		while (end < t.len && (marks[s[end]] & IS_BASE64))
+			end++;
+		if (end - start >= BASE64_MIN)
+			status = read_run(tz_slice(t.data + start, end - start), out);
+		i = end;
 	}
 	return status;
 }
 
 TzStatus
-tz_fold_disguised(TzSlice text, TzSlice folded, TzBuf *out)
+tz_fold_disguised(TzSlice text, TzSlice folded, TzBuf *signs, TzBuf *joined)
 {
-	TzStatus status = read_base64(text, out);
+	TzStatus status;
 
+	tables();
+	status = read_base64(text, signs);
 	if (status == TZ_OK && has_signs(folded))
-		status = read_signs(folded, out);
-	if (status == TZ_OK)
-		status = read_apart(folded, out);
+		status = read_signs(folded, signs);
+	if (status == TZ_OK && has_apart(folded))
+		status = read_apart(folded, joined);
 	return status;
 }

@@ -22,10 +22,11 @@ extern TzStatus tz_fold(TzSlice text, TzBuf *out);
 extern bool tz_fold_plain(TzSlice text);
 
 /*
- * Appends what a text says in disguise: digits and signs among letters as the letters
- * they stand for, letters set apart ("i g n o r e") put together, base64 decoded.
- * Nothing is appended when there is nothing of the kind. folded: what tz_fold made of it.
+ * Appends what a text says in disguise. signs: digits and signs among letters read as
+ * the letters they stand for, and base64 decoded. joined: letters set apart
+ * ("i g n o r e") put together, where words may have lost their ends. Nothing is
+ * appended when there is nothing of the kind. folded: what tz_fold made of the text.
  */
-extern TzStatus tz_fold_disguised(TzSlice text, TzSlice folded, TzBuf *out);
+extern TzStatus tz_fold_disguised(TzSlice text, TzSlice folded, TzBuf *signs, TzBuf *joined);
 
 #endif /* TZ_FOLD_H */

@@ -103,31 +103,6 @@ lists_make(Lists *l, const TzPattern *p, size_t n, unsigned int flags)
 	return TZ_OK;
 }
 
-TzStatus
-tz_matcher_words(const TzPattern *words, size_t n, TzMatcher **out, TzErr *err)
-{
-	Lists l;
-	hs_database_t *db = NULL;
-	hs_compile_error_t *wrong = NULL;
-
-	if (n == 0)
-		return finish(NULL, out, err);
-	if (lists_make(&l, words, n, HS_FLAG_CASELESS) != TZ_OK)
-		return tz_err_set(err, TZ_NOMEM, "out of memory");
-	if (hs_compile_lit_multi(l.text, l.flags, l.ids, l.lengths, (unsigned int) n, HS_MODE_BLOCK, NULL, &db,
-	                         &wrong) != HS_SUCCESS)
-	{
-		tz_err_set(err, TZ_INTERNAL, "the words cannot be compiled: %s",
-		           wrong != NULL && wrong->message != NULL ? wrong->message : "no reason was given");
-		if (wrong != NULL)
-			hs_free_compile_error(wrong);
-		lists_free(&l);
-		return TZ_INTERNAL;
-	}
-	lists_free(&l);
-	return finish(db, out, err);
-}
-
 /* What would make an automaton large: long texts, many or high repeats. */
 static TzStatus
 pattern_bounds(const char *p, TzErr *err)

@@ -28,9 +28,6 @@ typedef struct TzPattern
 /* A match that ends before byte `end`. False ends the scan. */
 typedef bool (*TzMatchFn)(void *arg, uint32_t id, size_t end);
 
-/* Words as they are, letters of either case. Each place where one stands is told. */
-extern TzStatus tz_matcher_words(const TzPattern *words, size_t n, TzMatcher **out, TzErr *err);
-
 /*
  * Regular expressions without look-around and back-references, letters of either
  * case; each is told once, at the first end. TZ_BAD_INPUT names the one that cannot be

@@ -15,13 +15,14 @@
 #include <string.h>
 
 #include "safety/fold.h"
-#include "safety/match.h"
 #include "safety/score.h"
+#include "safety/words.h"
 
 #define RULES_OF_MAX 48 /* that one concept takes part in */
 #define NOWHERE SIZE_MAX
-/* Words that take back the weight of a rule count as far as this around it. */
-#define AROUND (TZ_REACH_MAX + 40)
+/* Words that take back the weight of a rule count as far as this beside its reach. */
+#define EXCUSED 60
+#define AROUND (TZ_REACH_MAX + EXCUSED)
 
 typedef struct Word
 {
@@ -34,15 +35,17 @@ typedef struct Word
 
 struct TzScorer
 {
-	TzMatcher *anchors;
-	TzMatcher *words;
+	TzWordSet *anchors;
+	TzWordSet *words;
 	Word *word;
 	size_t count;
 	char *texts;
 	uint8_t rules_of[TZ_CONCEPT_COUNT][RULES_OF_MAX];
 	uint8_t rules_n[TZ_CONCEPT_COUNT];
+	uint8_t around[TZ_CONCEPT_COUNT]; /* how far to read around an anchor */
 	TzBuf folded;
 	TzBuf disguised;
+	TzBuf joined;
 };
 
 typedef struct Place
@@ -63,7 +66,6 @@ typedef struct Pass
 	/* first pass: what has to be read with all words */
 	size_t from;
 	size_t to;
-	TzStatus status;
 } Pass;
 
 /* Concepts that any text has; what a rule needs beside them is looked for first. */
@@ -96,21 +98,32 @@ common(int concept)
 		case TZ_C_PAPERS:
 		case TZ_C_SYSTEM_PROMPT:
 		case TZ_C_MONEY:
+		case TZ_C_PRIVATE_DATA:
+		case TZ_C_META:
+		case TZ_C_THAT:
+		case TZ_C_LIFTED:
+		case TZ_C_HIJACK:
+		case TZ_C_LIVES:
+		case TZ_C_KNOCKOUT:
 			return true;
 		default:
 			return false;
 	}
 }
 
-/* The one concept of a rule whose words are looked for first. */
+/* The one concept of a rule whose words are looked for first: one that is not common, else the least so. */
 static int
 anchor_of(const TzRule *rule)
 {
+	static const uint8_t rare_first[] = {TZ_C_DESTINATION, TZ_C_PAPERS, TZ_C_SYSTEM_PROMPT, TZ_C_LIFTED,
+	                                     TZ_C_REVEAL};
+
 	for (int i = 0; i < 3; i++)
 		if (rule->concept[i] != TZ_C_NONE && !common(rule->concept[i]))
 	return rule->concept[i];
-	for (int i = 2; i >= 0; i--)
-		if (rule->concept[i] == TZ_C_SYSTEM_PROMPT || rule->concept[i] == TZ_C_PAPERS)
+	for (size_t k = 0; k < sizeof(rare_first); k++)
+		for (int i = 0; i < 3; i++)
+			if (rule->concept[i] == rare_first[k])
 	return rule->concept[i];
 	return rule->concept[0];
 }
@@ -128,8 +141,8 @@ word_start(const Pass *pass, const Word *w, size_t end)
 	size_t start = end - w->len;
 	TzSlice t = pass->text;
 
-	if (pass->loose)
-		return w->len < 5 ? NOWHERE : start;
+	if (pass->loose && w->len >= 5)
+		return start;
 	if (!w->free_start && start > 0 && part_of_word(t.data[start - 1]))
 		return NOWHERE;
 	if (!w->stem && !w->free_end && end < t.len && part_of_word(t.data[end]))
@@ -180,34 +193,37 @@ on_word(void *arg, uint32_t id, size_t end)
 	return true;
 }
 
+/* The words that take back half the weight of a rule: talk about the matter, not the matter. */
+static int
+excuse(const TzRule *rule)
+{
+	return rule->category == TZ_CAT_INJECTION ? TZ_C_META : TZ_C_BENIGN;
+}
+
 /* Reads one piece with all words. */
-static TzStatus
+static void
 read_piece(Pass *outer, size_t from, size_t to)
 {
 	Pass pass = {.scorer = outer->scorer, .loose = outer->loose};
-	TzStatus status;
 
-	/* words are whole at both ends */
+	/* words are whole at the beginning */
 	while (from > 0 && part_of_word(outer->text.data[from]) && part_of_word(outer->text.data[from - 1]) &&
 	       to - from < 4 * AROUND)
 		from--;
 	pass.text = tz_slice(outer->text.data + from, to - from);
 	for (int c = 0; c < TZ_CONCEPT_COUNT; c++)
 		pass.last[c].start = NOWHERE;
-	status = tz_matcher_scan(outer->scorer->words, pass.text, on_word, &pass);
-	if (status != TZ_OK)
-		return status;
+	tz_words_scan(outer->scorer->words, pass.text, pass.loose, on_word, &pass);
 	for (int r = 0; r < tz_filter_rules_count; r++)
 		if (pass.found[r])
 		{
 			uint8_t weight = tz_filter_rules[r].weight;
 
-			if (!tz_filter_rules[r].firm && pass.last[TZ_C_BENIGN].start != NOWHERE)
+			if (!tz_filter_rules[r].firm && pass.last[excuse(&tz_filter_rules[r])].start != NOWHERE)
 				weight = weight / 2;
 			if (weight > outer->finding->weight[r])
 				outer->finding->weight[r] = weight;
 		}
-	return TZ_OK;
 }
 
 static bool
@@ -216,18 +232,17 @@ on_anchor(void *arg, uint32_t id, size_t end)
 	Pass *pass = arg;
 	const Word *w = &pass->scorer->word[id];
 	size_t start = word_start(pass, w, end);
-	size_t from, to;
+	size_t from, to, around;
 
 	if (start == NOWHERE)
 		return true;
-	from = start > AROUND ? start - AROUND : 0;
-	to = pass->text.len - end > AROUND ? end + AROUND : pass->text.len;
+	around = pass->scorer->around[w->concept];
+	from = start > around ? start - around : 0;
+	to = pass->text.len - end > around ? end + around : pass->text.len;
 	if (pass->from != NOWHERE && from > pass->to)
 	{
-		pass->status = read_piece(pass, pass->from, pass->to);
+		read_piece(pass, pass->from, pass->to);
 		pass->from = NOWHERE;
-		if (pass->status != TZ_OK)
-			return false;
 	}
 	if (pass->from == NOWHERE || from < pass->from)
 		pass->from = from;
@@ -235,19 +250,14 @@ on_anchor(void *arg, uint32_t id, size_t end)
 	return true;
 }
 
-static TzStatus
+static void
 scan_text(TzScorer *s, TzSlice text, bool loose, TzFinding *finding)
 {
-	Pass pass = {
-		.scorer = s, .text = text, .loose = loose, .finding = finding, .from = NOWHERE, .status = TZ_OK};
-	TzStatus status;
+	Pass pass = {.scorer = s, .text = text, .loose = loose, .finding = finding, .from = NOWHERE};
 
-	status = tz_matcher_scan(s->anchors, text, on_anchor, &pass);
-	if (pass.status != TZ_OK)
-		return pass.status;
-	if (status == TZ_OK && pass.from != NOWHERE)
-		status = read_piece(&pass, pass.from, pass.to);
-	return status;
+	tz_words_scan(s->anchors, text, loose, on_anchor, &pass);
+	if (pass.from != NOWHERE)
+		read_piece(&pass, pass.from, pass.to);
 }
 
 TzStatus
@@ -262,15 +272,17 @@ tz_scorer_scan(TzScorer *s, TzSlice text, TzFinding *finding)
 		status = tz_fold(text, &s->folded);
 		folded = tz_buf_slice(&s->folded);
 	}
-	if (status == TZ_OK)
-		status = scan_text(s, folded, false, finding);
 	if (status != TZ_OK)
 		return status;
+	scan_text(s, folded, false, finding);
 	tz_buf_reset(&s->disguised);
-	status = tz_fold_disguised(text, folded, &s->disguised);
-	if (status == TZ_OK && s->disguised.len > 0)
-		status = scan_text(s, tz_buf_slice(&s->disguised), true, finding);
-	return status;
+	tz_buf_reset(&s->joined);
+	status = tz_fold_disguised(text, folded, &s->disguised, &s->joined);
+	if (status != TZ_OK)
+		return status;
+	scan_text(s, tz_buf_slice(&s->disguised), false, finding);
+	scan_text(s, tz_buf_slice(&s->joined), true, finding);
+	return TZ_OK;
 }
 
 /* ----------------------------------------------------------------------------
@@ -301,7 +313,7 @@ word_end(const char *p)
 }
 
 static void
-add_word(TzScorer *s, TzPattern *patterns, const TzWords *entry, const char *p, size_t len, char *to)
+add_word(TzScorer *s, TzWord *patterns, const TzWords *entry, const char *p, size_t len, char *to)
 {
 	Word *w = &s->word[s->count];
 
@@ -312,7 +324,7 @@ add_word(TzScorer *s, TzPattern *patterns, const TzWords *entry, const char *p, 
 	w->concept = (uint8_t) entry->concept;
 	w->free_start = !part_of_word(to[0]);
 	w->free_end = !part_of_word(to[len - 1]);
-	patterns[s->count] = (TzPattern){(uint32_t) s->count, to};
+	patterns[s->count] = (TzWord){to, (uint32_t) s->count};
 	s->count++;
 }
 
@@ -323,7 +335,11 @@ link_rules(TzScorer *s, bool *anchor, TzErr *err)
 		return tz_err_set(err, TZ_INTERNAL, "too many rules");
 	for (int r = 0; r < tz_filter_rules_count; r++)
 	{
-		anchor[anchor_of(&tz_filter_rules[r])] = true;
+		int a = anchor_of(&tz_filter_rules[r]);
+		int reach = tz_filter_rules[r].reach + EXCUSED;
+
+		anchor[a] = true;
+		s->around[a] = (uint8_t) (reach > s->around[a] ? reach : s->around[a]);
 		for (int i = 0; i < 3; i++)
 		{
 			int c = tz_filter_rules[r].concept[i];
@@ -339,27 +355,29 @@ link_rules(TzScorer *s, bool *anchor, TzErr *err)
 }
 
 static TzStatus
-compile(TzScorer *s, TzPattern *patterns, TzErr *err)
+compile(TzScorer *s, TzWord *patterns, TzErr *err)
 {
 	bool anchor[TZ_CONCEPT_COUNT] = {false};
 	TzStatus status = link_rules(s, anchor, err);
 	size_t n = 0;
 
-	if (status == TZ_OK)
-		status = tz_matcher_words(patterns, s->count, &s->words, err);
 	if (status != TZ_OK)
 		return status;
+	if (tz_words_create(patterns, s->count, &s->words) != TZ_OK)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	for (size_t i = 0; i < s->count; i++)
 		if (anchor[s->word[patterns[i].id].concept])
 			patterns[n++] = patterns[i];
-	return tz_matcher_words(patterns, n, &s->anchors, err);
+	if (tz_words_create(patterns, n, &s->anchors) != TZ_OK)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
+	return TZ_OK;
 }
 
 TzStatus
 tz_scorer_create(TzScorer **out, TzErr *err)
 {
 	TzScorer *s = calloc(1, sizeof(*s));
-	TzPattern *patterns = NULL;
+	TzWord *patterns = NULL;
 	size_t bytes = 0, n = count_words();
 	TzStatus status = TZ_NOMEM;
 	char *to;
@@ -368,6 +386,7 @@ tz_scorer_create(TzScorer **out, TzErr *err)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	tz_buf_init(&s->folded, SIZE_MAX);
 	tz_buf_init(&s->disguised, SIZE_MAX);
+	tz_buf_init(&s->joined, SIZE_MAX);
 	for (int i = 0; i < tz_lexicon_count; i++)
 		bytes += strlen(tz_lexicon[i].words) + 1;
 	s->word = calloc(n, sizeof(*s->word));
@@ -402,8 +421,9 @@ tz_scorer_free(TzScorer *s)
 {
 	if (s == NULL)
 		return;
-	tz_matcher_free(s->anchors);
-	tz_matcher_free(s->words);
+	tz_words_free(s->anchors);
+	tz_words_free(s->words);
+	tz_buf_free(&s->joined);
 	tz_buf_free(&s->folded);
 	tz_buf_free(&s->disguised);
 	free(s->word);
