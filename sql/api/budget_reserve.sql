@@ -19,7 +19,7 @@ LANGUAGE sql STABLE
 AS $$
 	SELECT pg_catalog.ceil((4.0 * (l.tokens + coalesce((SELECT pg_catalog.sum(t) FROM pg_catalog.unnest(l.prior_tokens) t), 0))
 		+ pg_catalog.octet_length(l.system) + CASE WHEN l.tools = '[]' THEN 0 ELSE pg_catalog.octet_length(l.tools::text) + 1536 END
-		+ coalesce(pg_catalog.octet_length((l.options -> 'schema')::text), 0)) / 3)::bigint + 8 * (l.messages + 1)
+		+ coalesce(pg_catalog.octet_length((l.options -> 'schema')::text), 0)) / 3)::bigint + 8 * l.messages + 64
 $$;
 COMMENT ON FUNCTION theazo_internal.prompt_most(theazo_data.run_loop) IS 'tokens that the prompt of a run''s next call has at most, by its length';
 

@@ -346,6 +346,8 @@ BEGIN
 		PERFORM theazo_internal.sandbox_bill_run(r, clock_timestamp());
 		l.suspended := true;
 		PERFORM theazo_internal.loop_save(l);
+		-- It may sleep for months: what it has drawn ahead is not kept for it.
+		PERFORM theazo_internal.budget_end(r);
 		PERFORM theazo_internal.sandbox_pause(r.platform_id, r.agent_id);
 		RETURN;
 	ELSIF clock_timestamp() >= l.deadline THEN

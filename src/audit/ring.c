@@ -115,6 +115,7 @@ static void ring_collect(Oid db, RingBatch *batch);
 static void ring_write(RingBatch *batch);
 static void ring_write_all(const RingBatch *batch);
 static void ring_write_slot(const RingSlot *slot);
+static void ring_limit_hit(const TzRingEvent *event);
 static void ring_write_gap(const RingGap *gap);
 static void ring_append(const TzRingEvent *event);
 static void ring_done(const RingBatch *batch);
@@ -480,6 +481,32 @@ ring_write_slot(const RingSlot *slot)
 		p += slot->len[i];
 	}
 	ring_append(&event);
+	ring_limit_hit(&event);
+}
+
+/* A limit of a session that a caller has hit: the keeper pauses the session, which the caller could not (budget_alert.sql). */
+static void
+ring_limit_hit(const TzRingEvent *event)
+{
+	static TzAppend hits = {"limit_hit", 5, {"platform_id", "id", "session_id", "rule", "hit_at"}, NULL};
+	TzSlice rule = event->text[TZ_RING_RULE];
+	Datum values[5];
+	bool nulls[5] = {false};
+	char id[TZ_ID_MAX + 1];
+
+	if (event->text[TZ_RING_SESSION].data == NULL ||
+	    !tz_slice_eq_cstr(event->text[TZ_RING_ACTION], "limit_hit") ||
+	    (!tz_slice_eq_cstr(rule, "limit:maxCost") && !tz_slice_eq_cstr(rule, "limit:maxComputeMinutes") &&
+	     !tz_slice_eq_cstr(rule, "limit:maxDuration")))
+		return;
+	tz_id_new("hit", id);
+	values[0] = tz_text_datum(event->text[TZ_RING_PLATFORM]);
+	values[1] = CStringGetTextDatum(id);
+	values[2] = tz_text_datum(event->text[TZ_RING_SESSION]);
+	values[3] = tz_text_datum(rule);
+	values[4] = TimestampTzGetDatum(event->at);
+	tz_append(&hits, values, nulls);
+	tz_wake_at_commit(TZ_WAKE_KEEPER);
 }
 
 /* That so many are missing is itself a fact. */

@@ -263,6 +263,8 @@ class Connection:
                 return
         plans = rule.get("turns") or [rule.get("answer") or {"text": "Hello from the double."}]
         answer = Answer(plans[min(call.turn, len(plans) - 1)], call.id, call.size, call.model)
+        if answer.usage["output"] == "max":
+            answer.usage["output"] = next((call.request[k] for k in ("max_tokens", "max_completion_tokens", "max_output_tokens") if call.request.get(k)), 1)
         self.cache(call, answer)
         call.repeat = repeat
         state.counts["billed"] += rule.get("error_after") != 0

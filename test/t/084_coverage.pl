@@ -242,6 +242,13 @@ operator(operator_rate_limit_delete => "SELECT theazo.operator_rate_limit_delete
 one($_ => "SELECT count(*) FROM theazo.$_()") for qw(metrics_summary usage_summary usage_daily usage_by_provider usage_export);
 one($_ => "SELECT count(*) FROM theazo.$_('user')") for qw(usage_for_user user_usage);
 one(session_usage => "SELECT count(*) FROM theazo.session_usage('$s')");
+one(budget_set => "SELECT FROM theazo.budget_set(1000000)");
+one(user_budget_set => "SELECT FROM theazo.user_budget_set(1000000, user_id => 'user')");
+one($_ => "SELECT FROM theazo.$_()") for qw(budget_get user_budget_get budget_delete);
+one(user_budget_delete => "SELECT FROM theazo.user_budget_delete('user')");
+one(session_limits => "SELECT count(*) FROM theazo.session_limits('$s')");
+one(operator_budget_set => 'SELECT FROM theazo.operator_budget_set(1000000)', operator => 1);
+one($_ => "SELECT FROM theazo.$_()", operator => 1) for qw(operator_budget_get operator_budget_delete);
 one(metrics_query => "SELECT count(*) FROM theazo.metrics_query('cost', now() - interval '1 day', now() + interval '1 day', interval '1 hour')");
 
 # ---- what came from elsewhere is held and let go ------------------------------------------------------------------------
