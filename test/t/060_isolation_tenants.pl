@@ -261,9 +261,9 @@ my %cases = (
 	usage_for_user => [own => "'Alpha-user'"],
 	usage_summary => [own => ''],
 	user_erase => [foreign => "'{mark}-user'"],
-	user_budget_delete => [own => "'Alpha-user'"],
-	user_budget_get => [own => "'Alpha-user'"],
-	user_budget_set => [own => "1000000, user_id => 'Alpha-user'"],
+	user_budget_delete => [own => "'somebody'"],
+	user_budget_get => [own => "'somebody'"],
+	user_budget_set => [own => "1000000, user_id => 'somebody'"],
 	user_usage => [own => "'Alpha-user'"],
 	vault_forget => [operator => "'0123456789abcdef'"],
 	vault_rotate => [operator => ''],
@@ -277,8 +277,8 @@ my %cases = (
 );
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
-	operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status charges definition_versions definitions events flow_labels flow_rules halts logs permission_rules platform_policies platforms provider_health providers rate_limits run_results runs
+	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges definition_versions definitions events flow_labels flow_rules halts logs permission_rules platform_policies platforms provider_health providers rate_limits run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);
