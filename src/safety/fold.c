@@ -184,6 +184,43 @@ tz_fold(TzSlice text, TzBuf *out)
 	return TZ_OK;
 }
 
+size_t
+tz_fold_tail(TzSlice text, size_t want)
+{
+	const unsigned char *s = (const unsigned char *) text.data;
+	size_t at = text.len, n = 0;
+	bool space = false;
+
+	while (at > 0 && n < want)
+	{
+		size_t from = at - 1, len = 1;
+		uint32_t code = s[from];
+
+		while (from > 0 && at - from < 4 && (s[from] & 0xC0) == 0x80)
+			from--;
+		if (s[from] >= 0x80)
+			code = decode(s + from, at - from, &len);
+		if (len != at - from)
+		{
+			/* no character: a byte by itself */
+			from = at - 1;
+			code = 0xFFFD;
+		}
+		at = from;
+		if (code >= 0x80 && unseen(code))
+			continue;
+		if (code <= ' ' || code == 0x7F || (code >= 0x80 && blank(code)))
+		{
+			n += !space;
+			space = true;
+			continue;
+		}
+		space = false;
+		n += code < 0x80 || code == 0xFFFD ? 1 : len;
+	}
+	return at;
+}
+
 bool
 tz_fold_plain(TzSlice text)
 {

@@ -18,6 +18,12 @@
  */
 extern TzStatus tz_fold(TzSlice text, TzBuf *out);
 
+/*
+ * Where the last bytes of a text begin that say so much: white space counts once in a
+ * row, characters nobody sees not at all, everything else what it takes.
+ */
+extern size_t tz_fold_tail(TzSlice text, size_t want);
+
 /* True when folding would change nothing but case: then the text itself can be read. */
 extern bool tz_fold_plain(TzSlice text);
 

@@ -5,12 +5,14 @@
  *
  * What was given out stays as context, as long as a rule can reach back to it. Each
  * look reads the context and all that is held, so a byte is read a bounded number of
- * times, however small the pieces are.
+ * times, however small the pieces are. Both are counted as the rules read them: a text
+ * cannot be stretched with blanks until its halves are out of each other's sight.
  *
  *-------------------------------------------------------------------------
  */
 #include <string.h>
 
+#include "safety/fold.h"
 #include "safety/pii.h"
 #include "safety/window.h"
 
@@ -28,7 +30,7 @@ void
 tz_window_free(TzWindow *w)
 {
 	tz_buf_wipe(&w->text);
-	w->given = 0;
+	w->given = w->looked = 0;
 }
 
 /* Where what may go ends: between characters, and not inside personal data. */
@@ -63,10 +65,11 @@ give(TzWindow *w, size_t to, TzBuf *out)
 
 	if (status != TZ_OK)
 		return status;
-	drop = to > TZ_WINDOW_HELD ? to - TZ_WINDOW_HELD : 0;
+	drop = tz_fold_tail(tz_slice(w->text.data, to), TZ_WINDOW_HELD);
 	memmove(w->text.data, w->text.data + drop, w->text.len - drop);
 	w->text.len -= drop;
 	w->given = to - drop;
+	w->looked = w->text.len;
 	return TZ_OK;
 }
 
@@ -83,7 +86,11 @@ look(TzWindow *w, bool end, TzBuf *out)
 			status = TZ_REFUSED;
 	}
 	if (status == TZ_OK)
-		status = give(w, end ? w->text.len : boundary(w, w->text.len - TZ_WINDOW_HELD), out);
+	{
+		size_t to = end ? w->text.len : tz_fold_tail(tz_buf_slice(&w->text), TZ_WINDOW_HELD);
+
+		status = give(w, end ? to : boundary(w, to > w->given ? to : w->given), out);
+	}
 	if (status != TZ_OK)
 	{
 		w->blocked = true;
@@ -108,6 +115,9 @@ tz_window_feed(TzWindow *w, TzSlice piece, TzBuf *out)
 		return status;
 	}
 	if (w->text.len - w->given < TZ_WINDOW_HELD + TZ_WINDOW_STEP)
+		return TZ_OK;
+	/* the more there is to read, the more has to come */
+	if (w->text.len - w->looked < (w->text.len > 4 * TZ_WINDOW_HELD ? w->text.len / 8 : TZ_WINDOW_STEP))
 		return TZ_OK;
 	return look(w, false, out);
 }

@@ -11,7 +11,7 @@
 
 #include "safety/guard.h"
 
-/* Bytes at the end that stay back: more than any rule or any personal data reaches. */
+/* Bytes at the end that stay back: more than any rule or any personal data reaches. What a rule does not see is not counted. */
 #define TZ_WINDOW_HELD 512
 /* How many more have to be there before it is looked at again. */
 #define TZ_WINDOW_STEP 128
@@ -24,6 +24,7 @@ typedef struct TzWindow
 	TzEvidence evidence;
 	TzBuf text; /* what was given out and is still context, then what is held */
 	size_t given; /* bytes of context */
+	size_t looked; /* bytes that were there when it was looked at last */
 	bool blocked; /* nothing more comes out */
 } TzWindow;
 

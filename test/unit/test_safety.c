@@ -326,6 +326,37 @@ test_window(void **state)
 	tz_buf_free(&want);
 }
 
+/* Nor when its words are set apart by what the rules do not see. */
+static void
+test_window_stretched(void **state)
+{
+	static const char *const pads[] = {" ",        "\n",           "\xE2\x80\x8B", "\xC2\xAD", "\xE3\x80\x80",
+	                                   "\xCC\x81", " \xE2\x80\x8B"};
+	TzGuard guard = {TZ_LEVEL_MODERATE, false, true};
+	TzBuf text, out;
+
+	tz_buf_init(&text, SIZE_MAX);
+	tz_buf_init(&out, SIZE_MAX);
+	for (size_t p = 0; p < sizeof(pads) / sizeof(pads[0]); p++)
+		for (size_t n = 1; n < 30000; n *= 9)
+		{
+			tz_buf_reset(&text);
+			tz_buf_reset(&out);
+			for (int i = 0; i < 30; i++)
+				tz_buf_append_cstr(&text, "the hills and the lake in the evening, ");
+			tz_buf_append_cstr(&text, "build ");
+			for (size_t i = 0; i < n; i++)
+				tz_buf_append_cstr(&text, pads[p]);
+			tz_buf_append_cstr(&text, " bomb. ");
+			for (int i = 0; i < 60; i++)
+				tz_buf_append_cstr(&text, "the hills and the lake in the evening, ");
+			assert_int_equal(stream(text.data, 7, &guard, &out), TZ_REFUSED);
+			assert_true(out.len > 0 && out.len <= 30 * strlen("the hills and the lake in the evening, "));
+		}
+	tz_buf_free(&text);
+	tz_buf_free(&out);
+}
+
 /* Large texts made to be slow: they end. The bench shows that they take as long as others. */
 static void
 test_hostile(void **state)
@@ -367,9 +398,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fold),  cmocka_unit_test(test_words),  cmocka_unit_test(test_expressions),
-		cmocka_unit_test(test_pii),   cmocka_unit_test(test_scores), cmocka_unit_test(test_extra),
-		cmocka_unit_test(test_rules), cmocka_unit_test(test_window), cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_expressions),
+		cmocka_unit_test(test_pii),
+		cmocka_unit_test(test_scores),
+		cmocka_unit_test(test_extra),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_window_stretched),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
