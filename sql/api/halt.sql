@@ -474,10 +474,12 @@ BEGIN
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'sandbox_halted', jsonb_build_object('sandbox', a.sandbox_id),
 		a.session_id, a.id, NULL, a.key_environment);
 	PERFORM theazo_internal.sandbox_destroy(p_platform, p_agent);
+	-- What its dispatcher has yet to settle finds that the agent has nothing to do with it any more.
 	UPDATE theazo_data.agent x
-	   SET status = CASE x.status WHEN 'booting' THEN 'failed' ELSE x.status END, retry_at = NULL,
-		   error = CASE x.status WHEN 'booting' THEN 'halted while it was booting' ELSE x.error END
-	 WHERE x.platform_id = p_platform AND x.id = p_agent AND (x.status = 'booting' OR x.retry_at IS NOT NULL);
+	   SET status = CASE WHEN x.status = 'booting' OR x.status = 'running' AND a.run_id = a.task_run_id THEN 'failed'
+						 WHEN x.status = 'running' THEN 'ready' ELSE x.status END,
+		   error = CASE WHEN x.status = 'booting' OR x.status = 'running' AND a.run_id = a.task_run_id THEN 'halted' ELSE x.error END, retry_at = NULL
+	 WHERE x.platform_id = p_platform AND x.id = p_agent AND (x.status IN ('booting', 'running') OR x.retry_at IS NOT NULL);
 	RETURN 'sandboxes';
 END
 $$;
@@ -551,6 +553,9 @@ BEGIN
 	END LOOP;
 	FOR w IN SELECT * FROM theazo_internal.halted_sandboxes(v_platforms, '{creating,ready,paused}') WHERE v_n < v_most
 	LOOP
+		-- what a dispatcher is about to settle in it comes first
+		CONTINUE WHEN w.halt_id = ANY (v_young)
+			AND EXISTS (SELECT FROM theazo_data.run r WHERE r.platform_id = w.platform_id AND r.agent_id = w.agent_id AND r.status IN ('queued', 'running'));
 		SELECT o.counts, o.done INTO v_counts, v_done FROM theazo_internal.halt_one('sandbox', w.halt_id, w.platform_id, NULL, NULL, w.agent_id, v_counts) o;
 		v_n := v_n + v_done::integer;
 		EXIT WHEN v_n >= v_most;
