@@ -10,7 +10,8 @@ SELECT a.platform_id, a.id, a.session_id, a.user_id, a.key_environment, a.status
 	   coalesce(a.options ->> 'region', 'us-east-1') AS region, a.definition_id, a.definition_version, a.sandbox_id,
 	   a.run_id, a.error, a.paused_by, a.one_shot, a.options, a.created_at, a.paused_at, a.ended_at
   FROM theazo_data.agent a
- WHERE (SELECT theazo_internal.may_read('agent:read'));
+ WHERE (SELECT theazo_internal.may_read('agent:read'))
+   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
 COMMENT ON VIEW theazo.agents IS 'agents of the caller''s sessions';
 
 CREATE OR REPLACE FUNCTION theazo_internal.agent_shown(p_id text)
@@ -243,6 +244,7 @@ CREATE OR REPLACE FUNCTION theazo.agent_get(agent text, api_key text DEFAULT NUL
 RETURNS theazo.agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'agent:read');
+	PERFORM theazo_internal.flow_look_agent(agent);
 	RETURN theazo_internal.agent_shown(agent);
 END $$;
 COMMENT ON FUNCTION theazo.agent_get(text, text) IS 'one agent';
@@ -261,6 +263,9 @@ BEGIN
 	END IF;
 	IF session IS NOT NULL THEN
 		PERFORM theazo_internal.session_shown(session);
+	END IF;
+	IF theazo_internal.current_run() IS NOT NULL THEN
+		PERFORM theazo_internal.flow_open(NULL);
 	END IF;
 	RETURN QUERY
 	SELECT a.* FROM theazo.agents a

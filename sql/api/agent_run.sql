@@ -307,6 +307,7 @@ AS $$
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'agent:read');
 	PERFORM theazo_internal.agent_shown(agent_status.agent);
+	PERFORM theazo_internal.flow_look_agent(agent_status.agent);
 	RETURN QUERY
 	SELECT a.id::text, a.status, coalesce((SELECT p.input ->> 'task' FROM theazo_data.run_payload p
 				WHERE p.platform_id = a.platform_id AND p.root_id = theazo_internal.id_root(a.task_run_id)), ''),

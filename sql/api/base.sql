@@ -167,6 +167,7 @@ BEGIN
 		PERFORM theazo_internal.raise_scope(
 			pg_catalog.format('a test key cannot change %s, because live work uses it too', p_what), 'test_key', 'Use a live key.');
 	END IF;
+	PERFORM theazo_internal.flow_clean(p_what);
 END $$;
 COMMENT ON FUNCTION theazo_internal.shared_change_check(text) IS
 'TZ602 for a change of what the whole platform shares, by one session or with a test key';

@@ -82,7 +82,7 @@ DECLARE
 	v_labels text[];
 BEGIN
 	IF NOT theazo_internal.flow_known(a.platform_id) THEN
-		RETURN '{}';
+		RETURN coalesce(a.labels, '{}');
 	END IF;
 	v_labels := coalesce(a.labels, '{}') || theazo_internal.flow_sources(a.platform_id, a.id, theazo_internal.policy_of(a), 'input', p_key => 'task');
 	IF a.memory_root IS NOT NULL THEN
@@ -106,8 +106,9 @@ AS $$
 DECLARE
 	v_labels text[];
 BEGIN
+	-- what an agent remembers stays labelled, should there be rules again
 	IF NOT theazo_internal.flow_known(a.platform_id) THEN
-		RETURN '{}';
+		RETURN coalesce(a.labels, '{}');
 	END IF;
 	v_labels := theazo_internal.flow_agent(a) || p_inputs || theazo_internal.flow_current();
 	-- One by one: each lies in a partition of its own.
@@ -288,6 +289,43 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.flow_act(text) IS 'TZ602 when a function that a model called asks for what its agent may not';
+
+-- What everybody reads has no labels, so a run that carries some does not write it.
+CREATE OR REPLACE FUNCTION theazo_internal.flow_clean(p_what text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	IF theazo_internal.current_run() IS NOT NULL AND theazo_internal.flow_current() <> '{}' THEN
+		PERFORM theazo_internal.raise_scope(format('a run that carries labels cannot change %s', p_what), 'flow',
+			'Others would read it without the labels. Change it outside of a run, or before the run has read what is labelled.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.flow_clean(text) IS 'TZ602 when a function that a labelled run called would change what everybody reads';
+
+-- It looks at an agent: at what the agent was told, and by whom.
+CREATE OR REPLACE FUNCTION theazo_internal.flow_look_agent(p_agent text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a theazo_data.agent;
+BEGIN
+	IF theazo_internal.current_run() IS NULL THEN
+		RETURN;
+	END IF;
+	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = theazo_internal.current_platform() AND x.id = p_agent;
+	IF theazo_internal.flow_known(a.platform_id) THEN
+		PERFORM theazo_internal.flow_note(theazo_internal.flow_agent(a));
+		IF a.task_run_id IS NOT NULL THEN
+			PERFORM theazo_internal.flow_note(theazo_internal.flow_run(a.platform_id, a.task_run_id));
+		END IF;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.flow_look_agent(text) IS 'a run whose function looks at an agent carries the labels of its instructions and its task';
 
 -- It looks at a run: its own run carries from then on what that one carries.
 CREATE OR REPLACE FUNCTION theazo_internal.flow_look(p_run text)

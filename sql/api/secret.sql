@@ -309,6 +309,7 @@ DECLARE
 	vault text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
+	PERFORM theazo_internal.flow_clean('a secret');
 	IF delivery IS NOT NULL OR hosts IS NOT NULL OR header IS NOT NULL OR username IS NOT NULL THEN
 		hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
 	END IF;
@@ -335,6 +336,7 @@ DECLARE
 	k text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'secret:write');
+	PERFORM theazo_internal.flow_clean('a secret');
 	hosts := theazo_internal.secret_delivery_check(delivery, hosts, header, username);
 	IF secrets IS NULL OR pg_catalog.jsonb_typeof(secrets) <> 'object' OR secrets = '{}' THEN
 		PERFORM theazo_internal.raise_value('secrets', 'must be an object of names and values');

@@ -162,6 +162,7 @@ DECLARE
 	result		theazo.webhooks;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'webhook:write');
+	PERFORM theazo_internal.flow_clean('a webhook');
 	PERFORM theazo_internal.refuse_narrowed('a webhook');
 	v_here := theazo_internal.current_platform();
 	v_env := theazo_internal.current_environment();

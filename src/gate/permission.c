@@ -202,8 +202,9 @@ case_open(Case *c, const TzGateAsk *ask)
 	c->is_list = action_is(ask, "compute.list");
 	c->touches_files =
 		c->is_code || c->is_list || action_is(ask, "compute.read") || action_is(ask, "compute.write");
+	/* of a tool that was tried nobody knows any more which one it was */
 	c->touches_network =
-		is_request || action_is(ask, "tool.webhook") ||
+		is_request || action_is(ask, "tool.test") || action_is(ask, "tool.webhook") ||
 		(c->is_code && c->network_on && (c->scopes == NULL || scope_held(c, tz_slice_cstr(NETWORK_SCOPE))));
 	c->host_known = ask->host.len > 0 && tz_pattern_host_clean(ask->host, c->host);
 }
@@ -408,7 +409,8 @@ source_hit(const Case *c, const TzFlow *source, TzSlice key)
 	if (!covers_subject(c, source->subject))
 		return false;
 	if (tz_slice_eq_cstr(source->kind, "tool"))
-		return c->ask->tool.len > 0 && tz_pattern_name(source->pattern, c->ask->tool);
+		return c->ask->tool.len > 0 ? tz_pattern_name(source->pattern, c->ask->tool)
+		                            : action_is(c->ask, "tool.test");
 	if (tz_slice_eq_cstr(source->kind, "path"))
 		return !action_is(c->ask, "compute.write") && may_path(c, source->pattern);
 	if (tz_slice_eq_cstr(source->kind, "host"))

@@ -75,6 +75,10 @@ tool('child_says', '', 'text', "DECLARE c text := (SELECT id FROM public.note WH
 tool('make', 'instructions text', 'text', "BEGIN INSERT INTO public.note SELECT 'made', id FROM theazo.agent_create('$session', jsonb_build_object('provider', 'hooked', 'model', 'chatty/one', 'instructions', make.instructions)); RETURN 'made'; END");
 tool('request', 'url text', 'text', "BEGIN PERFORM theazo.http_fetch_start($agent, request.url); RETURN 'gone'; END");
 tool('write', 'words text', 'text', "BEGIN PERFORM theazo.file_write_start($agent, '/note', convert_to(write.words, 'UTF8')); RETURN 'written'; END");
+tool('try_tool', '', 'text', "DECLARE c text; BEGIN c := (theazo.tool_test_start($agent, 'crm')).id; INSERT INTO public.note VALUES ('run', c) ON CONFLICT (name) DO UPDATE SET id = c; RETURN 'begun'; END");
+tool('status', '', 'text', "BEGIN RETURN (SELECT s.task FROM theazo.agent_status($agent) s); END", 1);
+tool('agents', '', 'text', "BEGIN RETURN (SELECT string_agg(a.options::text, ' ') FROM theazo.agents a); END", 1);
+tool('agent_told', '', 'text', "BEGIN RETURN (theazo.agent_get($agent)).options::text; END", 1);
 tool('rule', 'words text', 'text', "DECLARE v text; BEGIN EXECUTE rule.words INTO v; RETURN v; END");
 app("SELECT theazo.flow_label_set('pii', 'tool', 'crm')");
 app("SELECT theazo.flow_rule_set('pii', 'scope', 'network:outbound')");
@@ -163,6 +167,33 @@ run([ ['crm'], [ 'make', { instructions => 'Say: the secret' } ] ]);
 my $made = sql("SELECT id FROM note WHERE name = 'made'");
 wait_sql($node, "SELECT status FROM theazo_data.agent WHERE id = '$made'", 'ready', 'the made agent is ready');
 keeps(run([ $leak ], agent => $made), 'an agent that a labelled run made');
+
+point(agent => $made);
+for my $look (qw(agent_told agents status))
+{
+	my $r = run([ [$look], $leak ]);
+	like(said($r, $look), qr/the secret|Do it/, "$look sees it");
+	keeps($r, "an agent that a labelled run made, by $look");
+}
+# what a tool that was tried has said
+point(agent => agent());
+run([ ['try_tool'] ]);
+my $tried = sql("SELECT id FROM note WHERE name = 'run'");
+wait_sql($node, "SELECT status FROM theazo_data.run WHERE id = '$tried'", 'completed', 'the tool was tried');
+my $tester = run([ ['peek'], $leak ]);
+like(said($tester, 'peek'), qr/the secret/, 'the answer of a tool that was tried is seen');
+keeps($tester, 'the answer of a tool that was tried');
+point(run => $source);
+
+# ---- what everybody reads
+for my $shared ("SELECT theazo.definition_create('x', '{\"instructions\": \"the secret\"}')::text", "SELECT theazo.secret_set('x', 'the secret', '$session')::text",
+	"SELECT theazo.tool_set('x', 'the secret', '{\"type\": \"object\"}', url => 'http://127.0.0.1:$port/')::text", "SELECT theazo.webhook_create('http://127.0.0.1:$port/', '{*}')::text")
+{
+	my $r = run([ ['crm'], [ 'rule', { words => $shared } ] ]);
+	like(said($r, 'rule'), qr/a run that carries labels cannot change/, 'a labelled run does not: ' . $shared =~ s/.*theazo\.(\w+).*/$1/r) or diag(said($r, 'rule'));
+}
+my $free = run([ [ 'rule', { words => "SELECT theazo.definition_create('free')::text" } ] ]);
+like(said($free, 'rule'), qr/adef_/, '... one without labels does');
 
 # ---- sending out by other doors -----------------------------------------------------------------------------------------
 point(agent => agent());
