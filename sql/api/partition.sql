@@ -52,6 +52,7 @@ AS $$
 		   ('effect', 'due_idx', '(platform_id, due_at) WHERE state = ''queued'''),
 		   ('effect', 'open_idx', '(incarnation) WHERE state IN (''claimed'', ''sent'', ''held'')'),
 		   ('effect', 'model_idx', '(due_at, provider_name) WHERE kind = ''model.call'' AND state IN (''queued'', ''claimed'', ''sent'')'),
+		   ('effect', 'webhook_idx', '(platform_id, provider_name) WHERE kind = ''webhook.deliver'''),
 		   ('effect_payload', 'pkey', '(platform_id, root_id, id)'),
 		   ('charge', 'pkey', '(platform_id, root_id, id)'),
 		   ('charge', 'occurred_idx', '(platform_id, occurred_at)'),

@@ -86,8 +86,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.request_permissions_check(text, jsonb) IS 'what a permission request asks for: known names, values that can be meant';
 
--- The agent's options with more in them. A limit that was higher stays so; rights are added to those there are.
-CREATE OR REPLACE FUNCTION theazo_internal.request_permissions_merge(p_options jsonb, p_permissions jsonb)
+-- The agent's options with more in them. What was not limited, or higher, stays so; rights are added to those there are.
+CREATE OR REPLACE FUNCTION theazo_internal.request_permissions_merge(p_options jsonb, p_policy jsonb, p_permissions jsonb)
 RETURNS jsonb LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -108,8 +108,9 @@ BEGIN
 				p_options := p_options || jsonb_build_object('network', jsonb_build_object('enabled', true)
 					|| CASE WHEN p_options -> 'network' ? 'allow' THEN jsonb_build_object('allow', p_options -> 'network' -> 'allow') ELSE '{}' END);
 			ELSE
-				p_options := p_options || jsonb_build_object(v_path[1], coalesce(p_options -> v_path[1], '{}')
-					|| jsonb_build_object(v_path[2], greatest((p_options #>> v_path)::numeric, (v #>> '{}')::numeric)));
+				IF (v #>> '{}')::numeric > (p_policy #>> v_path)::numeric THEN
+					p_options := p_options || jsonb_build_object(v_path[1], coalesce(p_options -> v_path[1], '{}') || jsonb_build_object(v_path[2], v));
+				END IF;
 		END CASE;
 	END LOOP;
 	-- an agent without permissions is not held to any
@@ -118,7 +119,7 @@ BEGIN
 	END IF;
 	RETURN p_options;
 END $$;
-COMMENT ON FUNCTION theazo_internal.request_permissions_merge(jsonb, jsonb) IS 'options of an agent with what a permission request grants';
+COMMENT ON FUNCTION theazo_internal.request_permissions_merge(jsonb, jsonb, jsonb) IS 'options of an agent with what a permission request grants';
 
 -- ---------------------------------------------------------------------------------------
 -- asking and looking
@@ -277,9 +278,9 @@ DECLARE
 	v	jsonb;
 BEGIN
 	FOR k, v IN SELECT e.key, e.value FROM jsonb_each(p_granted) e LOOP
-		IF NOT CASE jsonb_typeof(v) WHEN 'array' THEN coalesce(v <@ (p_asked -> k), false)
-									WHEN 'number' THEN coalesce((v #>> '{}')::numeric <= (p_asked ->> k)::numeric, false)
-									ELSE p_asked ? k END THEN
+		IF NOT (CASE jsonb_typeof(v) WHEN 'array' THEN coalesce(v <@ (p_asked -> k), false)
+									 WHEN 'number' THEN coalesce((v #>> '{}')::numeric <= (p_asked ->> k)::numeric, false)
+									 ELSE p_asked ? k END) THEN
 			PERFORM theazo_internal.raise_value('permissions.' || k, 'is more than was asked for', 'An approval can grant less, not more.');
 		END IF;
 	END LOOP;
@@ -326,7 +327,7 @@ DECLARE
 	v_options	jsonb;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
-	v_options := theazo_internal.request_permissions_merge(a.options, p_grant);
+	v_options := theazo_internal.request_permissions_merge(a.options, theazo_internal.policy_of(a), p_grant);
 	PERFORM theazo_internal.option_check('limits', v_options -> 'limits', false) WHERE v_options ? 'limits';
 	PERFORM theazo_internal.policy_check(p_platform, NULL, v_options);
 	UPDATE theazo_data.agent x SET options = v_options WHERE x.platform_id = p_platform AND x.id = p_agent;

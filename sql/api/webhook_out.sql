@@ -186,7 +186,7 @@ BEGIN
 	VALUES (v_here, v_id, v_env, webhook_create.url, ARRAY(SELECT DISTINCT e COLLATE "C" FROM unnest(webhook_create.events) e ORDER BY 1),
 			'webhook.' || v_id, left(v_secret, 10) || '…');
 	PERFORM theazo_internal.event_write(v_here, 'control', 'webhook_created',
-		jsonb_build_object('webhook', v_id, 'host', theazo_internal.url_host(webhook_create.url), 'events', to_jsonb(webhook_create.events)), NULL, NULL, NULL, v_env);
+		jsonb_build_object('webhook', v_id, 'host', theazo_internal.url_host(webhook_create.url), 'events', (SELECT to_jsonb(w.events) FROM theazo_data.webhook w WHERE w.platform_id = v_here AND w.id = v_id)), NULL, NULL, NULL, v_env);
 	result := theazo_internal.webhook_row(v_id);
 	result.secret := v_secret;
 	RETURN result;
