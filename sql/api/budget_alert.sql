@@ -45,7 +45,7 @@ COMMENT ON FUNCTION theazo_internal.percentage(numeric, numeric) IS 'how much of
 CREATE OR REPLACE VIEW theazo.budget_status WITH (security_barrier) AS
 	SELECT b.environment, b.level, nullif(b.subject, '') AS user_id, theazo_internal.cents(b.monthly) AS budget,
 		   theazo_internal.cents(x.spent) AS spent, theazo_internal.cents(x.reserved) AS reserved,
-		   theazo_internal.cents(greatest(0, b.monthly - x.spent)) AS remaining,
+		   theazo_internal.cents(CASE WHEN x.spent < b.monthly THEN b.monthly - x.spent WHEN x.spent IS NOT NULL THEN 0 END) AS remaining,
 		   theazo_internal.percentage(x.spent, b.monthly) AS percentage, x.alerts, b.set_at
 	  FROM theazo_data.budget b
 	 CROSS JOIN LATERAL theazo_internal.budget_shown(b.platform_id, b.environment, b.level, b.subject, b.alerts) x
@@ -58,7 +58,7 @@ CREATE OR REPLACE VIEW theazo.operator_budget_status WITH (security_barrier) AS
 	SELECT nullif(b.platform_id, theazo_internal.operator_platform())::text AS platform_id, nullif(b.environment, '') AS environment, b.level,
 		   nullif(b.subject, '') AS user_id, theazo_internal.cents(b.monthly) AS budget,
 		   theazo_internal.cents(x.spent) AS spent, theazo_internal.cents(x.reserved) AS reserved,
-		   theazo_internal.cents(greatest(0, b.monthly - x.spent)) AS remaining,
+		   theazo_internal.cents(CASE WHEN x.spent < b.monthly THEN b.monthly - x.spent WHEN x.spent IS NOT NULL THEN 0 END) AS remaining,
 		   theazo_internal.percentage(x.spent, b.monthly) AS percentage, x.alerts, b.set_at
 	  FROM theazo_data.budget b
 	 CROSS JOIN LATERAL theazo_internal.budget_shown(b.platform_id, b.environment, b.level, b.subject, b.alerts) x;
@@ -198,7 +198,7 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_drop(text, text, text, text) IS 'deletes a budget; false when there was none';
 
--- As the REST contract shows it: nothing but zeros without a budget.
+-- As the REST contract shows it: a budget of nothing where there is none.
 CREATE OR REPLACE FUNCTION theazo_internal.budget_row(p_level text, p_user text)
 RETURNS theazo.budget_status
 LANGUAGE plpgsql STABLE
@@ -212,7 +212,10 @@ BEGIN
 	IF NOT FOUND THEN
 		v_out.environment := theazo_internal.current_environment();
 		v_out.level := p_level;
+		SELECT theazo_internal.cents(x.spent), theazo_internal.cents(x.reserved) INTO v_out.spent, v_out.reserved
+		  FROM theazo_internal.budget_shown(theazo_internal.current_platform(), v_out.environment, p_level, coalesce(p_user, ''), '[]') x;
 		v_out.budget := 0;
+		v_out.remaining := 0;
 		v_out.percentage := 0;
 		v_out.alerts := '[]';
 	ELSIF v_out.user_id = '*' AND p_user <> '*' THEN
@@ -247,7 +250,7 @@ BEGIN
 	PERFORM theazo_internal.refuse_narrowed('budgets');
 	RETURN theazo_internal.budget_row('platform', NULL);
 END $$;
-COMMENT ON FUNCTION theazo.budget_get(text) IS 'the budget of the platform with what is spent of it this month; zeros without one';
+COMMENT ON FUNCTION theazo.budget_get(text) IS 'the budget of the platform with what is spent of it this month; 0 without one';
 
 CREATE OR REPLACE FUNCTION theazo.budget_delete(api_key text DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

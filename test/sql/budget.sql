@@ -1,0 +1,75 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/sql/include/try.psql'
+\i :include
+-- Budgets and limits: what is refused, in which order, and what is said.
+SELECT platform AS p, live AS k, test AS t FROM tst.platform('Budgets') \gset
+SELECT theazo.authenticate(:'k') IS NULL AS x \gset
+CREATE FUNCTION tst.facts(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE v_detail text; v_hint text;
+BEGIN
+	EXECUTE command;
+	RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(' | ', SQLSTATE, regexp_replace(SQLERRM, '"ses_[0-9A-Z]+"', '"*"'), v_detail, v_hint);
+END $$;
+-- setting and reading
+BEGIN;
+SELECT theazo.authenticate(:'k') IS NULL AS x \gset
+SELECT environment, level, user_id, budget, spent, remaining, percentage, alerts FROM theazo.budget_get();
+SELECT environment, level, budget, spent, reserved, remaining, percentage, alerts FROM theazo.budget_set(1000, '[{"threshold": 0.8, "channel": "webhook"}, {"threshold": 1.0, "action": "pause_all"}]');
+SELECT level, user_id, budget, spent FROM theazo.user_budget_set(50);
+SELECT level, user_id, budget, spent FROM theazo.user_budget_set(70.5, user_id => 'ann');
+SELECT level, user_id, budget, spent FROM theazo.user_budget_get('ann');
+SELECT level, user_id, budget, spent FROM theazo.user_budget_get('bob');
+SELECT level, user_id, budget FROM theazo.budget_status ORDER BY level, user_id;
+SELECT theazo.user_budget_delete('ann'), theazo.user_budget_delete('ann'), theazo.user_budget_delete(), theazo.budget_delete(), theazo.budget_delete();
+SELECT action, count(*) FROM theazo_data.event WHERE platform_id = :'p' AND action LIKE 'budget%' GROUP BY 1 ORDER BY 1;
+SELECT tst.try(c) FROM unnest(ARRAY['SELECT theazo.budget_set(-1)', 'SELECT theazo.budget_set(NULL)', $$SELECT theazo.budget_set('NaN')$$, 'SELECT theazo.budget_set(0.0000001)',
+	$$SELECT theazo.budget_set(1, '{}')$$, $$SELECT theazo.budget_set(1, '[{"threshold": 2}]')$$, $$SELECT theazo.budget_set(1, '[{"threshold": 0.5}, {"threshold": 0.50}]')$$,
+	$$SELECT theazo.budget_set(1, '[{"threshold": 1, "action": "explode"}]')$$, $$SELECT theazo.budget_set(1, '[{"at": 1}]')$$]) c;
+-- a test key has budgets of its own
+SELECT theazo.budget_set(5) IS NULL AS x \gset
+SELECT theazo.authenticate(:'t') IS NULL AS x \gset
+SELECT environment, budget FROM theazo.budget_get();
+ROLLBACK;
+
+-- the order of levels: what stands first is what is said
+CREATE TABLE tst.s AS SELECT (theazo.session_create('ann', limits => '{"maxCost": {"amount": 3, "period": "month"}}', api_key => :'k')).id AS id;
+SELECT id AS s FROM tst.s \gset
+CREATE FUNCTION tst.spend(amount bigint) RETURNS void LANGUAGE sql AS $$
+	SELECT theazo_internal.charge_write(s.platform_id, theazo_internal.id_root(theazo_internal.id_new('run')), theazo_internal.id_new('chg'), 'live', s.id, NULL, NULL, s.user_id,
+		NULL, NULL, 'workflow.run', 1, amount, 'theazo', 'theazo') FROM theazo_data.session s JOIN tst.s t ON t.id = s.id $$;
+CREATE FUNCTION tst.hit() RETURNS text LANGUAGE sql AS $$
+	SELECT tst.facts(format('SELECT theazo_internal.budget_check(%L, %L, %L, %L, NULL, false)', s.platform_id, 'live', s.id, s.user_id)) FROM theazo_data.session s JOIN tst.s t ON t.id = s.id $$;
+SELECT theazo.operator_budget_set(2, platform => :'p') IS NULL AS x \gset
+SELECT theazo.budget_set(4, api_key => :'k') IS NULL AS x \gset
+SELECT theazo.user_budget_set(5, api_key => :'k') IS NULL AS x \gset
+SELECT tst.hit();
+SELECT tst.spend(1999999);
+SELECT tst.hit();
+SELECT tst.spend(1);
+SELECT tst.hit();
+SELECT tst.spend(2000000);
+SELECT tst.hit();
+SELECT theazo.session_update_limits(:'s', '{"maxCost": null}', api_key => :'k') IS NULL AS x \gset
+SELECT tst.hit();
+SELECT tst.spend(1000000);
+SELECT tst.hit();
+SELECT level, budget, spent, remaining, percentage FROM theazo.operator_budget_status WHERE platform_id = :'p' ORDER BY level;
+-- of another environment, and of another month, is not counted
+SELECT theazo_internal.spent(:'p', 'test', 'platform', '', 'month', now()), theazo_internal.spent(:'p', 'live', 'platform', '', 'month', now() + interval '40 days');
+-- folded or not, in a session's sum that is kept or not: the same
+SELECT theazo_internal.spent(:'p', 'live', l, u, 'month', now()) FROM (VALUES ('platform', ''), ('user', 'ann'), ('session', :'s'), ('operator', '')) AS x (l, u);
+BEGIN;
+SELECT theazo_internal.budget_lock(:'p'), theazo_internal.spend_open(:'p', 'live', :'s', 'month', now()), theazo_internal.spend_fold(:'p') > 0;
+SELECT theazo_internal.spent(:'p', 'live', l, u, 'month', now()) FROM (VALUES ('platform', ''), ('user', 'ann'), ('session', :'s'), ('operator', '')) AS x (l, u);
+SELECT tst.spend(7);
+SELECT theazo_internal.spent(:'p', 'live', l, u, 'month', now()) FROM (VALUES ('platform', ''), ('user', 'ann'), ('session', :'s'), ('operator', '')) AS x (l, u);
+ROLLBACK;
+-- what a limit of a session is at
+SELECT theazo.session_update_limits(:'s', '{"maxCost": {"amount": 10, "period": "day"}, "maxAgents": 2, "maxComputeMinutes": 1.5, "maxDuration": {"hours": 1}}', api_key => :'k') IS NULL AS x \gset
+SELECT name, max, CASE name WHEN 'maxDuration' THEN NULL ELSE used END, CASE name WHEN 'maxDuration' THEN NULL ELSE remaining END, CASE name WHEN 'maxDuration' THEN NULL ELSE percentage END, unit
+  FROM theazo.session_limits(:'s', api_key => :'k');
+SELECT theazo.operator_budget_delete(:'p'), theazo.operator_budget_delete();
+DROP TABLE tst.s;
