@@ -156,13 +156,7 @@ COMMENT ON FUNCTION theazo_internal.user_budget(text, text, text) IS 'the budget
 
 -- Does anything limit the money or time of this session at all?
 CREATE OR REPLACE FUNCTION theazo_internal.budget_limited(p_platform text, p_session text)
-RETURNS boolean
-LANGUAGE sql STABLE
-AS $$
-	SELECT EXISTS (SELECT FROM theazo_data.budget b WHERE b.platform_id IN (p_platform, theazo_internal.operator_platform()))
-		OR EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = p_session
-					  AND s.limits OPERATOR(pg_catalog.?|) ARRAY['maxCost', 'maxComputeMinutes', 'maxDuration'])
-$$;
+RETURNS boolean LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_budget_limited';
 COMMENT ON FUNCTION theazo_internal.budget_limited(text, text) IS 'is there a limit or budget that work in a session could hit';
 
 -- Limits of money above a run, in the order in which they are named. reserved: for what is under way; held: with what runs have drawn
