@@ -174,8 +174,10 @@ BEGIN
 			   ((s.limits -> 'maxCost' ->> 'amount')::pg_catalog."numeric" * 1000000)::bigint
 		  FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = p_session AND s.limits OPERATOR(pg_catalog.?) 'maxCost'
 		UNION ALL
-		SELECT 2, 'user', p_user, 'month', b.monthly FROM theazo_internal.user_budget(p_platform, p_environment, p_user) b
-		 WHERE b.monthly IS NOT NULL
+		-- as user_budget() has it, which would be planned at each call here
+		(SELECT 2, 'user', p_user, 'month', b.monthly FROM theazo_data.budget b
+		  WHERE b.platform_id = p_platform AND b.environment = p_environment AND b.level = 'user' AND b.subject IN (p_user, '*')
+		  ORDER BY b.subject = '*' AND p_user <> '*' LIMIT 1)
 		UNION ALL
 		SELECT CASE WHEN b.level = 'platform' THEN 3 WHEN b.platform_id = p_platform THEN 4 ELSE 5 END, b.level, '', 'month', b.monthly
 		  FROM theazo_data.budget b
@@ -365,6 +367,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.budget_check(
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	s			theazo_data.session;
