@@ -14,6 +14,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "gate/rules.h"
@@ -52,10 +53,13 @@ tz_template(TzSlice name)
 const TzRules *
 tz_rules(TzSlice platform)
 {
-	uint64 generation = tz_memo_generation();
+	uint64 generation;
 	TzRules fresh;
 	bool keep;
 
+	/* a long transaction hears of a commit only when it asks */
+	AcceptInvalidationMessages();
+	generation = tz_memo_generation();
 	if (kept_generation == generation)
 		for (int i = 0; i < nkept; i++)
 			if (tz_slice_eq_cstr(platform, kept[i].platform))
