@@ -330,7 +330,10 @@ BEGIN
 	v_options := theazo_internal.request_permissions_merge(a.options, theazo_internal.policy_of(a), p_grant);
 	PERFORM theazo_internal.option_check('limits', v_options -> 'limits', false) WHERE v_options ? 'limits';
 	PERFORM theazo_internal.policy_check(p_platform, NULL, v_options);
-	UPDATE theazo_data.agent x SET options = v_options WHERE x.platform_id = p_platform AND x.id = p_agent;
+	UPDATE theazo_data.agent x SET options = v_options WHERE x.platform_id = p_platform AND x.id = p_agent RETURNING x.* INTO a;
+	-- the run that asked goes on with what it was given
+	UPDATE theazo_data.run_loop l SET policy = theazo_internal.policy_of(a)
+	 WHERE a.run_id IS NOT NULL AND l.platform_id = a.platform_id AND l.root_id = theazo_internal.id_root(a.run_id);
 END $$;
 COMMENT ON FUNCTION theazo_internal.request_permissions_grant(text, text, jsonb) IS 'merges permissions into an agent''s options, or says why they cannot be given';
 

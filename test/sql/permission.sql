@@ -182,6 +182,18 @@ SELECT tst.claim();
 SELECT tst.settle('model.call', 'done', tst.gate_says('Done'));
 SELECT status, output FROM theazo.run_result(:'r');
 SELECT action, decision, rule ~ '^(prl_|scope:)' AS ruled, is_violation, permission_state, summary ->> 'tool' AS tool FROM theazo.events WHERE run_id = :'r' AND decision = 'deny' ORDER BY occurred_at, id;
+-- what a human grants meanwhile holds for the rest of the run, and for the next ones
+SELECT id AS c FROM theazo.agent_create(:'s', '{"permissions": ["inference:call"]}') \gset
+SELECT tst.boot();
+SELECT id AS r2 FROM theazo.run_start(:'c', 'Do it') \gset
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', tst.gate_calls('[["find", {"name": "n"}]]'));
+SELECT id AS q FROM theazo.permission_request_create(:'c', '{"scopes": ["data:read"]}', 'to find customers') \gset
+SELECT status FROM theazo.permission_request_approve(:'q');
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', tst.gate_calls('[["find", {"name": "n"}], ["save", {"name": "n"}]]'));
+SELECT seq, state, name, output FROM theazo.run_steps(:'r2') WHERE kind = 'tool' ORDER BY seq;
+SELECT theazo.agent_policy(:'c') -> 'scopes';
 -- a model that it may not ask: the run ends
 SELECT id AS b FROM theazo.agent_create(:'s', '{"permissions": ["data:read"]}') \gset
 SELECT tst.boot();
