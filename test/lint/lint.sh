@@ -56,10 +56,10 @@ check_includes() {
 		may["sandbox"] = " sandbox lib "
 		may["verify"] = " verify lib "
 		may["pg"] = " pg lib "
-		n = split("effect vault audit limit auth stream", up, " ")
+		n = split("effect vault audit gate auth stream", up, " ")
 		for (i = 1; i <= n; i++)
 			may[up[i]] = " " up[i] " pg lib "
-		may["call"] = " call safety effect vault audit gate limit auth pg lib "
+		may["call"] = " call safety effect vault audit gate auth pg lib "
 		# Rows are decoded into the nouns of the adapter contract.
 		may["effect"] = may["effect"] "adapter "
 	}
