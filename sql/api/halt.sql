@@ -513,7 +513,8 @@ COMMENT ON FUNCTION theazo_internal.halt_one(text, text, text, text, text, text,
 'ends one thing of a halt and counts it; done is false where it is locked, over, or cannot be ended';
 
 -- Some of the work each time it is called, so that no transaction is long; below 0: there is more. What a dispatcher has in
--- flight it cuts and settles itself: only what it has not after a second is ended from here.
+-- flight it cuts and settles itself, and what a dead one had is settled by recovery: only what is still there after a while is
+-- ended from here, or both would wait for each other's locks.
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_halts()
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -535,7 +536,7 @@ BEGIN
 	END IF;
 	v_platforms := theazo_internal.halt_platforms();
 	v_young := ARRAY(SELECT h.id::text FROM theazo_data.halt h
-					  WHERE h.lifted_at IS NULL AND h.applied_at IS NULL AND h.halted_at > clock_timestamp() - '1 second'::interval);
+					  WHERE h.lifted_at IS NULL AND h.applied_at IS NULL AND h.halted_at > clock_timestamp() - '15 seconds'::interval);
 	FOR w IN SELECT * FROM theazo_internal.halted_effects(v_platforms)
 	LOOP
 		SELECT o.counts, o.done INTO v_counts, v_done FROM theazo_internal.halt_one('effect', w.halt_id, w.platform_id, w.root_id, w.id, w.agent_id, v_counts) o;

@@ -33,7 +33,7 @@
 #include "pg/spi.h"
 
 #define LIMIT_MEMO_MAX 4096 /* then all of it is forgotten */
-#define LIMIT_SUBJECT_MAX 128 /* longer ones are asked for each time */
+#define LIMIT_SUBJECT_MAX 64 /* longer ones are asked for each time */
 #define LIMIT_PUT_OFF_MS (60 * 60 * 1000) /* a model call is put off by no more */
 
 typedef struct LimitKey

@@ -2,7 +2,7 @@
 # Prints reference, theazo and ratio for the rows of docs/performance.md, measured
 # in turn in one run on one private server with fsync on.
 #
-#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c 6g
+#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c 6 6g 6k
 #
 # BENCH_SECONDS: length of a timed row (5); BENCH_ROUNDS: interleaved rounds, the median counts (3).
 set -eu
@@ -13,7 +13,7 @@ bindir=$1
 shift
 seconds=${BENCH_SECONDS:-5}
 rounds=${BENCH_ROUNDS:-3}
-rows=${*:-1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c 6g}
+rows=${*:-1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 4a 4b 5a 5b 5c 6 6g 6k}
 clients=8
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/theazo-bench.XXXXXX")
@@ -73,6 +73,8 @@ CREATE TABLE bench_mark (id text PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_curre
 END
 platform=$(q -c "SELECT id FROM theazo.platform_create('bench')")
 key=$(q -c "SELECT key FROM theazo.api_key_create('bench', platform => '$platform')")
+# bulk loads show the key with every row
+q -c "SELECT theazo.operator_rate_limit_set('key', 1000000000, 1000000, platform => '$platform')" > /dev/null
 
 switch() {					# switch on | off: the engine
 	q -c "ALTER SYSTEM SET theazo.enabled = $1" -c 'SELECT pg_reload_conf()' > /dev/null
@@ -231,3 +233,4 @@ fi
 . test/bench/models.sh
 . test/bench/audit.sh
 . test/bench/gate.sh
+. test/bench/limit.sh

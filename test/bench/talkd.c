@@ -67,6 +67,17 @@ drop(Conn *c)
 	free(c);
 }
 
+/* When a caller went in the middle of an answer: "cut " and microseconds since 1970. */
+static void
+tell_cut(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	printf("cut %lld\n", (long long) t.tv_sec * 1000000 + t.tv_nsec / 1000);
+	fflush(stdout);
+}
+
 static void
 put(Conn *c, const char *data, size_t len)
 {
@@ -75,7 +86,10 @@ put(Conn *c, const char *data, size_t len)
 
 	/* an answer is far smaller than a socket's buffer */
 	if (send(c->fd, out, (size_t) n, MSG_NOSIGNAL) != n)
+	{
+		tell_cut();
 		drop(c);
+	}
 }
 
 /* A whole request in the buffer begins an answer. */
@@ -151,6 +165,8 @@ hear(Conn *c)
 
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 	{
+		if (c->due_us != 0)
+			tell_cut();
 		drop(c);
 		return;
 	}
