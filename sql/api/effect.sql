@@ -423,10 +423,16 @@ BEGIN
 			run_id := c.run_id;
 			session_id := c.session_id;
 			agent_id := c.agent_id;
-			SELECT x.* INTO l FROM theazo_data.run_loop x WHERE x.platform_id = c.platform_id AND x.root_id = c.root_id;
-			SELECT b.max_tokens, b.refusal INTO v_tokens, refusal FROM theazo_internal.budget_reserve(c, l) b;
-			-- Back in the queue.
-			CONTINUE WHEN refusal ->> 'code' = 'busy';
+			v_tokens := NULL;
+			refusal := NULL;
+			SELECT x.* INTO l FROM theazo_data.run_loop x
+			 WHERE x.platform_id = c.platform_id AND x.root_id = c.root_id
+			   AND (x.cost_cap IS NOT NULL OR x.parent_root IS NOT NULL OR theazo_internal.budget_limited(c.platform_id, c.session_id));
+			IF FOUND THEN
+				SELECT b.max_tokens, b.refusal INTO v_tokens, refusal FROM theazo_internal.budget_reserve(c, l) b;
+				-- Back in the queue.
+				CONTINUE WHEN refusal ->> 'code' = 'busy';
+			END IF;
 			SELECT m.request, m.content INTO request, content FROM theazo_internal.model_request(c.platform_id, c.root_id) m;
 			IF v_tokens IS NOT NULL THEN
 				request := request || jsonb_build_object('max_tokens', v_tokens);
