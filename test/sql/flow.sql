@@ -75,7 +75,7 @@ SELECT tst.try(format('SELECT theazo.flow_label_set(%L, %L, %L, %L)', a, b, c, d
 SELECT tst.try(format('SELECT theazo.flow_rule_set(%L, %L, %L)', a, b, c)) FROM (VALUES ('PII', 'tool', 'x'), ('pii', 'path', '/x'), ('pii', 'scope', 'network'), ('pii', 'host', 'x y')) v (a, b, c);
 SELECT label, kind, pattern FROM theazo.flow_label_list() ORDER BY 1, 2, 3;
 SELECT label, kind, pattern, effect FROM theazo.flow_rule_list() ORDER BY 1, 2, 3;
-SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'flow%' ORDER BY occurred_at, id LIMIT 3;
+SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'flow%' ORDER BY number LIMIT 3;
 SELECT count(theazo.flow_label_delete(id)) FROM theazo.flow_labels;
 SELECT count(theazo.flow_rule_delete(id)) FROM theazo.flow_rules;
 SELECT tst.try($$SELECT theazo.flow_label_delete('flb_00000000000000000000000000')$$), tst.try($$SELECT theazo.flow_rule_delete('frl_00000000000000000000000000')$$);
@@ -127,7 +127,7 @@ SELECT tst.flow_round('[["http_fetch", {"url": "https://out.example/"}], ["ship"
 SELECT tst.flow_answers(:'r', 4);
 SELECT tst.flow_finish();
 SELECT status FROM theazo.run_get(:'r');
-SELECT action, decision, rule ~ '^frl_' AS flow, is_violation, summary ->> 'tool' AS tool, summary ->> 'message' AS message FROM theazo.events WHERE run_id = :'r' AND decision = 'deny' ORDER BY occurred_at, id;
+SELECT action, decision, rule ~ '^frl_' AS flow, is_violation, summary ->> 'tool' AS tool, summary ->> 'message' AS message FROM theazo.events WHERE run_id = :'r' AND decision = 'deny' ORDER BY number;
 -- memory: the next run of the agent remembers what this one read
 SELECT labels FROM theazo_data.agent WHERE id = :'a';
 SELECT id AS r2 FROM theazo.run_start(:'a', 'And now') \gset
@@ -302,7 +302,7 @@ SELECT id AS r3 FROM theazo.run_start(:'b', 'Do it') \gset
 SELECT theazo_internal.context_read(:'r3', 'notes', :'a'), tst.flow_labels(:'r3');
 -- that a labelled key is empty says something too
 SELECT theazo_internal.context_read(:'r3', 'customer/7'), tst.flow_labels(:'r3');
-SELECT action, summary FROM theazo.events WHERE run_id = :'r2' AND action LIKE 'context%' ORDER BY occurred_at, id;
+SELECT action, summary FROM theazo.events WHERE run_id = :'r2' AND action LIKE 'context%' ORDER BY number;
 -- what the platform writes is the platform's
 SELECT labels FROM theazo.agent_context_set(:'a', 'notes', '"new"');
 SELECT tst.try(format($$SELECT theazo_internal.context_read(%L, 'x')$$, :'r')), tst.try($$SELECT theazo_internal.context_read('run_00000000000000000000000000', 'x')$$);
@@ -332,7 +332,7 @@ SELECT tst.try(format('SELECT theazo.agent_context_delete(%L, %L)', :'a', 'b'));
 SELECT tst.try(format('SELECT theazo.agent_context_set(%L, %L, %L)', :'a', k, v)) FROM (VALUES ('', '1'), (NULL, '1'), (repeat('k', 201), '1'), (E'a\nb', '1'), ('k', NULL), ('k', to_jsonb(repeat('x', 65536))::text)) t (k, v);
 SELECT count(theazo.agent_context_set(:'a', 'k' || i, '1')) FROM generate_series(1, 999) i;
 SELECT tst.try(format('SELECT theazo.agent_context_set(%L, %L, %L)', :'a', 'more', '1')), tst.code(format('SELECT theazo.agent_context_set(%L, %L, %L)', :'a', 'k1', '2'));
-SELECT action, summary FROM theazo.events WHERE agent_id = :'a' AND action LIKE 'context%' ORDER BY occurred_at, id LIMIT 3;
+SELECT action, summary FROM theazo.events WHERE agent_id = :'a' AND action LIKE 'context%' ORDER BY number LIMIT 3;
 SELECT theazo.authenticate(:'k2');
 SELECT tst.try(format('SELECT theazo.%s', f)) FROM unnest(ARRAY[format('agent_context_get(%L, %L)', :'a', 'a'), format('agent_context_set(%L, %L, %L)', :'a', 'a', '1'), format('agent_context_list(%L)', :'a'), format('agent_context_delete(%L, %L)', :'a', 'a')]) f;
 ROLLBACK;

@@ -74,7 +74,7 @@ SELECT action, (SELECT string_agg(a.p, ' ' ORDER BY a.p) FROM agents a WHERE tst
 SELECT tst.may(id, tool => 'save') FROM agents WHERE p IN ('(none)', 'CODER', 'FULL') ORDER BY p;
 SELECT tst.may(id, 'context.read') FROM agents WHERE p IN ('(empty)', 'CODER', 'READONLY') ORDER BY p;
 -- the question is on record, and changes nothing
-SELECT action, decision, rule, is_violation, summary FROM theazo.events WHERE agent_id = (SELECT id FROM agents WHERE p = 'CODER') AND action = 'permission_checked' ORDER BY occurred_at, id LIMIT 3;
+SELECT action, decision, rule, is_violation, summary FROM theazo.events WHERE agent_id = (SELECT id FROM agents WHERE p = 'CODER') AND action = 'permission_checked' ORDER BY number LIMIT 3;
 SELECT tst.try(format($$SELECT theazo.permission_check(%L, %L, %L, %L, %L)$$, :'a2', 'model.call', NULL, NULL, NULL)),
 	tst.try(format($$SELECT theazo.permission_check(%L, %L, %L, %L, %L)$$, id, 'anything', NULL, NULL, NULL)),
 	tst.try(format($$SELECT theazo.permission_check(%L, %L, %L, %L, %L)$$, id, NULL, NULL, NULL, NULL)),
@@ -100,7 +100,7 @@ SELECT tst.try(format('SELECT theazo.permission_rule_set(%L, %L, %L, %L, %L, %L)
 SELECT tst.try(format('SELECT theazo.permission_rule_set(%L, %L, subject => %L)', 'deny', '*', :'a2'));
 SELECT effect, scope, tool, path, host, subject = :'d' AS of_definition FROM theazo.permission_rule_list();
 SELECT count(*) FROM theazo.permission_rule_list(:'d');
-SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'permission_rule%' ORDER BY occurred_at, id;
+SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'permission_rule%' ORDER BY number;
 SELECT effect, path FROM theazo.permission_rule_delete(:'r1');
 SELECT tst.try(format('SELECT theazo.permission_rule_delete(%L)', :'r1'));
 SELECT count(theazo.permission_rule_set('deny', tool => 't' || i)) FROM generate_series(1, 497) i;
@@ -181,7 +181,7 @@ SELECT tst.settle('tool.sql', 'done', '{"output": "x"}'), tst.settle('compute.re
 SELECT tst.claim();
 SELECT tst.settle('model.call', 'done', tst.gate_says('Done'));
 SELECT status, output FROM theazo.run_result(:'r');
-SELECT action, decision, rule ~ '^(prl_|scope:)' AS ruled, is_violation, permission_state, summary ->> 'tool' AS tool FROM theazo.events WHERE run_id = :'r' AND decision = 'deny' ORDER BY occurred_at, id;
+SELECT action, decision, rule ~ '^(prl_|scope:)' AS ruled, is_violation, permission_state, summary ->> 'tool' AS tool FROM theazo.events WHERE run_id = :'r' AND decision = 'deny' ORDER BY number;
 -- what a human grants meanwhile holds for the rest of the run, and for the next ones
 SELECT id AS c FROM theazo.agent_create(:'s', '{"permissions": ["inference:call"]}') \gset
 SELECT tst.boot();
