@@ -113,6 +113,7 @@ BEGIN
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
 	PERFORM theazo_internal.gate_agent(CASE WHEN v_repeat THEN 'http.get' ELSE 'http.request' END, a, v_run,
 		p_host => theazo_internal.url_host(p_request ->> 'url'));
+	PERFORM theazo_internal.guardrails_request(a, theazo_internal.url_host(p_request ->> 'url'));
 	p_request := theazo_internal.fetch_allowed(p_request, p_platform, p_agent);
 	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, provider, timeout_ms, trace_id, parent_id)
 	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, 'http_fetch', 'theazo', p_timeout_ms, 'tr_' || v_root,

@@ -145,6 +145,43 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.domain_listed(text, jsonb) IS 'is a host, or a domain it belongs to, in a list';
 
+-- By the one spelling of a host: 127.1 is 127.0.0.1. What cannot be read as a host is in no list that allows and in each that blocks.
+CREATE OR REPLACE FUNCTION theazo_internal.domain_passes(p_host text, p_guard jsonb)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+	v_host	text := theazo_internal.host_clean(p_host);
+BEGIN
+	IF coalesce(p_guard -> 'blockedDomains', '[]') = '[]' AND coalesce(p_guard -> 'allowedDomains', 'null') = 'null' THEN
+		RETURN true;
+	END IF;
+	RETURN v_host IS NOT NULL AND NOT theazo_internal.domain_listed(v_host, p_guard -> 'blockedDomains')
+		AND (coalesce(p_guard -> 'allowedDomains', 'null') = 'null' OR theazo_internal.domain_listed(v_host, p_guard -> 'allowedDomains'));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.domain_passes(text, jsonb) IS 'do guardrails let a request go to a host';
+
+-- A request in an agent's name that is no tool call.
+CREATE OR REPLACE FUNCTION theazo_internal.guardrails_request(a theazo_data.agent, p_host text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_message	text;
+BEGIN
+	IF p_host IS NULL OR theazo_internal.domain_passes(p_host, theazo_internal.guardrails_of(a)) THEN
+		RETURN;
+	END IF;
+	v_message := pg_catalog.format('the guardrails do not allow the domain %s', pg_catalog."left"(p_host, 253));
+	PERFORM theazo_internal.event_refused(a.platform_id, 'safety', 'content_blocked', pg_catalog.jsonb_build_object('code', 'TZ205',
+		'type', 'domain_blocked', 'stage', 'arguments', 'message', v_message), a.session_id, a.id, NULL, a.key_environment, 'deny', 'domain_blocked', true);
+	RAISE EXCEPTION USING ERRCODE = 'TZ205', MESSAGE = v_message, DETAIL = 'Type: domain_blocked. Rule: domain_blocked.',
+		HINT = 'Ask another host, or change allowedDomains and blockedDomains with theazo.guardrails_set().';
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.guardrails_request(theazo_data.agent, text) IS 'TZ205 for a host that the guardrails of an agent do not allow';
+
 CREATE OR REPLACE FUNCTION theazo_internal.guardrails_domain(r theazo_data.run, p_guard jsonb, p_tool text, p_host text)
 RETURNS text
 LANGUAGE plpgsql
@@ -152,8 +189,7 @@ AS $$
 DECLARE
 	v_message	text;
 BEGIN
-	IF p_host IS NULL OR NOT theazo_internal.domain_listed(p_host, p_guard -> 'blockedDomains')
-		AND (p_guard -> 'allowedDomains' = 'null' OR theazo_internal.domain_listed(p_host, p_guard -> 'allowedDomains')) THEN
+	IF p_host IS NULL OR theazo_internal.domain_passes(p_host, p_guard) THEN
 		RETURN NULL;
 	END IF;
 	v_message := pg_catalog.format('the guardrails do not allow the domain %s', pg_catalog."left"(p_host, 253));

@@ -29,7 +29,7 @@ BEGIN
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
 	v_entry := l.chain -> l.at;
 	IF p_state IN ('failed', 'unknown') THEN
-		p_result := theazo_internal.model_said(p_result);
+		p_result := theazo_internal.safety_failed(l, theazo_internal.model_said(p_result));
 	END IF;
 	-- It may have been answered, and then somebody pays: booked as estimated. A refusal is not paid.
 	IF v_usage IS NULL AND (p_state IN ('done', 'unknown') OR p_result ->> 'code' = 'guardrail_blocked' OR p_state = 'cancelled'
@@ -212,9 +212,10 @@ BEGIN
 		RETURN;
 	END IF;
 	IF v_stop IN ('refusal', 'content_filter') THEN
-		-- Asking again unchanged would be refused again; what it had begun to say is dropped.
+		-- Asking again unchanged would be refused again; what it had begun to say is dropped. Its reason is its own words, too.
+		v_said := theazo_internal.safety_said(l, r, coalesce(p_result -> 'refusal' ->> 'explanation', ''));
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_strip_nulls(jsonb_build_object('code', 'provider_error', 'sqlstate', 'TZ401',
-			'message', concat_ws(': ', 'the model refused to answer', nullif(left(p_result -> 'refusal' ->> 'explanation', 500), '')),
+			'message', concat_ws(': ', 'the model refused to answer', nullif(left(v_said.shown, 500), '')),
 			'hint', 'Rephrase the task, or let another model try.')));
 		RETURN;
 	END IF;

@@ -8,6 +8,7 @@ AS $$
 DECLARE
 	c			jsonb;
 	t			record;
+	d			record;
 	v_n			integer := 0;
 	v_results	jsonb := '[]';
 	v_failed	boolean := false;
@@ -27,20 +28,26 @@ BEGIN
 				t.output := theazo_internal.safety_result(l, r, c ->> 'name', t.output);
 			END IF;
 		END IF;
+		IF t.failed THEN
+			d := theazo_internal.safety_called(l, r, c, t.output);
+			t.output := d.output;
+		ELSE
+			SELECT coalesce(c ->> 'name', '') AS name, c -> 'arguments' AS input INTO d;
+		END IF;
 		PERFORM theazo_internal.step_append(l.platform_id, l.root_id, l.last_seq, l.model_calls, 'tool',
 			CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.approval_id IS NOT NULL THEN 'waiting' WHEN t.failed THEN 'failed' ELSE 'done' END,
-			coalesce(c ->> 'name', ''), c ->> 'id', t.effect_id, NULL, NULL, clock_timestamp(),
+			d.name, c ->> 'id', t.effect_id, NULL, NULL, clock_timestamp(),
 			CASE WHEN t.effect_id IS NULL AND t.approval_id IS NULL THEN clock_timestamp() END,
 			CASE WHEN t.effect_id IS NULL AND t.approval_id IS NULL THEN v_n - l.open_tools END,
 			CASE WHEN t.failed THEN 'tool_failed' END);
 		PERFORM theazo_internal.step_payload_append(l.platform_id, l.root_id, l.last_seq,
-			coalesce(c -> 'arguments', to_jsonb(left(c ->> 'arguments_text', 32768))), theazo_internal.tool_bound(t.output));
+			d.input, theazo_internal.tool_bound(t.output));
 		-- An event stays for ever. Of an address never path or query: they carry keys more often than they should.
 		PERFORM theazo_internal.event_write(l.platform_id, 'execution', 'tool_called',
-			jsonb_build_object('tool', left(coalesce(c ->> 'name', ''), 128), 'step', l.last_seq,
-				'input', CASE WHEN c ->> 'name' = 'http_fetch'
-							  THEN concat_ws(' ', upper(left(coalesce(c -> 'arguments' ->> 'method', 'GET'), 10)), theazo_internal.url_host(c -> 'arguments' ->> 'url'))
-							  ELSE theazo_internal.excerpt(coalesce((c -> 'arguments')::text, c ->> 'arguments_text')) END),
+			jsonb_build_object('tool', left(d.name, 128), 'step', l.last_seq,
+				'input', CASE WHEN d.name = 'http_fetch' AND jsonb_typeof(d.input) = 'object'
+							  THEN concat_ws(' ', upper(left(coalesce(d.input ->> 'method', 'GET'), 10)), theazo_internal.url_host(d.input ->> 'url'))
+							  ELSE theazo_internal.excerpt(CASE jsonb_typeof(d.input) WHEN 'string' THEN d.input #>> '{}' ELSE d.input::text END) END),
 			r.session_id, r.agent_id, r.id, r.environment);
 		IF t.approval_id IS NOT NULL THEN
 			UPDATE theazo_data.step x SET approval_id = t.approval_id

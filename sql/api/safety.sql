@@ -360,6 +360,60 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.safety_said(theazo_data.run_loop, theazo_data.run, text) IS 'what a model said as people may see it, or the error its run ends with';
 
+-- A call that came to nothing stands in the steps and in the trail as well, and what it was called with was judged at best: as
+-- people may see it. p_output: what the model is told.
+CREATE OR REPLACE FUNCTION theazo_internal.safety_called(
+	l theazo_data.run_loop, r theazo_data.run, p_call jsonb, p_output text, OUT name text, OUT input jsonb, OUT output text)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_verdict	jsonb;
+BEGIN
+	name := coalesce(p_call ->> 'name', '');
+	input := coalesce(p_call -> 'arguments', pg_catalog.to_jsonb(pg_catalog."left"(p_call ->> 'arguments_text', 32768)));
+	output := p_output;
+	IF NOT theazo_internal.guardrails_on(theazo_internal.safety_guard(l)) THEN
+		RETURN;
+	END IF;
+	v_verdict := theazo_internal.safety_judge(l.platform_id, theazo_internal.safety_guard(l), 'arguments', pg_catalog.concat_ws(' ', name, input #>> '{}'));
+	IF NOT theazo_internal.safety_stops(v_verdict) THEN
+		RETURN;
+	END IF;
+	input := pg_catalog.to_jsonb(pg_catalog.format('[withheld: %s]', theazo_internal.safety_message('the tool''s input', v_verdict)));
+	IF NOT l.tools @> pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('name', name)) THEN
+		name := '[withheld]';
+	END IF;
+	IF p_output IS DISTINCT FROM 'error: ' || theazo_internal.safety_message('the tool''s input', v_verdict) THEN
+		PERFORM theazo_internal.safety_note(r, 'the tool''s input', v_verdict || pg_catalog.jsonb_build_object('tool', name));
+	END IF;
+	-- an error may repeat what it is about
+	IF theazo_internal.safety_stops(theazo_internal.safety_judge(l.platform_id, theazo_internal.safety_guard(l), 'arguments', output)) THEN
+		output := 'error: ' || theazo_internal.safety_message('the tool''s input', v_verdict);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.safety_called(theazo_data.run_loop, theazo_data.run, jsonb, text) IS
+'name, arguments and answer of a tool call that did not begin, as people may see them';
+
+-- What a provider says when it fails may be what it was asked, or anything else.
+CREATE OR REPLACE FUNCTION theazo_internal.safety_failed(l theazo_data.run_loop, p_result jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_guard	jsonb := theazo_internal.safety_guard(l);
+BEGIN
+	IF p_result ->> 'message' IS NULL OR NOT theazo_internal.guardrails_on(v_guard)
+		OR theazo_internal.safety_judge(l.platform_id, v_guard, 'output', pg_catalog.concat_ws(' ', p_result ->> 'message', p_result ->> 'detail'))
+			->> 'status' IN ('passed', 'skipped') THEN
+		RETURN p_result;
+	END IF;
+	RETURN (p_result - 'detail') || '{"message": "the call failed; the content filter withholds what the provider says"}';
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.safety_failed(theazo_data.run_loop, jsonb) IS
+'the result of a failed model call without words of its provider that people may not see';
+
 -- The one function that lets an answer out. Its verdict is a row before the answer is, and names the answer by its hash.
 CREATE OR REPLACE FUNCTION theazo_internal.safety_deliver(l theazo_data.run_loop, r theazo_data.run, p_text text, OUT output text, OUT verdict text, OUT error jsonb, OUT waiting boolean)
 LANGUAGE plpgsql

@@ -100,7 +100,12 @@ BEGIN
 	output := coalesce(theazo_internal.calls_check(l, r, p_seq, p_name), theazo_internal.tool_gate(l, r, t, p_name, p_arguments));
 	IF output IS NOT NULL THEN
 		RETURN;
-	ELSIF NOT p_decided THEN
+	ELSIF NOT p_decided AND (t.requires_approval OR l.policy ? 'approvals') THEN
+		-- Whoever is asked, webhooks among them, is not shown what must not go out anyway.
+		output := theazo_internal.safety_arguments(l, r, p_name, p_arguments);
+		IF output IS NOT NULL THEN
+			RETURN;
+		END IF;
 		approval_id := theazo_internal.approval_need(l, r, p_seq, p_name, p_arguments, v_doc ->> 'pin', coalesce(t.requires_approval, false));
 		IF approval_id IS NOT NULL THEN
 			failed := false;
