@@ -175,8 +175,11 @@ BEGIN
 		options := options || '{"modelNarrowed": true}';
 	END IF;
 	-- Nor does who acts for one session decide that nobody needs to look.
-	IF theazo_internal.current_session() IS NOT NULL AND options ? 'approvals' THEN
+	IF theazo_internal.current_session() IS NOT NULL AND (options ? 'approvals' OR base ? 'approvals') THEN
 		PERFORM theazo_internal.approvals_narrowed(base -> 'approvals', options -> 'approvals');
+	END IF;
+	IF theazo_internal.current_session() IS NOT NULL AND options -> 'guardrails' IS DISTINCT FROM base -> 'guardrails' THEN
+		PERFORM theazo_internal.guardrails_narrowed(base -> 'guardrails', options -> 'guardrails');
 	END IF;
 	-- Who acts for one session may not open the platform's vault, except where the platform's own definition
 	-- does. Kept with the agent, because names are looked up at each use.

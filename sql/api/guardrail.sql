@@ -88,6 +88,36 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.guardrails_of(theazo_data.agent) IS 'the guardrails that hold for an agent now';
 
+-- One who acts for a session alone can ask for more than the platform and its definition do, not for less.
+CREATE OR REPLACE FUNCTION theazo_internal.guardrails_narrowed(p_base jsonb, p_guard jsonb)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_platform	jsonb := theazo_internal.guardrails_default()
+		|| coalesce((SELECT x.config FROM theazo_data.guardrail x WHERE x.platform_id = theazo_internal.current_platform()), '{}');
+	b			jsonb := v_platform || coalesce(p_base, '{}');
+	g			jsonb := v_platform || coalesce(p_guard, '{}');
+	v_levels	CONSTANT text[] := '{off,light,moderate,strict}';
+	v_field		text;
+BEGIN
+	v_field := CASE
+		WHEN pg_catalog.array_position(v_levels, g ->> 'contentFilter') < pg_catalog.array_position(v_levels, b ->> 'contentFilter') THEN 'contentFilter'
+		WHEN (b ->> 'blockPII')::boolean AND NOT (g ->> 'blockPII')::boolean THEN 'blockPII'
+		WHEN (b ->> 'promptInjection')::boolean AND NOT (g ->> 'promptInjection')::boolean THEN 'promptInjection'
+		WHEN NOT (b -> 'blockedDomains') <@ (g -> 'blockedDomains') THEN 'blockedDomains'
+		WHEN b -> 'allowedDomains' <> 'null' AND (g -> 'allowedDomains' = 'null' OR NOT (g -> 'allowedDomains') <@ (b -> 'allowedDomains')) THEN 'allowedDomains'
+		WHEN coalesce((g ->> 'maxOutputTokens')::bigint > (b ->> 'maxOutputTokens')::bigint, b ->> 'maxOutputTokens' IS NOT NULL AND g ->> 'maxOutputTokens' IS NULL) THEN 'maxOutputTokens'
+		WHEN coalesce((g ->> 'maxToolCalls')::bigint > (b ->> 'maxToolCalls')::bigint, b ->> 'maxToolCalls' IS NOT NULL AND g ->> 'maxToolCalls' IS NULL) THEN 'maxToolCalls' END;
+	IF v_field IS NOT NULL THEN
+		PERFORM theazo_internal.raise_scope(pg_catalog.format('one who acts for a session cannot loosen guardrails.%s', v_field), 'session_only',
+			'Leave it out, or have the platform say it in a definition.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.guardrails_narrowed(jsonb, jsonb) IS
+'TZ602 for guardrails of one session that are looser than those of the platform and its definition';
+
 CREATE OR REPLACE FUNCTION theazo_internal.guardrails_on(p_guard jsonb)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE

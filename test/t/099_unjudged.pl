@@ -109,5 +109,29 @@ $node->psql('postgres', "SELECT theazo.http_fetch_start('$agent', 'http://loc%61
 	extra_params => [ '-v', 'VERBOSITY=verbose' ], connstr => $node->connstr('postgres') . ' user=app');
 like($stderr, qr/TZ205.*do not allow the domain.*HINT/s, '... also in a request that no model asked for');
 is(sql("SELECT count(*) FROM theazo_data.event WHERE agent_id = '$agent' AND action = 'content_blocked' AND is_violation"), '1', '... which is on record');
+
+# Who acts for one session cannot loosen what the platform says.
+app("SELECT theazo.guardrails_set('" . encode_json({ %$strict, maxToolCalls => 3, blockedDomains => ['evil.example'], allowedDomains => ['good.example'] }) . "')");
+app("SELECT theazo.definition_create('gov', '" . encode_json({ model => 'chatty/one', provider => 'hooked', guardrails => { maxToolCalls => 2 },
+	approvals => { require => ['*'], quorum => 2 } }) . "')");
+sub narrowed
+{
+	my ($options) = @_;
+	my $o = quote(encode_json({ %$options, $options->{definition} ? () : (model => 'chatty/one', provider => 'hooked') }));
+	my ($shown, $error);
+	$node->psql('postgres', "BEGIN; SELECT FROM theazo.act_as('$session'); SELECT id FROM theazo.agent_create('$session', $o); ROLLBACK", stdout => \$shown, stderr => \$error,
+		connstr => $node->connstr('postgres') . ' user=app');
+	return $error || $shown;
+}
+for my $looser ({ contentFilter => 'off' }, { contentFilter => 'moderate' }, { blockPII => JSON::PP::false }, { promptInjection => JSON::PP::false }, { maxToolCalls => undef },
+	{ maxToolCalls => 4 }, { blockedDomains => [] }, { allowedDomains => undef }, { allowedDomains => [ 'good.example', 'evil.example' ] })
+{
+	my ($field) = keys %$looser;
+	like(narrowed({ guardrails => $looser }), qr/cannot loosen guardrails\.$field/, "$field of the platform");
+	like(narrowed({ definition => 'gov', guardrails => { maxToolCalls => 1, %$looser } }), qr/cannot loosen guardrails\.$field/, "... and under a definition");
+}
+like(narrowed({ definition => 'gov', $_ => undef }), qr/cannot loosen $_/, "a definition's $_ cannot be left out") for ('approvals', 'guardrails');
+like(narrowed({ definition => 'gov', guardrails => {} }), qr/cannot loosen guardrails\.maxToolCalls/, '... nor emptied');
+like(narrowed({ guardrails => { maxToolCalls => 1, blockedDomains => [ 'evil.example', 'more.example' ], allowedDomains => [] } }), qr/^agt_/, 'tighter is fine');
 is(sql('SELECT count(*) FROM theazo.integrity_check()'), '0', 'nothing is inconsistent');
 done_testing();
