@@ -192,7 +192,8 @@ BEGIN
 			WHERE x.platform_id = a.platform_id AND x.agent_id = a.id AND x.run_id IS NULL) >= 100 THEN
 		PERFORM theazo_internal.raise_ceiling('inputs waiting for this agent', 100, 'Give it a task, so that it reads them.');
 	END IF;
-	PERFORM theazo_internal.safety_input(a, 'input', content);
+	-- as the model will read it
+	PERFORM theazo_internal.safety_input(a, 'input', format('[%s] %s', agent_send.type, content));
 	PERFORM theazo_internal.flow_act('agent.send');
 	INSERT INTO theazo_data.agent_input (platform_id, id, agent_id, session_id, environment, type, content, metadata, role_name, labels, sent_by)
 	VALUES (a.platform_id, theazo_internal.id_new('inp'), a.id, a.session_id, a.key_environment, agent_send.type, agent_send.content, agent_send.metadata,

@@ -289,6 +289,8 @@ AS $$
 BEGIN
 	l.corrections := l.corrections + 1;
 	IF l.corrections >= 3 THEN
+		-- it may name what the answer was made of
+		p_why := coalesce((theazo_internal.safety_said(l, r, p_why)).shown, 'it is withheld');
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, theazo_internal.answer_wrong(p_why,
 			'Simplify the schema, or use a model that supports structured output.'));
 		RETURN;
