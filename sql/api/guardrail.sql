@@ -445,6 +445,7 @@ AS $$
 DECLARE
 	v_out theazo.operator_safety_patterns;
 BEGIN
+	PERFORM theazo_internal.enter_operator();
 	IF (SELECT count(*) FROM theazo_data.safety_pattern p
 		 WHERE p.platform_id = theazo_internal.operator_platform() AND p.name <> operator_safety_pattern_set.name) >= 150 THEN
 		PERFORM theazo_internal.raise_ceiling('patterns of the operator', 150, 'Delete one, or put several into one with |.');
@@ -464,6 +465,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM theazo_internal.enter_operator();
 	PERFORM theazo_internal.safety_pattern_drop(theazo_internal.operator_platform(), operator_safety_pattern_delete.name);
 	RETURN true;
 END

@@ -244,6 +244,9 @@ iban_at(TzSlice t, size_t at, TzPii *find)
 }
 
 /* --- both ----------------------------------------------------------------------- */
+/* Bytes the processor looks at at once. */
+typedef unsigned char Block __attribute__((vector_size(16)));
+
 /* The next byte of use at or behind from: an @, or a digit. */
 static size_t
 next_sign(TzSlice t, size_t from)
@@ -251,13 +254,15 @@ next_sign(TzSlice t, size_t from)
 	const unsigned char *s = (const unsigned char *) t.data;
 	size_t i = from;
 
-	for (; i + 32 <= t.len; i += 32)
+	for (; i + sizeof(Block) <= t.len; i += sizeof(Block))
 	{
-		unsigned char any = 0;
+		Block b, use;
+		uint64_t any[2];
 
-		for (size_t k = 0; k < 32; k++)
-			any |= (unsigned char) ((unsigned char) (s[i + k] - '0') < 10) | (s[i + k] == '@');
-		if (any)
+		memcpy(&b, s + i, sizeof(b));
+		use = (Block) ((Block) (b - '0') < 10) | (Block) (b == '@');
+		memcpy(any, &use, sizeof(any));
+		if (any[0] | any[1])
 			break;
 	}
 	while (i < t.len && !digit(s[i]) && s[i] != '@')

@@ -234,3 +234,4 @@ fi
 . test/bench/audit.sh
 . test/bench/gate.sh
 . test/bench/limit.sh
+. test/bench/safety.sh

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 
 build="postgresql-15 postgresql-server-dev-15 libcurl4-openssl-dev libssl-dev
 	libjansson-dev libvectorscan-dev gcc libc6-dev make pkg-config bubblewrap python3 openssl util-linux"
-tests="postgresql-15-cron libcmocka-dev libipc-run-perl clang clang-format
+tests="postgresql-15-cron libre2-dev g++ libcmocka-dev libipc-run-perl clang clang-format
 	libclang-rt-14-dev mmdebstrap xz-utils shellcheck procps"
 
 what=${1:-all}

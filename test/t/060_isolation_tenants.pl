@@ -64,12 +64,17 @@ SELECT id AS prl FROM theazo.permission_rule_set('deny', tool => '$mark.nothing'
 SELECT id AS flb FROM theazo.flow_label_set('${\lc $mark}', 'tool', '$mark.nothing') \\gset
 SELECT id AS frl FROM theazo.flow_rule_set('${\lc $mark}', 'tool', '$mark.nothing') \\gset
 SELECT template FROM theazo.platform_policy_set(max_memory_mb => 2048) \\gset
+SELECT theazo.guardrails_set('{"blockedDomains": ["$mark.example"]}') IS NOT NULL AS grd \\gset
+SELECT name AS pat FROM theazo.safety_pattern_set('$mark.pattern', '$mark-word', 'abuse', 0.1) \\gset
 SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
 SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
 SELECT key FROM theazo.agent_context_set(:'agt', '$mark.key', '"$mark"') \\gset
 SELECT key FROM theazo.agent_context_set(:'agt2', '$mark-second.key', '"$mark-second"') \\gset
 SELECT id AS run FROM theazo.exec_start(:'agt', 'python', 'print("$mark")', idempotency_key => '$mark') \\gset
 SELECT id AS run2 FROM theazo.exec_start(:'agt2', 'python', 'print("$mark-second")') \\gset
+SELECT theazo_internal.verdict_write(r, '{"stage": "input", "status": "passed", "rule": "$mark"}') IS NULL AS x FROM theazo_data.run r WHERE r.id = :'run' \\gset
+SELECT theazo_internal.event_write(:'plt', 'safety', 'content_blocked', '{"type": "pii", "message": "$mark"}', :'ses', :'agt', :'run', 'live', 'deny', '$mark',
+	true) IS NULL AS x \\gset
 SELECT theazo_internal.log_write(:'plt', NULL, 'info', 'system', '$mark log', 'live', :'ses', :'agt', :'run', '$mark-user') IS NULL AS x \\gset
 SELECT theazo_internal.span_write(:'plt', theazo_internal.id_root(:'run'), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'), NULL, 'live',
 	:'ses', :'agt', :'run', '$mark span', 'running', now(), NULL) IS NULL AS x \\gset
@@ -170,6 +175,9 @@ my %cases = (
 	flow_rule_delete => [foreign => "'{frl}'"],
 	flow_rule_list => [own => ''],
 	flow_rule_set => [foreign => "'x', 'tool', 'x', '{agt}'", "'x', 'tool', 'x', '{def}'"],
+	guardrails_get => [own => ''],
+	guardrails_set => [own => "'{\"maxToolCalls\": 1000}'"],
+	guardrails_violations => [own => '', "agent => '{agt}'"],
 	halt => [own => "'Bravo stops'"],
 	http_fetch => [foreign => "'{agt}', 'https://x.example/'"],
 	http_fetch_start => [foreign => "'{agt}', 'https://x.example/'"],
@@ -197,10 +205,15 @@ my %cases = (
 	operator_secret_list => [operator => ''],
 	operator_secret_set => [operator => "'x', 'y'"],
 	operator_unhalt => [operator => "platform => '{plt}'"],
+	operator_safety_pattern_delete => [operator => "'x'"],
+	operator_safety_pattern_set => [operator => "'x', 'x', 'abuse'"],
 	permission_check => [foreign => "'{agt}', 'model.call'", "MY:'{agt}', tool => '{mark}-tool'"],
 	permission_rule_delete => [foreign => "'{prl}'"],
 	permission_rule_list => [own => ''],
 	permission_rule_set => [foreign => "'deny', '*', subject => '{agt}'", "'deny', '*', subject => '{def}'"],
+	safety_check => [foreign => "'x', '{agt}'"],
+	safety_pattern_delete => [foreign => "'{mark}.pattern'"],
+	safety_pattern_set => [own => "'bravo.own', 'nothing', 'abuse'"],
 	permission_request_approve => [foreign => "'{prq}'"],
 	permission_request_create => [foreign => "'{agt}', '{\"allow_network\": true}', 'x'"],
 	permission_request_deny => [foreign => "'{prq}'"],
@@ -277,8 +290,8 @@ my %cases = (
 );
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
-	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges definition_versions definitions events flow_labels flow_rules halts logs permission_rules platform_policies platforms provider_health providers rate_limits run_results runs
+	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_patterns safety_verdicts run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

@@ -170,6 +170,17 @@ wait_sql($node, "SELECT status IN ('ready', 'running') FROM theazo_data.agent WH
 one(agent_terminate => "SELECT FROM theazo.agent_terminate('$b')");
 one(tool_delete => "SELECT FROM theazo.tool_delete('t')");
 
+# ---- what texts are held against --------------------------------------------------------------------------------------
+one(guardrails_set => q{SELECT theazo.guardrails_set('{"blockPII": true}')});
+one(guardrails_get => 'SELECT theazo.guardrails_get()');
+one(guardrails_violations => 'SELECT count(*) FROM theazo.guardrails_violations()');
+one(safety_check => "SELECT theazo.safety_check('hello')");
+one(safety_pattern_set => "SELECT FROM theazo.safety_pattern_set('own', 'nothing at all', 'abuse')");
+one(safety_pattern_delete => "SELECT theazo.safety_pattern_delete('own')");
+one(operator_safety_pattern_set => "SELECT FROM theazo.operator_safety_pattern_set('all', 'nothing at all', 'abuse')");
+one(operator_safety_pattern_delete => "SELECT theazo.operator_safety_pattern_delete('all')");
+one(guardrails_set => q{SELECT theazo.guardrails_set('{"blockPII": false}')});
+
 # ---- what agents may do ----------------------------------------------------------------------------------------------
 my $rule = one(permission_rule_set => "SELECT id FROM theazo.permission_rule_set('deny', tool => 'nothing')");
 one(permission_rule_list => 'SELECT count(*) FROM theazo.permission_rule_list()');
