@@ -215,6 +215,8 @@ DECLARE
 	v_id	text;
 	x		theazo_data.approval;
 BEGIN
+	-- the reason is read by another run
+	PERFORM theazo_internal.flow_clean('an approval');
 	IF p_reason IS NOT NULL AND pg_catalog.length(p_reason) > 2000 THEN
 		PERFORM theazo_internal.raise_value('reason', 'is longer than 2000 characters');
 	ELSIF p_ids IS NULL OR pg_catalog.cardinality(p_ids) NOT BETWEEN 1 AND 200 THEN

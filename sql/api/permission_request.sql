@@ -132,6 +132,8 @@ DECLARE
 	q	theazo_data.permission_request;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'permission:write');
+	-- the reason goes to people and webhooks
+	PERFORM theazo_internal.flow_clean('what others are asked');
 	permissions := theazo_internal.request_permissions_check('permissions', permissions);
 	PERFORM theazo_internal.text_check('justification', to_jsonb(justification), 2000);
 	IF btrim(justification) = '' THEN

@@ -211,6 +211,13 @@ for my $change ("SELECT theazo.flow_rule_delete(id)::text FROM theazo.flow_rules
 	like(said($r, 'rule'), qr/a tool of a run cannot change/, $change =~ s/.*theazo\.(\w+).*/$1/r) or diag(said($r, 'rule'));
 }
 
+# ---- words that others are given to read ------------------------------------------------------------------------------------
+for my $told ("SELECT theazo.approval_deny('apr_x', 'the secret')::text", "SELECT theazo.permission_request_create('agt_x', '{\"allow_network\": true}', 'the secret')::text")
+{
+	my $r = run([ ['crm'], [ 'rule', { words => $told } ] ]);
+	like(said($r, 'rule'), qr/a run that carries labels cannot change/, 'a labelled run cannot say it by ' . $told =~ s/.*theazo\.(\w+).*/$1/r) or diag(said($r, 'rule'));
+}
+
 # ---- permissions reach as far ---------------------------------------------------------------------------------------------
 my @held = ('inference:call', 'data:read', 'data:write');
 for my $need ([ 'agents:read', ['peek'] ], [ 'agents:read', ['peek_view'] ], [ 'agents:write', [ 'send', { words => 'x' } ] ], [ 'agents:write', [ 'make', { instructions => 'x' } ] ],
