@@ -10,6 +10,11 @@ RETURN 'plt_00000000000000000000000000'::theazo.id;
 COMMENT ON FUNCTION theazo_internal.operator_platform() IS
 'the reserved platform that owns rows without a platform';
 
+CREATE OR REPLACE FUNCTION theazo_internal.own_lock(p_what text, p_name text, p_wait boolean)
+RETURNS boolean LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_own_lock';
+COMMENT ON FUNCTION theazo_internal.own_lock(text, text, boolean) IS
+'a lock on a name to the end of the transaction, which nobody else can take; false where another one has it and this one does not wait';
+
 -- ---------------------------------------------------------------------------------------
 -- errors
 

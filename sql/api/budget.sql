@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION theazo_internal.budget_lock(p_platform text)
 RETURNS boolean
 LANGUAGE sql VOLATILE
 AS $$
-	SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('theazo budget'), pg_catalog.hashtext(p_platform))
+	SELECT theazo_internal.own_lock('budget', p_platform, false)
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_lock(text) IS 'who takes from the budgets of a platform, or folds what was spent, has this';
 
@@ -380,7 +380,7 @@ BEGIN
 	END IF;
 	IF p_new_agent AND s.limits ? 'maxAgents' THEN
 		-- Two that each make the last one: the second counts when the first is there, or is not.
-		PERFORM pg_advisory_xact_lock(hashtext('theazo maxAgents'), hashtext(p_session));
+		PERFORM theazo_internal.own_lock('maxAgents', p_session, true);
 	END IF;
 	v_refusal := theazo_internal.budget_hit(s, p_new_agent, clock_timestamp());
 	IF v_refusal IS NOT NULL THEN

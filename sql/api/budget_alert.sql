@@ -611,6 +611,9 @@ BEGIN
 		 WHERE x.made_at < clock_timestamp() - '10 seconds'::interval
 		   AND CASE WHEN x.id LIKE 'run\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.run r WHERE r.platform_id = x.platform_id AND r.id = x.id AND r.status IN ('queued', 'running'))
+					WHEN x.id LIKE 'agt\_%'
+					THEN NOT EXISTS (SELECT FROM theazo_data.run r
+						WHERE r.platform_id = x.platform_id AND r.agent_id = x.id AND r.kind = 'agent' AND r.status IN ('queued', 'running'))
 					ELSE NOT EXISTS (SELECT FROM theazo_data.sandbox s
 						WHERE s.platform_id = x.platform_id AND s.id = x.id AND s.status IN ('creating', 'ready', 'destroying', 'held')) END
 		   FOR UPDATE OF x SKIP LOCKED)

@@ -89,21 +89,27 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	v_family	text[];
+	v_agents	text[];
 	v_depth		integer := 0;
 BEGIN
 	LOOP
 		IF l.cost_cap IS NOT NULL THEN
 			v_family := theazo_internal.run_family(l.platform_id, l.root_id);
+			v_agents := ARRAY(SELECT y.agent_id::text FROM theazo_data.run_loop y WHERE y.platform_id = l.platform_id AND y.root_id = ANY (v_family));
 			RETURN QUERY
 			SELECT l.root_id::text, l.cost_cap,
 				   coalesce((SELECT pg_catalog.sum(c.amount) FROM theazo_data.charge c
-							  WHERE c.platform_id = l.platform_id AND c.root_id = ANY (v_family)), 0)::bigint,
+							  WHERE c.platform_id = l.platform_id AND c.root_id = ANY (v_family)), 0)::bigint
+				   -- the fee of an agent that was made for its run
+				   + coalesce((SELECT pg_catalog.sum(c.amount) FROM theazo_data.agent a
+								 JOIN theazo_data.charge c ON c.platform_id = a.platform_id AND c.root_id = theazo_internal.id_root(a.id)
+								  AND c.agent_id = a.id AND c.item = 'agent.fee'
+								WHERE a.platform_id = l.platform_id AND a.id = ANY (v_agents) AND a.one_shot), 0)::bigint,
 				   coalesce(pg_catalog.sum(x.need), 0)::bigint, coalesce(pg_catalog.sum(x.held), 0)::bigint
 			  FROM theazo_data.reservation x
 			 WHERE x.platform_id = l.platform_id
 			   AND (pg_catalog.substr(x.id, 5) = ANY (v_family)
-					OR x.id LIKE 'sbx\_%' AND x.agent_id = ANY (ARRAY(SELECT y.agent_id::text FROM theazo_data.run_loop y
-							WHERE y.platform_id = l.platform_id AND y.root_id = ANY (v_family))));
+					OR x.id NOT LIKE 'run\_%' AND x.agent_id = ANY (v_agents));
 		END IF;
 		v_depth := v_depth + 1;
 		EXIT WHEN l.parent_root IS NULL OR v_depth > 64;
@@ -208,6 +214,7 @@ DECLARE
 	v_prompt	bigint;
 	v_input		pg_catalog."numeric";
 	v_own		bigint;
+	v_fee		bigint := 0;
 BEGIN
 	IF l.cost_cap IS NULL AND l.parent_root IS NULL AND NOT theazo_internal.budget_limited(e.platform_id, e.session_id) THEN
 		RETURN;
@@ -218,8 +225,10 @@ BEGIN
 		refusal := theazo_internal.budget_refused(refusal, s, e.agent_id, e.run_id);
 		RETURN;
 	END IF;
-	IF l.model_calls = 1 THEN
-		v_fixed := theazo_internal.run_fee_most(l, v_at);
+	-- Until it is booked, the fee has a row of its own: what a run has drawn ahead may be taken for others.
+	IF NOT EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id) THEN
+		v_fee := theazo_internal.run_fee_most(l, v_at);
+		v_fixed := v_fee;
 	END IF;
 	IF (v_entry ->> 'managed')::boolean THEN
 		v_prompt := theazo_internal.prompt_most(l);
@@ -237,7 +246,7 @@ BEGIN
 	END IF;
 	v_own := coalesce(v_own, 0);
 	IF v_need > 0 AND v_own < v_need AND l.parent_root IS NOT NULL THEN
-		v_own := v_own + theazo_internal.budget_inherit(l, v_need - v_own);
+		v_own := v_own + theazo_internal.budget_inherit(s, l, v_need - v_own);
 		-- The sums that are looked at below must have it.
 		PERFORM theazo_internal.budget_hold(s, e.run_id, e.agent_id, v_own, 0);
 	END IF;
@@ -250,6 +259,11 @@ BEGIN
 		RETURN;
 	END IF;
 	v_need := CASE WHEN refusal IS NOT NULL THEN 0 WHEN max_tokens IS NOT NULL THEN ceil(v_fixed + max_tokens * v_rate) ELSE v_need END;
+	IF refusal IS NULL AND v_fee > 0 THEN
+		PERFORM theazo_internal.budget_hold(s, e.agent_id, e.agent_id, v_fee, v_fee);
+		v_own := v_own - v_fee;
+		v_need := v_need - v_fee;
+	END IF;
 	PERFORM theazo_internal.budget_hold(s, e.run_id, e.agent_id, v_own, v_need);
 	IF refusal ->> 'code' = 'busy' THEN
 		refusal := theazo_internal.budget_put_off(e);
@@ -276,8 +290,9 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_hold(theazo_data.session, text, text, bigint, bigint) IS 'stores what is reserved for a run or a sandbox';
 
--- Moves what a parent's run has drawn and does not need now to one that it started. Sums do not change. Returns how much.
-CREATE OR REPLACE FUNCTION theazo_internal.budget_inherit(l theazo_data.run_loop, p_want bigint)
+-- Moves what a parent's run has drawn and does not need now to one that it started in the same session, whose levels are the same,
+-- so sums do not change. Returns how much.
+CREATE OR REPLACE FUNCTION theazo_internal.budget_inherit(s theazo_data.session, l theazo_data.run_loop, p_want bigint)
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -286,7 +301,7 @@ DECLARE
 	v_take	bigint;
 BEGIN
 	SELECT x.id, least(x.held - x.need, p_want) INTO v_id, v_take FROM theazo_data.reservation x
-	 WHERE x.platform_id = l.platform_id AND x.id = 'run_' || l.parent_root AND x.held > x.need FOR UPDATE SKIP LOCKED;
+	 WHERE x.platform_id = l.platform_id AND x.id = 'run_' || l.parent_root AND x.held > x.need AND x.session_id = s.id FOR UPDATE SKIP LOCKED;
 	IF NOT FOUND THEN
 		RETURN 0;
 	END IF;
@@ -294,7 +309,7 @@ BEGIN
 	RETURN v_take;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.budget_inherit(theazo_data.run_loop, bigint) IS
+COMMENT ON FUNCTION theazo_internal.budget_inherit(theazo_data.session, theazo_data.run_loop, bigint) IS
 'takes over what the parent of a run has drawn and does not need now';
 
 -- Draws from the levels above a run, with something ahead while there is plenty. p_own is what the run holds; held what it holds then.
@@ -395,7 +410,9 @@ DECLARE
 	v_open pg_catalog."numeric" := CASE WHEN b.started_at IS NULL OR b.billed_until IS NULL THEN 0 ELSE extract(epoch FROM p_at - b.billed_until) END;
 BEGIN
 	IF NOT b.managed THEN
-		RETURN CASE WHEN b.started_at IS NOT NULL OR EXISTS (SELECT FROM theazo_data.charge c
+		RETURN CASE WHEN b.started_at IS NOT NULL
+				OR EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = b.platform_id AND x.id = b.agent_id)
+				OR EXISTS (SELECT FROM theazo_data.charge c
 				WHERE c.platform_id = b.platform_id AND c.root_id = theazo_internal.id_root(b.agent_id) AND c.agent_id = b.agent_id AND c.item = 'agent.fee')
 			THEN 0 ELSE theazo_internal.amount_round(theazo_internal.price_at(b.platform_id, 'agent.fee', p_at)) END;
 	END IF;
@@ -517,6 +534,10 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
 	PERFORM theazo_internal.budget_release(r.platform_id, r.id);
+	IF r.kind = 'agent' THEN
+		-- the fee of the agent that was made for it
+		PERFORM theazo_internal.budget_release(r.platform_id, r.agent_id);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_end(theazo_data.run) IS 'lets go what a run that has ended still holds';

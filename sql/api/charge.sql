@@ -106,7 +106,7 @@ BEGIN
 			p_effect, p_sandbox, p_item, p_quantity, p_amount, p_payer, p_provider, p_model,
 			p_estimated, p_start, p_end, coalesce(p_end, now()));
 	PERFORM theazo_internal.spend_append(p_platform, p_id, p_environment, p_session, p_user, p_amount, coalesce(p_end, now()),
-		coalesce(p_sandbox, p_run), false);
+		coalesce(p_sandbox, p_run, p_agent), false);
 	RETURN p_amount;
 END
 $$;

@@ -365,7 +365,7 @@ BEGIN
 	PERFORM theazo_internal.one_of('category', p_category, 'child_safety', 'violence', 'hate', 'harassment', 'self_harm', 'weapons', 'illicit', 'sexual',
 		'abuse', 'prompt_injection');
 	-- One writer at a time, so that the set as it will be is what was tried.
-	PERFORM pg_advisory_xact_lock(hashtextextended('theazo.safety_pattern', 0));
+	PERFORM theazo_internal.own_lock('safety_pattern', '', true);
 	v_why := theazo_internal.safety_pattern_why(ARRAY[p_pattern]);
 	IF v_why IS NULL THEN
 		v_why := theazo_internal.safety_pattern_why(ARRAY(SELECT r.pattern FROM theazo_internal.safety_rows(p_platform) r WHERE r.name <> p_name) || p_pattern);

@@ -34,7 +34,7 @@ BEGIN
 	-- Model calls and sandbox time of this run lie with it in the ledger.
 	SELECT coalesce(sum(c.amount), 0) INTO v_cost FROM theazo_data.charge c WHERE c.platform_id = r.platform_id AND c.root_id = l.root_id;
 	IF a.one_shot THEN
-		v_cost := v_cost + theazo_internal.run_fee(a);
+		v_cost := v_cost + theazo_internal.run_fee(l, a);
 	END IF;
 	SELECT jsonb_build_object('output', coalesce(p_output, ''), 'artifacts', '[]'::jsonb,
 			'usage', jsonb_build_object('input_tokens', coalesce(sum(s.input_tokens + coalesce(s.cache_read_tokens, 0) + coalesce(s.cache_write_tokens, 0)), 0),
@@ -128,8 +128,9 @@ $$;
 COMMENT ON FUNCTION theazo_internal.loop_drop(theazo_data.run) IS 'drops what a run that ends still has under way';
 
 -- What the run's agent fee is: only a run that made its agent carries it. An agent on its owner's machines owes it also when no
--- tool needed one; otherwise it was booked with the first machine.
-CREATE OR REPLACE FUNCTION theazo_internal.run_fee(a theazo_data.agent)
+-- tool needed one; otherwise it was booked with the first machine. A run that no call of has left, because it was refused,
+-- cancelled or halted, owes nothing.
+CREATE OR REPLACE FUNCTION theazo_internal.run_fee(l theazo_data.run_loop, a theazo_data.agent)
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -139,7 +140,10 @@ DECLARE
 BEGIN
 	IF NOT EXISTS (SELECT FROM theazo_data.sandbox s WHERE s.platform_id = a.platform_id AND s.agent_id = a.id) THEN
 		SELECT * INTO c FROM theazo_internal.compute_choose(a);
-		IF NOT c.managed THEN
+		IF NOT c.managed
+			AND (EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = a.platform_id AND x.id = a.id)
+				 OR EXISTS (SELECT FROM theazo_data.effect e WHERE e.platform_id = l.platform_id AND e.root_id = l.root_id AND e.kind = 'model.call'
+							   AND e.attempt > 0 AND e.error_code IS DISTINCT FROM 'session_limit_exceeded')) THEN
 			PERFORM theazo_internal.fee_write(a.platform_id, 'agent.fee', a.id, a.key_environment, a.session_id, a.id, NULL, a.user_id, c.shown);
 		END IF;
 	END IF;
@@ -148,7 +152,7 @@ BEGIN
 						AND x.item = 'agent.fee'), 0);
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.run_fee(theazo_data.agent) IS 'books and returns the fee of an agent, for the run that made it';
+COMMENT ON FUNCTION theazo_internal.run_fee(theazo_data.run_loop, theazo_data.agent) IS 'books and returns the fee of an agent, for the run that made it';
 
 -- After a failure the agent does what its lifecycle says.
 CREATE OR REPLACE FUNCTION theazo_internal.loop_failed(a theazo_data.agent, r theazo_data.run, p_error jsonb)

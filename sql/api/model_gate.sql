@@ -64,8 +64,8 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '200ms'
 AS $$
 BEGIN
-	IF NOT pg_try_advisory_xact_lock(hashtext('theazo model'), hashtext(p_name)) THEN
-		PERFORM pg_advisory_xact_lock(hashtext('theazo model'), hashtext(p_name));
+	IF NOT theazo_internal.own_lock('model', p_name, false) THEN
+		PERFORM theazo_internal.own_lock('model', p_name, true);
 	END IF;
 	RETURN true;
 EXCEPTION WHEN lock_not_available THEN

@@ -23,13 +23,13 @@ COMMENT ON FUNCTION theazo_internal.rate_defaults() IS 'scopes of rate limits wi
 -- The stricter of both sides; of each, the row that names the subject comes before the one that does not. by_subject:
 -- some rows of this scope name one.
 CREATE OR REPLACE FUNCTION theazo_internal.rate_of(
-	p_scope text, p_platform text, p_subject text, OUT per_minute double precision, OUT burst integer, OUT by_subject boolean)
+	p_scope text, p_platform text, p_subject text, OUT per_minute double precision, OUT burst integer, OUT by_subject boolean, OUT most integer)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-	SELECT min(x.per_minute)::double precision, min(x.burst) INTO per_minute, burst
+	SELECT min(x.per_minute)::double precision, min(x.burst), max(x.burst) INTO per_minute, burst, most
 	  FROM ((SELECT r.per_minute, r.burst FROM theazo_data.rate_limit r
 			  WHERE r.platform_id = p_platform AND r.set_by = 'platform' AND r.scope = p_scope AND r.subject IN (p_subject, '')
 			  ORDER BY r.subject DESC LIMIT 1)
@@ -48,7 +48,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.rate_of(text, text, text) IS
-'rate that holds for one subject of a scope, null for none; and whether any subject has one of its own';
+'rate that holds for one subject of a scope, null for none; whether any subject has one of its own; and the larger burst of both sides';
 
 CREATE OR REPLACE FUNCTION theazo_internal.rate_take(p_scope text, p_platform text, p_subject text)
 RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_rate_take';

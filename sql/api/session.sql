@@ -242,8 +242,8 @@ BEGIN
 	s := theazo_internal.session_newest(user_id);
 	IF s.id IS NULL THEN
 		-- two first calls for one user must not make two sessions
-		PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('theazo session_for_user'),
-			pg_catalog.hashtext(theazo_internal.current_platform() || theazo_internal.current_environment() || user_id));
+		PERFORM theazo_internal.own_lock('session_for_user',
+			theazo_internal.current_platform() || theazo_internal.current_environment() || user_id, true);
 		s := theazo_internal.session_newest(user_id);
 	END IF;
 	IF s.id IS NULL THEN

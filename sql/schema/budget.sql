@@ -64,7 +64,7 @@ WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)
 -- started minutes of a sandbox. A row goes with its run or sandbox.
 CREATE TABLE theazo_data.reservation (
 	platform_id		theazo.id NOT NULL,
-	id				theazo.id NOT NULL,					-- of the run or the sandbox
+	id				theazo.id NOT NULL,					-- of the run or the sandbox; the agent's for the fee of one made for its run
 	environment		text NOT NULL,
 	session_id		theazo.id NOT NULL,
 	user_id			text NOT NULL,

@@ -28,6 +28,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "gate/gate.h"
 #include "gate/halt.h"
@@ -422,7 +423,7 @@ halt_table_changed(Datum arg, Oid relation)
 		list_stale = true;
 }
 
-/* After the commit became visible. Must not throw. */
+/* After the commit became visible it must not throw. What is prepared says so when it is committed, whoever does that. */
 static void
 halt_xact_callback(XactEvent event, void *arg)
 {
@@ -430,6 +431,9 @@ halt_xact_callback(XactEvent event, void *arg)
 	TzDatabase *db;
 
 	(void) arg;
+	if (event == XACT_EVENT_PRE_PREPARE && asked != 0 &&
+	    SearchSysCacheExists1(RELOID, ObjectIdGetDatum(list_table)))
+		CacheInvalidateRelcacheByRelid(list_table);
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	asked_epoch = 0;

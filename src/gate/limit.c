@@ -50,9 +50,10 @@ typedef struct LimitMemo
 	bool by_subject; /* of the entry without a subject: some have limits of their own */
 } LimitMemo;
 
-static TzStmt limit_stmt = {"SELECT per_minute, burst, by_subject FROM theazo_internal.rate_of($1, $2, $3)",
-                            3,
-                            {TEXTOID, TEXTOID, TEXTOID}};
+static TzStmt limit_stmt = {
+	"SELECT per_minute, burst, by_subject, most FROM theazo_internal.rate_of($1, $2, $3)",
+	3,
+	{TEXTOID, TEXTOID, TEXTOID}};
 
 static HTAB *memo = NULL;
 static bool memo_stale = false; /* the table has changed */
@@ -81,6 +82,7 @@ tz_limit_of(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *
 	{
 		if (rate.per_minute <= 0)
 			return *own;
+		rate.most = Max(rate.most, own->burst);
 		rate.per_minute = Min(rate.per_minute, own->per_minute);
 		rate.burst = Min(rate.burst, own->burst);
 	}
@@ -94,7 +96,7 @@ tz_limit_take(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate
 
 	*retry_ms = 0;
 	return rate.per_minute <= 0 ||
-	       tz_rate_take(scope, platform, subject, rate.per_minute, rate.burst, retry_ms);
+	       tz_rate_take(scope, platform, subject, rate.per_minute, rate.burst, rate.most, retry_ms);
 }
 
 bool
@@ -136,7 +138,7 @@ policy_number(JsonbContainer *object, const char *key)
 static TzRate
 policy_rate(Jsonb *policy)
 {
-	TzRate rate = {0, 0};
+	TzRate rate = {0};
 	JsonbContainer *limits = NULL;
 	JsonbValue value;
 
@@ -156,6 +158,7 @@ policy_rate(Jsonb *policy)
 	else if (rate.per_minute <= 0 && policy_number(limits, "maxApiCallsPerRun") > 0)
 		rate.per_minute = Max(60, policy_number(limits, "maxApiCallsPerRun"));
 	rate.burst = rate.per_minute < 1 ? 1 : (int) Min(rate.per_minute, 1000000);
+	rate.most = rate.burst;
 	return rate;
 }
 
@@ -180,7 +183,7 @@ bool
 tz_rate_judge(const TzGateAsk *ask, TzGateRefusal *why)
 {
 	bool model = tz_slice_eq_cstr(ask->kind, "model.call");
-	TzRate own = {0, 0};
+	TzRate own = {0};
 	int64 retry_ms;
 
 	if (tz_slice_eq_cstr(ask->kind, "run.spawn"))
@@ -299,7 +302,7 @@ static TzRate
 limit_ask(TzRateScope scope, TzSlice platform, TzSlice subject, bool *by_subject, bool *kept)
 {
 	Datum values[3];
-	TzRate rate = {0, 0};
+	TzRate rate = {0};
 	bool isnull;
 	Datum per_minute;
 
@@ -316,6 +319,7 @@ limit_ask(TzRateScope scope, TzSlice platform, TzSlice subject, bool *by_subject
 		{
 			rate.per_minute = DatumGetFloat8(per_minute);
 			rate.burst = tz_spi_int32(0, 2, 1);
+			rate.most = tz_spi_int32(0, 4, 1);
 		}
 		*by_subject = tz_spi_bool(0, 3, false);
 	}

@@ -17,6 +17,7 @@ typedef struct TzRate
 {
 	double per_minute;
 	int burst;
+	int most; /* the largest burst among those that this one is the strictest of */
 } TzRate;
 
 /*

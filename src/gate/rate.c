@@ -75,6 +75,7 @@ typedef struct RateAsk
 	TzGcra limit;
 	uint64 now;
 	uint64 ahead_ns;
+	uint64 most_ns; /* what was taken may count for so long */
 	bool reserves; /* tokens of its bucket may have been taken ahead of their time */
 	uint64 wait_ns; /* the answer: until it may be used, or until one comes */
 } RateAsk;
@@ -110,7 +111,7 @@ tz_rate_init(void)
 }
 
 bool
-tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute, int burst,
+tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute, int burst, int most,
              int64 *retry_ms)
 {
 	RateAsk ask = {.reserves = scope == TZ_RATE_PROVIDER};
@@ -119,6 +120,7 @@ tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_mi
 	*retry_ms = 0;
 	if (table == NULL || !tz_gcra_limit(per_minute, burst, &ask.limit))
 		return true;
+	ask.most_ns = (uint64) Min((double) ask.limit.interval_ns * Max(most, burst), (double) TZ_GCRA_WINDOW_NS);
 	taken = rate_ask(rate_tag(scope, platform, subject), &ask);
 	if (!taken)
 		*retry_ms = Max((int64) ((ask.wait_ns + RATE_NS_PER_MS - 1) / RATE_NS_PER_MS), 1);
@@ -326,9 +328,9 @@ rate_from_slot(RateSlot *slot, uint64 *full_at, RateAsk *ask, bool *taken)
 	if (*taken)
 		return pg_atomic_compare_exchange_u64(&slot->full_at, full_at, next);
 	/* emptier than empty: the limit was lower before, and what it raised to counts from now on */
-	next = ask->now + ask->limit.window_ns;
+	next = ask->now + ask->most_ns;
 	if (!ask->reserves && *full_at > next && pg_atomic_compare_exchange_u64(&slot->full_at, full_at, next))
-		ask->wait_ns = ask->limit.interval_ns;
+		ask->wait_ns = ask->most_ns - ask->limit.window_ns + ask->limit.interval_ns;
 	return true;
 }
 

@@ -34,11 +34,13 @@ extern void tz_rate_init(void);
 /*
  * One token of that bucket. False: there is none; *retry_ms (rounded up, at least
  * 1) is when there is one, if nobody else takes it. What cannot be a limit
- * (per_minute or burst not above zero) limits nothing. Does not throw, needs no
- * transaction.
+ * (per_minute or burst not above zero) limits nothing. most: the largest burst of
+ * any limit that is part of this one; what was taken is not forgotten below it,
+ * or a stricter limit that is set for a moment would fill the bucket. Does not
+ * throw, needs no transaction.
  */
 extern bool tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute, int burst,
-                         int64 *retry_ms);
+                         int most, int64 *retry_ms);
 
 /*
  * The same for what can be put off: where a token comes within longest_ms it is

@@ -33,6 +33,7 @@ sub open_is
 my $node = new_server('kill', qq(
 theazo.dispatchers = 2
 wal_level = replica
+max_prepared_transactions = 2
 max_wal_senders = 4
 hot_standby = on
 restart_after_crash = on
@@ -118,9 +119,14 @@ open_is(5, 'it works again');
 my $alone_agent = sql("SELECT agent_id FROM theazo_data.run WHERE id = '$alone'");
 my $child = sql("SELECT id FROM theazo.session_run('$p->{session}', 'child', 'Talk.', '{\"model\": \"m\"}', parent => '$alone', timeout => '10 min'" . key());
 my $grandchild = sql("SELECT id FROM theazo.session_run('$p->{session}', 'child', 'Talk.', '{\"model\": \"m\"}', parent => '$child', timeout => '10 min'" . key());
+my $prepared = sql("BEGIN; SELECT id FROM theazo.session_run('$p->{session}', 'child', 'Talk.', '{\"model\": \"m\"}', parent => '$child', timeout => '10 min'" . key()
+	  . "; PREPARE TRANSACTION 'child'");
 open_is(7, 'a run that started a run that started a run');
 halted(sql("SELECT id FROM theazo.kill('$alone_agent', 'gone mad'" . key()));
 is(states($alone, $child, $grandchild), 'failed TZ203', 'an agent is killed with all that descends from it');
+sql("COMMIT PREPARED 'child'");
+wait_sql($node, "SELECT concat_ws(' ', status, error_sqlstate) FROM theazo_data.run WHERE id = '$prepared'", 'failed TZ203', 'also what was prepared before and is committed after');
+is(sql("SELECT count(*) FROM theazo_data.effect WHERE run_id = '$prepared' AND attempt > 0"), 0, '... without a call');
 is(states($kin, $far), 'running ', '... and nobody else');
 is(sql("SELECT error_message FROM theazo_data.run WHERE id = '$grandchild'"), "agent \"$alone_agent\" is halted: gone mad", 'the reason is told');
 my $h2 = sql("SELECT id FROM theazo.halt('all'" . key());

@@ -54,6 +54,12 @@ sql("SELECT theazo.rate_limit_set('session', 1000000, 1000, 's1'" . key());
 sql("SELECT theazo.operator_rate_limit_set('session', 1000000, 1000, platform => '$p->{id}')");
 is(takes(1, 'session', $p->{id}, 's1') >= 0, 1, 'it is raised');
 wait_sql($node, "SELECT theazo_internal.rate_take('session', '$p->{id}', 's1') IS NULL", 't', 'what was raised counts at once, not after what was owed');
+sql("SELECT theazo.operator_rate_limit_set('agent', 0.01, 3, platform => '$q->{id}')");
+is(takes(5, 'agent', $q->{id}, 'a'), 3, 'what the operator allows');
+sql("SELECT theazo.rate_limit_set('agent', 0.01, 1" . key($q));
+is(takes(2, 'agent', $q->{id}, 'a'), 0, 'and less that a platform sets itself');
+sql("SELECT theazo.rate_limit_delete('agent'" . key($q));
+is(takes(5, 'agent', $q->{id}, 'a'), 0, '... gives back nothing when it is taken back');
 foreach my $bad (['nothing', 1, 1], ['key', 0, 1], ['key', 1, 0], ['key', "'NaN'", 1], ['key', 0.0001, 1000000])
 {
 	like((($node->psql('postgres', "\\set VERBOSITY verbose\nSELECT theazo.rate_limit_set('$bad->[0]', $bad->[1], $bad->[2]" . key()))[2]), qr/22023/, "no limit: @$bad");

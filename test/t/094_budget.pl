@@ -165,6 +165,54 @@ my $p = new_platform($node, 'small');
 	is(sql("SELECT count(*) FROM theazo_data.reservation"), '0', 'nothing is held any more');
 }
 
+# ---- a run that came of another user's ---------------------------------------------------------------------------------
+{
+	my $q = new_platform($node, 'two sessions');
+	instruct({ rules => [ { answer => { %$all, text => 'done' } }, { conversation => 'lead', answer => { %$all, text => 'done' }, hold => [0] } ] });
+	my $much = '{"model": "dear", "tools": [], "config": {"maxTokens": 3000}}';
+	sql("SELECT theazo.budget_set(1000, api_key => '$q->{key}')");
+	my $other = sql("SELECT id FROM theazo.session_create('other', limits => '{\"maxCost\": {\"amount\": 1, \"period\": \"day\"}}', api_key => '$q->{key}')");
+	my $parent = sql("SELECT id FROM theazo.session_run('$q->{session}', NULL, '[conv:lead] lead', '$much', api_key => '$q->{key}')");
+	wait_sql($node, "SELECT count(*) FROM theazo_data.reservation WHERE id = '$parent' AND held > 2 * need", '1', 'the parent has drawn ahead');
+	my $child = wait_run($q, sql("SELECT id FROM theazo.session_run('$other', NULL, 'child', '$much', parent => '$parent', api_key => '$q->{key}')"));
+	is($child->{status}, 'completed', 'a child in another session');
+	cmp_ok(sql("SELECT sum(amount) FROM theazo_data.charge WHERE session_id = '$other'"), '<=', 1_000_000, 'spends what that session may, whatever its parent holds');
+	instruct({ release => 1 });
+	wait_run($q, $parent);
+}
+
+# ---- the fee of an agent on its owner's machines ------------------------------------------------------------------------
+{
+	my $q = new_platform($node, 'fees');
+	instruct({ rules => [ { answer => { %$all, text => 'done' } }, { conversation => 'slow', answer => { %$all, text => 'done' }, hold => [0] } ] });
+	my $plain = '{"model": "dear", "tools": [], "config": {"maxTokens": 100}}';
+	sql("SELECT theazo.provider_set('own', kind => 'compute', type => 'webhook', endpoint => 'http://127.0.0.1:9/x', api_key => '$q->{key}')");
+	my $s = sql("SELECT id FROM theazo.session_create('user', limits => '{\"maxCost\": {\"amount\": 1, \"period\": \"day\"}}', api_key => '$q->{key}')");
+	my $r = wait_run($q, sql("SELECT id FROM theazo.session_run('$s', NULL, 'hi', '$plain', api_key => '$q->{key}')"));
+	is("$r->{status} $r->{error_sqlstate}", 'failed TZ202', 'a run whose fee cannot be paid');
+	is(sql("SELECT count(*) FROM theazo_data.charge WHERE session_id = '$s'"), '0', '... does not owe it');
+	$s = sql("SELECT id FROM theazo.session_create('user', limits => '{\"maxCost\": {\"amount\": 3, \"period\": \"day\"}}', api_key => '$q->{key}')");
+	sql("SELECT theazo.run_cancel((theazo.session_run('$s', NULL, 'hi', '$plain', api_key => '$q->{key}')).id, api_key => '$q->{key}') FROM generate_series(1, 3)");
+	is(sql("SELECT count(*) || ' ' || (SELECT count(*) FROM theazo_data.charge WHERE session_id = '$s') FROM theazo_data.run WHERE session_id = '$s' AND status = 'cancelled'"), '3 0', 'nor does one that ended before its first call');
+	my $run = sql("SELECT id FROM theazo.session_run('$s', NULL, '[conv:slow] hi', '$plain', api_key => '$q->{key}')");
+	wait_sql($node, "SELECT held || ' ' || need FROM theazo_data.reservation WHERE id = (SELECT agent_id FROM theazo_data.run WHERE id = '$run')", '2000000 2000000', 'it is reserved beside the calls');
+	my $late = wait_run($q, sql("SELECT id FROM theazo.session_run('$s', NULL, 'hi', '$plain', api_key => '$q->{key}')"));
+	is($late->{error_sqlstate}, 'TZ202', 'and is nobody else\'s');
+	instruct({ release => 1 });
+	is(wait_run($q, $run)->{status}, 'completed', 'its run ends well');
+	is(sql("SELECT sum(amount) FROM theazo_data.charge WHERE session_id = '$s' AND item = 'agent.fee'"), '2000000', 'with its fee');
+	cmp_ok(sql("SELECT sum(amount) FROM theazo_data.charge WHERE session_id = '$s'"), '<=', 3_000_000, 'under the cap');
+	is(sql("SELECT count(*) FROM theazo_data.reservation WHERE platform_id = '$q->{id}'"), '0', 'nothing is held any more');
+}
+
+# ---- nobody else has the lock of a budget --------------------------------------------------------------------------------
+{
+	my $q = new_platform($node, 'locks');
+	sql("SELECT theazo.budget_set(1000, api_key => '$q->{key}')");
+	my $taken = sql("BEGIN; SELECT theazo_internal.own_lock('budget', 'x', false); SELECT objsubid IN (1, 2) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT");
+	is($taken, "t\nf", 'a lock of its own, which no function of PostgreSQL takes');
+}
+
 # ---- limits of sessions ------------------------------------------------------------------------------------------------
 {
 	my $q = new_platform($node, 'limits');
