@@ -316,6 +316,7 @@ RETURNS theazo.operator_budget_status LANGUAGE plpgsql SECURITY DEFINER SET sear
 DECLARE
 	v_out theazo.operator_budget_status;
 BEGIN
+	PERFORM theazo_internal.enter_operator();
 	PERFORM theazo_internal.operator_budget_of(platform);
 	SELECT * INTO v_out FROM theazo.operator_budget_status b WHERE b.level = 'operator' AND b.platform_id IS NOT DISTINCT FROM platform;
 	RETURN v_out;
@@ -325,6 +326,7 @@ COMMENT ON FUNCTION theazo.operator_budget_get(text) IS 'operator: the budget ab
 CREATE OR REPLACE FUNCTION theazo.operator_budget_set(monthly numeric, alerts jsonb DEFAULT NULL, platform text DEFAULT NULL)
 RETURNS theazo.operator_budget_status LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM theazo_internal.enter_operator();
 	PERFORM theazo_internal.budget_store(theazo_internal.operator_budget_of(platform), '', 'operator', '', monthly, alerts);
 	RETURN theazo.operator_budget_get(platform);
 END $$;
@@ -334,6 +336,7 @@ COMMENT ON FUNCTION theazo.operator_budget_set(numeric, jsonb, text) IS
 CREATE OR REPLACE FUNCTION theazo.operator_budget_delete(platform text DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM theazo_internal.enter_operator();
 	RETURN theazo_internal.budget_drop(theazo_internal.operator_budget_of(platform), '', 'operator', '');
 END $$;
 COMMENT ON FUNCTION theazo.operator_budget_delete(text) IS 'operator: removes the budget above one platform or above all; false when there is none';

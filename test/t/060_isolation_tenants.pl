@@ -66,6 +66,7 @@ SELECT id AS frl FROM theazo.flow_rule_set('${\lc $mark}', 'tool', '$mark.nothin
 SELECT template FROM theazo.platform_policy_set(max_memory_mb => 2048) \\gset
 SELECT theazo.guardrails_set('{"blockedDomains": ["$mark.example"]}') IS NOT NULL AS grd \\gset
 SELECT name AS pat FROM theazo.safety_pattern_set('$mark.pattern', '$mark-word', 'abuse', 0.1) \\gset
+SELECT theazo.user_budget_set(1000000, user_id => '$mark-user') IS NOT NULL AS bud \\gset
 SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
 SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
 SELECT key FROM theazo.agent_context_set(:'agt', '$mark.key', '"$mark"') \\gset

@@ -52,7 +52,7 @@ foreach my $level (qw(platform user session))
 	my $p = new_platform($node, "p $level");
 	my $cap = $level eq 'platform' ? 20 : 4;
 	my $kill = $level eq 'platform';
-	my $runs = $level eq 'platform' ? 200 : 50;
+	my $runs = 200;
 	sql($level eq 'platform' ? "SELECT theazo.budget_set($cap, api_key => '$p->{key}')"
 		: $level eq 'user' ? "SELECT theazo.user_budget_set($cap, user_id => 'user', api_key => '$p->{key}')"
 		: "SELECT theazo.session_update_limits('$p->{session}', '{\"maxCost\": {\"amount\": $cap, \"period\": \"month\"}}', api_key => '$p->{key}')");
