@@ -159,7 +159,7 @@ BEGIN
 	END IF;
 	INSERT INTO theazo_data.budget AS b (platform_id, environment, level, subject, monthly, alerts)
 	VALUES (p_platform, p_environment, p_level, p_subject, p_monthly * 1000000, v_alerts)
-	ON CONFLICT ON CONSTRAINT budget_pkey DO UPDATE SET monthly = excluded.monthly, alerts = excluded.alerts, set_at = now();
+	ON CONFLICT ON CONSTRAINT budget_pkey DO UPDATE SET monthly = excluded.monthly, alerts = excluded.alerts, set_at = clock_timestamp();
 	PERFORM theazo_internal.budget_forget(p_platform, p_environment, p_level, p_subject);
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'budget_set', jsonb_strip_nulls(jsonb_build_object('level', p_level,
 		'userId', nullif(p_subject, ''), 'monthly', p_monthly, 'alerts', v_alerts)), NULL, NULL, NULL, coalesce(nullif(p_environment, ''), 'live'));

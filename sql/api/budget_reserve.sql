@@ -160,19 +160,48 @@ $$;
 COMMENT ON FUNCTION theazo_internal.budget_reclaim(theazo_data.session, text, text, text) IS 'takes back what runs have drawn ahead of a level';
 
 -- A taken call goes back to the queue for a moment, as if it had not been taken.
-CREATE OR REPLACE FUNCTION theazo_internal.budget_put_off(e theazo_data.effect)
+CREATE OR REPLACE FUNCTION theazo_internal.budget_put_off(e theazo_data.effect, p_ms integer DEFAULT NULL)
 RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
 BEGIN
 	UPDATE theazo_data.effect x
 	   SET state = 'queued', attempt = x.attempt - 1, incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
-		   affinity = e.affinity, due_at = clock_timestamp() + (2 + 6 * random()) * '1 millisecond'::interval
+		   affinity = e.affinity, due_at = clock_timestamp() + coalesce(p_ms, 2 + 6 * random()) * '1 millisecond'::interval
 	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id;
 	RETURN '{"code": "busy"}';
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.budget_put_off(theazo_data.effect) IS 'returns a call to the queue because its budget is being drawn from at this moment';
+COMMENT ON FUNCTION theazo_internal.budget_put_off(theazo_data.effect, integer) IS
+'returns a call to the queue, because its budget is being drawn from at this moment or is not known yet';
+
+-- When what limits a session was changed last.
+CREATE OR REPLACE FUNCTION theazo_internal.budget_since(s theazo_data.session)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+AS $$
+	SELECT greatest(s.limits_at, (SELECT pg_catalog.max(b.set_at) FROM theazo_data.budget b
+		WHERE b.platform_id IN (s.platform_id, theazo_internal.operator_platform())))
+$$;
+COMMENT ON FUNCTION theazo_internal.budget_since(theazo_data.session) IS 'when limits or budgets of a session were set last';
+
+-- Calls that left before there was a limit have nothing reserved, and nobody knows what they will cost: who comes after them waits
+-- for their answers, which is a matter of minutes after the limit was set. Those of this very claim reserve one by one.
+CREATE OR REPLACE FUNCTION theazo_internal.budget_unknown(e theazo_data.effect, s theazo_data.session)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	RETURN theazo_internal.budget_since(s) > clock_timestamp() - '10 minutes'::interval
+		AND EXISTS (SELECT FROM theazo_data.effect x
+					 WHERE x.kind = 'model.call' AND x.state IN ('claimed', 'sent') AND x.platform_id = e.platform_id
+					   AND x.provider_name LIKE 'theazo:%' AND x.claimed_at < e.claimed_at
+					   AND theazo_internal.budget_limited(x.platform_id, x.session_id)
+					   AND NOT EXISTS (SELECT FROM theazo_data.reservation r WHERE r.platform_id = x.platform_id AND r.id = x.run_id));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.budget_unknown(theazo_data.effect, theazo_data.session) IS
+'are calls of the platform under way for which nothing was reserved, because they left before there was a limit';
 
 -- Event of a call that was refused, and the note for the keeper where the session's own limit is what was hit.
 CREATE OR REPLACE FUNCTION theazo_internal.budget_refused(
@@ -214,6 +243,7 @@ DECLARE
 	v_prompt	bigint;
 	v_input		pg_catalog."numeric";
 	v_own		bigint;
+	v_drawn		timestamptz;
 	v_fee		bigint := 0;
 BEGIN
 	IF l.cost_cap IS NULL AND l.parent_root IS NULL AND NOT theazo_internal.budget_limited(e.platform_id, e.session_id) THEN
@@ -238,7 +268,7 @@ BEGIN
 	ELSE
 		v_need := ceil(v_fixed);
 	END IF;
-	SELECT x.held INTO v_own FROM theazo_data.reservation x
+	SELECT x.held, x.drawn_at INTO v_own, v_drawn FROM theazo_data.reservation x
 	 WHERE x.platform_id = e.platform_id AND x.id = e.run_id FOR UPDATE SKIP LOCKED;
 	IF NOT FOUND AND EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = e.platform_id AND x.id = e.run_id) THEN
 		refusal := theazo_internal.budget_put_off(e);
@@ -250,10 +280,12 @@ BEGIN
 		-- The sums that are looked at below must have it.
 		PERFORM theazo_internal.budget_hold(s, e.run_id, e.agent_id, v_own, 0);
 	END IF;
-	-- What a run draws for itself alone is watched by its own row; everything else by the lock of the platform.
-	IF v_need = 0 OR v_own < v_need THEN
+	-- What a run draws for itself alone is watched by its own row; everything else by the lock of the platform. What it drew
+	-- ahead under other limits than those that hold now is looked at again.
+	IF v_need = 0 OR v_own < v_need OR v_drawn < theazo_internal.budget_since(s) THEN
 		SELECT b.held, b.max_tokens, b.refusal INTO v_own, max_tokens, refusal
 		  FROM theazo_internal.budget_draw(e, l, s, v_own, v_need, v_fixed, v_rate, v_at) b;
+		v_drawn := v_at;
 	END IF;
 	IF refusal IS NULL AND v_need = 0 THEN
 		RETURN;
@@ -265,8 +297,10 @@ BEGIN
 		v_need := v_need - v_fee;
 	END IF;
 	PERFORM theazo_internal.budget_hold(s, e.run_id, e.agent_id, v_own, v_need);
+	UPDATE theazo_data.reservation x SET drawn_at = v_at
+	 WHERE x.platform_id = e.platform_id AND x.id = e.run_id AND v_drawn = v_at AND refusal IS NULL;
 	IF refusal ->> 'code' = 'busy' THEN
-		refusal := theazo_internal.budget_put_off(e);
+		refusal := theazo_internal.budget_put_off(e, (refusal ->> 'wait_ms')::integer);
 	ELSIF refusal IS NOT NULL THEN
 		refusal := theazo_internal.budget_refused(refusal, s, e.agent_id, e.run_id);
 	END IF;
@@ -327,6 +361,9 @@ BEGIN
 	IF NOT theazo_internal.budget_enter(s, l, p_at) THEN
 		refusal := '{"code": "busy"}';
 		RETURN;
+	ELSIF p_need > 0 AND theazo_internal.budget_unknown(e, s) THEN
+		refusal := '{"code": "busy", "wait_ms": 50}';
+		RETURN;
 	END IF;
 	SELECT * INTO t FROM theazo_internal.budget_tightest(s, l, p_at);
 	IF t.level IS NULL THEN
@@ -345,11 +382,10 @@ BEGIN
 		-- Ahead: for three calls like this one, and never more than a sixty-fourth of what is left.
 		held := p_need + least(3 * p_need, (t.left_over - v_missing) / 64);
 	ELSE
-		v_tokens := CASE WHEN p_rate > 0 THEN floor((p_own + greatest(t.left_over, 0) - p_fixed) / p_rate) ELSE 0 END;
+		v_tokens := CASE WHEN p_rate > 0 THEN floor((p_own + t.left_over - p_fixed) / p_rate) ELSE 0 END;
 		IF v_tokens >= 16 THEN
 			max_tokens := v_tokens;
 			held := ceil(p_fixed + max_tokens * p_rate);
-			held := greatest(held, p_own);
 		ELSE
 			refusal := theazo_internal.budget_refusal_of(t.level, t.subject, t.max, t.max - greatest(t.left_over, 0));
 		END IF;

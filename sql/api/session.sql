@@ -432,7 +432,7 @@ DECLARE
 	merged jsonb := theazo_internal.limits_merge(p_session.limits, p_limits);
 	held_by text := pg_catalog.substring(p_session.paused_reason, '^limit:(.*)$');
 BEGIN
-	UPDATE theazo_data.session s SET limits = merged
+	UPDATE theazo_data.session s SET limits = merged, limits_at = pg_catalog.clock_timestamp()
 	 WHERE s.platform_id = p_session.platform_id AND s.id = p_session.id;
 	PERFORM theazo_internal.session_event(p_session, 'session_limits_changed',
 		pg_catalog.jsonb_build_object('limits', merged, 'was', p_session.limits));

@@ -72,6 +72,7 @@ CREATE TABLE theazo_data.reservation (
 	held			bigint NOT NULL,					-- millionths of a cent, all of it
 	need			bigint NOT NULL DEFAULT 0,			-- of that: for what is under way; the rest may be taken for others
 	made_at			timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	drawn_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),	-- when the levels above were looked at last
 	CONSTRAINT reservation_pkey PRIMARY KEY (platform_id, id),
 	CONSTRAINT reservation_held_check CHECK (need >= 0 AND held >= need)
 )

@@ -64,6 +64,7 @@ CREATE TABLE theazo_data.session (
 	status			text NOT NULL DEFAULT 'active',
 	metadata		jsonb NOT NULL DEFAULT '{}',
 	limits			jsonb NOT NULL DEFAULT '{}',
+	limits_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),	-- when they were set last
 	compute			jsonb,
 	models			jsonb,
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),

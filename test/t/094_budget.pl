@@ -106,6 +106,32 @@ foreach my $level (qw(platform user session))
 	is(wait_run($p, sql("SELECT id FROM theazo.session_run('$p->{session}', NULL, 'more', '$options', api_key => '$p->{key}')"))->{status}, 'completed', 'and work with it');
 }
 
+# ---- a cap that comes while calls are under way for which nothing was reserved ---------------------------------------
+{
+	my $late = new_platform($node, 'late');
+	my $one = '{"model": "dear", "tools": [], "config": {"maxTokens": 60}}';
+	instruct({ rules => [ { delay_ms => 3000, answer => { %$all, text => 'done' } } ] });
+	my $go = "SELECT count(*) FROM generate_series(1, 3) i CROSS JOIN LATERAL theazo.session_run('$late->{session}', NULL, 'go ' || i, '$one', api_key => '$late->{key}') r";
+	sql($go);
+	wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE platform_id = '$late->{id}' AND state IN ('claimed', 'sent')", '3', 'three calls are under way');
+	sql("SELECT theazo.budget_set(0.3, api_key => '$late->{key}')");
+	sql($go);
+	wait_sql($node, "SELECT count(*) FROM theazo_data.run WHERE platform_id = '$late->{id}' AND status IN ('queued', 'running')", '0', 'and three more after it');
+	my ($spent, $most) = split /\|/, sql("SELECT sum(amount), max(amount) FROM theazo_data.charge WHERE platform_id = '$late->{id}'");
+	cmp_ok($spent, '<=', 300_000, 'what began under the cap keeps within it, whatever was under way before');
+	cmp_ok($spent, '>', 3 * $most, 'and uses what was left of it');
+	# what a run has drawn ahead does not outlive a cap that is lowered
+	my $ahead = new_platform($node, 'ahead');
+	sql("SELECT theazo.budget_set(1000, api_key => '$ahead->{key}')");
+	instruct({ rules => [ { delay_ms => 1500, turns => [ { %$all, tools => [$say] }, { %$all, text => 'done' } ] } ] });
+	my $run = sql("SELECT id FROM theazo.session_run('$ahead->{session}', NULL, 'go', '$options', api_key => '$ahead->{key}')");
+	wait_sql($node, "SELECT held > need AND need > 0 FROM theazo_data.reservation WHERE id = '$run'", 't', 'a run has drawn ahead');
+	sql("SELECT theazo.budget_set(0, api_key => '$ahead->{key}')");
+	my $r = wait_run($ahead, $run);
+	is("$r->{status} $r->{error_sqlstate}", 'failed TZ202', 'its next call is refused');
+	is(sql("SELECT count(*) FROM theazo_data.charge WHERE platform_id = '$ahead->{id}'"), '1', 'and only the one under way was paid');
+}
+
 # ---- fewer tokens, then none ------------------------------------------------------------------------------------------
 my $p = new_platform($node, 'small');
 {
