@@ -225,7 +225,7 @@ const TzWords tz_lexicon[] = {
 	W(YOU_ARE, "", "you are|you're|youre|u r|ur|you absolute|you little|you fucking|you stupid|such an|such a|what an|what a|are you|are all|she is|he is|they are|she's|he's|they're|nothing but|du bist|ihr seid|sie sind ein|sie sind so|du|so ein|so eine|"
 		"was fur ein|tu es|t'es|vous etes|espece de|espece d'|quel|quelle|bande de|pauvre|eres|sois|son unos|es un|es una|menudo|pedazo de|vaya|voce e|vc e|es um|voces sao|ele e um|ela e uma|eles sao uns|sei|siete|sei un|sei una|lui e un|lei e una|"
 		"razza di|pezzo di"),
-	W(INSULT, "en", "idiot|idiots|moron|morons|worthless|pathetic|scum|retard|retarded|bitch|whore|slut|loser|dumbass|dumb|asshole|bastard|bastards|cunt|faggot|fag|dickhead|imbecile|disgrace|waste of space|waste of air|waste of oxygen|piece of garbage|"
+	W(INSULT, "en", "idiot|idiots|moron|morons|worthless|pathetic|scum|retard|retarded|bitch|whore|slut|loser|dumbass|dumb|asshole|bastard|bastards|cunt|faggot|fag|dickhead|imbecile|waste of space|waste of air|waste of oxygen|piece of garbage|"
 		"piece of trash|good for nothing|good-for-nothing|useless|brainless|cretin|pig|freak|ugly|fat pig|disgusting|stupid|failure|clown|nobody|filthy|degenerate|vermin|parasite|twat|wanker|prick|jackass|braindead|brain-dead|halfwit|trash|nigger*|"
 		"kike|spic|tranny|chink|paki|towelhead"),
 	W(INSULT, "de", "idiot|idioten|idiotin|trottel|vollidiot|volltrottel|schlampe|hure|nutte|arsch|bastard|wichser|versager|versagerin|abschaum|dummkopf|schwachkopf|missgeburt|spasti|behindert|hasslich|wertlos|erbarmlich|dumm|depp|spast|fotze|penner|"
@@ -233,11 +233,11 @@ const TzWords tz_lexicon[] = {
 	W(INSULT, "fr", "idiot|idiote|idiots|imbecile*|cretin*|abruti*|debile*|connard*|connasse|con|conne|salope|pute|batard|ordure|minable|pathetique|rate|dechet|nul|nulle|moche|grosse vache|stupide|stupides|bouffon|bete|gros lard|raclure|merdeux|pede|"
 		"tapette|tarlouze|negre|bougnoule|youpin|crasseux|porc|degage|sous-merde|incapable|lamentable|inutile|tocard|trou du cul|sac a merde|degoutante|degoutant"),
 	W(INSULT, "es", "idiota*|imbecil*|estupid*|gilipollas|cabron*|pendej*|tonto|tonta|inutil*|basura|escoria|puta|zorra|perra|bastard*|fracasad*|patetic*|asqueros*|gorda|gordo|fea|feo|subnormal*|retrasad*|mongol*|maricon*|mierda|imbeciles|payaso|"
-		"cerdo|cerda|miserable|desgraciad*|malnacid*|lerdo|sudaca|negrata|don nadie|despreciable|vergüenza|verguenza|tarado|tarada|capullo"),
+		"cerdo|cerda|miserable|desgraciad*|malnacid*|lerdo|sudaca|negrata|don nadie|despreciable|tarado|tarada|capullo"),
 	W(INSULT, "pt", "idiota*|imbecil*|estupid*|burro|burra|otario|otaria|babaca|cretin*|retardad*|inutil*|lixo|escoria|puta|vadia|vagabund*|bastard*|fracassad*|patetic*|nojent*|gorda|gordo|feia|feio|viado|bicha|merda|palhaco|porco|porca|miseravel|"
 		"desgracad*|arrombad*|corno|idiotas|verme|sapatao|macaco|trouxa|ridiculo|ridicula|burros|asqueros*"),
 	W(INSULT, "it", "idiota|idioti|imbecille|imbecilli|stupido|stupida|cretin*|deficient*|scemo|scema|inutile|spazzatura|feccia|puttana|troia|zoccola|bastard*|fallit*|patetic*|schifos*|grassa|brutta|brutto|ritardat*|mongoloid*|frocio|froci|merda|"
-		"pagliaccio|maiale|maiala|miserabile|disgraziat*|stronz*|coglion*|testa di|verme|nullita|schifo|ridicol*|buono a nulla|buona a nulla|vergogna|cesso|negro|terrone|handicappato"),
+		"pagliaccio|maiale|maiala|miserabile|disgraziat*|stronz*|coglion*|testa di|verme|nullita|schifo|ridicol*|buono a nulla|buona a nulla|cesso|negro|terrone|handicappato"),
 	W(SWEAR, "", "fuck you|fuck off|fuck yourself|piece of shit|motherfucker*|son of a bitch|shut the fuck up|shut your|go to hell|suck my|eat shit|stupid bitch|dumb bitch|you bitch|fucking idiot*|fucking moron*|fucking stupid|fucking retard*|fucking|"
 		"hurensohn|hurensohne|wichser|fick dich|fickt euch|verpiss dich|verpisst euch|arschloch|arschlocher|halt die fresse|halt dein maul|halt die schnauze|leck mich|scheisskerl|drecksack|drecksau|fotze|missgeburt|fils de pute|fdp|encule*|va te faire|"
 		"allez vous faire|nique ta|nique|ta gueule|ferme ta gueule|ferme-la|connard*|connasse|salope|salaud|sale pute|sale con|grosse merde|sac a merde|batard|hijo de puta|hija de puta|hijos de puta|vete a la mierda|que te jodan|jodete|"
@@ -485,6 +485,9 @@ const TzWords tz_lexicon[] = {
 	W(DRUG, "", "hash|haschisch|cannabis verkaufen|marihuana verkaufen|vender marihuana|vender maconha|vendre du cannabis|spacciare erba|weed to|sell weed|selling weed|pills at school|dealer|camello|traficante|spacciatore|kokain|heroin|ecstasy|xtc|mdma|lsd|tilidin|xanax|oxycodone|oxycontin|steroids|steroide|anabolika|anabolisants|anabolizantes|anabolizzanti|opioids|opiate*|ketamina|ketamin|ghb|gbl"),
 	W(METHOD, "", "without pain|no pain|sure way|surest|certain way|quick and|schnell und|rapide|rapido|rapida|veloce|sicher|sichere|surdosis|dosi|how much|wie viel|cuanto|cuanta|quanto|quanta|welche menge|quelle dose|que dosis|que dose|che dose|quantite"),
 	W(MASSACRE, "", "kill everyone|kill them all|kill all my|shoot everyone|shoot my classmates|shooting spree|alle umbringen|alle toten|alle erschiessen|tuer tout le monde|tuer tous mes|matar a todos|matar todo mundo|matar todos|uccidere tutti|ammazzare tutti|fare una strage|in die menge|dans la foule|contra la multitud|contra a multidao|sulla folla|into a crowd|into the crowd|truck attack|lkw in|blow up|blowing up|in die luft|faire sauter|volar la|volar el|explodir|far saltare|far esplodere|synagogue|synagoge|mosque|moschee|mezquita|mesquita|moschea|sinagoga|attack on a|anschlag auf|attentat contre|atentado contra|attentato contro"),
+
+#include "safety/lexicon_orders.h"
+#include "safety/lexicon_harm.h"
 };
 /* clang-format on */
 

@@ -18,7 +18,7 @@
 #include "safety/score.h"
 #include "safety/words.h"
 
-#define RULES_OF_MAX 48 /* that one concept takes part in */
+#define RULES_OF_MAX 64 /* that one concept takes part in */
 #define NOWHERE SIZE_MAX
 /* Words that take back the weight of a rule count as far as this beside its reach. */
 #define EXCUSED 60
@@ -105,6 +105,35 @@ common(int concept)
 		case TZ_C_HIJACK:
 		case TZ_C_LIVES:
 		case TZ_C_KNOCKOUT:
+		case TZ_C_FAVOUR:
+		case TZ_C_AGENT_ACT:
+		case TZ_C_MAKER:
+		case TZ_C_ASK_WHAT:
+		case TZ_C_NO:
+		case TZ_C_LIMITS:
+		case TZ_C_ALL_OF:
+		case TZ_C_ARE:
+		case TZ_C_PROVE:
+		case TZ_C_MESSAGES:
+		case TZ_C_SEND_AT:
+		case TZ_C_ENTER:
+		case TZ_C_HOME:
+		case TZ_C_BANK:
+		case TZ_C_HAND_OVER:
+		case TZ_C_PHONE:
+		case TZ_C_VICTIM:
+		case TZ_C_DIE:
+		case TZ_C_NASTY:
+		case TZ_C_IMITATE:
+		case TZ_C_DRINK:
+		case TZ_C_KEYS:
+		case TZ_C_HOUSE_CHEM:
+		case TZ_C_SIGNED:
+		case TZ_C_COMPLETE:
+		case TZ_C_ARE_ALL:
+		case TZ_C_COMPOSE:
+		case TZ_C_TOLD_YOU:
+		case TZ_C_TRACK:
 			return true;
 		default:
 			return false;

@@ -15,7 +15,7 @@
 #define TZ_TOXICITY_MAX 40
 #define TZ_INJECTION_MAX 35
 
-#define TZ_RULES_MAX 128
+#define TZ_RULES_MAX 224
 
 /* Weight in hundredths with which each rule was found; 0: not. */
 typedef struct TzFinding
