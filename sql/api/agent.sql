@@ -157,6 +157,12 @@ BEGIN
 	options := theazo_internal.object_check('options',
 		theazo_internal.without_nulls(base || overrides || (given - 'definition' - 'overrides')), 65536);
 	options := theazo_internal.policy_check(theazo_internal.current_platform(), base, options);
+	-- Field by field: what an agent says of one guard leaves the others of its definition alone.
+	IF base ? 'guardrails' AND (options ? 'guardrails' OR options ->> 'template' IN ('STRICT', 'STANDARD')) THEN
+		options := options || pg_catalog.jsonb_build_object('guardrails', theazo_internal.guardrails_merge(
+			theazo_internal.template_of(theazo_internal.current_platform(), options ->> 'template'), base -> 'guardrails',
+			coalesce(theazo_internal.without_nulls(overrides) -> 'guardrails', '{}') || coalesce(theazo_internal.without_nulls(given) -> 'guardrails', '{}')));
+	END IF;
 	-- What the definition keeps out of the sandbox stays out, and who acts for one session follows the platform.
 	IF base ->> 'secretDelivery' = 'brokered' AND options ->> 'secretDelivery' IS DISTINCT FROM 'brokered' THEN
 		PERFORM theazo_internal.raise_value('secretDelivery', 'is brokered in the definition',

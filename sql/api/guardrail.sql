@@ -44,40 +44,76 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.guardrails_check(text, jsonb) IS 'guardrails, all or some of them, or 22023';
 
-CREATE OR REPLACE FUNCTION theazo_internal.domains_check(p_field text, p_value jsonb)
+-- Of two sets of guardrails what is stricter, field by field; a field that only one has is that one's. A domain that both allow is
+-- one that either names and the other covers.
+CREATE OR REPLACE FUNCTION theazo_internal.guardrails_strictest(p_one jsonb, p_other jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE
 AS $$
 DECLARE
-	v_name	text;
-	v_names	text[] := theazo_internal.names_check(p_field, p_value, 200, 253);
-	v_out	jsonb := '[]';
+	v_levels	CONSTANT text[] := '{off,light,moderate,strict}';
+	v_out		jsonb := p_one || p_other;
+	k			text;
+	a			jsonb;
+	b			jsonb;
 BEGIN
-	FOREACH v_name IN ARRAY v_names
+	FOR k IN SELECT x FROM pg_catalog.jsonb_object_keys(p_one) x WHERE p_other OPERATOR(pg_catalog.?) x
 	LOOP
-		v_name := pg_catalog.rtrim(pg_catalog.lower(v_name), '.');
-		IF NOT v_name OPERATOR(pg_catalog.~) '^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?$' THEN
-			PERFORM theazo_internal.raise_value(p_field, pg_catalog.format('has no domain in %s', theazo_internal.quoted(v_name)),
-				'Give names such as example.com; each covers its subdomains.');
-		END IF;
-		v_out := v_out || pg_catalog.to_jsonb(v_name);
+		a := p_one -> k;
+		b := p_other -> k;
+		v_out := v_out || pg_catalog.jsonb_build_object(k, CASE
+			WHEN a = 'null' THEN b
+			WHEN b = 'null' THEN a
+			WHEN k = 'contentFilter' THEN CASE WHEN pg_catalog.array_position(v_levels, a #>> '{}') > pg_catalog.array_position(v_levels, b #>> '{}') THEN a ELSE b END
+			WHEN k IN ('blockPII', 'promptInjection') THEN pg_catalog.to_jsonb(a::boolean OR b::boolean)
+			WHEN k = 'blockedDomains' THEN (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT d), '[]') FROM pg_catalog.jsonb_array_elements_text(a || b) d)
+			WHEN k = 'allowedDomains' THEN (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT d), '[]') FROM pg_catalog.jsonb_array_elements_text(a || b) d
+				 WHERE theazo_internal.domain_listed(d, a) AND theazo_internal.domain_listed(d, b))
+			ELSE pg_catalog.to_jsonb(least((a #>> '{}')::bigint, (b #>> '{}')::bigint)) END);
 	END LOOP;
 	RETURN v_out;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.domains_check(text, jsonb) IS 'a list of domains in lower case, or 22023';
+COMMENT ON FUNCTION theazo_internal.guardrails_strictest(jsonb, jsonb) IS 'two sets of guardrails in one: of each field the stricter value';
 
--- The platform's, overlaid by the agent's. Templates STRICT and STANDARD are always filtered, whatever either says.
+-- The template that holds for an agent now: its own, or a stricter one that its platform asks for.
+CREATE OR REPLACE FUNCTION theazo_internal.template_of(p_platform text, p_template text)
+RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT coalesce((SELECT theazo_internal.template_least(p_template, y.template) FROM theazo_data.platform_policy y
+					  WHERE y.platform_id = p_platform AND y.template IS NOT NULL), p_template)
+$$;
+COMMENT ON FUNCTION theazo_internal.template_of(text, text) IS 'the template of an agent as it holds now, platform''s floor included';
+
+-- Guardrails of a definition and of the call that makes an agent of it. A template that is always filtered takes the stricter of each.
+CREATE OR REPLACE FUNCTION theazo_internal.guardrails_merge(p_template text, p_base jsonb, p_over jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	IF p_base IS NULL OR p_over IS NULL THEN
+		RETURN coalesce(p_over, p_base);
+	ELSIF p_template IN ('STRICT', 'STANDARD') THEN
+		RETURN theazo_internal.guardrails_strictest(p_base, p_over);
+	END IF;
+	RETURN p_base || p_over;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.guardrails_merge(text, jsonb, jsonb) IS 'guardrails laid over others, field by field';
+
+-- The platform's, overlaid by the agent's field by field. Templates STRICT and STANDARD are always filtered, whatever either says,
+-- and are held to the stricter of both; so are agents whose platform asks for such a template, whenever they were made.
 CREATE OR REPLACE FUNCTION theazo_internal.guardrails_of(a theazo_data.agent)
 RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
 DECLARE
-	g	jsonb := theazo_internal.guardrails_default()
-		|| coalesce((SELECT x.config FROM theazo_data.guardrail x WHERE x.platform_id = a.platform_id), '{}')
-		|| coalesce(a.options -> 'guardrails', '{}');
+	v_template	text := theazo_internal.template_of(a.platform_id, a.options ->> 'template');
+	g			jsonb := theazo_internal.guardrails_merge(v_template, theazo_internal.guardrails_default()
+		|| coalesce((SELECT x.config FROM theazo_data.guardrail x WHERE x.platform_id = a.platform_id), '{}'), coalesce(a.options -> 'guardrails', '{}'));
 BEGIN
-	IF a.options ->> 'template' IN ('STRICT', 'STANDARD') THEN
+	IF v_template IN ('STRICT', 'STANDARD') THEN
 		IF g ->> 'contentFilter' IN ('off', 'light') THEN
 			g := g || '{"contentFilter": "moderate"}';
 		END IF;
@@ -142,7 +178,8 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.guardrails_violated(theazo_data.run, text, text, text) IS 'event and log of a violation';
 
-CREATE OR REPLACE FUNCTION theazo_internal.guardrails_calls(l theazo_data.run_loop, r theazo_data.run, p_guard jsonb)
+-- Calls are counted by their place in the run: one that others began beside, or that waited for an approval, counts once.
+CREATE OR REPLACE FUNCTION theazo_internal.guardrails_calls(l theazo_data.run_loop, r theazo_data.run, p_guard jsonb, p_seq integer)
 RETURNS text
 LANGUAGE plpgsql
 AS $$
@@ -154,7 +191,7 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	SELECT pg_catalog.count(*) INTO v_n FROM theazo_data.step s WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id AND s.kind = 'tool'
-	   AND s.seq < l.last_seq;
+	   AND s.seq < p_seq;
 	IF v_n < v_max THEN
 		RETURN NULL;
 	ELSIF v_n = v_max THEN
@@ -163,71 +200,7 @@ BEGIN
 	RETURN 'error: tool call limit reached';
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.guardrails_calls(theazo_data.run_loop, theazo_data.run, jsonb) IS 'the error for a tool call beyond the limit, or null';
-
--- A domain covers its subdomains. What is blocked is blocked, also where it is allowed.
-CREATE OR REPLACE FUNCTION theazo_internal.domain_listed(p_host text, p_list jsonb)
-RETURNS boolean
-LANGUAGE sql IMMUTABLE
-AS $$
-	SELECT coalesce(pg_catalog.bool_or(h.host = d.name OR pg_catalog."right"(h.host, pg_catalog.length(d.name) + 1) = '.' || d.name), false)
-	  FROM (SELECT pg_catalog.rtrim(pg_catalog.lower(p_host), '.') AS host) h, pg_catalog.jsonb_array_elements_text(p_list) AS d (name)
-$$;
-COMMENT ON FUNCTION theazo_internal.domain_listed(text, jsonb) IS 'is a host, or a domain it belongs to, in a list';
-
--- By the one spelling of a host: 127.1 is 127.0.0.1. What cannot be read as a host is in no list that allows and in each that blocks.
-CREATE OR REPLACE FUNCTION theazo_internal.domain_passes(p_host text, p_guard jsonb)
-RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE
-AS $$
-DECLARE
-	v_host	text := theazo_internal.host_clean(p_host);
-BEGIN
-	IF coalesce(p_guard -> 'blockedDomains', '[]') = '[]' AND coalesce(p_guard -> 'allowedDomains', 'null') = 'null' THEN
-		RETURN true;
-	END IF;
-	RETURN v_host IS NOT NULL AND NOT theazo_internal.domain_listed(v_host, p_guard -> 'blockedDomains')
-		AND (coalesce(p_guard -> 'allowedDomains', 'null') = 'null' OR theazo_internal.domain_listed(v_host, p_guard -> 'allowedDomains'));
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.domain_passes(text, jsonb) IS 'do guardrails let a request go to a host';
-
--- A request in an agent's name that is no tool call.
-CREATE OR REPLACE FUNCTION theazo_internal.guardrails_request(a theazo_data.agent, p_host text)
-RETURNS void
-LANGUAGE plpgsql
-AS $$
-DECLARE
-	v_message	text;
-BEGIN
-	IF p_host IS NULL OR theazo_internal.domain_passes(p_host, theazo_internal.guardrails_of(a)) THEN
-		RETURN;
-	END IF;
-	v_message := pg_catalog.format('the guardrails do not allow the domain %s', pg_catalog."left"(p_host, 253));
-	PERFORM theazo_internal.event_refused(a.platform_id, 'safety', 'content_blocked', pg_catalog.jsonb_build_object('code', 'TZ205',
-		'type', 'domain_blocked', 'stage', 'arguments', 'message', v_message), a.session_id, a.id, NULL, a.key_environment, 'deny', 'domain_blocked', true);
-	RAISE EXCEPTION USING ERRCODE = 'TZ205', MESSAGE = v_message, DETAIL = 'Type: domain_blocked. Rule: domain_blocked.',
-		HINT = 'Ask another host, or change allowedDomains and blockedDomains with theazo.guardrails_set().';
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.guardrails_request(theazo_data.agent, text) IS 'TZ205 for a host that the guardrails of an agent do not allow';
-
-CREATE OR REPLACE FUNCTION theazo_internal.guardrails_domain(r theazo_data.run, p_guard jsonb, p_tool text, p_host text)
-RETURNS text
-LANGUAGE plpgsql
-AS $$
-DECLARE
-	v_message	text;
-BEGIN
-	IF p_host IS NULL OR theazo_internal.domain_passes(p_host, p_guard) THEN
-		RETURN NULL;
-	END IF;
-	v_message := pg_catalog.format('the guardrails do not allow the domain %s', pg_catalog."left"(p_host, 253));
-	PERFORM theazo_internal.guardrails_violated(r, 'domain_blocked', p_tool, v_message);
-	RETURN 'error: ' || v_message;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.guardrails_domain(theazo_data.run, jsonb, text, text) IS 'the error for a host the guardrails do not allow, or null';
+COMMENT ON FUNCTION theazo_internal.guardrails_calls(theazo_data.run_loop, theazo_data.run, jsonb, integer) IS 'the error for a tool call beyond the limit, or null';
 
 -- ----------------------------------------------------------------------------
 -- Faces
@@ -270,11 +243,13 @@ $$;
 COMMENT ON FUNCTION theazo.guardrails_get(text) IS 'the platform''s guardrails, every field present';
 
 CREATE OR REPLACE VIEW theazo.guardrail_violations WITH (security_barrier) AS
-	SELECT 'grv_' || substr(v.id, 5) AS id, v.occurred_at, v.environment, v.session_id, v.agent_id, v.run_id, v.summary ->> 'type' AS type,
-		   v.summary ->> 'stage' AS stage, v.rule, v.summary ->> 'message' AS message, v.decision
+	SELECT 'grv_' || substr(v.id, 5) AS id, v.occurred_at, v.environment, v.session_id, v.agent_id, v.run_id, coalesce(v.summary ->> 'type', 'resource_bound') AS type,
+		   coalesce(v.summary ->> 'stage', 'run') AS stage, v.rule, v.summary ->> 'message' AS message, v.decision
 	  FROM (SELECT e.id, e.occurred_at, e.environment, e.session_id, e.agent_id, e.run_id, e.rule, e.decision,
 				   convert_from(e.body, 'UTF8')::jsonb -> 'summary' AS summary
-			  FROM theazo_data.event e WHERE e.category = 'safety' AND e.action = 'content_blocked' AND e.is_violation) v
+			  FROM theazo_data.event e
+			 WHERE e.is_violation AND (e.category = 'safety' AND e.action = 'content_blocked'
+				OR e.category = 'limit' AND e.action IN ('sandbox_limit_hit', 'rate_limit_hit') AND e.rule IN ('parent_cost', 'evolution_rate', 'spawn'))) v
 	 WHERE (SELECT theazo_internal.may_read('event:read'));
 COMMENT ON VIEW theazo.guardrail_violations IS 'what the guardrails stopped or replaced, from the audit trail; the text itself is not kept';
 

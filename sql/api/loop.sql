@@ -262,6 +262,7 @@ BEGIN
 	SELECT h.prior, h.prior_tokens INTO l.prior, l.prior_tokens
 	  FROM theazo_internal.history_prior(a, greatest(0, 100000 - octet_length(p_task) / 4)) h;
 	l := theazo_internal.loop_admit(l, a, p_parent);
+	l.cost_cap := least(l.cost_cap, theazo_internal.bound_cap(l));
 	v_verdict := theazo_internal.safety_input(a, 'input', p_task);
 	IF (theazo_internal.safety_guard(l) ->> 'maxOutputTokens')::integer < (l.options ->> 'max_tokens')::integer THEN
 		l.options := jsonb_set(l.options, '{max_tokens}', theazo_internal.safety_guard(l) -> 'maxOutputTokens');
@@ -337,6 +338,7 @@ AS $$
 DECLARE
 	v_text	text;
 	v_why	text;
+	v_error	jsonb;
 BEGIN
 	IF r.cancel_requested THEN
 		PERFORM theazo_internal.loop_end(l, r, 'cancelled', NULL, '{"code": "cancelled", "message": "cancelled"}');
@@ -363,6 +365,11 @@ BEGIN
 				'hint', 'Give a higher max_cost, or raise the agent''s costCap.'));
 			RETURN;
 		END IF;
+	END IF;
+	v_error := theazo_internal.bound_cost(l, r);
+	IF v_error IS NOT NULL THEN
+		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, v_error);
+		RETURN;
 	END IF;
 	IF l.model_calls >= l.max_steps THEN
 		-- As many calls as it may have: what it said last is its answer.

@@ -26,6 +26,7 @@ BEGIN
 	PERFORM theazo_internal.loop_save(l);
 	IF p_status <> 'completed' THEN
 		PERFORM theazo_internal.loop_drop(r);
+		PERFORM theazo_internal.bound_ended(l, r, p_error);
 	END IF;
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = r.platform_id AND x.id = r.agent_id;
 	IF a.sandbox_id IS NOT NULL THEN

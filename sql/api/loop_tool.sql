@@ -114,6 +114,9 @@ BEGIN
 	-- What a handler says when it fails is from outside as well.
 	IF p_state <> 'cancelled' THEN
 		l := theazo_internal.tool_read(l, r, s, e.kind, t.output, p_result -> 'labels');
+		IF s.name = 'web_search' AND NOT t.failed THEN
+			t.output := theazo_internal.guardrails_results(r, theazo_internal.safety_guard(l), t.output);
+		END IF;
 		t.output := theazo_internal.safety_result(l, r, s.name, t.output);
 	END IF;
 	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,

@@ -199,11 +199,18 @@ BEGIN
 				ELSE o.tools <> l.open_tools OR o.models + (l.open_tools > 0)::integer + l.suspended::integer + j.judged <> 1 END
 	UNION ALL
 	SELECT 'output is not what its verdict let out', p.platform_id::text, 'run_' || p.root_id, p.verdict FROM theazo_data.run_payload p
-	 WHERE p.verdict <> 'none'
+	  JOIN theazo_data.run r ON r.platform_id = p.platform_id AND r.id = 'run_' || p.root_id
+	 WHERE p.verdict <> 'none' AND r.kind = 'agent'
 	   AND NOT EXISTS (SELECT FROM theazo_data.safety_verdict v
 						WHERE v.platform_id = p.platform_id AND v.root_id = p.root_id AND v.id = p.verdict AND v.stage = 'output'
 						  AND v.status IN ('passed', 'redacted', 'skipped')
 						  AND encode(v.delivered_hash, 'hex') = theazo_internal.text_hash(coalesce(p.result ->> 'output', '')))
+	UNION ALL
+	SELECT 'result without its verdict', p.platform_id::text, 'run_' || p.root_id, p.verdict FROM theazo_data.run_payload p
+	  JOIN theazo_data.run r ON r.platform_id = p.platform_id AND r.id = 'run_' || p.root_id
+	 WHERE r.kind <> 'agent' AND (p.result IS NOT NULL OR p.result_content IS NOT NULL)
+	   AND NOT EXISTS (SELECT FROM theazo_data.safety_verdict v
+						WHERE v.platform_id = p.platform_id AND v.root_id = p.root_id AND v.id = p.verdict AND v.stage = 'result')
 	UNION ALL
 	SELECT 'open step without open effect', s.platform_id::text, 'run_' || s.root_id, format('step %s', s.seq) FROM theazo_data.step s
 	 WHERE s.state = 'queued'

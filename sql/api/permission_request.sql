@@ -329,6 +329,7 @@ DECLARE
 	v_options	jsonb;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
+	PERFORM theazo_internal.evolution_check(a);
 	v_options := theazo_internal.request_permissions_merge(a.options, theazo_internal.policy_of(a), p_grant);
 	PERFORM theazo_internal.option_check('limits', v_options -> 'limits', false) WHERE v_options ? 'limits';
 	PERFORM theazo_internal.policy_check(p_platform, NULL, v_options);

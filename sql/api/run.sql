@@ -376,6 +376,9 @@ BEGIN
 		RETURN;
 	END IF;
 	IF p_result IS NOT NULL OR p_content IS NOT NULL THEN
+		IF r.kind <> 'agent' THEN
+			SELECT x.shown, x.verdict INTO p_result, p_verdict FROM theazo_internal.safety_work(r, p_result) x;
+		END IF;
 		UPDATE theazo_data.run_payload x SET result = p_result, result_content = p_content, verdict = p_verdict
 		 WHERE x.platform_id = p_platform AND x.root_id = v_root;
 	END IF;

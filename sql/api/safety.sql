@@ -213,7 +213,7 @@ $$;
 COMMENT ON FUNCTION theazo_internal.safety_input(theazo_data.agent, text, text) IS 'TZ205 for a text that must not go in, else the verdict about it';
 
 -- The model is told; the run goes on.
-CREATE OR REPLACE FUNCTION theazo_internal.safety_arguments(l theazo_data.run_loop, r theazo_data.run, p_tool text, p_arguments jsonb)
+CREATE OR REPLACE FUNCTION theazo_internal.safety_arguments(l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_tool text, p_arguments jsonb)
 RETURNS text
 LANGUAGE plpgsql
 AS $$
@@ -225,7 +225,7 @@ BEGIN
 	IF NOT theazo_internal.guardrails_on(v_guard) THEN
 		RETURN NULL;
 	END IF;
-	v_why := theazo_internal.guardrails_calls(l, r, v_guard);
+	v_why := theazo_internal.guardrails_calls(l, r, v_guard, p_seq);
 	IF v_why IS NULL AND p_tool = 'http_fetch' THEN
 		v_why := theazo_internal.guardrails_domain(r, v_guard, p_tool, theazo_internal.url_host(p_arguments ->> 'url'));
 	END IF;
@@ -243,7 +243,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.safety_arguments(theazo_data.run_loop, theazo_data.run, text, jsonb) IS 'why a tool must not be called with these arguments, or null';
+COMMENT ON FUNCTION theazo_internal.safety_arguments(theazo_data.run_loop, theazo_data.run, integer, text, jsonb) IS 'why a tool must not be called with these arguments, or null';
 
 -- What a tool answers comes from outside. The model does not see what would give it orders.
 CREATE OR REPLACE FUNCTION theazo_internal.safety_result(l theazo_data.run_loop, r theazo_data.run, p_tool text, p_text text)

@@ -102,7 +102,7 @@ BEGIN
 		RETURN;
 	ELSIF NOT p_decided AND (t.requires_approval OR l.policy ? 'approvals') THEN
 		-- Whoever is asked, webhooks among them, is not shown what must not go out anyway.
-		output := theazo_internal.safety_arguments(l, r, p_name, p_arguments);
+		output := theazo_internal.safety_arguments(l, r, p_seq, p_name, p_arguments);
 		IF output IS NOT NULL THEN
 			RETURN;
 		END IF;
@@ -115,7 +115,7 @@ BEGIN
 			RETURN;
 		END IF;
 	END IF;
-	output := theazo_internal.safety_arguments(l, r, p_name, p_arguments);
+	output := theazo_internal.safety_arguments(l, r, p_seq, p_name, p_arguments);
 	IF output IS NOT NULL THEN
 		RETURN;
 	END IF;

@@ -116,6 +116,11 @@ BEGIN
 	END IF;
 	SELECT p.input ->> 'tested' INTO v_name FROM theazo_data.run_payload p WHERE p.platform_id = e.platform_id AND p.root_id = e.root_id;
 	t := theazo_internal.tool_answer(v_name, e.kind, p_state, p_result, NULL);
+	IF v_name = 'web_search' AND NOT t.failed THEN
+		SELECT theazo_internal.guardrails_results(r, theazo_internal.guardrails_of(a), t.output) INTO t.output
+		  FROM theazo_data.run r JOIN theazo_data.agent a ON a.platform_id = r.platform_id AND a.id = r.agent_id
+		 WHERE r.platform_id = e.platform_id AND r.id = e.run_id;
+	END IF;
 	PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, 'completed',
 		jsonb_build_object('output', theazo_internal.tool_bound(CASE WHEN t.failed THEN regexp_replace(t.output, '^error: ', '') ELSE t.output END),
 			'success', NOT t.failed, 'truncated', coalesce(p_result -> 'truncated', 'false')),

@@ -151,6 +151,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.webhook_row(text) IS 'a webhook as the caller may see it, or 42704';
 
+-- Where machines ask who they are. No delivery would be sent there (src/lib/netpolicy.c); who tries is told at once, on every platform.
+CREATE OR REPLACE FUNCTION theazo_internal.webhook_host_check(p_host text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	v_host	text := pg_catalog.btrim(theazo_internal.host_clean(p_host), '[]');
+	v_ip	inet;
+BEGIN
+	BEGIN
+		v_ip := v_host::inet;
+	EXCEPTION WHEN invalid_text_representation THEN
+		v_ip := NULL;
+	END;
+	IF v_ip OPERATOR(pg_catalog.<<=) ANY ('{169.254.0.0/16,100.100.100.200/32,168.63.129.16/32,192.0.0.192/32,fe80::/10,fd00:ec2::/32,fd20:ce::/32,::ffff:169.254.0.0/112,::169.254.0.0/112,64:ff9b::169.254.0.0/112}'::inet[])
+		OR v_host IN ('metadata', 'instance-data') OR v_host OPERATOR(pg_catalog.~) '(^|[.])metadata[.](google[.]internal|goog)$' THEN
+		PERFORM theazo_internal.raise_value('url', 'names a link-local or metadata address', 'Give a host that others can reach.');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.webhook_host_check(text) IS '22023 for a link-local address or one of a cloud''s metadata service, however it is spelled';
+
 CREATE OR REPLACE FUNCTION theazo.webhook_create(url text, events text[], api_key text DEFAULT NULL)
 RETURNS theazo.webhooks LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -167,6 +186,7 @@ BEGIN
 	v_here := theazo_internal.current_platform();
 	v_env := theazo_internal.current_environment();
 	url := theazo_internal.handler_check(url);
+	PERFORM theazo_internal.webhook_host_check(theazo_internal.url_host(url));
 	IF events IS NULL OR cardinality(events) NOT BETWEEN 1 AND 100 THEN
 		PERFORM theazo_internal.raise_value('events', 'must name 1 to 100 events', 'Use {*} for all of them.');
 	END IF;

@@ -50,7 +50,6 @@ CREATE TABLE theazo_data.safety_verdict (
 	CONSTRAINT safety_verdict_status_check CHECK (status IN ('passed', 'blocked', 'redacted', 'skipped', 'error'))
 ) PARTITION BY RANGE (root_id);
 
--- No output without a verdict: an answer that is stored names the one that let it out.
+-- No result without a verdict: what is stored names the one that let it out. A run that failed has figures and no output.
 ALTER TABLE theazo_data.run_payload ADD CONSTRAINT run_payload_verdict_check
-	-- what the handler of a tool said to its owner's test is no agent's output
-	CHECK (verdict <> 'none' OR coalesce(result OPERATOR(pg_catalog.->>) 'output', '') = '' OR input OPERATOR(pg_catalog.?) 'tested');
+	CHECK (verdict <> 'none' OR result_content IS NULL AND (result IS NULL OR coalesce(result OPERATOR(pg_catalog.->>) 'output' = '', false)));

@@ -118,6 +118,26 @@ $node->psql('postgres', "SELECT theazo.http_fetch_start('$agent', 'http://loc%61
 like($stderr, qr/TZ205.*do not allow the domain.*HINT/s, '... also in a request that no model asked for');
 is(sql("SELECT count(*) FROM theazo_data.event WHERE agent_id = '$agent' AND action = 'content_blocked' AND is_violation"), '1', '... which is on record');
 
+# What work outside of a run of the loop brings back is stored with its verdict, and nowhere without.
+for my $guard ($strict, {})
+{
+	$agent = app("SELECT id FROM theazo.agent_create('$session', '" . encode_json({ provider => 'hooked', model => 'chatty/one', guardrails => $guard }) . "')");
+	wait_sql($node, "SELECT status FROM theazo_data.agent WHERE id = '$agent'", 'ready', 'the agent is ready');
+	my $on = %$guard ? 1 : 0;
+	for my $work ("exec_start('$agent', 'sh', 'echo hello')", "http_fetch_start('$agent', 'http://127.0.0.1:$port/nothing')", "metrics_start('$agent')",
+		"tool_test_start('$agent', 'http_fetch', '{\"url\": \"http://127.0.0.1:$port/nothing\"}')")
+	{
+		my $id = ended(app("SELECT id FROM theazo.$work"));
+		my ($what) = $work =~ /^(\w+)_start/;
+		is(sql("SELECT count(*) FROM theazo_data.run_payload WHERE root_id = substr('$id', 5) AND verdict = 'none' AND (result IS NOT NULL OR result_content IS NOT NULL)"),
+			'0', "$what: no result without a verdict");
+		is(app("SELECT string_agg(stage || ' ' || status, ',') FROM theazo.safety_verdicts WHERE run_id = '$id'"),
+			$on && $what ne 'metrics' ? 'result passed' : 'result skipped', '... which says whether anybody looked')
+			if app("SELECT status FROM theazo.runs WHERE id = '$id'") eq 'completed';
+	}
+}
+is(sql("SELECT count(*) FROM theazo.integrity_check() WHERE rule LIKE '%verdict%'"), '0', 'and the checker finds them all');
+
 # An input is judged as the model reads it.
 $agent = app("SELECT id FROM theazo.agent_create('$session', '" . encode_json({ provider => 'hooked', model => 'chatty/one', guardrails => $strict }) . "')");
 wait_sql($node, "SELECT status FROM theazo_data.agent WHERE id = '$agent'", 'ready', 'the agent is ready');
@@ -150,7 +170,9 @@ for my $looser ({ contentFilter => 'off' }, { contentFilter => 'moderate' }, { b
 	like(narrowed({ definition => 'gov', guardrails => { maxToolCalls => 1, %$looser } }), qr/cannot loosen guardrails\.$field/, "... and under a definition");
 }
 like(narrowed({ definition => 'gov', $_ => undef }), qr/cannot loosen $_/, "a definition's $_ cannot be left out") for ('approvals', 'guardrails');
-like(narrowed({ definition => 'gov', guardrails => {} }), qr/cannot loosen guardrails\.maxToolCalls/, '... nor emptied');
+my ($kept) = narrowed({ definition => 'gov', guardrails => {} }) =~ /^(?!ERROR)(.*)/s;
+like($kept, qr/agt_/, '... and emptied they say nothing');
+is(app("SELECT theazo.agent_policy((theazo.agent_create('$session', '{\"definition\": \"gov\", \"guardrails\": {}}')).id) #>> '{guardrails,maxToolCalls}'"), '2', '... so that the definition\'s hold');
 like(narrowed({ guardrails => { maxToolCalls => 1, blockedDomains => [ 'evil.example', 'more.example' ], allowedDomains => [] } }), qr/^agt_/, 'tighter is fine');
 is(sql('SELECT count(*) FROM theazo.integrity_check()'), '0', 'nothing is inconsistent');
 done_testing();
