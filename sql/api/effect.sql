@@ -51,7 +51,10 @@ AS $$
 		   ('file', 'anchor.file', 1, 'repeat'),
 		   ('evm', 'anchor.evm', 1, 'reconcile'),
 		   -- At least once: receivers know a delivery by its id.
-		   ('webhook_out', 'webhook.deliver', 1, 'repeat')
+		   ('webhook_out', 'webhook.deliver', 1, 'repeat'),
+		   -- A verdict that nobody saw is none, and a text without one is blocked.
+		   ('moderation', 'safety.judge', 1, 'neither'),
+		   ('judge', 'safety.judge', 1, 'neither')
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_kinds() IS
 'kinds of effects by adapter, the contract version understood and what may be done when an outcome is unknown';
@@ -170,6 +173,10 @@ BEGIN
 					'signing_ref', w.secret_ref, 'owner', p.platform_id, 'vault', 'platform')
 				  FROM theazo_data.webhook w JOIN theazo_data.platform p ON p.platform_id = w.platform_id
 				 WHERE w.platform_id = p_platform AND w.id = substr(p_provider, 9) AND w.status = 'active');
+	END IF;
+	-- Who judges texts, as it is now; null once nobody does.
+	IF p_adapter IN ('moderation', 'judge') THEN
+		RETURN theazo_internal.safety_ai_endpoint(p_platform, p_provider, p_adapter);
 	END IF;
 	-- An address of its own, so no provider.
 	IF p_adapter = 'http' THEN

@@ -227,6 +227,8 @@ DECLARE
 	v_root	text := substr(v_run, 5);
 	v_now	timestamptz := clock_timestamp();
 	v_verdict jsonb;
+	v_texts	text[] := '{}';
+	v_asked	boolean;
 BEGIN
 	l.platform_id := a.platform_id;
 	l.root_id := v_root;
@@ -296,10 +298,18 @@ BEGIN
 		UPDATE theazo_data.agent_input x SET run_id = v_run WHERE x.platform_id = i.platform_id AND x.id = i.id;
 		l.started_by := l.started_by || i.sent_by;
 		l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', format('[%s] %s', i.type, i.content)));
+		v_texts := v_texts || format('[%s] %s', i.type, i.content);
 	END LOOP;
 	l := theazo_internal.message_add(l, 'user', jsonb_build_object('role', 'user', 'text', p_task));
+	v_asked := theazo_internal.safety_ask_input(l, r, v_texts, p_task, v_verdict);
+	IF v_asked THEN
+		-- No call of a model before the verdict.
+		l.model_calls := 0;
+		l.last_seq := 0;
+	ELSE
+		PERFORM theazo_internal.verdict_write(r, v_verdict);
+	END IF;
 	PERFORM theazo_internal.run_loop_append(l);
-	PERFORM theazo_internal.verdict_write(r, v_verdict);
 	PERFORM theazo_internal.span_write(a.platform_id, v_root, r.trace_id, r.trace_id, NULL, r.environment, a.session_id, a.id, v_run, 'agent',
 		'running', v_now, NULL);
 	PERFORM theazo_internal.event_write(a.platform_id, 'execution', 'execution_started',
@@ -316,7 +326,9 @@ BEGIN
 		   FROM (SELECT y.id FROM theazo_data.sandbox y
 				  WHERE y.platform_id = a.platform_id AND y.id = a.sandbox_id AND y.status = 'ready' FOR UPDATE) s;
 	END IF;
-	PERFORM theazo_internal.loop_send(l, r, 1, 1);
+	IF NOT v_asked THEN
+		PERFORM theazo_internal.loop_send(l, r, 1, 1);
+	END IF;
 	RETURN v_run;
 END
 $$;

@@ -19,23 +19,24 @@ BEGIN
 		v_n := v_n + 1;
 		l.last_seq := l.last_seq + 1;
 		IF v_n > 128 THEN
-			SELECT 'error: at most 128 tools can be called at once' AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id INTO t;
+			SELECT 'error: at most 128 tools can be called at once' AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id, false AS judged INTO t;
 		ELSIF c ? 'arguments_error' THEN
-			SELECT 'error: the arguments are no JSON: ' || left(c ->> 'arguments_error', 200) AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id INTO t;
+			SELECT 'error: the arguments are no JSON: ' || left(c ->> 'arguments_error', 200) AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id, false AS judged INTO t;
 		ELSE
 			t := theazo_internal.tool_begin(l, r, l.last_seq, c ->> 'name', coalesce(nullif(c -> 'arguments', 'null'), '{}'), false);
 			IF t.output IS NOT NULL AND NOT t.failed THEN
-				t.output := theazo_internal.safety_result(l, r, c ->> 'name', t.output);
+				t.output := (theazo_internal.safety_result(l, r, c ->> 'name', t.output)).shown;
 			END IF;
 		END IF;
 		IF t.failed THEN
 			d := theazo_internal.safety_called(l, r, c, t.output);
 			t.output := d.output;
 		ELSE
-			SELECT coalesce(c ->> 'name', '') AS name, c -> 'arguments' AS input INTO d;
+			SELECT coalesce(c ->> 'name', '') AS name,
+				CASE WHEN t.judged THEN to_jsonb('[held back until it is judged]'::text) ELSE c -> 'arguments' END AS input INTO d;
 		END IF;
 		PERFORM theazo_internal.step_append(l.platform_id, l.root_id, l.last_seq, l.model_calls, 'tool',
-			CASE WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.approval_id IS NOT NULL THEN 'waiting' WHEN t.failed THEN 'failed' ELSE 'done' END,
+			CASE WHEN t.judged THEN 'waiting' WHEN t.effect_id IS NOT NULL THEN 'queued' WHEN t.approval_id IS NOT NULL THEN 'waiting' WHEN t.failed THEN 'failed' ELSE 'done' END,
 			d.name, c ->> 'id', t.effect_id, NULL, NULL, clock_timestamp(),
 			CASE WHEN t.effect_id IS NULL AND t.approval_id IS NULL THEN clock_timestamp() END,
 			CASE WHEN t.effect_id IS NULL AND t.approval_id IS NULL THEN v_n - l.open_tools END,
@@ -103,6 +104,8 @@ DECLARE
 	r	theazo_data.run;
 	s	theazo_data.step;
 	t	record;
+	d	record;
+	v_end	jsonb;
 BEGIN
 	SELECT * INTO s FROM theazo_data.step x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
 	IF s.state IS DISTINCT FROM 'queued' THEN
@@ -111,24 +114,44 @@ BEGIN
 	t := theazo_internal.tool_answer(s.name, e.kind, p_state, p_result, p_content);
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
+	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
+		r.session_id, r.agent_id, r.id, 'tool', CASE WHEN p_state = 'done' AND NOT t.failed THEN 'completed' ELSE 'failed' END,
+		coalesce(p_started, p_finished), p_finished, jsonb_build_object('tool', s.name, 'step', e.step_seq));
+	v_end := jsonb_build_object('state', CASE WHEN p_state IN ('cancelled', 'unknown') THEN p_state WHEN t.failed THEN 'failed' ELSE 'done' END,
+		'started', p_started, 'finished', p_finished, 'code', CASE WHEN p_state <> 'done' THEN p_result ->> 'code' WHEN t.failed THEN 'tool_failed' END,
+		'message', CASE WHEN p_state <> 'done' THEN p_result ->> 'message' END);
 	-- What a handler says when it fails is from outside as well.
 	IF p_state <> 'cancelled' THEN
 		l := theazo_internal.tool_read(l, r, s, e.kind, t.output, p_result -> 'labels');
 		IF s.name = 'web_search' AND NOT t.failed THEN
 			t.output := theazo_internal.guardrails_results(r, theazo_internal.safety_guard(l), t.output);
 		END IF;
-		t.output := theazo_internal.safety_result(l, r, s.name, t.output);
+		d := theazo_internal.safety_result(l, r, s.name, t.output, s.seq, v_end);
+		IF d.asked IS NOT NULL THEN
+			-- The call is over, but the model is not told before the answer was judged.
+			UPDATE theazo_data.step x SET state = 'waiting' WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.seq = s.seq;
+			RETURN;
+		END IF;
+		t.output := d.shown;
 	END IF;
-	PERFORM theazo_internal.span_write(e.platform_id, e.root_id, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
-		r.session_id, r.agent_id, r.id, 'tool', CASE WHEN p_state = 'done' AND NOT t.failed THEN 'completed' ELSE 'failed' END,
-		coalesce(p_started, p_finished), p_finished, jsonb_build_object('tool', s.name, 'step', e.step_seq));
-	PERFORM theazo_internal.tool_end(l, r, s, CASE WHEN p_state IN ('cancelled', 'unknown') THEN p_state WHEN t.failed THEN 'failed' ELSE 'done' END,
-		t.output, p_started, p_finished, CASE WHEN p_state <> 'done' THEN p_result ->> 'code' WHEN t.failed THEN 'tool_failed' END,
-		CASE WHEN p_state <> 'done' THEN p_result ->> 'message' END);
+	PERFORM theazo_internal.tool_over(l, r, s, v_end, t.output);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_settle(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS
 'the end of a tool call that went out; with the last one the model is called again';
+
+-- p_end: state, started, finished, code, message, as tool_end() takes them.
+CREATE OR REPLACE FUNCTION theazo_internal.tool_over(l theazo_data.run_loop, r theazo_data.run, s theazo_data.step, p_end jsonb, p_output text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	PERFORM theazo_internal.tool_end(l, r, s, p_end ->> 'state', p_output, (p_end ->> 'started')::timestamptz, (p_end ->> 'finished')::timestamptz,
+		p_end ->> 'code', p_end ->> 'message');
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_over(theazo_data.run_loop, theazo_data.run, theazo_data.step, jsonb, text) IS
+'stores the answer of a tool call that was judged, with what is known of its end';
 
 -- What a call has read marks the run from now on.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_read(

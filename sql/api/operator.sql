@@ -193,7 +193,7 @@ BEGIN
 						   FROM theazo_data.step s
 						  WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id AND s.state IN ('queued', 'waiting')) o
 	 CROSS JOIN LATERAL (SELECT count(*)::integer AS judged FROM theazo_data.effect e
-						  WHERE e.platform_id = r.platform_id AND e.root_id = l.root_id AND e.kind = 'safety.judge'
+						  WHERE e.platform_id = r.platform_id AND e.root_id = l.root_id AND e.kind = 'safety.judge' AND e.step_seq = 0
 							AND e.state IN ('queued', 'claimed', 'sent', 'held')) j
 	 WHERE CASE WHEN r.status NOT IN ('queued', 'running') THEN o.models + o.tools > 0
 				ELSE o.tools <> l.open_tools OR o.models + (l.open_tools > 0)::integer + l.suspended::integer + j.judged <> 1 END
@@ -307,7 +307,11 @@ BEGIN
 		   format('steps %s, spent %s, charges %s, approvals %s', b.steps, l.spent, b.charges, b.fees)
 	  FROM theazo_data.run_loop l
 	 CROSS JOIN LATERAL (
-		SELECT (SELECT coalesce(sum(s.cost), 0) FROM theazo_data.step s WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id) AS steps,
+		-- a question to a judge has no step of its own
+		SELECT (SELECT coalesce(sum(s.cost), 0) FROM theazo_data.step s WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id)
+			   + (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
+					JOIN theazo_data.effect e ON e.platform_id = c.platform_id AND e.root_id = c.root_id AND e.id = c.effect_id AND e.kind = 'safety.judge'
+				   WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'model.call') AS steps,
 			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
 				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'model.call') AS charges,
 			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
@@ -319,7 +323,7 @@ BEGIN
 	 WHERE c.item = 'model.call'
 	   AND EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = c.platform_id AND l.root_id = c.root_id)
 	   AND NOT EXISTS (SELECT FROM theazo_data.effect e
-						WHERE e.platform_id = c.platform_id AND e.root_id = c.root_id AND e.id = c.effect_id AND e.kind = 'model.call')
+						WHERE e.platform_id = c.platform_id AND e.root_id = c.root_id AND e.id = c.effect_id AND e.kind IN ('model.call', 'safety.judge'))
 	UNION ALL
 	SELECT 'call to a provider of one''s own was charged', c.platform_id::text, c.id::text, c.provider FROM theazo_data.charge c
 	 WHERE c.payer = 'provider' AND c.amount <> 0

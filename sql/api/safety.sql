@@ -122,7 +122,7 @@ LANGUAGE sql IMMUTABLE
 AS $$
 	SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('code', 'TZ205', 'type', p_verdict -> 'type', 'stage', p_verdict -> 'stage',
 		'category', p_verdict -> 'category', 'version', p_verdict -> 'version', 'toxicity', p_verdict -> 'toxicity', 'injection', p_verdict -> 'injection',
-		'tool', p_verdict -> 'tool', 'status', p_verdict -> 'status', 'message', theazo_internal.safety_message(p_what, p_verdict)))
+		'tool', p_verdict -> 'tool', 'judge', p_verdict -> 'judge', 'judgeToxicity', p_verdict -> 'judgeToxicity', 'judgeInjection', p_verdict -> 'judgeInjection', 'status', p_verdict -> 'status', 'message', theazo_internal.safety_message(p_what, p_verdict)))
 $$;
 COMMENT ON FUNCTION theazo_internal.safety_summary(text, jsonb) IS 'what the event of a violation says about it';
 
@@ -213,65 +213,99 @@ $$;
 COMMENT ON FUNCTION theazo_internal.safety_input(theazo_data.agent, text, text) IS 'TZ205 for a text that must not go in, else the verdict about it';
 
 -- The model is told; the run goes on.
-CREATE OR REPLACE FUNCTION theazo_internal.safety_arguments(l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_tool text, p_arguments jsonb)
-RETURNS text
+CREATE OR REPLACE FUNCTION theazo_internal.safety_arguments(
+	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_tool text, p_arguments jsonb, p_decided boolean, OUT why text, OUT asked text)
 LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_guard		jsonb := theazo_internal.safety_guard(l);
 	v_verdict	jsonb;
-	v_why		text;
+	d			record;
 BEGIN
 	IF NOT theazo_internal.guardrails_on(v_guard) THEN
-		RETURN NULL;
+		RETURN;
 	END IF;
-	v_why := theazo_internal.guardrails_calls(l, r, v_guard, p_seq);
-	IF v_why IS NULL AND p_tool = 'http_fetch' THEN
-		v_why := theazo_internal.guardrails_domain(r, v_guard, p_tool, theazo_internal.url_host(p_arguments ->> 'url'));
+	why := theazo_internal.guardrails_calls(l, r, v_guard, p_seq);
+	IF why IS NULL AND p_tool = 'http_fetch' THEN
+		why := theazo_internal.guardrails_domain(r, v_guard, p_tool, theazo_internal.url_host(p_arguments ->> 'url'));
 	END IF;
-	IF v_why IS NOT NULL THEN
-		RETURN v_why;
+	IF why IS NOT NULL THEN
+		RETURN;
 	END IF;
 	v_verdict := theazo_internal.safety_judge(l.platform_id, v_guard, CASE p_tool WHEN 'run_code' THEN 'code' ELSE 'arguments' END, p_arguments::text)
 		|| pg_catalog.jsonb_build_object('tool', p_tool);
-	IF v_verdict ->> 'status' <> 'skipped' THEN
+	d := theazo_internal.safety_second(l, r, v_guard, v_verdict, p_seq, p_arguments::text, p_arguments::text, pg_catalog.jsonb_build_object('decided', p_decided));
+	asked := d.asked;
+	IF asked IS NOT NULL THEN
+		RETURN;
+	ELSIF d.verdict IS NOT NULL THEN
+		v_verdict := d.verdict;
+	ELSIF v_verdict ->> 'status' <> 'skipped' THEN
 		PERFORM theazo_internal.safety_note(r, 'the tool''s input', v_verdict);
 	END IF;
 	IF theazo_internal.safety_stops(v_verdict) THEN
-		RETURN 'error: ' || theazo_internal.safety_message('the tool''s input', v_verdict);
+		why := 'error: ' || theazo_internal.safety_message('the tool''s input', v_verdict);
 	END IF;
-	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.safety_arguments(theazo_data.run_loop, theazo_data.run, integer, text, jsonb) IS 'why a tool must not be called with these arguments, or null';
+COMMENT ON FUNCTION theazo_internal.safety_arguments(theazo_data.run_loop, theazo_data.run, integer, text, jsonb, boolean) IS
+'why a tool must not be called with these arguments, or null; or the effect of a judge who is asked first';
 
 -- What a tool answers comes from outside. The model does not see what would give it orders.
-CREATE OR REPLACE FUNCTION theazo_internal.safety_result(l theazo_data.run_loop, r theazo_data.run, p_tool text, p_text text)
-RETURNS text
+-- p_end: what tool_over() is told once a judge has seen it; without it none is asked.
+CREATE OR REPLACE FUNCTION theazo_internal.safety_result(
+	l theazo_data.run_loop, r theazo_data.run, p_tool text, p_text text, p_seq integer DEFAULT NULL, p_end jsonb DEFAULT NULL,
+	OUT shown text, OUT asked text)
 LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_guard		jsonb;
 	v_verdict	jsonb;
+	v_second	jsonb;
+	d			record;
 BEGIN
+	shown := p_text;
 	IF coalesce(p_text, '') = '' THEN
-		RETURN p_text;
+		RETURN;
 	END IF;
 	v_guard := theazo_internal.safety_guard(l);
 	IF NOT theazo_internal.guardrails_on(v_guard) THEN
-		RETURN p_text;
+		RETURN;
 	END IF;
 	v_verdict := theazo_internal.safety_judge(l.platform_id, v_guard, 'result', p_text) || pg_catalog.jsonb_build_object('tool', p_tool);
-	IF v_verdict ->> 'status' <> 'skipped' THEN
+	IF p_end IS NOT NULL THEN
+		-- the model sees no more of it
+		d := theazo_internal.safety_second(l, r, v_guard, v_verdict, p_seq, p_text, theazo_internal.tool_bound(p_text), pg_catalog.jsonb_build_object('end', p_end));
+		asked := d.asked;
+		v_second := d.verdict;
+		IF asked IS NOT NULL THEN
+			shown := NULL;
+			RETURN;
+		END IF;
+	END IF;
+	IF v_second IS NOT NULL THEN
+		v_verdict := v_second;
+	ELSIF v_verdict ->> 'status' <> 'skipped' THEN
 		PERFORM theazo_internal.safety_note(r, 'the tool''s answer', v_verdict);
 	END IF;
 	IF theazo_internal.safety_stops(v_verdict) THEN
-		RETURN pg_catalog.format('[withheld: %s]', theazo_internal.safety_message('the tool''s answer', v_verdict));
+		shown := pg_catalog.format('[withheld: %s]', theazo_internal.safety_message('the tool''s answer', v_verdict));
 	END IF;
-	RETURN p_text;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.safety_result(theazo_data.run_loop, theazo_data.run, text, text) IS 'the answer of a tool as the model may see it';
+COMMENT ON FUNCTION theazo_internal.safety_result(theazo_data.run_loop, theazo_data.run, text, text, integer, jsonb) IS
+'the answer of a tool as the model may see it, or the effect of a judge who is asked first';
+
+-- What a run fails with whose text does not pass.
+CREATE OR REPLACE FUNCTION theazo_internal.safety_error(p_what text, p_verdict jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT pg_catalog.jsonb_build_object('code', 'guardrail_blocked', 'sqlstate', 'TZ205', 'message', theazo_internal.safety_message(p_what, p_verdict),
+		'detail', pg_catalog.format('Type: %s. Rule: %s.', p_verdict ->> 'type', p_verdict ->> 'rule'),
+		'hint', 'theazo.safety_verdicts shows what was found; the guardrails are changed with theazo.guardrails_set().')
+$$;
+COMMENT ON FUNCTION theazo_internal.safety_error(text, jsonb) IS 'the error of a run that a verdict ends';
 
 -- A text of the model's as people may see it, or the error its run ends with.
 CREATE OR REPLACE FUNCTION theazo_internal.safety_out(
@@ -291,10 +325,7 @@ BEGIN
 	verdict := verdict || pg_catalog.jsonb_build_object('stage', p_stage);
 	IF theazo_internal.safety_stops(verdict) OR shown IS NULL THEN
 		shown := NULL;
-		error := pg_catalog.jsonb_build_object('code', 'guardrail_blocked', 'sqlstate', 'TZ205',
-			'message', theazo_internal.safety_message('the answer', verdict),
-			'detail', pg_catalog.format('Type: %s. Rule: %s.', verdict ->> 'type', verdict ->> 'rule'),
-			'hint', 'theazo.safety_verdicts shows what was found; the guardrails are changed with theazo.guardrails_set().');
+		error := theazo_internal.safety_error('the answer', verdict);
 	ELSE
 		verdict := verdict || pg_catalog.jsonb_build_object('delivered', theazo_internal.text_hash(shown));
 	END IF;
@@ -316,7 +347,8 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	PERFORM theazo_internal.safety_scan(l.platform_id, '', v_guard ->> 'contentFilter', false, false);
-	RETURN pg_catalog.jsonb_build_object('level', v_guard -> 'contentFilter', 'pii', v_guard -> 'blockPII');
+	RETURN pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('level', v_guard -> 'contentFilter', 'pii', v_guard -> 'blockPII',
+		'hold', (SELECT pg_catalog.ceil(j.toxicity_from * 100)::integer FROM theazo_internal.safety_ai_of(l.platform_id) j)));
 EXCEPTION WHEN OTHERS THEN
 	-- It cannot be judged, so nothing of it is shown; what becomes of the answer is decided when it is there.
 	RETURN '{"level": "unknown", "pii": true}';
@@ -355,6 +387,9 @@ BEGIN
 	error := d.error;
 	IF error IS NOT NULL THEN
 		PERFORM theazo_internal.safety_note(r, 'the answer', d.verdict);
+	ELSIF theazo_internal.safety_doubts(l.platform_id, d.verdict) IS NOT NULL THEN
+		-- Only the answer is shown to the judge; what is in doubt beside it people do not see.
+		shown := '';
 	END IF;
 END
 $$;
@@ -420,9 +455,25 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	d	record;
+	j	record;
 BEGIN
 	waiting := false;
 	d := theazo_internal.safety_out(l, r, 'output', p_text);
+	IF d.error IS NULL THEN
+		j := theazo_internal.safety_second(l, r, theazo_internal.safety_guard(l), d.verdict, 0, p_text, d.shown, '{}');
+		IF j.asked IS NOT NULL THEN
+			waiting := true;
+			RETURN;
+		ELSIF j.verdict IS NOT NULL THEN
+			verdict := j.verdict ->> 'id';
+			IF theazo_internal.safety_stops(j.verdict) THEN
+				error := theazo_internal.safety_error('the answer', j.verdict);
+			ELSE
+				output := d.shown;
+			END IF;
+			RETURN;
+		END IF;
+	END IF;
 	output := d.shown;
 	error := d.error;
 	verdict := theazo_internal.safety_note(r, 'the answer', d.verdict);

@@ -431,6 +431,8 @@ BEGIN
 		SELECT 2, pg_catalog.format('webhook %s', theazo_internal.quoted(w.id))
 		  FROM theazo_data.webhook w WHERE w.platform_id = p_platform AND w.secret_ref = p_name
 		UNION ALL
+		SELECT 2, 'the judge of texts' FROM theazo_data.safety_ai a WHERE a.platform_id = p_platform AND a.credential_ref = p_name
+		UNION ALL
 		SELECT 2, pg_catalog.format('session %s', theazo_internal.quoted(s.id))
 		  FROM theazo_data.session s LEFT JOIN theazo_data.provider p ON p.platform_id = s.platform_id AND p.kind = 'compute' AND p.name = s.id
 		 WHERE s.platform_id = p_platform AND (s.status <> 'terminated' OR s.compute ? 'endpoint' AND theazo_internal.session_has_machines(s.platform_id, s.id))

@@ -78,6 +78,8 @@ BEGIN
 												 p_started, coalesce(p_finished, clock_timestamp()));
 		WHEN 'anchor' THEN
 			PERFORM theazo_internal.anchor_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
+		WHEN 'safety' THEN
+			PERFORM theazo_internal.safety_settle(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
 		WHEN 'webhook' THEN
 			PERFORM theazo_internal.notice_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
 		ELSE

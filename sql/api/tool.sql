@@ -71,14 +71,16 @@ COMMENT ON FUNCTION theazo_internal.tool_offer(theazo_data.agent) IS 'the tools 
 -- model can cause. p_decided: a human has said yes to it.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_begin(
 	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_name text, p_arguments jsonb, p_decided boolean,
-	OUT output text, OUT failed boolean, OUT effect_id text, OUT approval_id text)
+	OUT output text, OUT failed boolean, OUT effect_id text, OUT approval_id text, OUT judged boolean)
 LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_doc	jsonb;
 	t		theazo_data.tool;
 	v_why	text;
+	d		record;
 BEGIN
+	judged := false;
 	failed := true;
 	SELECT o INTO v_doc FROM jsonb_array_elements(l.tools) o WHERE o ->> 'name' = p_name;
 	IF v_doc IS NULL THEN
@@ -102,8 +104,12 @@ BEGIN
 		RETURN;
 	ELSIF NOT p_decided AND (t.requires_approval OR l.policy ? 'approvals') THEN
 		-- Whoever is asked, webhooks among them, is not shown what must not go out anyway.
-		output := theazo_internal.safety_arguments(l, r, p_seq, p_name, p_arguments);
-		IF output IS NOT NULL THEN
+		d := theazo_internal.safety_arguments(l, r, p_seq, p_name, p_arguments, p_decided);
+		output := d.why;
+		effect_id := d.asked;
+		IF output IS NOT NULL OR effect_id IS NOT NULL THEN
+			judged := effect_id IS NOT NULL;
+			failed := NOT judged;
 			RETURN;
 		END IF;
 		approval_id := theazo_internal.approval_need(l, r, p_seq, p_name, p_arguments, v_doc ->> 'pin', coalesce(t.requires_approval, false));
@@ -115,8 +121,12 @@ BEGIN
 			RETURN;
 		END IF;
 	END IF;
-	output := theazo_internal.safety_arguments(l, r, p_seq, p_name, p_arguments);
-	IF output IS NOT NULL THEN
+	d := theazo_internal.safety_arguments(l, r, p_seq, p_name, p_arguments, p_decided);
+	output := d.why;
+	effect_id := d.asked;
+	IF output IS NOT NULL OR effect_id IS NOT NULL THEN
+		judged := effect_id IS NOT NULL;
+		failed := NOT judged;
 		RETURN;
 	END IF;
 	BEGIN
@@ -167,7 +177,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_begin(theazo_data.run_loop, theazo_data.run, integer, text, jsonb, boolean) IS
-'begins a tool call: its output when it is answered at once, the effect that carries it, or the approval it waits for';
+'begins a tool call: its output when it is answered at once, the effect that carries it or has it judged first, or the approval it waits for';
 
 -- In the agent's sandbox, which is made or woken when it is not there.
 CREATE OR REPLACE FUNCTION theazo_internal.tool_call_compute(

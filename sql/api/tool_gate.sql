@@ -65,7 +65,6 @@ DECLARE
 	r		theazo_data.run;
 	s		theazo_data.step;
 	t		record;
-	v_now	timestamptz := clock_timestamp();
 BEGIN
 	SELECT * INTO s FROM theazo_data.step x WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.seq = p_seq FOR UPDATE;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = p_platform AND x.id = 'run_' || p_root;
@@ -78,16 +77,34 @@ BEGIN
 		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.seq = p_seq AND x.input IS DISTINCT FROM p_arguments;
 		t := theazo_internal.tool_begin(l, r, p_seq, s.name, p_arguments, true);
 	ELSE
-		SELECT 'denied: ' || left(coalesce(nullif(p_reason, ''), 'no reason was given'), 1000) AS output, true AS failed, NULL::text AS effect_id INTO t;
+		SELECT 'denied: ' || left(coalesce(nullif(p_reason, ''), 'no reason was given'), 1000) AS output, true AS failed, NULL::text AS effect_id, NULL::text AS approval_id, false AS judged INTO t;
 	END IF;
-	IF t.effect_id IS NOT NULL THEN
-		UPDATE theazo_data.step x SET state = 'queued', effect_id = t.effect_id
-		 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.seq = p_seq;
-	ELSE
-		PERFORM theazo_internal.tool_end(l, r, s, CASE WHEN t.failed THEN 'failed' ELSE 'done' END, t.output, NULL, v_now,
-			CASE WHEN t.failed THEN 'tool_failed' END, NULL);
-	END IF;
+	PERFORM theazo_internal.tool_goes_on(l, r, s, t.effect_id, t.approval_id, t.judged, t.failed, t.output);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_decided(text, text, integer, text, jsonb, text) IS
 'goes on with a tool call about which a human has decided: approved or denied';
+
+-- A step that has waited: what tool_begin() has made of its call now.
+CREATE OR REPLACE FUNCTION theazo_internal.tool_goes_on(
+	l theazo_data.run_loop, r theazo_data.run, s theazo_data.step, p_effect text, p_approval text, p_judged boolean, p_failed boolean, p_output text)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_now	timestamptz := clock_timestamp();
+BEGIN
+	IF p_effect IS NOT NULL OR p_approval IS NOT NULL THEN
+		UPDATE theazo_data.step x
+		   SET state = CASE WHEN p_judged OR p_approval IS NOT NULL THEN 'waiting' ELSE 'queued' END, effect_id = p_effect,
+			   approval_id = coalesce(p_approval, x.approval_id)
+		 WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.seq = s.seq;
+		PERFORM theazo_internal.run_moved(r.id);
+	ELSE
+		PERFORM theazo_internal.tool_end(l, r, s, CASE WHEN p_failed THEN 'failed' ELSE 'done' END, p_output, NULL, v_now,
+			CASE WHEN p_failed THEN 'tool_failed' END, NULL);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_goes_on(theazo_data.run_loop, theazo_data.run, theazo_data.step, text, text, boolean, boolean, text) IS
+'goes on with a tool call that has waited: it is carried out, waits for something else, or has its answer';

@@ -24,6 +24,26 @@ CREATE TABLE theazo_data.safety_pattern (
 	CONSTRAINT safety_pattern_pattern_check CHECK (pg_catalog.octet_length(pattern) BETWEEN 1 AND 512)
 );
 
+-- Who is asked about texts the rules are in doubt about: the operator's for every platform, or a platform's own instead of it.
+CREATE TABLE theazo_data.safety_ai (
+	platform_id		theazo.id NOT NULL,					-- the operator platform, or one platform
+	kind			text NOT NULL,						-- moderation: an endpoint of that shape; model: a model that is asked for scores
+	provider		text,								-- model: name of the owner's model provider
+	endpoint		text,								-- moderation: the whole address; model: base of a compatible server
+	credential_ref	text,								-- of the owner's vault, with an endpoint
+	model			text,
+	timeout_ms		integer NOT NULL DEFAULT 3000,		-- from the question to the verdict; later is a failure
+	toxicity_from	numeric NOT NULL DEFAULT 0.2,		-- scores of the rules from which on it is asked
+	injection_from	numeric NOT NULL DEFAULT 0.2,
+	toxicity_max	numeric NOT NULL DEFAULT 0.4,		-- scores of its own from which on a text is blocked
+	injection_max	numeric NOT NULL DEFAULT 0.35,
+	updated_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CONSTRAINT safety_ai_pkey PRIMARY KEY (platform_id),
+	CONSTRAINT safety_ai_kind_check CHECK (kind IN ('moderation', 'model')),
+	CONSTRAINT safety_ai_timeout_ms_check CHECK (timeout_ms BETWEEN 100 AND 30000),
+	CONSTRAINT safety_ai_place_check CHECK ((provider IS NULL) <> (endpoint IS NULL) AND (provider IS NULL OR kind = 'model' AND credential_ref IS NULL))
+);
+
 -- What was found of a text that was looked at; never the text.
 CREATE TABLE theazo_data.safety_verdict (
 	platform_id		theazo.id NOT NULL,
@@ -42,6 +62,9 @@ CREATE TABLE theazo_data.safety_verdict (
 	version			text NOT NULL,						-- of the rules
 	toxicity		numeric,
 	injection		numeric,
+	judge			text,								-- who was asked beside the rules
+	judge_toxicity	numeric,							-- and its scores
+	judge_injection	numeric,
 	reason			text,								-- why nothing was looked for, or what failed
 	text_hash		bytea,								-- SHA-256 of the text the verdict is about
 	delivered_hash	bytea,								-- of what was let out in its place

@@ -18,11 +18,13 @@ extern const TzAdapter tz_tool_webhook;
 extern const TzAdapter tz_anchor_evm;
 extern const TzAdapter tz_anchor_rfc3161;
 extern const TzAdapter tz_webhook_out;
+extern const TzAdapter tz_moderation;
+extern const TzAdapter tz_judge;
 
 static const TzAdapter *const adapters[] = {
 	&tz_compute_webhook, &tz_model_anthropic, &tz_model_openai, &tz_model_openai_compatible,
 	&tz_http_plain,      &tz_tool_webhook,    &tz_anchor_evm,   &tz_anchor_rfc3161,
-	&tz_webhook_out,
+	&tz_webhook_out,     &tz_moderation,      &tz_judge,
 };
 
 /* NULL for a name nobody knows. */

@@ -273,7 +273,7 @@ THEAZO_FUNCTION(theazo_safety_scan)
 	TzSlice platform = tz_datum_slice(PG_GETARG_DATUM(0));
 	TzSlice body = tz_datum_slice(PG_GETARG_DATUM(1));
 	char *level = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	TzGuard guard = {TZ_LEVEL_OFF, PG_GETARG_BOOL(3), PG_GETARG_BOOL(4)};
+	TzGuard guard = {TZ_LEVEL_OFF, PG_GETARG_BOOL(3), PG_GETARG_BOOL(4), 0};
 	TzEvidence *evidence = palloc0(sizeof(*evidence));
 	const Laid *rows = safety_laid(platform);
 	TzJudgement verdict;
@@ -415,30 +415,32 @@ THEAZO_FUNCTION(theazo_safety_version)
 
 /*
  * verdict_append(platform, root, environment, session, agent, run, stage, status, tool, type, category, rule,
- * version, toxicity, injection, reason, text hash, delivered hash)
+ * version, toxicity, injection, reason, text hash, delivered hash, judge, its toxicity, its injection)
  */
 THEAZO_FUNCTION(theazo_verdict_append)
 {
-	static TzAppend verdicts = {"safety_verdict",
-	                            20,
-	                            {"platform_id", "root_id",   "environment",    "session_id", "agent_id",
-	                             "run_id",      "stage",     "status",         "tool",       "type",
-	                             "category",    "rule",      "version",        "toxicity",   "injection",
-	                             "reason",      "text_hash", "delivered_hash", "id",         "created_at"},
-	                            NULL};
-	Datum values[20];
-	bool nulls[20];
+	static TzAppend verdicts = {
+		"safety_verdict",
+		23,
+		{"platform_id",     "root_id",   "environment",    "session_id", "agent_id",
+	     "run_id",          "stage",     "status",         "tool",       "type",
+	     "category",        "rule",      "version",        "toxicity",   "injection",
+	     "reason",          "text_hash", "delivered_hash", "judge",      "judge_toxicity",
+	     "judge_injection", "id",        "created_at"},
+		NULL};
+	Datum values[23];
+	bool nulls[23];
 	char id[TZ_ID_MAX + 1];
 
-	for (int i = 0; i < 18; i++)
+	for (int i = 0; i < 21; i++)
 	{
 		nulls[i] = PG_ARGISNULL(i);
 		values[i] = nulls[i] ? (Datum) 0 : PG_GETARG_DATUM(i);
 	}
 	tz_id_new("vrd", id);
-	nulls[18] = nulls[19] = false;
-	values[18] = CStringGetTextDatum(id);
-	values[19] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[21] = nulls[22] = false;
+	values[21] = CStringGetTextDatum(id);
+	values[22] = TimestampTzGetDatum(GetCurrentTimestamp());
 	tz_append(&verdicts, values, nulls);
-	PG_RETURN_DATUM(values[18]);
+	PG_RETURN_DATUM(values[21]);
 }

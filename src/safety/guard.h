@@ -20,6 +20,7 @@ typedef struct TzGuard
 	TzLevel level;
 	bool injection;
 	bool pii;
+	int hold; /* streams: toxicity, in hundredths, from which on nothing more is given out; 0: none */
 } TzGuard;
 
 /* One row laid over the shipped rules. */

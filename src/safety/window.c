@@ -60,9 +60,10 @@ give(TzWindow *w, size_t to, TzBuf *out)
 {
 	TzSlice part = tz_slice(w->text.data + w->given, to - w->given);
 	size_t count, drop;
-	TzStatus status =
-		w->guard.pii ? tz_pii_redact(part, out, &count) : tz_buf_append(out, part.data, part.len);
+	TzStatus status = TZ_OK;
 
+	if (!w->held)
+		status = w->guard.pii ? tz_pii_redact(part, out, &count) : tz_buf_append(out, part.data, part.len);
 	if (status != TZ_OK)
 		return status;
 	drop = tz_fold_tail(tz_slice(w->text.data, to), TZ_WINDOW_HELD);
@@ -84,6 +85,8 @@ look(TzWindow *w, bool end, TzBuf *out)
 		tz_guard_judge(w->extra, &w->guard, &w->evidence, &judgement);
 		if (judgement.blocked)
 			status = TZ_REFUSED;
+		else if (w->guard.hold > 0 && judgement.toxicity >= w->guard.hold)
+			w->held = true;
 	}
 	if (status == TZ_OK)
 	{

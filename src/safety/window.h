@@ -26,6 +26,7 @@ typedef struct TzWindow
 	size_t given; /* bytes of context */
 	size_t looked; /* bytes that were there when it was looked at last */
 	bool blocked; /* nothing more comes out */
+	bool held; /* nothing more comes out, though it is read on: somebody else has to judge it */
 } TzWindow;
 
 extern void tz_window_init(TzWindow *w, TzScorer *scorer, const TzExtra *extra, const TzGuard *guard);

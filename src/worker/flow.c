@@ -110,7 +110,7 @@ tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *
 	flow->adapter = adapter;
 	flow->pen = *pen;
 	tz_mask_stream_init(&flow->mask, mask);
-	tz_window_init(&flow->window, NULL, NULL, &(TzGuard){TZ_LEVEL_OFF, false, false});
+	tz_window_init(&flow->window, NULL, NULL, &(TzGuard){TZ_LEVEL_OFF, false, false, 0});
 	tz_buf_init_secret(&flow->clean, SIZE_MAX);
 	tz_buf_init(&flow->text, SIZE_MAX);
 	flow->stream = adapter->stream_new(effect, to, on_delta, flow);
@@ -123,13 +123,14 @@ tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *
 }
 
 bool
-tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii)
+tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii, int hold)
 {
 	TzGuard guard;
 	TzScorer *scorer;
 
 	if (!tz_safety_stream(platform, level, false, pii, &guard, &scorer, &flow->extra))
 		return false;
+	guard.hold = hold;
 	tz_window_init(&flow->window, scorer, flow->extra, &guard);
 	flow->guarded = true;
 	return true;

@@ -39,8 +39,12 @@ typedef struct TzFlow
 /* NULL when out of memory. pen: taken over; mask: must live as long, NULL for none. */
 extern TzFlow *tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, const TzEndpoint *to,
                            const TzMask *mask, const TzPen *pen);
-/* What of the text is looked for; before the first byte. Without it nothing is. False: it cannot be, and nothing is shown. */
-extern bool tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii);
+/*
+ * What of the text is looked for; before the first byte. Without it nothing is. From a
+ * toxicity of hold on (hundredths, 0: none) the rest waits for another's verdict. False:
+ * it cannot be looked for, and nothing is shown.
+ */
+extern bool tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii, int hold);
 /* Shows nothing, but reads on. */
 extern void tz_flow_dark(TzFlow *flow);
 extern bool tz_flow_wants(TzFlow *flow, const TzHttpResponse *head);

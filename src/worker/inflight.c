@@ -435,7 +435,8 @@ guard_flow(TzFlight *f)
 	if (guard == NULL || json_is_null(guard))
 		return true;
 	return level != NULL &&
-	       tz_flow_guard(f->flow, f->claim->platform_id, level, json_is_true(json_object_get(guard, "pii")));
+	       tz_flow_guard(f->flow, f->claim->platform_id, level, json_is_true(json_object_get(guard, "pii")),
+	                     (int) json_integer_value(json_object_get(guard, "hold")));
 }
 
 TzStatus

@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static TzScorer *scorer = NULL;
 	TzSlice in = tz_slice((const char *) data, size);
-	TzGuard guard = {TZ_LEVEL_STRICT, true, true};
+	TzGuard guard = {TZ_LEVEL_STRICT, true, true, 0};
 	TzEvidence evidence = {0};
 	TzJudgement whole;
 	TzWindow window;

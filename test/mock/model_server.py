@@ -195,6 +195,9 @@ class Connection:
         if path == "/_control":
             await self.plain(200, compact(self.state.control(method, body)).encode(), {})
             return True
+        if path.endswith("/moderations") and method == "POST":
+            await self.moderation(headers, body)
+            return headers.get("connection", "").lower() != "close"
         protocol = next((PROTOCOLS[name] for pattern, name in PATHS if pattern.search(path)), None)
         if protocol is None or method != "POST":
             await self.plain(404, compact(PROTOCOLS["chat"].error("invalid_request_error", "no such path: " + path)).encode(), {})
@@ -225,6 +228,31 @@ class Connection:
         lines += ["%s: %s" % kv for kv in headers.items()]
         self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
         await self.writer.drain()
+
+    # ---- a moderation endpoint ----
+
+    async def moderation(self, headers, body):
+        """Says of a text what the newest rule that fits says; rules of api moderation only."""
+        state = self.state
+        state.counts["moderations"] += 1
+        doc = json.loads(body)
+        rules = [r for r in state.rules if r.get("api") == "moderation" and r.get("contains", "") in doc.get("input", "")]
+        rule = rules[-1] if rules else {}
+        state.note(event="moderated", input=doc.get("input"), model=doc.get("model"))
+        if state.args.key and headers.get("authorization", "")[7:] != state.args.key:
+            await self.plain(401, b'{"error": {"message": "invalid key"}}', {})
+            return
+        if rule.get("delay_ms"):
+            await asyncio.sleep(rule["delay_ms"] / 1000)
+        if 0 in rule.get("hold", ()):
+            await state.hold()
+        if rule.get("fault") == "close":
+            raise Hang
+        scores = {"hate": 0.0, "violence": 0.0, **rule.get("scores", {})}
+        answer = {"id": "modr-1", "model": doc.get("model") or "double", "results": [
+            {"flagged": rule.get("flagged", False), "categories": {k: False for k in scores}, "category_scores": scores}]}
+        said = rule.get("body", compact(answer))
+        await self.plain(rule.get("status", 200), (said if isinstance(said, str) else compact(said)).encode(), {})
 
     # ---- a call to a model ----
 

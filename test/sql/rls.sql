@@ -25,6 +25,7 @@ BEGIN
 		PERFORM theazo.platform_policy_set(max_memory_mb => 2048);
 		PERFORM theazo.guardrails_set('{"blockPII": false}');
 		PERFORM theazo.safety_pattern_set('own', 'xyzzy', 'abuse');
+		PERFORM theazo.safety_ai_set('moderation', endpoint => 'https://judge.example/v1/moderations');
 	END IF;
 	PERFORM theazo.webhook_create('https://w.example/', '{*}');
 	s1 := (theazo.session_create('u1')).id;

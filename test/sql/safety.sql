@@ -84,6 +84,46 @@ INSERT INTO theazo_data.safety_pattern (platform_id, name, pattern, category) VA
 SELECT theazo.safety_check('what is the weather in Rome') - '{version,toxicity,injection}'::text[];
 ROLLBACK TO here;
 SELECT theazo.safety_check('what is the weather in Rome') ->> 'status';
+-- who is asked about texts in doubt
+SELECT tst.try(format('SELECT theazo.safety_ai_set(%s)', c)) FROM unnest(ARRAY['NULL', '''oracle''', '''moderation''', '''model''', '''model'', ''m''',
+	'''model'', ''m'', ''nobody''', '''model'', ''m'', ''gate'', ''https://j.example''', '''model'', '''', ''gate''', '''moderation'', provider => ''gate''',
+	'''moderation'', endpoint => ''ftp://j.example''',
+	'''moderation'', endpoint => ''https://j.example'', credential_ref => ''none''', '''model'', ''m'', ''gate'', credential_ref => ''none''',
+	'''moderation'', endpoint => ''https://j.example'', timeout_ms => 99', '''moderation'', endpoint => ''https://j.example'', timeout_ms => 30001',
+	'''moderation'', endpoint => ''https://j.example'', toxicity_from => 0', '''moderation'', endpoint => ''https://j.example'', injection_max => ''NaN''',
+	'''moderation'', endpoint => ''https://j.example'', toxicity_max => NULL']) c;
+SELECT count(*) FROM theazo.safety_ai_get();
+SELECT tst.try('SELECT theazo.safety_ai_delete()');
+SELECT name FROM theazo.secret_set('judge.key', 'canary') \gset
+SELECT kind, provider, endpoint, credential_ref, model, timeout_ms, toxicity_from, injection_from, toxicity_max, injection_max
+  FROM theazo.safety_ai_set('moderation', 'mod', endpoint => 'https://j.example/v1/moderations', credential_ref => 'judge.key');
+SELECT tst.try($$SELECT theazo.secret_delete('judge.key')$$);
+SELECT theazo_internal.safety_ai_endpoint(theazo_internal.current_platform(), 'safety_ai', 'moderation') - 'owner';
+SELECT theazo_internal.safety_ai_endpoint(theazo_internal.current_platform(), 'safety_ai', 'judge') IS NULL;
+-- in doubt: from the band on, where nothing blocks; a moderation endpoint is not asked about injections
+SELECT t, i, s, (theazo_internal.safety_doubts(theazo_internal.current_platform(), jsonb_build_object('status', s, 'toxicity', t, 'injection', i))) IS NOT NULL AS doubt
+  FROM (VALUES (0, 0, 'passed'), (0.19, 0.19, 'passed'), (0.2, 0, 'passed'), (0, 0.34, 'passed'), (0.39, 0, 'redacted'), (0.5, 0, 'blocked'), (0.3, 0, 'error')) x (t, i, s);
+SELECT kind, provider, endpoint, model, timeout_ms, toxicity_from, toxicity_max FROM theazo.safety_ai_set('model', 'acme/m', 'gate', timeout_ms => 100, toxicity_from => 0.1, toxicity_max => 0.5);
+SELECT t, i, (theazo_internal.safety_doubts(theazo_internal.current_platform(), jsonb_build_object('status', 'passed', 'toxicity', t, 'injection', i))) ->> 'kind' AS doubt
+  FROM (VALUES (0.09, 0.19), (0.1, 0), (0, 0.2)) x (t, i);
+SELECT x.e ->> 'adapter', x.e ->> 'sent', x.e ->> 'managed' FROM (SELECT theazo_internal.safety_ai_entry(j) AS e FROM theazo_internal.safety_ai_of(theazo_internal.current_platform()) j) x;
+SELECT theazo_internal.safety_ai_endpoint(theazo_internal.current_platform(), 'safety_ai', 'judge') - 'owner';
+-- what an answer means: every score that counts is there, and the limit itself blocks
+SELECT s, r, l, v ->> 'status' AS status, v ->> 'rule' AS rule, v ->> 'judgeToxicity' AS toxicity, v ->> 'judgeInjection' AS injection
+  FROM (VALUES ('done', '{"toxicity": 0.1, "injection": 0.1}'::jsonb, '{"toxicity": 0.4, "injection": 0.35}'::jsonb), ('done', '{"toxicity": 0.4}', '{"toxicity": 0.4}'),
+	('done', '{"toxicity": 0.39, "flagged": true}', '{"toxicity": 0.4}'), ('done', '{"toxicity": 0, "injection": 0.34999999999999998}', '{"injection": 0.35}'),
+	('done', '{"toxicity": 1, "injection": 0}', '{"injection": 0.35}'), ('done', '{"toxicity": 0}', '{"injection": 0.35}'), ('done', '{}', '{"toxicity": 0.4}'),
+	('failed', '{"toxicity": 0, "message": "it broke"}', '{"toxicity": 0.4}'), ('unknown', '{}', '{"toxicity": 0.4}')) x (s, r, l)
+ CROSS JOIN LATERAL theazo_internal.safety_judged(jsonb_build_object('local', '{"stage": "input", "status": "passed"}'::jsonb, 'judge', 'j', 'limits', l), s, r) v;
+SELECT theazo.safety_ai_delete();
+-- the operator's holds where a platform has none
+SELECT kind, model FROM theazo.operator_safety_ai_set('moderation', 'all', endpoint => 'http://127.0.0.1:1/');
+SELECT model FROM theazo_internal.safety_ai_of(theazo_internal.current_platform());
+SELECT count(*) FROM theazo.safety_ai_get();
+SELECT theazo_internal.safety_ai_endpoint(theazo_internal.current_platform(), 'theazo:safety_ai', 'moderation') -> 'provider';
+SELECT tst.try($$SELECT theazo.operator_safety_ai_set('model', 'nobody/knows-its-price', endpoint => 'https://j.example')$$);
+SELECT theazo.operator_safety_ai_delete();
+SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'safety_ai%';
 -- the shipped rules are there to be read
 SELECT count(*) > 50, bool_and(weight BETWEEN 0.01 AND 1) FROM theazo.operator_safety_rules;
 SELECT count(DISTINCT language) >= 6 FROM theazo.operator_safety_words;

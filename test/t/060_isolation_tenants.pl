@@ -67,6 +67,7 @@ SELECT template FROM theazo.platform_policy_set(max_memory_mb => 2048) \\gset
 SELECT theazo.guardrails_set('{"blockedDomains": ["$mark.example"]}') IS NOT NULL AS grd \\gset
 SELECT name AS pat FROM theazo.safety_pattern_set('$mark.pattern', '$mark-word', 'abuse', 0.1) \\gset
 SELECT theazo.user_budget_set(1000000, user_id => '$mark-user') IS NOT NULL AS bud \\gset
+SELECT kind AS jdg FROM theazo.safety_ai_set('moderation', '$mark-judge', endpoint => 'https://${\lc $mark}.example/v1/moderations') \\gset
 SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
 SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
 SELECT key FROM theazo.agent_context_set(:'agt', '$mark.key', '"$mark"') \\gset
@@ -213,6 +214,11 @@ my %cases = (
 	permission_rule_list => [own => ''],
 	permission_rule_set => [foreign => "'deny', '*', subject => '{agt}'", "'deny', '*', subject => '{def}'"],
 	safety_check => [foreign => "'x', '{agt}'"],
+	operator_safety_ai_delete => [operator => ''],
+	operator_safety_ai_set => [operator => "'moderation', endpoint => 'https://x.example/'"],
+	safety_ai_delete => [own => ''],
+	safety_ai_get => [own => ''],
+	safety_ai_set => [own => "'moderation', 'bravo-judge', endpoint => 'https://bravo.example/v1/moderations'"],
 	safety_pattern_delete => [foreign => "'{mark}.pattern'"],
 	safety_pattern_set => [own => "'bravo.own', 'nothing', 'abuse'"],
 	permission_request_approve => [foreign => "'{prq}'"],
@@ -291,8 +297,8 @@ my %cases = (
 );
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
-	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_patterns safety_verdicts run_results runs
+	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_ai operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

@@ -179,6 +179,11 @@ one(safety_pattern_set => "SELECT FROM theazo.safety_pattern_set('own', 'nothing
 one(safety_pattern_delete => "SELECT theazo.safety_pattern_delete('own')");
 one(operator_safety_pattern_set => "SELECT FROM theazo.operator_safety_pattern_set('all', 'nothing at all', 'abuse')");
 one(operator_safety_pattern_delete => "SELECT theazo.operator_safety_pattern_delete('all')");
+one(safety_ai_set => "SELECT FROM theazo.safety_ai_set('moderation', endpoint => 'https://judge.example/v1/moderations')");
+one(safety_ai_get => 'SELECT count(*) FROM theazo.safety_ai_get()');
+one(safety_ai_delete => 'SELECT theazo.safety_ai_delete()');
+one(operator_safety_ai_set => "SELECT FROM theazo.operator_safety_ai_set('moderation', endpoint => 'https://judge.example/v1/moderations')");
+one(operator_safety_ai_delete => 'SELECT theazo.operator_safety_ai_delete()');
 one(guardrails_set => q{SELECT theazo.guardrails_set('{"blockPII": false}')});
 
 # ---- what agents may do ----------------------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ for my $role (qw(app theazo_app theazo_auditor theazo_operator theazo_worker the
 	for my $try ("UPDATE theazo_data.run_payload SET result = '{\"output\": \"x\"}'", 'UPDATE theazo_data.safety_verdict SET status = $$passed$$',
 		"SELECT theazo_internal.run_finish('$p->{id}', '$run', 'completed', '{\"output\": \"x\"}', NULL, NULL, 0, NULL, now(), false, 'vrd_x')",
 		'DELETE FROM theazo_data.safety_verdict', "SELECT theazo_internal.safety_deliver(NULL, NULL, 'x')",
-		"SELECT theazo_internal.verdict_append('$p->{id}', 'x', 'live', 'x', 'x', 'x', 'output', 'passed', NULL, NULL, NULL, NULL, '1', NULL, NULL, NULL, NULL, NULL)")
+		"SELECT theazo_internal.verdict_append('$p->{id}', 'x', 'live', 'x', 'x', 'x', 'output', 'passed', NULL, NULL, NULL, NULL, '1', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
 	{
 		my ($status, undef, $why) = $node->psql('postgres', "SET ROLE $role; $try");
 		ok($status != 0 && $why =~ /permission denied/, "$role may not: " . substr($try, 0, 50));

@@ -161,7 +161,7 @@ test_pii(void **state)
 static TzJudgement
 judged(const char *text, TzLevel level)
 {
-	TzGuard guard = {level, true, false};
+	TzGuard guard = {level, true, false, 0};
 	TzEvidence evidence = {0};
 	TzJudgement out;
 
@@ -215,7 +215,7 @@ test_extra(void **state)
 	TzPattern p[2] = {{0, "osprey"}, {1, "heron"}};
 	TzExtraRule rules[2] = {{"birds", TZ_CAT_ILLICIT, 20}, {"more", TZ_CAT_ILLICIT, 30}};
 	TzExtra extra = {NULL, rules, 2, 1};
-	TzGuard guard = {TZ_LEVEL_MODERATE, false, false};
+	TzGuard guard = {TZ_LEVEL_MODERATE, false, false, 0};
 	TzEvidence evidence = {0};
 	TzJudgement j;
 
@@ -287,7 +287,7 @@ padded(size_t before, const char *middle, size_t after)
 static void
 test_window(void **state)
 {
-	TzGuard guard = {TZ_LEVEL_MODERATE, false, true};
+	TzGuard guard = {TZ_LEVEL_MODERATE, false, true, 0};
 	TzGuard off = {TZ_LEVEL_OFF, false, false};
 	TzBuf out, want;
 	size_t count;
@@ -332,7 +332,7 @@ test_window_stretched(void **state)
 {
 	static const char *const pads[] = {" ",        "\n",           "\xE2\x80\x8B", "\xC2\xAD", "\xE3\x80\x80",
 	                                   "\xCC\x81", " \xE2\x80\x8B"};
-	TzGuard guard = {TZ_LEVEL_MODERATE, false, true};
+	TzGuard guard = {TZ_LEVEL_MODERATE, false, true, 0};
 	TzBuf text, out;
 
 	tz_buf_init(&text, SIZE_MAX);
@@ -380,7 +380,7 @@ test_hostile(void **state)
 	{
 		size_t len = strlen(hostile[i]), at = 0;
 		char *text = malloc(len * times);
-		TzGuard guard = {TZ_LEVEL_STRICT, true, true};
+		TzGuard guard = {TZ_LEVEL_STRICT, true, true, 0};
 		TzEvidence evidence = {0};
 		TzPii find;
 
