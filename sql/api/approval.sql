@@ -185,18 +185,25 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.approvals_narrowed(jsonb, jsonb) IS
 'TZ602 for an approvals option of one session that is looser than its definition''s';
 
--- Asked by the gate before each call of a tool that no approval has been given for. Null: none is needed.
+-- Asked by the gate before each call of a tool that no approval has been given for. Null: none is needed; or with why, its fee
+-- cannot be paid.
 CREATE OR REPLACE FUNCTION theazo_internal.approval_need(
 	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_name text, p_arguments jsonb, p_pin text, p_needed boolean,
-	OUT approval_id text)
+	OUT approval_id text, OUT why text)
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	v_id	text;
 BEGIN
 	-- the usual case, for the price of a look
 	IF NOT p_needed AND NOT l.policy OPERATOR(pg_catalog.?) 'approvals' THEN
 		RETURN;
 	ELSIF theazo_internal.approval_required(l.policy -> 'approvals', p_name, p_needed) THEN
-		approval_id := theazo_internal.approval_make(l, r, p_seq, p_name, p_arguments, p_pin);
+		v_id := theazo_internal.id_new('apr');
+		why := theazo_internal.budget_fee(l, r, v_id, 'approval.cycle') ->> 'message';
+		IF why IS NULL THEN
+			approval_id := theazo_internal.approval_make(l, r, v_id, p_seq, p_name, p_arguments, p_pin);
+		END IF;
 	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.approval_need(theazo_data.run_loop, theazo_data.run, integer, text, jsonb, text, boolean) IS
@@ -213,7 +220,7 @@ $$;
 COMMENT ON FUNCTION theazo_internal.tool_hash_pinned(theazo_data.run_loop, text, text) IS 'hash of a tool as a run pinned it';
 
 CREATE OR REPLACE FUNCTION theazo_internal.approval_make(
-	l theazo_data.run_loop, r theazo_data.run, p_seq integer, p_name text, p_arguments jsonb, p_pin text)
+	l theazo_data.run_loop, r theazo_data.run, p_id text, p_seq integer, p_name text, p_arguments jsonb, p_pin text)
 RETURNS text LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -224,7 +231,7 @@ DECLARE
 BEGIN
 	INSERT INTO theazo_data.approval AS t (platform_id, id, session_id, agent_id, user_id, environment, run_id, step_seq, action, params,
 		params_hash, tool_hash, policy_version, requesters, requested_at, expires_at, default_action, quorum, no_self_approval, instance)
-	VALUES (l.platform_id, theazo_internal.id_new('apr'), r.session_id, r.agent_id, r.user_id, r.environment, r.id, p_seq, p_name, p_arguments,
+	VALUES (l.platform_id, p_id, r.session_id, r.agent_id, r.user_id, r.environment, r.id, p_seq, p_name, p_arguments,
 		theazo_internal.params_hash(p_arguments), theazo_internal.tool_hash_pinned(l, p_name, p_pin), theazo_internal.approval_policy(l),
 		theazo_internal.run_requesters(l), v_now, v_now + coalesce((v_how ->> 'timeout')::numeric, 86400) * '1 second'::interval,
 		coalesce(v_how ->> 'defaultAction', 'deny'), coalesce((v_how ->> 'quorum')::integer, 1),
@@ -243,7 +250,7 @@ BEGIN
 	PERFORM theazo_internal.wake_keeper();
 	RETURN x.id;
 END $$;
-COMMENT ON FUNCTION theazo_internal.approval_make(theazo_data.run_loop, theazo_data.run, integer, text, jsonb, text) IS
+COMMENT ON FUNCTION theazo_internal.approval_make(theazo_data.run_loop, theazo_data.run, text, integer, text, jsonb, text) IS
 'asks for the approval of one call: row, event, log, webhooks, and whoever waits for requests';
 
 -- ---------------------------------------------------------------------------------------

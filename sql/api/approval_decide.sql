@@ -120,6 +120,7 @@ BEGIN
 			'action', CASE WHEN p_status = 'expired' THEN p_verdict END, 'params', encode(y.params_hash, 'hex'), 'modified', encode(y.modified_hash, 'hex'),
 			'reason', theazo_internal.excerpt(p_reason), 'waitedMs', round(extract(epoch FROM v_now - y.requested_at) * 1000))),
 		y.session_id, y.agent_id, y.run_id, y.environment, CASE p_verdict WHEN 'approved' THEN 'allow' ELSE 'deny' END, p_permission => y.status);
+	PERFORM theazo_internal.budget_fee_due(y.platform_id, y.id, y.run_id);
 	-- The time of people is not the run's; their fee is.
 	UPDATE theazo_data.run_loop l
 	   SET deadline = l.deadline + (v_now - v_from),

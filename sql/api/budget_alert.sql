@@ -617,6 +617,8 @@ BEGIN
 					WHEN x.id LIKE 'agt\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.run r
 						WHERE r.platform_id = x.platform_id AND r.agent_id = x.id AND r.kind = 'agent' AND r.status IN ('queued', 'running'))
+					WHEN x.id LIKE 'apr\_%'
+					THEN NOT EXISTS (SELECT FROM theazo_data.approval p WHERE p.platform_id = x.platform_id AND p.id = x.id AND p.status = 'pending')
 					ELSE NOT EXISTS (SELECT FROM theazo_data.sandbox s
 						WHERE s.platform_id = x.platform_id AND s.id = x.id AND s.status IN ('creating', 'ready', 'destroying', 'held')) END
 		   FOR UPDATE OF x SKIP LOCKED)

@@ -112,9 +112,10 @@ BEGIN
 			failed := NOT judged;
 			RETURN;
 		END IF;
-		approval_id := theazo_internal.approval_need(l, r, p_seq, p_name, p_arguments, v_doc ->> 'pin', coalesce(t.requires_approval, false));
-		IF approval_id IS NOT NULL THEN
-			failed := false;
+		SELECT n.approval_id, 'error: ' || n.why INTO approval_id, output
+		  FROM theazo_internal.approval_need(l, r, p_seq, p_name, p_arguments, v_doc ->> 'pin', coalesce(t.requires_approval, false)) n;
+		IF approval_id IS NOT NULL OR output IS NOT NULL THEN
+			failed := approval_id IS NULL;
 			RETURN;
 		ELSIF t.requires_approval THEN
 			output := 'error: this tool needs the approval of a human, and none can be given here yet; go on without it';

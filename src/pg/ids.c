@@ -26,6 +26,9 @@
 #define NUMBER_AHEAD_MS \
 	(INT64CONST(366) * 24 * 3600 * 1000) /* a clock that is wrong by more is another trouble */
 
+/* Leading bytes of the tail that count up within a millisecond; the others stay random. */
+#define ORDERED_LEN 5
+
 static int64 tz_ids_unix_ms(TimestampTz ts);
 static void ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1]);
 static void ids_random(uint8_t tail[TZ_ID_TAIL_LEN]);
@@ -183,11 +186,24 @@ THEAZO_FUNCTION(theazo_instance)
 static void
 ids_make(TzSlice prefix, char id[TZ_ID_MAX + 1])
 {
+	static int64 last_ms = -1;
+	static uint8_t last[ORDERED_LEN];
+	int64 ms = tz_ids_unix_ms(GetCurrentTimestamp());
 	uint8_t tail[TZ_ID_TAIL_LEN];
 	TzErr err;
 
 	ids_random(tail);
-	if (tz_id_make(prefix, tz_ids_unix_ms(GetCurrentTimestamp()), tail, id, &err) != TZ_OK)
+	/* what one process makes in a millisecond compares as it was made: lists by id are in that order */
+	tail[0] &= 0x7f;
+	if (ms == last_ms)
+	{
+		memcpy(tail, last, ORDERED_LEN);
+		for (int i = ORDERED_LEN - 1; i >= 0 && ++tail[i] == 0; i--)
+			;
+	}
+	last_ms = ms;
+	memcpy(last, tail, ORDERED_LEN);
+	if (tz_id_make(prefix, ms, tail, id, &err) != TZ_OK)
 		tz_throw_as(ERRCODE_INVALID_PARAMETER_VALUE, &err);
 }
 

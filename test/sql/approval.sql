@@ -60,7 +60,7 @@ SELECT status FROM theazo.run_get(:'r');
 SELECT action, params, status, default_action, quorum, no_self_approval, expires_at - requested_at AS time, modifications, reason, resolved_at, resolved_by, used_at,
 	params_hash = encode(sha256('{"to": "x", "amount": 5}'), 'hex') AS of_params, length(tool_hash), length(policy_version) FROM theazo.approvals;
 SELECT s.state, a.id = s.approval_id AS linked FROM theazo_data.step s JOIN theazo_data.approval a ON a.run_id = 'run_' || s.root_id AND a.step_seq = s.seq;
-SELECT action, category, decision, permission_state, tst.mask((summary - 'definition' - 'params' - 'policy')::text) FROM theazo.events WHERE action LIKE 'approval%';
+SELECT action, category, decision, permission_state, tst.mask((summary - 'definition' - 'params' - 'policy')::text) FROM theazo.events WHERE action LIKE 'approval%' ORDER BY id;
 SELECT message, metadata ->> 'progress' FROM theazo.logs WHERE message LIKE 'waiting%';
 SELECT count(*) FROM theazo.charges WHERE item = 'approval.cycle';
 -- who asked does not approve, and neither does a key that follows it
@@ -111,6 +111,24 @@ SELECT status, params, modifications, modified_hash = encode(sha256('{"to": "x",
 SELECT tst.claim();
 SELECT request -> 'body' -> 'input' AS sent FROM tst.claimed;
 SELECT input FROM theazo.run_steps(:'r') WHERE kind = 'tool';
+ROLLBACK;
+
+-- its fee is reserved while people are asked: what cannot be paid is not asked, and the model is told
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT count(theazo.budget_set(1.5));
+SELECT tst.ask(:'s', '{"tools": ["pay"]}', '[["pay", {"amount": 1}], ["pay", {"amount": 2}]]') AS r \gset
+SELECT seq, state, output FROM theazo.run_steps(:'r') WHERE kind = 'tool' ORDER BY seq;
+SELECT level, spent, reserved, remaining FROM theazo.budget_status;
+SELECT category, action, rule, is_violation FROM theazo.events WHERE run_id = :'r' AND decision = 'deny';
+SELECT status FROM theazo.approval_deny(tst.nth(1));
+SELECT level, spent, reserved, remaining FROM theazo.budget_status;
+SELECT tst.claim();
+SELECT tst.settle('model.call', 'done', tst.says('Too dear'));
+SELECT status, output, cost >= 1 AS with_fee FROM theazo.run_result(:'r');
+SELECT level, spent, reserved, remaining FROM theazo.budget_status;
+SELECT count(*) FROM theazo_data.reservation x WHERE x.platform_id = :'p';
+SELECT * FROM theazo.integrity_check();
 ROLLBACK;
 
 -- a quorum of different people for the very same arguments

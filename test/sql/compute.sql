@@ -283,7 +283,7 @@ SELECT count(*) FROM tst.claim(2, 76);
 SELECT theazo_internal.sandbox_gone(:'p', :'x', 'killed by signal 9') \gset
 SELECT status FROM theazo.sandboxes;
 SELECT status, error_sqlstate, error_message, error_hint FROM theazo.run_get(:'r');
-SELECT level, source, message ~ 'is gone: killed by signal 9' FROM theazo.logs;
+SELECT level, source, message ~ 'is gone: killed by signal 9' FROM theazo.logs ORDER BY id;
 SELECT status, sandbox_id FROM theazo.agents;
 SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'true') \gset
 SELECT status FROM theazo.sandboxes ORDER BY 1;

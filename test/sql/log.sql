@@ -9,7 +9,7 @@ SELECT id AS s FROM theazo.session_create('user-1', api_key => :'k') \gset
 BEGIN;
 SELECT theazo.authenticate(:'k');
 SELECT theazo_internal.log_write(:'p', NULL, 'warn', 'provider', 'key th_live_0123456789 shown, ' || repeat('x', 9000), 'live', :'s', p_metadata => '{"secret": "x", "n": 1}') \gset
-SELECT level, source, left(message, 25), length(message) <= 4000, session_id = :'s', metadata FROM theazo.logs;
+SELECT level, source, left(message, 25), length(message) <= 4000, session_id = :'s', metadata FROM theazo.logs ORDER BY id;
 SELECT tst.code(format($$SELECT theazo_internal.log_write(%L, NULL, 'fatal', 'provider', 'x', 'live')$$, :'p')), tst.code(format($$SELECT theazo_internal.log_write(%L, NULL, 'info', 'nobody', 'x', 'live')$$, :'p'));
 -- a test key and another platform see nothing of it
 SELECT theazo.authenticate(:'kt');

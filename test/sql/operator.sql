@@ -28,7 +28,7 @@ SELECT mode, name, ok, found, hint, is_current FROM theazo.sandbox_preflight ORD
 SET LOCAL ROLE theazo_worker;
 SELECT theazo_internal.connection_record(:'p', NULL, 'sbx_00000000000000000000000000', 'agt_00000000000000000000000000', '', E'exa\nmple.org', 443, '10.0.0.1', false, 'private address') \gset
 RESET ROLE;
-SELECT level, source, message, metadata FROM theazo_data.log WHERE platform_id = :'p';
+SELECT level, source, message, metadata FROM theazo_data.log WHERE platform_id = :'p' ORDER BY id;
 SELECT category, action, decision, is_violation, convert_from(body, 'UTF8')::jsonb -> 'summary' FROM theazo_data.event WHERE platform_id = :'p' AND action = 'connection';
 ROLLBACK;
 -- the checker finds what no constraint can hold

@@ -123,7 +123,7 @@ SELECT count(*) FROM theazo.safety_ai_get();
 SELECT theazo_internal.safety_ai_endpoint(theazo_internal.current_platform(), 'theazo:safety_ai', 'moderation') -> 'provider';
 SELECT tst.try($$SELECT theazo.operator_safety_ai_set('model', 'nobody/knows-its-price', endpoint => 'https://j.example')$$);
 SELECT theazo.operator_safety_ai_delete();
-SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'safety_ai%';
+SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'safety_ai%' ORDER BY id;
 -- the shipped rules are there to be read
 SELECT count(*) > 50, bool_and(weight BETWEEN 0.01 AND 1) FROM theazo.operator_safety_rules;
 SELECT count(DISTINCT language) >= 6 FROM theazo.operator_safety_words;

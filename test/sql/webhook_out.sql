@@ -21,7 +21,7 @@ SELECT secret ~ '^whsec_.{4}…$' AS short FROM theazo.webhook_get(:'w');
 SELECT count(*) FROM theazo.webhook_list();
 SELECT name = 'webhook.' || :'w' AS named, version FROM theazo.secrets;
 SELECT tst.try(format('SELECT theazo.secret_delete(%L)', 'webhook.' || :'w'));
-SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'webhook%';
+SELECT action, tst.mask(summary::text) FROM theazo.events WHERE action LIKE 'webhook%' ORDER BY id;
 SELECT count(*) FROM theazo.events e WHERE e::text LIKE '%whsec_%';
 SELECT tst.try(format('SELECT theazo.webhook_create(%L, %L)', u, e)) FROM (VALUES ('ftp://you.example', '{*}'), ('https://u:p@you.example', '{*}'), (NULL, '{*}'),
 	('https://you.example', '{}'), ('https://you.example', NULL), ('https://you.example', '{approval}'), ('https://you.example', '{NULL}')) v (u, e);
@@ -62,7 +62,7 @@ SELECT d.status, count(*) FROM theazo.webhook_deliveries d JOIN theazo.webhooks 
 SELECT theazo_internal.notify(:'p', 'live', 'approval.requested', '{}');
 SELECT tst.try(format('SELECT theazo.webhook_test(%L)', id)) FROM theazo.webhooks WHERE status = 'disabled';
 SELECT event, status FROM theazo.webhook_test((SELECT id FROM theazo.webhooks WHERE status = 'active' ORDER BY id LIMIT 1));
-SELECT action, category, tst.mask(summary::text) FROM theazo.events WHERE action IN ('webhook_disabled', 'webhook_tested');
+SELECT action, category, tst.mask(summary::text) FROM theazo.events WHERE action IN ('webhook_disabled', 'webhook_tested') ORDER BY id;
 -- deleted: its secret goes, what is on its way finds no address
 SELECT url FROM theazo.webhook_delete(:'w');
 SELECT count(*) FROM theazo.secrets WHERE name = 'webhook.' || :'w';

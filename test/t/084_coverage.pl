@@ -222,7 +222,7 @@ DECLARE r theazo_data.run; l theazo_data.run_loop; id text;
 BEGIN
 	SELECT * INTO r FROM theazo_data.run x WHERE x.kind = 'agent' ORDER BY x.id DESC LIMIT 1;
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.root_id = substr(r.id, 5);
-	id := theazo_internal.approval_make(l, r, 9000 + n, 'run_code', '{}', NULL);
+	id := theazo_internal.approval_make(l, r, theazo_internal.id_new('apr'), 9000 + n, 'run_code', '{}', NULL);
 	INSERT INTO theazo_data.step_payload (platform_id, root_id, seq, input) VALUES (l.platform_id, l.root_id, 9000 + n, '{}');
 	RETURN id;
 END \$\$;
