@@ -56,7 +56,7 @@ BEGIN
 		   AND NOT EXISTS (SELECT FROM theazo_data.provider x
 							WHERE x.kind = 'compute' AND (n.name = 'theazo' AND x.platform_id = theazo_internal.operator_platform()
 								  OR n.name = 'local' AND x.platform_id = p_platform AND x.name = 'local'))) c
-	 WHERE c.type IN ('local', 'webhook') AND NOT (byoi AND c.managed)
+	 WHERE EXISTS (SELECT FROM theazo_internal.compute_operations() o WHERE o.type = c.type AND o.operation = 'create') AND NOT (byoi AND c.managed)
 	   AND (c.most IS NULL OR c.most > (
 			SELECT pg_catalog.count(*) FROM theazo_data.sandbox b
 			 WHERE (c.owner IS NULL OR b.platform_id = c.owner) AND b.provider_name IS NOT DISTINCT FROM c.name

@@ -54,6 +54,8 @@ BEGIN
 		p_platform, NULL, 'compute.create', c.adapter,
 		jsonb_build_object(
 			'runtime', a.compute,
+			-- what the provider keeps with it, to find it by when its answer was lost
+			'tag', v_id,
 			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
 			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
 									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),

@@ -9,11 +9,14 @@
 
 #include "adapter/adapter.h"
 
+#define KEPT_MAX 4096
+
 void
 tz_outcome_init(TzOutcome *out, size_t max_content)
 {
 	memset(out, 0, sizeof(*out));
 	tz_buf_init(&out->content, max_content);
+	tz_buf_init_secret(&out->kept, KEPT_MAX);
 }
 
 /* Safe to call twice. */
@@ -25,4 +28,5 @@ tz_outcome_free(TzOutcome *out)
 	out->result = NULL;
 	out->state = NULL;
 	tz_buf_free(&out->content);
+	tz_buf_wipe(&out->kept);
 }

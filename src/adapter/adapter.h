@@ -50,6 +50,7 @@ typedef struct TzEffect
 	TzSlice content; /* binary payload (file to write), or empty */
 	const TzSecretValue *secrets;
 	int nsecrets;
+	TzSlice kept; /* compute: what an earlier outcome kept for this sandbox, or empty; only while building */
 	int64_t now_ms; /* unix time in ms, given by the caller */
 	size_t prompt_chars; /* models: of a request that was forgotten meanwhile, else 0 */
 } TzEffect;
@@ -80,6 +81,13 @@ typedef struct TzOutcome
 	json_t *result; /* object (see docs of the area), or NULL */
 	json_t *state; /* for TZ_V_NEXT */
 	TzBuf content; /* binary result (file read) */
+	/*
+	 * Compute: a secret of this sandbox (a token the provider made for it), to be had as
+	 * TzEffect.kept by later calls and steps. Held in memory only: whoever needs it and
+	 * does not get it must ask the provider in a step of its own. Set but empty: forget it.
+	 */
+	bool keep;
+	TzBuf kept;
 	int retry_after_ms; /* 0: engine's backoff; TZ_V_NEXT: at once */
 	const char *error_code; /* static REST code, e.g. "provider_error", or NULL */
 	const char *error_class; /* models: static word, see model.h, or NULL */
@@ -95,7 +103,9 @@ typedef enum TzDeltaKind
 	TZ_DELTA_TEXT = 1, /* text: what the user is meant to read */
 	TZ_DELTA_REASONING, /* text: what the model thinks */
 	TZ_DELTA_TOOL, /* a tool call started: index, id, name */
-	TZ_DELTA_ARGUMENTS /* index; text: the next piece of its arguments */
+	TZ_DELTA_ARGUMENTS, /* index; text: the next piece of its arguments */
+	TZ_DELTA_STDOUT, /* text: what a command printed, any bytes */
+	TZ_DELTA_STDERR
 } TzDeltaKind;
 
 /* Borrowed; valid as long as the callback runs. */
@@ -105,7 +115,7 @@ typedef struct TzDelta
 	int index; /* of the tool call in the answer, 0 first */
 	const char *id;
 	const char *name;
-	TzSlice text; /* UTF-8 */
+	TzSlice text; /* UTF-8, but for what commands print */
 } TzDelta;
 
 typedef void (*TzDeltaFn)(void *arg, const TzDelta *delta);
@@ -122,7 +132,7 @@ typedef struct TzAdapter
 	void (*parse)(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 
 	/*
-	 * Streamed answers, or NULL. Bytes of a body that tz_answer_streams() says yes to
+	 * Streamed answers, or NULL. Bytes of a body that stream_wants says yes to
 	 * are fed as they come; every other body is collected in the response as usual.
 	 * stream_end is called in either case, in place of parse, and ends in the same
 	 * outcome. A feed that fails is no use going on with: cancel the call, then end.
@@ -133,6 +143,8 @@ typedef struct TzAdapter
 	TzStatus (*stream_feed)(TzStream *stream, TzSlice bytes, TzErr *err);
 	void (*stream_end)(TzStream *stream, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 	void (*stream_free)(TzStream *stream);
+	/* Which bodies are fed, where that is not tz_answer_streams(); or NULL. */
+	bool (*stream_wants)(const TzEffect *effect, const TzHttpResponse *head);
 	/* True once nothing that may still come changes the outcome. */
 	bool (*stream_whole)(const TzStream *stream);
 	/* Models: one message of ours in the provider's own form; see tz_model_encode. */

@@ -25,6 +25,7 @@
 #include "vault/vault.h"
 #include "worker/anchorfile.h"
 #include "worker/carry.h"
+#include "worker/kept.h"
 
 #define MUX_EVENTS 512
 #define USER_AGENT "theazo/" THEAZO_VERSION
@@ -328,6 +329,15 @@ carry_file(TzFlight *f)
 	tz_flight_outcome(f, NULL, false, random_bits(), GetCurrentTimestamp());
 }
 
+/* By the provider's name of the sandbox, which an answer may have given it. */
+static const char *
+sandbox_name(const TzFlight *f)
+{
+	const char *name = json_string_value(json_object_get(f->outcome.result, "sandbox"));
+
+	return name != NULL ? name : json_string_value(json_object_get(f->request, "sandbox"));
+}
+
 static void
 http_done(void *arg, const TzHttpResponse *res)
 {
@@ -338,6 +348,8 @@ http_done(void *arg, const TzHttpResponse *res)
 		tz_flow_end(f->flow, &f->effect, res, &f->outcome);
 	else
 		f->adapter->parse(&f->effect, res, &f->outcome);
+	if (f->outcome.keep)
+		tz_kept_put(f->claim, sandbox_name(f), tz_buf_slice(&f->outcome.kept));
 	tz_flight_outcome(f, f->flow != NULL && f->flow->blocked ? "TZ205" : NULL, res->maybe_sent, random_bits(),
 	                  GetCurrentTimestamp());
 }
@@ -349,7 +361,7 @@ http_wants(void *arg, const TzHttpResponse *head)
 {
 	TzFlight *f = arg;
 
-	return tz_flow_wants(f->flow, head);
+	return tz_flow_wants(f->flow, &f->effect, head);
 }
 
 static TzHttpTaste
@@ -451,7 +463,9 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 	}
 	/* Base64 makes a third more of a file. */
 	tz_http_request_init(&req, max_body + max_body / 2);
+	f->effect.kept = tz_kept_find(f->claim, sandbox_name(f));
 	err.status = f->adapter->build(&f->effect, &f->endpoint, &req, &err);
+	f->effect.kept = tz_slice(NULL, 0);
 	sqlstate = build_sqlstate(err.status);
 	if (err.status == TZ_OK)
 	{

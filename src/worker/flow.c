@@ -147,9 +147,10 @@ tz_flow_dark(TzFlow *flow)
 }
 
 bool
-tz_flow_wants(TzFlow *flow, const TzHttpResponse *head)
+tz_flow_wants(TzFlow *flow, const TzEffect *effect, const TzHttpResponse *head)
 {
-	(void) flow;
+	if (flow->adapter->stream_wants != NULL)
+		return flow->adapter->stream_wants(effect, head);
 	return tz_answer_streams(head);
 }
 

@@ -47,7 +47,7 @@ extern TzFlow *tz_flow_new(const TzAdapter *adapter, const TzEffect *effect, con
 extern bool tz_flow_guard(TzFlow *flow, const char *platform, const char *level, bool pii, int hold);
 /* Shows nothing, but reads on. */
 extern void tz_flow_dark(TzFlow *flow);
-extern bool tz_flow_wants(TzFlow *flow, const TzHttpResponse *head);
+extern bool tz_flow_wants(TzFlow *flow, const TzEffect *effect, const TzHttpResponse *head);
 extern TzHttpTaste tz_flow_take(TzFlow *flow, TzSlice bytes, size_t *kept);
 /* The answer is over: in place of the adapter's parse. */
 extern void tz_flow_end(TzFlow *flow, const TzEffect *effect, const TzHttpResponse *res, TzOutcome *out);

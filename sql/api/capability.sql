@@ -1,0 +1,31 @@
+-- capability.sql: what each kind of compute can do. What one provider lacks beyond this is learnt from it (compute.sql).
+
+-- support: native; emulated, by other means that note names; none, which is refused with TZ406. Operations are those of the
+-- provider interface, and what a sandbox can be asked to have.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_operations()
+RETURNS TABLE (type text, operation text, support text, note text)
+LANGUAGE sql IMMUTABLE
+AS $$
+	VALUES
+	('local', 'create', 'native', NULL),
+	('local', 'exec', 'native', NULL),
+	('local', 'read', 'native', NULL),
+	('local', 'write', 'native', NULL),
+	('local', 'list', 'native', NULL),
+	('local', 'expose_port', 'none', 'sandboxes have no address of their own'),
+	('local', 'pause', 'native', 'processes are frozen in memory'),
+	('local', 'resume', 'native', NULL),
+	('local', 'metrics', 'native', NULL),
+	('local', 'destroy', 'native', NULL),
+	('webhook', 'create', 'native', NULL),
+	('webhook', 'exec', 'native', NULL),
+	('webhook', 'read', 'native', NULL),
+	('webhook', 'write', 'native', NULL),
+	('webhook', 'list', 'native', 'where the receiver has it'),
+	('webhook', 'expose_port', 'native', 'where the receiver has it'),
+	('webhook', 'pause', 'native', 'where the receiver has it'),
+	('webhook', 'resume', 'native', 'where the receiver has it'),
+	('webhook', 'metrics', 'native', 'where the receiver has it'),
+	('webhook', 'destroy', 'native', NULL)
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_operations() IS 'what each kind of compute can do, emulates and lacks';
