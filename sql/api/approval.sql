@@ -151,14 +151,54 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.run_requesters_of(text, text) IS 'whose request a run is, by its id';
 
--- A caller narrowed to a session asks for that session only, so it is the one that asked also when its key is another.
+-- Whoever has made a key, or rotated one into it, since then; and whoever made the keys they did it with.
+CREATE OR REPLACE FUNCTION theazo_internal.principal_makers(p_platform text, p_principal text, p_since timestamptz)
+RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE up (principal, depth) AS (
+		SELECT p_principal, 0
+		 UNION
+		SELECT m.principal, up.depth + 1
+		  FROM up
+		  JOIN theazo_data.api_key k ON k.platform_id = p_platform AND up.principal = 'key:' || k.id
+		 CROSS JOIN LATERAL (
+			-- its id has the time it was made; created_at is when that transaction began
+			SELECT k.made_by WHERE theazo_internal.id_time(k.id) >= p_since AND k.made_by IS NOT NULL
+			 UNION ALL
+			SELECT 'key:' || o.id FROM theazo_data.api_key o WHERE o.platform_id = p_platform AND o.rotated_to = k.id) m (principal)
+		 WHERE up.depth < 1000)
+	SELECT up.principal FROM up WHERE up.depth > 0
+$$;
+COMMENT ON FUNCTION theazo_internal.principal_makers(text, text, timestamptz) IS
+'keys and roles from which a key has come since a moment, by being made or rotated';
+
+-- When the first of the runs above an approval's began.
+CREATE OR REPLACE FUNCTION theazo_internal.approval_since(x theazo_data.approval)
+RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE up (root, depth) AS (
+		SELECT theazo_internal.id_root(x.run_id), 0
+		 UNION
+		SELECT l.parent_root::text, up.depth + 1
+		  FROM up JOIN theazo_data.run_loop l ON l.platform_id = x.platform_id AND l.root_id = up.root
+		 WHERE l.parent_root IS NOT NULL AND up.depth < 1000)
+	SELECT theazo_internal.id_time('run_' || min(up.root COLLATE "C")) FROM up
+$$;
+COMMENT ON FUNCTION theazo_internal.approval_since(theazo_data.approval) IS 'when the first run above the one that asks began';
+
+-- A caller narrowed to a session asks for that session only, so it is the one that asked also when its key is another. Neither
+-- does it help to make a key, or to rotate another one's, while the run goes on.
 CREATE OR REPLACE FUNCTION theazo_internal.approval_is_own(x theazo_data.approval)
 RETURNS boolean LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
-		SELECT FROM unnest(theazo_internal.principals()) p, unnest(x.requesters) r
-		 WHERE theazo_internal.principal_origin(x.platform_id, p) = theazo_internal.principal_origin(x.platform_id, r))
+		SELECT FROM unnest(theazo_internal.principals()) p
+		 CROSS JOIN LATERAL (SELECT p UNION ALL SELECT theazo_internal.principal_makers(x.platform_id, p, theazo_internal.approval_since(x))) m (principal)
+		 CROSS JOIN unnest(x.requesters) r
+		 WHERE theazo_internal.principal_origin(x.platform_id, m.principal) = theazo_internal.principal_origin(x.platform_id, r))
 $$;
 COMMENT ON FUNCTION theazo_internal.approval_is_own(theazo_data.approval) IS 'does the caller decide about what its own run asked for';
 

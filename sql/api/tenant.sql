@@ -20,7 +20,7 @@ COMMENT ON VIEW theazo.platforms IS 'the caller''s platform';
 
 CREATE OR REPLACE VIEW theazo.api_keys WITH (security_barrier) AS
 SELECT k.platform_id, k.id, k.name, k.environment, k.kind, k.prefix, k.scopes, k.created_at, k.expires_at,
-	   k.revoked_at, k.rotated_to, k.last_used_at
+	   k.revoked_at, k.rotated_to, k.last_used_at, k.made_by
   FROM theazo_data.api_key k
  WHERE (SELECT theazo_internal.may_read('key:read'));
 COMMENT ON VIEW theazo.api_keys IS 'the platform''s API keys; the key itself is shown once, when it is made';
@@ -294,8 +294,10 @@ BEGIN
 	made := theazo_internal.api_key_make(p_kind);
 	id := theazo_internal.id_new('key');
 	key := made.key;
-	INSERT INTO theazo_data.api_key (platform_id, id, name, environment, kind, prefix, key_hash, scopes, expires_at)
-	VALUES (p_platform, api_key_insert.id, p_name, p_environment, p_kind, made.prefix, made.hash, p_scopes, p_expires_at);
+	INSERT INTO theazo_data.api_key (platform_id, id, name, environment, kind, prefix, key_hash, scopes, expires_at, made_by)
+	VALUES (p_platform, api_key_insert.id, p_name, p_environment, p_kind, made.prefix, made.hash, p_scopes, p_expires_at,
+			CASE WHEN theazo_internal.current_actor_kind() IN ('key', 'role') AND theazo_internal.current_platform() = p_platform
+				 THEN theazo_internal.current_actor_kind() || ':' || theazo_internal.current_actor() END);
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'key_created',
 		pg_catalog.jsonb_build_object('keyId', id, 'name', p_name, 'kind', p_kind, 'scopes', p_scopes,
 			'expiresAt', p_expires_at), NULL, NULL, NULL, p_environment);

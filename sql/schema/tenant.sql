@@ -33,6 +33,7 @@ CREATE TABLE theazo_data.api_key (
 	expires_at		timestamptz,
 	revoked_at		timestamptz,
 	rotated_to		theazo.id,
+	made_by			text,								-- key:... or role:...; null: the operator
 	last_used_at	timestamptz,
 	CONSTRAINT api_key_pkey PRIMARY KEY (platform_id, id),
 	CONSTRAINT api_key_platform_id_fkey FOREIGN KEY (platform_id) REFERENCES theazo_data.platform,

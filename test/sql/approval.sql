@@ -69,6 +69,18 @@ SELECT theazo.authenticate(:'boss');
 SELECT key AS follower FROM theazo.api_key_rotate((SELECT id FROM theazo.api_keys WHERE name = 'live')) \gset
 SELECT theazo.authenticate(:'follower');
 SELECT tst.try(format('SELECT theazo.approval_approve(%L)', tst.nth(1)));
+-- nor a key that they make meanwhile, or make out of another one's by rotating it
+SELECT theazo.authenticate(:'k');
+SELECT key AS late FROM theazo.api_key_create('late') \gset
+SELECT theazo.authenticate(:'late');
+SELECT key AS later FROM theazo.api_key_create('later') \gset
+SELECT tst.try(format('SELECT theazo.approval_approve(%L)', tst.nth(1)));
+SELECT theazo.authenticate(:'later');
+SELECT tst.try(format('SELECT theazo.approval_approve(%L)', tst.nth(1)));
+SELECT key AS taken FROM theazo.api_key_rotate(:'boss_id') \gset
+SELECT theazo.authenticate(:'taken');
+SELECT tst.try(format('SELECT theazo.approval_approve(%L)', tst.nth(1)));
+SELECT k.name, m.name AS made_by FROM theazo.api_keys k JOIN theazo.api_keys m ON k.made_by = 'key:' || m.id WHERE k.name LIKE 'late%' ORDER BY k.name;
 -- others do, once
 SELECT theazo.authenticate(:'boss');
 SELECT status, resolved_by = :'boss_id' AS by_boss, used_at = resolved_at AS used, modified_hash FROM theazo.approval_approve(tst.nth(1), reason => 'fine');

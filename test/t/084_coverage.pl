@@ -95,6 +95,8 @@ one(authenticate => 'SELECT 1');
 one(whoami => 'SELECT theazo.whoami()');
 one(platform_get => 'SELECT FROM theazo.platform_get()');
 one(platform_update => "SELECT FROM theazo.platform_update(name => 'Covered well')");
+# before the runs that it approves
+my ($judge) = split /\|/, one(api_key_create => "SELECT key FROM theazo.api_key_create('judge')");
 my $other = one(api_key_create => "SELECT id FROM theazo.api_key_create('other')");
 one(api_key_rotate => "SELECT FROM theazo.api_key_rotate('$other')");
 one(api_key_revoke => "SELECT FROM theazo.api_key_revoke('$other')");
@@ -230,7 +232,6 @@ SELECT tst.asked(n) FROM generate_series(1, 4) n});
 one(approval_get => "SELECT FROM theazo.approval_get('$waiting[0]')");
 one(approval_list => 'SELECT count(*) FROM theazo.approval_list()');
 one(approval_wait => 'SELECT count(*) FROM theazo.approval_wait()');
-my ($judge) = split /\|/, one(api_key_create => "SELECT key FROM theazo.api_key_create('judge')");
 {
 	local $key = $judge;
 	one(approval_approve => "SELECT FROM theazo.approval_approve('$waiting[0]')");
