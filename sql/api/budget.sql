@@ -98,105 +98,55 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.spend_open(text, text, text, text, timestamptz) IS 'begins to keep the sum of what a session spends in a day or month';
 
+-- Sees all rows, whoever asks: C counts with it (src/gate/level.c).
 CREATE OR REPLACE FUNCTION theazo_internal.ledger_sum(p_platform text, p_session text, p_from timestamptz, p_to timestamptz)
 RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(pg_catalog.sum(c.amount), 0)::bigint FROM theazo_data.charge c
+	SELECT coalesce(sum(c.amount), 0)::bigint FROM theazo_data.charge c
 	 WHERE c.platform_id = p_platform AND c.session_id = p_session AND c.occurred_at >= p_from AND c.occurred_at < p_to
 $$;
-COMMENT ON FUNCTION theazo_internal.ledger_sum(text, text, timestamptz, timestamptz) IS 'what a session spent between two moments, from the ledger';
+COMMENT ON FUNCTION theazo_internal.ledger_sum(text, text, timestamptz, timestamptz) IS
+'what a session spent between two moments, from the ledger';
+
+CREATE OR REPLACE FUNCTION theazo_internal.spent_by_all(
+	p_period text, p_from timestamptz, p_to timestamptz, OUT used bigint, OUT reserved bigint, OUT held bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT sum(s.used) FROM theazo_data.spend s WHERE s.level = 'platform' AND s.period = p_period), 0)::bigint
+		 + coalesce((SELECT sum(d.amount) FROM theazo_data.spend_delta d WHERE d.occurred_at >= p_from AND d.occurred_at < p_to), 0)::bigint,
+		   coalesce(sum(x.need), 0)::bigint, coalesce(sum(x.held), 0)::bigint
+	  FROM theazo_data.reservation x
+$$;
+COMMENT ON FUNCTION theazo_internal.spent_by_all(text, timestamptz, timestamptz) IS
+'what all platforms together spent in a month, and what is reserved for them now';
 
 -- What was spent at a level in the day or month of p_at. Operator: of one platform, or with a null one of all. As the caller's
 -- statement sees it, whatever is folded meanwhile.
 CREATE OR REPLACE FUNCTION theazo_internal.spent(
 	p_platform text, p_environment text, p_level text, p_subject text, p_period text, p_at timestamptz)
-RETURNS bigint
-LANGUAGE plpgsql STABLE
-AS $$
-DECLARE
-	v_name	text := theazo_internal.budget_period(p_period, p_at);
-	v_from	timestamptz := theazo_internal.budget_period_start(p_period, p_at);
-	v_to	timestamptz := (v_from AT TIME ZONE 'UTC' + ('1 ' || p_period)::interval) AT TIME ZONE 'UTC';
-	v_used	bigint;
-BEGIN
-	IF p_level = 'operator' THEN
-		RETURN coalesce((SELECT pg_catalog.sum(s.used) FROM theazo_data.spend s
-						  WHERE (p_platform IS NULL OR s.platform_id = p_platform) AND s.level = 'platform' AND s.period = v_name), 0)
-			+ coalesce((SELECT pg_catalog.sum(d.amount) FROM theazo_data.spend_delta d
-						 WHERE (p_platform IS NULL OR d.platform_id = p_platform) AND d.occurred_at >= v_from AND d.occurred_at < v_to), 0);
-	END IF;
-	SELECT s.used INTO v_used FROM theazo_data.spend s
-	 WHERE s.platform_id = p_platform AND s.environment = p_environment AND s.level = p_level AND s.subject = p_subject AND s.period = v_name;
-	IF NOT FOUND AND p_level = 'session' THEN
-		RETURN theazo_internal.ledger_sum(p_platform, p_subject, v_from, v_to);
-	END IF;
-	RETURN coalesce(v_used, 0) + coalesce((
-		SELECT pg_catalog.sum(d.amount) FROM theazo_data.spend_delta d
-		 WHERE d.platform_id = p_platform AND d.environment = p_environment AND d.occurred_at >= v_from AND d.occurred_at < v_to
-		   AND CASE p_level WHEN 'session' THEN d.session_id = p_subject WHEN 'user' THEN d.user_id = p_subject ELSE true END), 0);
-END
-$$;
+RETURNS bigint LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_spent';
 COMMENT ON FUNCTION theazo_internal.spent(text, text, text, text, text, timestamptz) IS
 'millionths of a cent spent at a level in the day or month of a moment';
 
 -- ----------------------------------------------------------------------------
 -- Levels
 -- ----------------------------------------------------------------------------
--- The user's own budget, else that of everybody.
-CREATE OR REPLACE FUNCTION theazo_internal.user_budget(p_platform text, p_environment text, p_user text)
-RETURNS theazo_data.budget
-LANGUAGE sql STABLE
-AS $$
-	SELECT b FROM theazo_data.budget b
-	 WHERE b.platform_id = p_platform AND b.environment = p_environment AND b.level = 'user' AND b.subject IN (p_user, '*')
-	 ORDER BY b.subject = '*' AND p_user <> '*' LIMIT 1
-$$;
-COMMENT ON FUNCTION theazo_internal.user_budget(text, text, text) IS 'the budget that holds for a user, null without one';
-
 -- Does anything limit the money or time of this session at all?
 CREATE OR REPLACE FUNCTION theazo_internal.budget_limited(p_platform text, p_session text)
 RETURNS boolean LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_budget_limited';
 COMMENT ON FUNCTION theazo_internal.budget_limited(text, text) IS 'is there a limit or budget that work in a session could hit';
 
 -- Limits of money above a run, in the order in which they are named. reserved: for what is under way; held: with what runs have drawn
--- ahead. One statement: what a settlement moves from held to used counts once.
+-- ahead; used_up: nothing is left for new work. As the caller's statement sees it: what a settlement moves from held to used counts once.
 CREATE OR REPLACE FUNCTION theazo_internal.budget_levels(
 	p_platform text, p_environment text, p_session text, p_user text, p_at timestamptz)
-RETURNS TABLE (ord integer, level text, subject text, period text, max bigint, used bigint, reserved bigint, held bigint)
-LANGUAGE plpgsql STABLE
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN QUERY
-	WITH lim (ord, level, subject, period, max) AS MATERIALIZED (
-		SELECT 1, 'session', s.id::text, s.limits -> 'maxCost' ->> 'period',
-			   ((s.limits -> 'maxCost' ->> 'amount')::pg_catalog."numeric" * 1000000)::bigint
-		  FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = p_session AND s.limits OPERATOR(pg_catalog.?) 'maxCost'
-		UNION ALL
-		-- as user_budget() has it, which would be planned at each call here
-		(SELECT 2, 'user', p_user, 'month', b.monthly FROM theazo_data.budget b
-		  WHERE b.platform_id = p_platform AND b.environment = p_environment AND b.level = 'user' AND b.subject IN (p_user, '*')
-		  ORDER BY b.subject = '*' AND p_user <> '*' LIMIT 1)
-		UNION ALL
-		SELECT CASE WHEN b.level = 'platform' THEN 3 WHEN b.platform_id = p_platform THEN 4 ELSE 5 END, b.level, '', 'month', b.monthly
-		  FROM theazo_data.budget b
-		 WHERE b.platform_id = p_platform AND (b.level = 'platform' AND b.environment = p_environment OR b.level = 'operator')
-			OR b.platform_id = theazo_internal.operator_platform() AND b.level = 'operator')
-	SELECT l.ord, l.level, l.subject, l.period, l.max,
-		   theazo_internal.spent(CASE WHEN l.ord < 5 THEN p_platform END, p_environment, l.level, l.subject, l.period, p_at),
-		   coalesce(r.reserved, 0)::bigint, coalesce(r.held, 0)::bigint
-	  FROM lim l
-	 CROSS JOIN LATERAL (
-		SELECT pg_catalog.sum(x.need) AS reserved, pg_catalog.sum(x.held) AS held FROM theazo_data.reservation x
-		 WHERE (l.ord = 5 OR x.platform_id = p_platform)
-		   AND CASE l.ord WHEN 1 THEN x.session_id = l.subject WHEN 2 THEN x.environment = p_environment AND x.user_id = l.subject
-						  WHEN 3 THEN x.environment = p_environment ELSE true END) r
-	 ORDER BY l.ord;
-END
-$$;
+RETURNS TABLE (ord integer, level text, subject text, period text, max bigint, used bigint, reserved bigint, held bigint, used_up boolean)
+LANGUAGE c STABLE ROWS 2 AS 'MODULE_PATHNAME', 'theazo_budget_levels';
 COMMENT ON FUNCTION theazo_internal.budget_levels(text, text, text, text, timestamptz) IS
-'limits of money of a session, its user, its platform and the operator, with what is spent and reserved of each, in one statement';
+'limits of money of a session, its user, its platform and the operator, with what is spent and reserved of each at one moment';
 
 -- Minutes that sandboxes of a session have run, those that run now included.
 CREATE OR REPLACE FUNCTION theazo_internal.session_minutes(p_platform text, p_session text)
@@ -303,7 +253,7 @@ DECLARE
 	v_other	jsonb;
 BEGIN
 	SELECT * INTO v FROM theazo_internal.budget_levels(s.platform_id, s.key_environment, s.id, s.user_id, p_at) x
-	 WHERE x.used + x.reserved >= x.max
+	 WHERE x.used_up
 		-- its own limit paused it although a remainder is left that buys nothing
 		OR x.ord = 1 AND s.paused_reason = 'limit:maxCost' AND s.paused_at >= theazo_internal.budget_period_start(x.period, p_at)
 	 ORDER BY x.ord LIMIT 1;
@@ -362,8 +312,14 @@ $$;
 COMMENT ON FUNCTION theazo_internal.session_held(theazo_data.session) IS 'TZ202 while the limit that paused a session is used up';
 
 -- Before work begins. Reads only. Of a session that somebody paused or ended, that is what is said, unless a limit is what paused it.
+-- Mostly nothing is used up, and that takes no statement: budget_refuse() is asked where it may be otherwise.
 CREATE OR REPLACE FUNCTION theazo_internal.budget_check(
 	p_platform text, p_environment text, p_session text, p_user text, p_agent text, p_new_agent boolean)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_budget_check';
+COMMENT ON FUNCTION theazo_internal.budget_check(text, text, text, text, text, boolean) IS
+'TZ202 when a limit or budget is used up that new work in a session would need';
+
+CREATE OR REPLACE FUNCTION theazo_internal.budget_refuse(p_platform text, p_session text, p_agent text, p_new_agent boolean)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -374,10 +330,6 @@ DECLARE
 	v_refusal	jsonb;
 BEGIN
 	SELECT * INTO s FROM theazo_data.session x WHERE x.platform_id = p_platform AND x.id = p_session;
-	IF NOT FOUND OR NOT (p_new_agent AND s.limits ? 'maxAgents' OR theazo_internal.budget_limited(p_platform, p_session))
-		OR s.status = 'terminated' OR s.status = 'paused' AND s.paused_reason !~ '^(limit|budget):' THEN
-		RETURN;
-	END IF;
 	IF p_new_agent AND s.limits ? 'maxAgents' THEN
 		-- Two that each make the last one: the second counts when the first is there, or is not.
 		PERFORM theazo_internal.own_lock('maxAgents', p_session, true);
@@ -388,5 +340,5 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.budget_check(text, text, text, text, text, boolean) IS
-'TZ202 when a limit or budget is used up that new work in a session would need';
+COMMENT ON FUNCTION theazo_internal.budget_refuse(text, text, text, boolean) IS
+'TZ202 when the first limit or budget that stops new work of a session is used up';

@@ -327,6 +327,7 @@ CREATE OR REPLACE FUNCTION theazo.operator_budget_set(monthly numeric, alerts js
 RETURNS theazo.operator_budget_status LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM theazo_internal.enter_operator();
+	PERFORM theazo_internal.operator_platform_ready();
 	PERFORM theazo_internal.budget_store(theazo_internal.operator_budget_of(platform), '', 'operator', '', monthly, alerts);
 	RETURN theazo.operator_budget_get(platform);
 END $$;

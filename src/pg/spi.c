@@ -17,6 +17,7 @@
 #include "pg/spi.h"
 
 static void spi_prepare(TzStmt *stmt);
+static uint64 spi_run(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows, bool read_only);
 static Datum spi_value(uint64 row, int col, bool *isnull);
 static Datum spi_typed(uint64 row, int col, Oid type, bool *isnull);
 
@@ -50,6 +51,18 @@ tz_spi_open(TzStmt *stmt, const Datum *values)
 uint64
 tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
 {
+	return spi_run(stmt, values, nulls, max_rows, false);
+}
+
+uint64
+tz_spi_read(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
+{
+	return spi_run(stmt, values, nulls, max_rows, true);
+}
+
+static uint64
+spi_run(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows, bool read_only)
+{
 	char markers[TZ_STMT_ARGS_MAX + 1];
 	int rc;
 
@@ -57,7 +70,7 @@ tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows)
 	for (int i = 0; i < stmt->nargs; i++)
 		markers[i] = nulls != NULL && nulls[i] ? 'n' : ' ';
 	markers[stmt->nargs] = '\0';
-	rc = SPI_execute_plan(stmt->plan, (Datum *) values, markers, false, max_rows);
+	rc = SPI_execute_plan(stmt->plan, (Datum *) values, markers, read_only, max_rows);
 	if (rc < 0)
 		elog(ERROR, "could not execute \"%s\": %s", stmt->sql, SPI_result_code_string(rc));
 	return SPI_processed;

@@ -34,6 +34,9 @@ typedef struct TzStmt
  */
 extern uint64 tz_spi_exec(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows);
 
+/* The same for one that only reads: with the active snapshot, not a new one. */
+extern uint64 tz_spi_read(TzStmt *stmt, const Datum *values, const bool *nulls, long max_rows);
+
 /* A cursor over a query, for SPI_cursor_fetch() and SPI_cursor_close(). No value may be NULL. */
 extern Portal tz_spi_open(TzStmt *stmt, const Datum *values);
 

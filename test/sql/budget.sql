@@ -72,4 +72,42 @@ SELECT theazo.session_update_limits(:'s', '{"maxCost": {"amount": 10, "period": 
 SELECT name, max, CASE name WHEN 'maxDuration' THEN NULL ELSE used END, CASE name WHEN 'maxDuration' THEN NULL ELSE remaining END, CASE name WHEN 'maxDuration' THEN NULL ELSE percentage END, unit
   FROM theazo.session_limits(:'s', api_key => :'k');
 SELECT theazo.operator_budget_delete(:'p'), theazo.operator_budget_delete();
-DROP TABLE tst.s;
+
+-- the edge of a month: what occurs in its last microsecond is its own, what occurs in the first one behind it is the next one's,
+-- in the day's sum of a session, the sums of its user and of the platform alike, folded before or after that, or not at all
+SELECT theazo.user_budget_set(5, user_id => 'ann', api_key => :'k') IS NULL AS x \gset
+CREATE TABLE tst.edge AS SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + '1 month'::interval) AT TIME ZONE 'UTC' AS at;
+CREATE FUNCTION tst.spend_at(n bigint, behind interval) RETURNS void LANGUAGE sql AS $$
+	SELECT theazo_internal.charge_append(s.platform_id, theazo_internal.id_root(theazo_internal.id_new('run')), theazo_internal.id_new('chg'), 'live', s.id, NULL, NULL, s.user_id,
+		NULL, 'model.call', 1, n, 'theazo', 'm', 'm', 0, 0, 0, false, e.at + behind, e.at + behind, e.at + behind, NULL)
+	  FROM theazo_data.session s JOIN tst.s t ON t.id = s.id, tst.edge e $$;
+CREATE FUNCTION tst.levels() RETURNS TABLE (at text, levels text) LANGUAGE sql AS $$
+	SELECT x.name, (SELECT string_agg(format('%s %s %s: %s of %s%s', l.ord, l.level, l.period, l.used, l.max, CASE WHEN l.used_up THEN ', used up' END), '; ' ORDER BY l.ord) FILTER (WHERE l.ord < 5 OR x.name <> 'last')
+					  FROM theazo_internal.budget_levels(s.platform_id, 'live', s.id, 'ann', e.at + x.behind) l)
+	  FROM theazo_data.session s JOIN tst.s t ON t.id = s.id, tst.edge e, (VALUES ('last', '-1 microsecond'::interval), ('first', '0'), ('next day', '1 day')) AS x (name, behind) $$;
+SELECT theazo.operator_budget_set(1000000000) IS NULL AS x \gset
+SELECT tst.spend_at(7, '-1 microsecond'), tst.spend_at(11, '0'), tst.spend_at(13, '1 day - 1 microsecond'), tst.spend_at(17, '1 day');
+CREATE TABLE tst.sums AS SELECT * FROM tst.levels();
+SELECT * FROM tst.sums ORDER BY at;
+-- a sum of the one day is kept before there is anything to fold, that of the other one after
+BEGIN;
+SELECT theazo_internal.budget_lock(:'p'), theazo_internal.spend_open(:'p', 'live', :'s', 'day', at) FROM tst.edge;
+SELECT count(*) FROM (SELECT * FROM tst.levels() EXCEPT SELECT * FROM tst.sums) x;
+SELECT theazo_internal.spend_fold(:'p') > 0;
+SELECT count(*) FROM (SELECT * FROM tst.levels() EXCEPT SELECT * FROM tst.sums) x;
+SELECT theazo_internal.spend_open(:'p', 'live', :'s', 'day', at - '1 microsecond'::interval), theazo_internal.spend_open(:'p', 'live', :'s', 'day', at + '1 day'::interval) FROM tst.edge;
+SELECT tst.spend_at(19, '-1 microsecond'), tst.spend_at(23, '0');
+SELECT * FROM tst.levels() ORDER BY at;
+CREATE TABLE tst.more AS SELECT * FROM tst.levels();
+SELECT theazo_internal.spend_fold(:'p');
+SELECT count(*) FROM (SELECT * FROM tst.levels() EXCEPT SELECT * FROM tst.more) x;
+SELECT count(*) FROM theazo_data.spend s WHERE s.platform_id = :'p' AND s.level <> 'session'
+   AND s.used <> (SELECT sum(c.amount) FROM theazo_data.charge c WHERE c.platform_id = :'p' AND to_char(c.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM') = s.period);
+ROLLBACK;
+SELECT theazo.operator_budget_delete(), theazo.user_budget_delete('ann', api_key => :'k');
+-- every sum of money has a bound
+BEGIN;
+SELECT tst.spend_at(9223372036854775807, '1 day'), tst.spend_at(9223372036854775807, '1 day');
+SELECT tst.try(format('SELECT theazo_internal.spent(%L, %L, %L, %L, %L, %L)', :'p', 'live', 'platform', '', 'month', at + '1 day'::interval)) FROM tst.edge;
+ROLLBACK;
+DROP TABLE tst.s, tst.edge, tst.sums;
