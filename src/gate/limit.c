@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -50,6 +51,18 @@ typedef struct LimitMemo
 	bool by_subject; /* of the entry without a subject: some have limits of their own */
 } LimitMemo;
 
+/* The answer to the last question of a scope: mostly the next one is the same. */
+typedef struct LimitLast
+{
+	bool known;
+	size_t platform_len;
+	size_t subject_len;
+	char platform[TZ_ID_MAX];
+	char subject[LIMIT_SUBJECT_MAX];
+	TzRate rate;
+	uint64 tag;
+} LimitLast;
+
 static TzStmt limit_stmt = {
 	"SELECT per_minute, burst, by_subject, most FROM theazo_internal.rate_of($1, $2, $3)",
 	3,
@@ -58,55 +71,37 @@ static TzStmt limit_stmt = {
 static HTAB *memo = NULL;
 static bool memo_stale = false; /* the table has changed */
 static Oid memo_table = InvalidOid;
+static LimitLast lasts[TZ_RATE_SCOPES];
 
 static bool starts_with(TzSlice text, const char *prefix);
 static double policy_number(JsonbContainer *object, const char *key);
 static TzRate policy_rate(Jsonb *policy);
 static bool limit_refuses(TzRateScope scope, int64 retry_ms, TzGateRefusal *why);
+static TzRate limit_of(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own, uint64 *tag);
+static void limit_keep(LimitLast *last, TzSlice platform, TzSlice subject, const TzRate *rate, uint64 tag);
 static void limit_prepare(void);
 static void limit_table_changed(Datum arg, Oid relation);
 static TzRate limit_look_up(TzRateScope scope, TzSlice platform, TzSlice subject, bool *by_subject);
 static TzRate limit_ask(TzRateScope scope, TzSlice platform, TzSlice subject, bool *by_subject, bool *kept);
 
-TzRate
-tz_limit_of(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own)
-{
-	bool by_subject;
-	TzRate rate;
-
-	limit_prepare();
-	rate = limit_look_up(scope, platform, tz_slice("", 0), &by_subject);
-	if (by_subject && subject.len > 0)
-		rate = limit_look_up(scope, platform, subject, &by_subject);
-	if (own != NULL && own->per_minute > 0)
-	{
-		if (rate.per_minute <= 0)
-			return *own;
-		rate.most = Max(rate.most, own->burst);
-		rate.per_minute = Min(rate.per_minute, own->per_minute);
-		rate.burst = Min(rate.burst, own->burst);
-	}
-	return rate;
-}
-
 bool
 tz_limit_take(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own, int64 *retry_ms)
 {
-	TzRate rate = tz_limit_of(scope, platform, subject, own);
+	uint64 tag;
+	TzRate rate = limit_of(scope, platform, subject, own, &tag);
 
 	*retry_ms = 0;
-	return rate.per_minute <= 0 ||
-	       tz_rate_take(scope, platform, subject, rate.per_minute, rate.burst, rate.most, retry_ms);
+	return rate.per_minute <= 0 || tz_rate_take(scope, tag, rate.per_minute, rate.burst, rate.most, retry_ms);
 }
 
 bool
 tz_limit_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, int64 longest_ms, int64 *wait_ms)
 {
-	TzRate rate = tz_limit_of(scope, platform, subject, NULL);
+	uint64 tag;
+	TzRate rate = limit_of(scope, platform, subject, NULL, &tag);
 
 	*wait_ms = 0;
-	return rate.per_minute <= 0 ||
-	       tz_rate_reserve(scope, platform, subject, rate.per_minute, rate.burst, longest_ms, wait_ms);
+	return rate.per_minute <= 0 || tz_rate_reserve(tag, rate.per_minute, rate.burst, longest_ms, wait_ms);
 }
 
 /* ---- the gate ---------------------------------------------------------------------- */
@@ -237,6 +232,60 @@ tz_limit_message(TzRateScope scope)
 
 /* ---- what is remembered ---------------------------------------------------------- */
 
+/* What holds for one subject: the stricter of the operator's and the platform's, and of own; and whose bucket it is. */
+static TzRate
+limit_of(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own, uint64 *tag)
+{
+	LimitLast *last = &lasts[scope];
+	TzRate rate;
+
+	limit_prepare();
+	if (last->known && last->platform_len == platform.len && last->subject_len == subject.len &&
+	    memcmp(last->platform, platform.data, platform.len) == 0 &&
+	    (subject.len == 0 || memcmp(last->subject, subject.data, subject.len) == 0))
+	{
+		rate = last->rate;
+		*tag = last->tag;
+	}
+	else
+	{
+		bool by_subject;
+
+		rate = limit_look_up(scope, platform, tz_slice("", 0), &by_subject);
+		if (by_subject && subject.len > 0)
+			rate = limit_look_up(scope, platform, subject, &by_subject);
+		*tag = tz_rate_tag(scope, platform, subject);
+		limit_keep(last, platform, subject, &rate, *tag);
+	}
+	if (own != NULL && own->per_minute > 0)
+	{
+		if (rate.per_minute <= 0)
+			return *own;
+		rate.most = Max(rate.most, own->burst);
+		rate.per_minute = Min(rate.per_minute, own->per_minute);
+		rate.burst = Min(rate.burst, own->burst);
+	}
+	return rate;
+}
+
+/* News that came while it was looked up is about it, too; in parallel mode nothing is kept. */
+static void
+limit_keep(LimitLast *last, TzSlice platform, TzSlice subject, const TzRate *rate, uint64 tag)
+{
+	last->known = false;
+	if (memo_stale || IsInParallelMode() || platform.len > sizeof(last->platform) ||
+	    subject.len > sizeof(last->subject))
+		return;
+	memcpy(last->platform, platform.data, platform.len);
+	if (subject.len > 0)
+		memcpy(last->subject, subject.data, subject.len);
+	last->platform_len = platform.len;
+	last->subject_len = subject.len;
+	last->rate = *rate;
+	last->tag = tag;
+	last->known = true;
+}
+
 static void
 limit_prepare(void)
 {
@@ -249,6 +298,7 @@ limit_prepare(void)
 	else
 		hash_destroy(memo);
 	memo = NULL;
+	memset(lasts, 0, sizeof(lasts));
 	memo_stale = false;
 	memo_table = get_relname_relid("rate_limit", get_namespace_oid("theazo_data", false));
 	control.hcxt = TopMemoryContext;

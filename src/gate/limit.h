@@ -21,13 +21,11 @@ typedef struct TzRate
 } TzRate;
 
 /*
- * What holds for one subject: the stricter of the operator's and the platform's.
- * Inside a transaction. own (or NULL) is what holds as well, such as the rate of
- * an agent's template.
+ * One token of one subject under what holds for it: the stricter of the operator's
+ * and the platform's limit. Inside a transaction. own (or NULL) is what holds as
+ * well, such as the rate of an agent's template. Else as tz_rate_take() and
+ * tz_rate_reserve() say.
  */
-extern TzRate tz_limit_of(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own);
-
-/* One token under that limit, as tz_rate_take() and tz_rate_reserve() say. */
 extern bool tz_limit_take(TzRateScope scope, TzSlice platform, TzSlice subject, const TzRate *own,
                           int64 *retry_ms);
 extern bool tz_limit_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, int64 longest_ms,

@@ -94,7 +94,6 @@ static void rate_startup(void);
 static uint32 rate_nsets(void);
 static Size rate_size(void);
 static uint64 rate_now(void);
-static uint64 rate_tag(TzRateScope scope, TzSlice platform, TzSlice subject);
 static bool rate_ask(uint64 tag, RateAsk *ask);
 static RateSlot *rate_find(RateSet *set, uint64 tag, uint64 *full_at);
 static bool rate_from_slot(RateSlot *slot, uint64 *full_at, RateAsk *ask, bool *taken);
@@ -110,9 +109,34 @@ tz_rate_init(void)
 	shmem_startup_hook = rate_startup;
 }
 
+/* Platforms are ids, which hold no zero byte. */
+uint64
+tz_rate_tag(TzRateScope scope, TzSlice platform, TzSlice subject)
+{
+	char text[RATE_TEXT_MAX];
+	size_t used = 0;
+	size_t n;
+	uint64 tag;
+
+	if (table == NULL)
+		return 1;
+	text[used++] = (char) scope;
+	n = Min(platform.len, TZ_ID_MAX);
+	memcpy(text + used, platform.data, n);
+	used += n;
+	text[used++] = '\0';
+	memcpy(text + used, &subject.len, sizeof(subject.len));
+	used += sizeof(subject.len);
+	n = Min(subject.len, sizeof(text) - used);
+	if (n > 0)
+		memcpy(text + used, subject.data, n);
+	used += n;
+	tag = tz_siphash(table->key, tz_slice(text, used));
+	return tag == 0 ? 1 : tag;
+}
+
 bool
-tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute, int burst, int most,
-             int64 *retry_ms)
+tz_rate_take(TzRateScope scope, uint64 tag, double per_minute, int burst, int most, int64 *retry_ms)
 {
 	RateAsk ask = {.reserves = scope == TZ_RATE_PROVIDER};
 	bool taken;
@@ -121,15 +145,14 @@ tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_mi
 	if (table == NULL || !tz_gcra_limit(per_minute, burst, &ask.limit))
 		return true;
 	ask.most_ns = (uint64) Min((double) ask.limit.interval_ns * Max(most, burst), (double) TZ_GCRA_WINDOW_NS);
-	taken = rate_ask(rate_tag(scope, platform, subject), &ask);
+	taken = rate_ask(tag, &ask);
 	if (!taken)
 		*retry_ms = Max((int64) ((ask.wait_ns + RATE_NS_PER_MS - 1) / RATE_NS_PER_MS), 1);
 	return taken;
 }
 
 bool
-tz_rate_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute, int burst,
-                int64 longest_ms, int64 *wait_ms)
+tz_rate_reserve(uint64 tag, double per_minute, int burst, int64 longest_ms, int64 *wait_ms)
 {
 	RateAsk ask = {.reserves = true};
 	bool taken;
@@ -139,7 +162,7 @@ tz_rate_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, double per
 		return true;
 	ask.ahead_ns =
 		(uint64) Min(Max(longest_ms, 0), TZ_GCRA_WINDOW_NS / (int64) RATE_NS_PER_MS) * RATE_NS_PER_MS;
-	taken = rate_ask(rate_tag(scope, platform, subject), &ask);
+	taken = rate_ask(tag, &ask);
 	*wait_ms = (int64) ((ask.wait_ns + RATE_NS_PER_MS - 1) / RATE_NS_PER_MS);
 	return taken;
 }
@@ -256,30 +279,6 @@ rate_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64) t.tv_sec * UINT64CONST(1000000000) + (uint64) t.tv_nsec;
-}
-
-/* Platforms are ids, which hold no zero byte. */
-static uint64
-rate_tag(TzRateScope scope, TzSlice platform, TzSlice subject)
-{
-	char text[RATE_TEXT_MAX];
-	size_t used = 0;
-	size_t n;
-	uint64 tag;
-
-	text[used++] = (char) scope;
-	n = Min(platform.len, TZ_ID_MAX);
-	memcpy(text + used, platform.data, n);
-	used += n;
-	text[used++] = '\0';
-	memcpy(text + used, &subject.len, sizeof(subject.len));
-	used += sizeof(subject.len);
-	n = Min(subject.len, sizeof(text) - used);
-	if (n > 0)
-		memcpy(text + used, subject.data, n);
-	used += n;
-	tag = tz_siphash(table->key, tz_slice(text, used));
-	return tag == 0 ? 1 : tag;
 }
 
 static bool

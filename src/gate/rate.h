@@ -31,6 +31,9 @@ typedef enum TzRateScope
 /* Asks for its shared memory; called once, while libraries are preloaded. */
 extern void tz_rate_init(void);
 
+/* What names a bucket; the same as long as the server runs. */
+extern uint64 tz_rate_tag(TzRateScope scope, TzSlice platform, TzSlice subject);
+
 /*
  * One token of that bucket. False: there is none; *retry_ms (rounded up, at least
  * 1) is when there is one, if nobody else takes it. What cannot be a limit
@@ -39,16 +42,15 @@ extern void tz_rate_init(void);
  * or a stricter limit that is set for a moment would fill the bucket. Does not
  * throw, needs no transaction.
  */
-extern bool tz_rate_take(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute, int burst,
-                         int most, int64 *retry_ms);
+extern bool tz_rate_take(TzRateScope scope, uint64 tag, double per_minute, int burst, int most,
+                         int64 *retry_ms);
 
 /*
  * The same for what can be put off: where a token comes within longest_ms it is
  * taken, and *wait_ms is how long to wait (0: not at all). Whoever comes next
  * waits behind it.
  */
-extern bool tz_rate_reserve(TzRateScope scope, TzSlice platform, TzSlice subject, double per_minute,
-                            int burst, int64 longest_ms, int64 *wait_ms);
+extern bool tz_rate_reserve(uint64 tag, double per_minute, int burst, int64 longest_ms, int64 *wait_ms);
 
 /* Name of a scope, as rows have it; and back, false when it is none. */
 extern const char *tz_rate_scope_name(TzRateScope scope);

@@ -28,9 +28,11 @@
 #include "access/xact.h"
 #include "commands/extension.h"
 #include "commands/prepare.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -63,6 +65,24 @@ static const char *current_text = NULL;
 static TimestampTz current_at = 0;
 static unsigned int current_class = 0;
 
+/*
+ * Texts in which nothing was found. Statements of functions and prepared ones are executed again and again and keep their
+ * place in memory, and comparing a text takes a tenth of scanning it. Only one that comes a second time is copied, and the
+ * client's is wiped when it turns out to carry a secret: nothing lies here that does not lie elsewhere as long.
+ */
+#define HARMLESS_MAX 256
+#define HARMLESS_LEN 2048
+
+typedef struct HarmlessText
+{
+	const char *text; /* where it stands; NULL: there is none here */
+	size_t len;
+	uint32 hash;
+	char *copy; /* NULL: it came once */
+} HarmlessText;
+
+static HarmlessText harmless[HARMLESS_MAX];
+
 static void redact_log(ErrorData *edata);
 static void redact_analyze(ParseState *pstate, Query *query, JumbleState *jstate);
 static void redact_start(QueryDesc *query, int eflags);
@@ -72,6 +92,9 @@ static void redact_utility(PlannedStmt *pstmt, const char *text, bool read_only_
                            DestReceiver *dest, QueryCompletion *qc);
 
 static unsigned int redact_class(const char *text);
+static HarmlessText *redact_harmless(const char *text);
+static void redact_remember(HarmlessText *known, TzSlice text);
+static void redact_forget(HarmlessText *known);
 static unsigned int redact_class_current(void);
 static PreparedStatement *redact_prepared(const char *name);
 static void redact_hide(void);
@@ -107,6 +130,8 @@ tz_redact_mark(void)
 	tz_coredump_off();
 	if (debug_query_string == NULL || (redact_class_current() & TZ_SENSITIVE_NAME))
 		return;
+	if (redact_harmless(debug_query_string)->text == debug_query_string)
+		redact_forget(redact_harmless(debug_query_string));
 	current_class |= TZ_SENSITIVE_NAME;
 	redact_hide();
 }
@@ -189,10 +214,17 @@ static unsigned int
 redact_class(const char *text)
 {
 	TzSlice slice = tz_slice_cstr(text);
-	unsigned int found = tz_sensitive_scan(slice);
+	HarmlessText *known = redact_harmless(text);
+	unsigned int found;
 	char name[NAMEDATALEN * 2];
 	size_t pos = 0;
 
+	if (known->text == text && known->copy != NULL && slice.len == known->len &&
+	    memcmp(text, known->copy, slice.len) == 0)
+		return 0;
+	found = tz_sensitive_scan(slice);
+	if (found == 0)
+		redact_remember(known, slice);
 	if (!(found & TZ_SENSITIVE_EXECUTE) || (found & TZ_SENSITIVE_NAME))
 		return found;
 	while (tz_sensitive_next_execute(slice, &pos, name, sizeof(name)))
@@ -203,6 +235,45 @@ redact_class(const char *text)
 			found |= tz_sensitive_scan(tz_slice_cstr(prepared->plansource->query_string));
 	}
 	return found;
+}
+
+static HarmlessText *
+redact_harmless(const char *text)
+{
+	return &harmless[((uintptr_t) text >> 4) % HARMLESS_MAX];
+}
+
+/* May be called while an error is reported: no memory is no reason to fail. */
+static void
+redact_remember(HarmlessText *known, TzSlice text)
+{
+	uint32 hash;
+
+	if (text.len > HARMLESS_LEN || CritSectionCount > 0)
+		return;
+	hash = hash_bytes((const unsigned char *) text.data, (int) text.len);
+	if (known->text == text.data && known->len == text.len && known->hash == hash && known->copy == NULL)
+	{
+		known->copy = MemoryContextAllocExtended(TopMemoryContext, text.len + 1, MCXT_ALLOC_NO_OOM);
+		if (known->copy != NULL)
+			memcpy(known->copy, text.data, text.len);
+		return;
+	}
+	redact_forget(known);
+	known->text = text.data;
+	known->len = text.len;
+	known->hash = hash;
+}
+
+static void
+redact_forget(HarmlessText *known)
+{
+	if (known->copy != NULL)
+	{
+		explicit_bzero(known->copy, known->len);
+		pfree(known->copy);
+	}
+	memset(known, 0, sizeof(*known));
 }
 
 /* By its name as the server would cut it. A look into a hash table of this session, no catalog. */

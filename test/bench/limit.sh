@@ -15,6 +15,9 @@ rate_row() {
 		bench "$work/rate.sql" $clients >> "$work/rate.own"
 	done
 	row 6 "rate checks on one key, $clients clients" "1/s" "$(median < "$work/rate.ref")" "$(median < "$work/rate.own")" ">= 0.92"
+	"${CC:-cc}" -O2 -std=gnu11 -I"$("$bindir/pg_config" --includedir)" -I/usr/include/postgresql -o "$work/backend" test/bench/backend.c -lpq
+	"$work/backend" 25 4000 "SELECT 1" "SELECT theazo_internal.rate_take('provider', '$platform', 'hot')" > "$work/rate.cpu"
+	row 6 "the same, CPU of a backend" "us" "$(sed -n 1p "$work/rate.cpu")" "$(sed -n 2p "$work/rate.cpu")" "<= 1.09"
 }
 
 kill_row() {

@@ -201,6 +201,9 @@ sub quiet
 }
 like(quiet("SELECT keep_it('" . canary() . "');"), qr/\\x/, 'a wrapper of our function works');
 quiet("SELECT keep_sql('" . canary() . "');");
+# what was looked at before and found harmless
+quiet(("SELECT keep_it('" . canary() . "');") x 4);
+quiet('PREPARE again(text) AS SELECT keep_it($1);', ("EXECUTE again('" . canary() . "');") x 4, "EXECUTE again(repeat('" . canary() . "', 2));");
 quiet("CALL keep_by('" . canary() . "');");
 like(quiet("SELECT keep_it('" . canary() . "'), 1 / (length(keep_it('x')) * 0);"), qr/division by zero/, 'and may fail after it');
 quiet("INSERT INTO keep_in VALUES ('" . canary() . "');");
