@@ -96,6 +96,8 @@ tz_status_name(TzStatus status)
 			return "timeout";
 		case TZ_UNSUPPORTED:
 			return "unsupported";
+		case TZ_GONE:
+			return "gone";
 		case TZ_NOT_FOUND:
 			return "not_found";
 		case TZ_CANCELLED:

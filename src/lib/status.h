@@ -23,6 +23,7 @@ typedef enum TzStatus
 	TZ_TIMEOUT, /* deadline passed */
 	TZ_UNSUPPORTED, /* capability missing */
 	TZ_NOT_FOUND,
+	TZ_GONE, /* the sandbox it was for does not exist any more */
 	TZ_CANCELLED,
 	TZ_CRYPTO, /* does not authenticate */
 	TZ_INTERNAL /* cannot happen */

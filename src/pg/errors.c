@@ -94,6 +94,8 @@ tz_error_of_status(TzStatus status)
 			return ERRCODE_TZ_TIMED_OUT;
 		case TZ_UNSUPPORTED:
 			return ERRCODE_TZ_UNSUPPORTED;
+		case TZ_GONE:
+			return ERRCODE_TZ_SANDBOX_LOST;
 		case TZ_NOT_FOUND:
 			return ERRCODE_UNDEFINED_OBJECT;
 		case TZ_CANCELLED:
