@@ -439,6 +439,8 @@ BEGIN
 	IF bad THEN
 		PERFORM theazo_internal.raise_value(p_field, 'is not a duration',
 			'Use "90s", "1h30m", an object with hours, minutes and seconds that are not negative, or a number of seconds.');
+	ELSIF seconds > 0 AND seconds < 0.000001 THEN
+		PERFORM theazo_internal.raise_value(p_field, 'is shorter than a microsecond', 'Use 0, or a duration that can be measured.');
 	ELSIF seconds < EXTRACT(epoch FROM p_min) OR seconds > EXTRACT(epoch FROM p_max) THEN
 		PERFORM theazo_internal.raise_value(p_field,
 			pg_catalog.format('must be from %s to %s seconds',

@@ -261,14 +261,27 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo.budget_delete(text) IS 'removes the budget of the platform; false when there is none';
 
+-- The budget of everybody is kept as that of user *. A user of that name has it and none of his own.
+CREATE OR REPLACE FUNCTION theazo_internal.budget_user_check(p_user text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	IF p_user = '*' THEN
+		PERFORM theazo_internal.raise_value('user_id', 'cannot be *', 'Leave user_id out for the budget of every user without one of his own.');
+	ELSIF p_user IS NOT NULL THEN
+		PERFORM theazo_internal.name_check('user_id', p_user, 256);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.budget_user_check(text) IS 'checks the user a budget is for; null is everybody';
+
 CREATE OR REPLACE FUNCTION theazo.user_budget_set(monthly numeric, alerts jsonb DEFAULT NULL, user_id text DEFAULT NULL, api_key text DEFAULT NULL)
 RETURNS theazo.budget_status LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'billing:write');
 	PERFORM theazo_internal.refuse_narrowed('setting a budget');
-	IF user_id IS NOT NULL THEN
-		PERFORM theazo_internal.name_check('user_id', user_id, 256);
-	END IF;
+	PERFORM theazo_internal.budget_user_check(user_id);
 	PERFORM theazo_internal.budget_store(theazo_internal.current_platform(), theazo_internal.current_environment(), 'user', coalesce(user_id, '*'),
 		monthly, alerts);
 	RETURN theazo_internal.budget_row('user', coalesce(user_id, '*'));
@@ -281,9 +294,7 @@ RETURNS theazo.budget_status LANGUAGE plpgsql SECURITY DEFINER SET search_path =
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'billing:read');
 	PERFORM theazo_internal.refuse_narrowed('budgets');
-	IF user_id IS NOT NULL THEN
-		PERFORM theazo_internal.name_check('user_id', user_id, 256);
-	END IF;
+	PERFORM theazo_internal.budget_user_check(user_id);
 	RETURN theazo_internal.budget_row('user', coalesce(user_id, '*'));
 END $$;
 COMMENT ON FUNCTION theazo.user_budget_get(text, text) IS
@@ -294,6 +305,7 @@ RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, 
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'billing:write');
 	PERFORM theazo_internal.refuse_narrowed('setting a budget');
+	PERFORM theazo_internal.budget_user_check(user_id);
 	RETURN theazo_internal.budget_drop(theazo_internal.current_platform(), theazo_internal.current_environment(), 'user', coalesce(user_id, '*'));
 END $$;
 COMMENT ON FUNCTION theazo.user_budget_delete(text, text) IS

@@ -28,6 +28,15 @@ SELECT action, count(*) FROM theazo_data.event WHERE platform_id = :'p' AND acti
 SELECT tst.try(c) FROM unnest(ARRAY['SELECT theazo.budget_set(-1)', 'SELECT theazo.budget_set(NULL)', $$SELECT theazo.budget_set('NaN')$$, 'SELECT theazo.budget_set(0.0000001)',
 	$$SELECT theazo.budget_set(1, '{}')$$, $$SELECT theazo.budget_set(1, '[{"threshold": 2}]')$$, $$SELECT theazo.budget_set(1, '[{"threshold": 0.5}, {"threshold": 0.50}]')$$,
 	$$SELECT theazo.budget_set(1, '[{"threshold": 1, "action": "explode"}]')$$, $$SELECT theazo.budget_set(1, '[{"at": 1}]')$$]) c;
+-- the budget of every user is no user's own
+SELECT tst.facts(c) FROM unnest(ARRAY[$$SELECT theazo.user_budget_set(1, user_id => '*')$$, $$SELECT theazo.user_budget_get('*')$$, $$SELECT theazo.user_budget_delete('*')$$,
+	$$SELECT theazo.user_budget_set(1, user_id => '')$$]) c;
+SELECT theazo.user_budget_set(9) IS NULL AS x \gset
+SELECT (theazo.session_create('*')).id AS star \gset
+SELECT level, subject, max FROM theazo_internal.budget_levels(:'p', 'live', :'star', '*', now());
+-- durations that cannot be measured
+SELECT tst.facts(format('SELECT theazo.session_create(%L, limits => %L)', 'ann', l))
+  FROM unnest(ARRAY['{"maxDuration": {"seconds": 1e-400}}', '{"maxDuration": 1e-7}', '{"maxDuration": {"seconds": 1e400}}', '{"maxDuration": {"hours": 1, "seconds": 1e-400}}']) l;
 -- a test key has budgets of its own
 SELECT theazo.budget_set(5) IS NULL AS x \gset
 SELECT theazo.authenticate(:'t') IS NULL AS x \gset
