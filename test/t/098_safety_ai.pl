@@ -254,6 +254,18 @@ for my $said (scores(0, 0.35), 'I would rather not.', '{"toxicity": 0, "injectio
 }
 checked('model');
 
+# The server dies while the judge reads what a tool has answered.
+control({ rules => [ { turns => \@page }, { contains => 'You are a content filter', hold => [0], answer => { text => scores(0, 0) } } ] });
+$run = begin();
+ok(holding(), 'result: waits');
+$node->stop('immediate');
+control({ release => JSON::PP::true });
+$node->start;
+is(ended($run)->{status}, 'completed', 'result: after a crash the run goes on');
+like(verdicts($run), qr{result/error/judge_failed}, 'without the verdict');
+like(steps($run), qr/\[withheld: /, 'and so without what the tool said');
+checked('result crashed');
+
 # The operator's judge holds where a platform has none; the platform learns nothing about it.
 sql("SELECT theazo.safety_ai_delete($key)");
 sql("SELECT theazo.operator_secret_set('mod.key', '$secret'); SELECT theazo.operator_safety_ai_set('moderation', endpoint => 'http://127.0.0.1:$port/v1/moderations',
