@@ -452,8 +452,9 @@ BEGIN
 			'detail', 'Kind: model.', 'hint', 'theazo.provider_health shows which ones rest, why, and until when.'));
 		RETURN;
 	END IF;
+	-- One that waits for its provider's limit of calls at once takes its turn in time when it is let through (model_gate).
 	v_gate := theazo_internal.gate('model.call', l.platform_id, r.environment, r.session_id, r.agent_id, r.id, l.parent_root, l.policy, l.labels,
-		theazo_internal.model_slot(v_entry));
+		CASE WHEN v_due < 'infinity' THEN theazo_internal.model_slot(v_entry) END);
 	IF v_gate ? 'sqlstate' THEN
 		PERFORM theazo_internal.loop_refused(l, r, p_seq, v_gate);
 		RETURN;

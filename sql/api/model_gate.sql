@@ -285,9 +285,12 @@ BEGIN
 			SELECT e.platform_id, e.root_id, e.id FROM waiting w
 			  JOIN theazo_data.effect e ON e.platform_id = w.platform_id AND e.root_id = w.root_id AND e.id = w.id
 			 WHERE e.state = 'queued' AND e.due_at = 'infinity'
-			 ORDER BY w.turn, w.id LIMIT v_free FOR UPDATE OF e SKIP LOCKED)
-		UPDATE theazo_data.effect x SET due_at = now()
-		  FROM next n WHERE x.platform_id = n.platform_id AND x.root_id = n.root_id AND x.id = n.id;
+			 ORDER BY w.turn, w.id LIMIT v_free FOR UPDATE OF e SKIP LOCKED),
+		-- its place is taken while it waits for its turn in time
+		turns AS MATERIALIZED (
+			SELECT n.platform_id, n.root_id, n.id, theazo_internal.rate_turn(n.platform_id, p.slot) AS wait_ms FROM next n)
+		UPDATE theazo_data.effect x SET due_at = now() + n.wait_ms * '1 millisecond'::interval
+		  FROM turns n WHERE x.platform_id = n.platform_id AND x.root_id = n.root_id AND x.id = n.id AND n.wait_ms IS NOT NULL;
 		GET DIAGNOSTICS v_n = ROW_COUNT;
 		IF v_n > 0 AND v_until IS NOT NULL THEN
 			UPDATE theazo_data.provider_health h SET open_until = clock_timestamp() + '30 seconds'::interval

@@ -55,6 +55,11 @@ RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_rate_take';
 COMMENT ON FUNCTION theazo_internal.rate_take(text, text, text) IS
 'takes one token of a limit: null, or milliseconds until there is one';
 
+CREATE OR REPLACE FUNCTION theazo_internal.rate_turn(p_platform text, p_provider text)
+RETURNS bigint LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_rate_turn';
+COMMENT ON FUNCTION theazo_internal.rate_turn(text, text) IS
+'takes the next turn of a model call at a provider: milliseconds until then, null when that is more than an hour';
+
 CREATE OR REPLACE FUNCTION theazo_internal.rate_table(OUT buckets bigint, OUT used bigint, OUT crowded bigint, OUT refused bigint)
 LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_rate_table';
 COMMENT ON FUNCTION theazo_internal.rate_table() IS

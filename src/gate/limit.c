@@ -402,3 +402,14 @@ THEAZO_FUNCTION(theazo_rate_take)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(retry_ms);
 }
+
+/* theazo_internal.rate_turn(platform, provider): milliseconds until the next model call's turn, which is taken; null when that is too far off */
+THEAZO_FUNCTION(theazo_rate_turn)
+{
+	int64 wait_ms;
+
+	if (!tz_limit_reserve(TZ_RATE_PROVIDER, tz_datum_slice(PG_GETARG_DATUM(0)),
+	                      tz_datum_slice(PG_GETARG_DATUM(1)), LIMIT_PUT_OFF_MS, &wait_ms))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(wait_ms);
+}

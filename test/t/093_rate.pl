@@ -111,6 +111,20 @@ SELECT count(*) FILTER (WHERE due_at <= clock_timestamp()) || ' ' || count(*) FI
 ROLLBACK});
 is($due[-1], '2 2', 'two go now, the others one after the other');
 
+# at a provider that takes two at once as well: whoever is let through takes the next turn
+sql("SELECT theazo.provider_set('o', 'model', 'openai-compatible', endpoint => 'https://o.example/v1', priority => 0, limits => '{\"maxConcurrent\": 2}'" . key());
+sql("SELECT theazo.rate_limit_set('provider', 1, 1, 'o'" . key());
+@due = split /\n/, sql(qq{BEGIN;
+SELECT theazo.authenticate('$p->{key}');
+SELECT count(*) FROM (SELECT theazo.session_run('$p->{session}', 'late', 'x', '{"model": "m"}', timeout => '10 min') FROM generate_series(1, 4)) x;
+SELECT string_agg(due_at::text, ' ') FROM theazo_data.effect WHERE platform_id = '$p->{id}' AND kind = 'model.call' AND xmin = pg_current_xact_id()::xid AND due_at < 'infinity';
+SELECT theazo_internal.model_gate() >= 2;
+SELECT count(*) FILTER (WHERE due_at <= clock_timestamp()) || ' ' || count(*) FILTER (WHERE due_at BETWEEN clock_timestamp() + '30 s' AND clock_timestamp() + '61 s')
+	|| ' ' || count(*) FILTER (WHERE due_at = 'infinity') FROM theazo_data.effect WHERE platform_id = '$p->{id}' AND kind = 'model.call' AND provider_name = 'o';
+SELECT theazo_internal.model_gate();
+ROLLBACK});
+is("@due[-4, -3, -2, -1]", ' t 1 1 2 0', 'one goes now, one in a minute, the others when these have ended');
+
 # ---- a table that is too small: stricter, and said -----------------------------------------------------------------------------------------
 sql("SELECT theazo.rate_limit_set('spawn', 0.001, 2" . key());
 is(sql("SELECT max(n) <= 2 FROM (SELECT count(*) FILTER (WHERE theazo_internal.rate_take('spawn', '$p->{id}', 'x' || i) IS NULL) AS n
