@@ -630,6 +630,9 @@ BEGIN
 					WHEN x.id LIKE 'agt\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.run r
 						WHERE r.platform_id = x.platform_id AND r.agent_id = x.id AND r.kind = 'agent' AND r.status IN ('queued', 'running'))
+					WHEN x.id LIKE 'eff\_%'
+					THEN NOT EXISTS (SELECT FROM theazo_data.effect e
+						WHERE e.platform_id = x.platform_id AND e.root_id = theazo_internal.id_root(x.id) AND e.id = x.id AND e.state IN ('claimed', 'sent'))
 					WHEN x.id LIKE 'apr\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.approval p WHERE p.platform_id = x.platform_id AND p.id = x.id AND p.status = 'pending')
 					ELSE NOT EXISTS (SELECT FROM theazo_data.sandbox s

@@ -194,10 +194,12 @@ AS $$
 BEGIN
 	RETURN theazo_internal.budget_since(s) > clock_timestamp() - '10 minutes'::interval
 		AND EXISTS (SELECT FROM theazo_data.effect x
-					 WHERE x.kind = 'model.call' AND x.state IN ('claimed', 'sent') AND x.platform_id = e.platform_id
+					 WHERE x.kind IN ('model.call', 'safety.judge') AND x.state IN ('claimed', 'sent') AND x.platform_id = e.platform_id
 					   AND x.provider_name LIKE 'theazo:%' AND x.claimed_at < e.claimed_at
 					   AND theazo_internal.budget_limited(x.platform_id, x.session_id)
-					   AND NOT EXISTS (SELECT FROM theazo_data.reservation r WHERE r.platform_id = x.platform_id AND r.id = x.run_id));
+					   AND (x.kind = 'model.call' OR theazo_internal.judge_most(x, clock_timestamp()) > 0)
+					   AND NOT EXISTS (SELECT FROM theazo_data.reservation r
+						WHERE r.platform_id = x.platform_id AND r.id = CASE x.kind WHEN 'model.call' THEN x.run_id ELSE x.id END));
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_unknown(theazo_data.effect, theazo_data.session) IS
@@ -555,59 +557,6 @@ COMMENT ON FUNCTION theazo_internal.sandbox_ahead() IS 'seconds for which a sand
 -- ----------------------------------------------------------------------------
 -- Release
 -- ----------------------------------------------------------------------------
--- A fee that falls due when people have answered: reserved while they are asked, in a row of its own. Null: it is, or nothing
--- limits it; else what is said. A claim has the lock for some milliseconds.
-CREATE OR REPLACE FUNCTION theazo_internal.budget_fee(l theazo_data.run_loop, r theazo_data.run, p_id text, p_item text)
-RETURNS jsonb
-LANGUAGE plpgsql
-AS $$
-DECLARE
-	s		theazo_data.session;
-	t		record;
-	v_at	timestamptz := clock_timestamp();
-	v_fee	bigint := theazo_internal.amount_round(theazo_internal.price_at(r.platform_id, p_item, v_at));
-BEGIN
-	IF v_fee = 0 OR l.cost_cap IS NULL AND l.parent_root IS NULL AND NOT theazo_internal.budget_limited(r.platform_id, r.session_id) THEN
-		RETURN NULL;
-	END IF;
-	SELECT * INTO s FROM theazo_data.session x WHERE x.platform_id = r.platform_id AND x.id = r.session_id;
-	-- what the run has drawn ahead comes first
-	UPDATE theazo_data.reservation x SET held = x.held - v_fee WHERE x.platform_id = r.platform_id AND x.id = r.id AND x.held - x.need >= v_fee;
-	IF NOT FOUND THEN
-		FOR i IN 1..100
-		LOOP
-			EXIT WHEN theazo_internal.budget_enter(s, l, v_at);
-			IF i = 100 THEN
-				RETURN '{"message": "the budget is being drawn from by others; try again"}';
-			END IF;
-			PERFORM pg_catalog.pg_sleep(0.002);
-		END LOOP;
-		SELECT * INTO t FROM theazo_internal.budget_tightest(s, l, v_at);
-		IF t.left_over < v_fee AND t.idle > 0 THEN
-			PERFORM theazo_internal.budget_reclaim(s, t.level, t.subject, r.id);
-			SELECT * INTO t FROM theazo_internal.budget_tightest(s, l, v_at);
-		END IF;
-		IF t.left_over < v_fee THEN
-			RETURN theazo_internal.budget_refused(theazo_internal.budget_refusal_of(t.level, t.subject, t.max, t.max - greatest(t.left_over, 0)), s, r.agent_id, r.id);
-		END IF;
-	END IF;
-	PERFORM theazo_internal.budget_hold(s, p_id, r.agent_id, v_fee, v_fee);
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.budget_fee(theazo_data.run_loop, theazo_data.run, text, text) IS
-'reserves a fee that falls due later; null when it is done, else the refusal';
-
--- The fee falls due: what was reserved for it goes to the run's row, from which the charge is taken.
-CREATE OR REPLACE FUNCTION theazo_internal.budget_fee_due(p_platform text, p_id text, p_run text)
-RETURNS void
-LANGUAGE sql
-AS $$
-	WITH gone AS (DELETE FROM theazo_data.reservation x WHERE x.platform_id = p_platform AND x.id = p_id RETURNING x.held)
-	UPDATE theazo_data.reservation x SET held = x.held + g.held FROM gone g WHERE x.platform_id = p_platform AND x.id = p_run
-$$;
-COMMENT ON FUNCTION theazo_internal.budget_fee_due(text, text, text) IS 'hands what was reserved for a fee to the run that pays it';
-
 CREATE OR REPLACE FUNCTION theazo_internal.budget_release(p_platform text, p_id text)
 RETURNS void
 LANGUAGE sql

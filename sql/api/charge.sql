@@ -17,6 +17,7 @@ AS $$
 		   ('fleet.dispatch', 1000000, 'dispatch', 'usd', 'fleet dispatch'),
 		   ('approval.cycle', 1000000, 'approval', 'usd', 'approval cycle'),
 		   ('schedule.execution', 1000000, 'execution', 'usd', 'scheduled execution'),
+		   ('safety.moderation', 0, 'call', 'usd', 'text shown to the operator''s moderation endpoint'),
 		   ('storage.gb_month', 10000000, 'GB and month', 'usd', 'snapshots, artifacts, files and knowledge')
 $$;
 COMMENT ON FUNCTION theazo_internal.price_book() IS 'prices as shipped, in millionths of a cent per unit';

@@ -386,12 +386,12 @@ BEGIN
 				   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text, NULL::jsonb
 			  FROM unnest(v_noops) c;
 		END IF;
-		-- A sandbox that cannot be paid is not made.
-		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind = 'compute.create') THEN
+		-- A sandbox that cannot be paid is not made, and a judge that cannot be paid not asked.
+		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind IN ('compute.create', 'safety.judge')) THEN
 			FOREACH c IN ARRAY v_others
 			LOOP
-				CONTINUE WHEN c.kind <> 'compute.create';
-				refusal := theazo_internal.budget_create(c);
+				CONTINUE WHEN c.kind NOT IN ('compute.create', 'safety.judge');
+				refusal := CASE c.kind WHEN 'compute.create' THEN theazo_internal.budget_create(c) ELSE theazo_internal.budget_judge(c) END;
 				CONTINUE WHEN refusal IS NULL;
 				v_others := ARRAY(SELECT t FROM unnest(v_others) t WHERE t.id <> c.id);
 				CONTINUE WHEN refusal ->> 'code' = 'busy';

@@ -315,7 +315,7 @@ BEGIN
 			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
 				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'model.call') AS charges,
 			   (SELECT coalesce(sum(c.amount), 0) FROM theazo_data.charge c
-				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item = 'approval.cycle') AS fees) b
+				 WHERE c.platform_id = l.platform_id AND c.root_id = l.root_id AND c.item IN ('approval.cycle', 'safety.moderation')) AS fees) b
 	 -- under a cap the time of its sandbox counts as well
 	 WHERE b.steps <> b.charges OR l.spent < b.charges + b.fees OR l.spent > b.charges + b.fees AND l.cost_cap IS NULL
 	UNION ALL

@@ -246,11 +246,17 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_usage	jsonb := p_result -> 'usage';
+	v_maybe	boolean := p_state = 'unknown' OR p_state = 'cancelled' AND coalesce((p_result ->> 'maybe_sent')::boolean, e.state = 'sent');
+	v_price	bigint;
 BEGIN
 	IF NOT p_request ? 'entry' THEN
-		RETURN 0;
+		v_price := CASE WHEN e.provider_name LIKE 'theazo:%' AND (p_state = 'done' OR v_maybe)
+						THEN theazo_internal.amount_round(theazo_internal.price_at(e.platform_id, 'safety.moderation', coalesce(e.claimed_at, now()))) ELSE 0 END;
+		RETURN CASE WHEN v_price > 0 THEN theazo_internal.charge_write(e.platform_id, e.root_id,
+			theazo_internal.id_derive('chg', e.id, e.id || '|' || e.attempt || '|safety.moderation'), r.environment, r.session_id, r.agent_id, r.id, r.user_id,
+			e.id, NULL, 'safety.moderation', 1, v_price, 'theazo', 'theazo', v_maybe, e.claimed_at, p_finished) ELSE 0 END;
 	END IF;
-	IF v_usage IS NULL AND (p_state = 'unknown' OR p_state = 'cancelled' AND coalesce((p_result ->> 'maybe_sent')::boolean, e.state = 'sent')) THEN
+	IF v_usage IS NULL AND v_maybe THEN
 		v_usage := pg_catalog.jsonb_build_object('input', (pg_catalog.length(p_request ->> 'input') + 1600) / 4, 'output', 0, 'estimated', true);
 	END IF;
 	IF v_usage IS NULL THEN
@@ -260,7 +266,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.safety_ai_charge(theazo_data.effect, theazo_data.run, jsonb, text, jsonb, timestamptz) IS
-'books the tokens of a question to a model and returns the amount; moderation endpoints count none';
+'books the tokens of a question to a model, or what the price list says of one to the operator''s moderation endpoint; returns the amount';
 
 CREATE OR REPLACE FUNCTION theazo_internal.safety_settle(
 	e theazo_data.effect, p_state text, p_result jsonb, p_started timestamptz, p_finished timestamptz)
@@ -278,6 +284,7 @@ DECLARE
 BEGIN
 	SELECT x.request INTO q FROM theazo_data.effect_payload x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id;
 	SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = e.platform_id AND x.id = e.run_id;
+	PERFORM theazo_internal.budget_fee_due(e.platform_id, e.id, e.run_id);
 	v_cost := theazo_internal.safety_ai_charge(e, r, q, p_state, p_result, p_finished);
 	UPDATE theazo_data.run_loop x SET spent = x.spent + v_cost WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND v_cost > 0;
 	SELECT * INTO l FROM theazo_data.run_loop x WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id;

@@ -39,7 +39,7 @@ AS $$
 		   coalesce(pg_catalog.sum(c.input_tokens), 0)::bigint, coalesce(pg_catalog.sum(c.cached_tokens), 0)::bigint,
 		   coalesce(pg_catalog.sum(c.output_tokens), 0)::bigint,
 		   pg_catalog.count(*) FILTER (WHERE c.item = 'model.call' AND c.estimated),
-		   coalesce(pg_catalog.sum(c.cents) FILTER (WHERE c.item = 'model.call'), 0),
+		   coalesce(pg_catalog.sum(c.cents) FILTER (WHERE c.item IN ('model.call', 'safety.moderation')), 0),
 		   coalesce(pg_catalog.sum(c.cents) FILTER (WHERE c.item = 'agent.fee'), 0),
 		   coalesce(pg_catalog.sum(c.cents) FILTER (WHERE c.item IN ('workflow.run', 'fleet.dispatch', 'approval.cycle', 'schedule.execution')), 0),
 		   coalesce(pg_catalog.sum(c.cents) FILTER (WHERE c.item = 'storage.gb_month'), 0),
