@@ -17,6 +17,10 @@ AS $$
 	('local', 'resume', 'native', NULL),
 	('local', 'metrics', 'native', NULL),
 	('local', 'destroy', 'native', NULL),
+	('local', 'sweep', 'native', 'each dispatcher knows what it holds'),
+	('local', 'renew', 'none', 'a sandbox lives as long as its dispatcher'),
+	('local', 'snapshot', 'none', 'files live as long as the sandbox'),
+	('local', 'forget', 'none', NULL),
 	('webhook', 'create', 'native', NULL),
 	('webhook', 'exec', 'native', NULL),
 	('webhook', 'read', 'native', NULL),
@@ -26,6 +30,10 @@ AS $$
 	('webhook', 'pause', 'native', 'where the receiver has it'),
 	('webhook', 'resume', 'native', 'where the receiver has it'),
 	('webhook', 'metrics', 'native', 'where the receiver has it'),
-	('webhook', 'destroy', 'native', NULL)
+	('webhook', 'destroy', 'native', NULL),
+	('webhook', 'sweep', 'none', 'the contract has no list'),
+	('webhook', 'renew', 'none', 'the contract has no call for more time'),
+	('webhook', 'snapshot', 'emulated', 'a pause and a resume, where the receiver has them'),
+	('webhook', 'forget', 'none', NULL)
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_operations() IS 'what each kind of compute can do, emulates and lacks';

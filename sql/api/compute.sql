@@ -183,12 +183,19 @@ BEGIN
 			PERFORM theazo_internal.compute_paused(e, s, p_state, p_result);
 		WHEN 'resume' THEN
 			PERFORM theazo_internal.compute_resumed(e, s, p_state, p_result, p_finished);
+		WHEN 'sweep' THEN
+			PERFORM theazo_internal.compute_swept(e, p_state, p_result, p_started);
 		WHEN 'destroy' THEN
 			UPDATE theazo_data.sandbox x
 			   SET status = CASE WHEN p_state = 'done' THEN 'destroyed' ELSE 'unknown' END,
-				   ended_at = coalesce(x.ended_at, p_finished)
+				   ended_at = coalesce(x.ended_at, p_finished),
+				   -- A machine left behind costs money.
+				   reap_at = CASE WHEN p_state <> 'done' AND x.external_id IS NOT NULL THEN p_finished + theazo_internal.reap_wait(x.reaps) END
 			 WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id AND x.status = 'destroying';
-			IF p_state = 'done' THEN
+			IF e.sandbox_id IS NULL THEN
+				-- one that was nobody's: its event was written when it was found
+				NULL;
+			ELSIF p_state = 'done' THEN
 				PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_destroyed',
 					jsonb_build_object('sandbox', e.sandbox_id), e.session_id, e.agent_id, NULL, s.environment);
 			ELSE

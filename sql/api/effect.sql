@@ -37,6 +37,7 @@ AS $$
 		   ('local', 'compute.pause', 1, 'repeat'),
 		   ('local', 'compute.resume', 1, 'repeat'),
 		   ('local', 'compute.destroy', 1, 'repeat'),
+		   ('local', 'compute.sweep', 1, 'repeat'),
 		   -- No provider of models knows a key that makes a call count once.
 		   ('anthropic', 'model.call', 1, 'neither'),
 		   ('openai', 'model.call', 1, 'neither'),

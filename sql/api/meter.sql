@@ -32,6 +32,10 @@ BEGIN
 	IF s.paused_at IS NOT NULL THEN
 		v_until := greatest(s.billed_until, least(v_until, s.paused_at));
 	END IF;
+	-- Its provider ends it then, whoever notices and when.
+	IF s.expires_at IS NOT NULL THEN
+		v_until := greatest(s.billed_until, least(v_until, s.expires_at));
+	END IF;
 	-- Being destroyed: what it does after that moment is nobody's.
 	IF s.ended_at IS NOT NULL THEN
 		v_until := greatest(s.billed_until, least(v_until, s.ended_at));

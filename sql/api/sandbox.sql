@@ -56,6 +56,7 @@ BEGIN
 			'runtime', a.compute,
 			-- what the provider keeps with it, to find it by when its answer was lost
 			'tag', v_id,
+			'instance', theazo_internal.instance(),
 			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
 			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
 									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
@@ -329,7 +330,7 @@ BEGIN
 	 WHERE a.platform_id = p_platform
 	   AND a.id = (SELECT x.agent_id FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox) FOR UPDATE;
 	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = p_sandbox FOR UPDATE;
-	IF NOT FOUND OR s.status NOT IN ('ready', 'paused', 'destroying') THEN
+	IF NOT FOUND OR s.status NOT IN ('warm', 'ready', 'paused', 'destroying') THEN
 		RETURN;
 	END IF;
 	IF s.status = 'destroying' THEN

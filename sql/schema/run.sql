@@ -6,12 +6,13 @@
 -- run and event are partitioned by their id; what belongs to a run by root_id, the part of
 -- the run's id after the prefix (or of their own id), so a run's rows lie together.
 
+-- One that is made ahead, for whoever comes, has no session, agent and user until it is given away.
 CREATE TABLE theazo_data.sandbox (
 	platform_id		theazo.id NOT NULL,
 	id				theazo.id NOT NULL,					-- sbx_
-	session_id		theazo.id NOT NULL,
-	agent_id		theazo.id NOT NULL,
-	user_id			text NOT NULL,
+	session_id		theazo.id,
+	agent_id		theazo.id,
+	user_id			text,
 	environment		text NOT NULL,
 	provider		text NOT NULL,						-- as shown: theazo when managed
 	provider_name	text,								-- provider row; theazo:name the operator's; null: local, managed
@@ -30,18 +31,38 @@ CREATE TABLE theazo_data.sandbox (
 	browser			boolean NOT NULL DEFAULT false,		-- billed at another price
 	tried			text[] NOT NULL DEFAULT '{}',		-- providers that failed before this one
 	snapshot		text,								-- the provider's, while paused there
+	snapshot_id		theazo.id,							-- ours of that
 	metadata		jsonb,								-- what the provider said at creation
 	labels			text[] NOT NULL DEFAULT '{}',		-- of what was put into it
 	instance		text NOT NULL,						-- of the database that made it
 	status_before_hold text,							-- while held
+	lifetime_s		integer,							-- what was asked for, at creation or last
+	expires_at		timestamptz,						-- its provider ends it then; null: never, or nobody says when
+	renew_at		timestamptz,						-- more time is asked for then
+	seen_at			timestamptz,						-- its provider last said so that it is there
+	missed			smallint NOT NULL DEFAULT 0,		-- times in a row that its provider did not list it
+	reap_at			timestamptz,						-- unknown: when it is destroyed again, should it be there
+	reaps			smallint NOT NULL DEFAULT 0,		-- how often that was done
+	policy			text NOT NULL DEFAULT 'unconfirmed',	-- what its provider says of what was asked for
+	policy_found	jsonb,								-- its words
+	definition_id	theazo.id,							-- made ahead for agents of this
+	pool_key		text,								-- and like this
+	assigned_at		timestamptz,						-- given away then
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	ended_at		timestamptz,
 	CONSTRAINT sandbox_pkey PRIMARY KEY (platform_id, id),
-	CONSTRAINT sandbox_status_check CHECK (status IN ('creating', 'ready', 'paused', 'destroying', 'destroyed', 'lost', 'failed', 'unknown', 'held'))
+	CONSTRAINT sandbox_status_check CHECK (status IN ('creating', 'warm', 'ready', 'paused', 'destroying', 'destroyed', 'lost', 'failed', 'unknown', 'held')),
+	CONSTRAINT sandbox_policy_check CHECK (policy IN ('confirmed', 'unconfirmed', 'weaker')),
+	CONSTRAINT sandbox_owner_check CHECK (agent_id IS NOT NULL AND session_id IS NOT NULL AND user_id IS NOT NULL
+										  OR pool_key IS NOT NULL AND status NOT IN ('ready', 'paused'))
 );
 CREATE INDEX sandbox_agent_id_idx ON theazo_data.sandbox (platform_id, agent_id);
 CREATE INDEX sandbox_live_idx ON theazo_data.sandbox (status, billed_until)
 	WHERE status IN ('creating', 'ready', 'paused', 'destroying');
+-- What providers list is named by this alone.
+CREATE INDEX sandbox_id_idx ON theazo_data.sandbox (id);
+CREATE INDEX sandbox_warm_idx ON theazo_data.sandbox (platform_id, definition_id) WHERE definition_id IS NOT NULL AND status IN ('creating', 'warm');
+CREATE INDEX sandbox_reap_idx ON theazo_data.sandbox (reap_at) WHERE reap_at IS NOT NULL;
 
 CREATE TABLE theazo_data.run (
 	platform_id		theazo.id NOT NULL,

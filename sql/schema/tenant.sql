@@ -129,6 +129,7 @@ CREATE TABLE theazo_data.agent (
 	task_run_id			theazo.id,						-- its last run of the loop
 	memory_root			text COLLATE "C",				-- root of the last one that ended well
 	parent_run_id		theazo.id,						-- the run that made it
+	resumed_at			timestamptz,					-- its last pause ended then
 	labels				text[] NOT NULL DEFAULT '{}',	-- of what it remembers
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	paused_at			timestamptz,

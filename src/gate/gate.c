@@ -55,6 +55,10 @@ static const GateKind kinds[] = {
 	{"probe.noop", "does nothing"},
 	{"probe.hold", "waits, for a drill of the kill switch"},
 	{"compute.resume", "what needs the sandbox has passed"},
+	{"compute.renew", "keeps what has passed"},
+	{"compute.snapshot", "keeps what is there"},
+	{"compute.forget", "ends what was kept"},
+	{"compute.sweep", "looks at what is there"},
 	{"tool.progress", "leaves a line in the log"},
 	/* of a run, not of an effect */
 	{"run.start", NULL},

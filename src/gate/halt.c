@@ -122,7 +122,8 @@ tz_halt_moved(void)
 bool
 tz_halt_spares(const char *kind)
 {
-	static const char *const spared[] = {"compute.destroy", "compute.pause", "webhook.deliver"};
+	static const char *const spared[] = {"compute.destroy", "compute.pause", "compute.forget",
+	                                     "compute.sweep", "webhook.deliver"};
 
 	for (size_t i = 0; i < lengthof(spared); i++)
 	{

@@ -101,6 +101,7 @@ extern void tz_local_job_pause(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_resume(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_metrics(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_destroy(TzLocal *local, TzLocalJob *job);
+extern void tz_local_job_sweep(TzLocal *local, TzLocalJob *job);
 
 /* ---- local_net.c: connections ---- */
 

@@ -412,3 +412,22 @@ tz_local_job_destroy(TzLocal *local, TzLocalJob *job)
 	}
 	tz_local_job_done(job, json_object());
 }
+
+/* What is held here, whoever it was made for. */
+void
+tz_local_job_sweep(TzLocal *local, TzLocalJob *job)
+{
+	json_t *boxes = json_array();
+
+	for (LocalBox *b = local->boxes; boxes != NULL && b != NULL; b = b->next)
+	{
+		if (!b->ready || b->doomed)
+			continue;
+		if (json_array_append_new(boxes, json_pack("{s:s, s:s}", "sandbox", b->id, "tag", b->sandbox_id)) ==
+		    0)
+			continue;
+		json_decref(boxes);
+		boxes = NULL;
+	}
+	tz_local_job_done(job, boxes != NULL ? json_pack("{s:o, s:b}", "sandboxes", boxes, "complete", 1) : NULL);
+}

@@ -24,6 +24,7 @@ BEGIN
 		PERFORM theazo.flow_rule_set('secret', 'tool', 'nothing');
 		PERFORM theazo.platform_policy_set(max_memory_mb => 2048);
 		PERFORM theazo.guardrails_set('{"blockPII": false}');
+		INSERT INTO theazo_data.compute_sweep (platform_id, provider_name, adapter) VALUES (theazo_internal.current_platform(), 'p', 'webhook');
 		PERFORM theazo.safety_pattern_set('own', 'xyzzy', 'abuse');
 		PERFORM theazo.safety_ai_set('moderation', endpoint => 'https://judge.example/v1/moderations');
 	END IF;
@@ -63,6 +64,10 @@ BEGIN
 		INSERT INTO theazo_data.secret_delivered (platform_id, sandbox_id, session_id, name, version, master_key_id, salt, sealed)
 		SELECT x.platform_id, (SELECT b.id FROM theazo_data.sandbox b WHERE b.agent_id = a), s, x.name, x.version, x.master_key_id, x.salt, x.sealed
 		  FROM theazo_data.secret x WHERE x.session_id = s;
+		INSERT INTO theazo_data.snapshot (platform_id, id, session_id, agent_id, user_id, environment, origin, status, provider)
+		VALUES (theazo_internal.current_platform(), theazo_internal.id_new('snap'), s, a, 'u', theazo_internal.current_environment(), 'checkpoint', 'empty', 'p');
+		INSERT INTO theazo_data.checkpoint (platform_id, id, session_id, agent_id, environment, snapshot_id)
+		SELECT x.platform_id, theazo_internal.id_new('ckpt'), s, a, x.environment, x.id FROM theazo_data.snapshot x WHERE x.agent_id = a;
 		PERFORM theazo.kill(run, 'enough');
 	END LOOP;
 END $$;
