@@ -341,6 +341,12 @@ CREATE OR REPLACE PROCEDURE theazo.file_list(
 COMMENT ON PROCEDURE theazo.file_list(text, text, text, text, jsonb) IS
 	'Lists a directory of the agent''s sandbox: commits, waits and returns the entries.';
 
+CREATE OR REPLACE PROCEDURE theazo.port_expose(
+	agent text, port integer, api_key text DEFAULT NULL, INOUT run_id text DEFAULT NULL, INOUT url text DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_port_expose';
+COMMENT ON PROCEDURE theazo.port_expose(text, integer, text, text, text) IS
+	'Makes a port of the agent''s sandbox reachable: commits, waits and returns its address as the provider gives it.';
+
 CREATE OR REPLACE PROCEDURE theazo.http_fetch(
 	agent text, url text, method text DEFAULT 'GET', headers jsonb DEFAULT NULL, body text DEFAULT NULL,
 	timeout interval DEFAULT NULL, idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL,

@@ -177,8 +177,14 @@ BEGIN
 	CASE v_op
 		WHEN 'create' THEN
 			PERFORM theazo_internal.compute_created(e, s, p_state, p_result, p_started, p_finished);
-		WHEN 'exec', 'write', 'read', 'list', 'metrics' THEN
+		WHEN 'exec', 'write', 'read', 'list', 'metrics', 'expose_port' THEN
 			PERFORM theazo_internal.compute_worked(e, s, p_state, p_result, p_content, p_started, p_finished);
+			IF v_op = 'expose_port' AND p_state = 'done' THEN
+				PERFORM theazo_internal.event_write(e.platform_id, 'network', 'port_exposed',
+					jsonb_build_object('sandbox', e.sandbox_id, 'port', (SELECT rp.input -> 'port' FROM theazo_data.run_payload rp
+						WHERE rp.platform_id = e.platform_id AND rp.root_id = e.root_id), 'host', theazo_internal.url_host(p_result ->> 'url')),
+					e.session_id, e.agent_id, e.run_id, s.environment);
+			END IF;
 		WHEN 'pause' THEN
 			PERFORM theazo_internal.compute_paused(e, s, p_state, p_result);
 		WHEN 'resume' THEN

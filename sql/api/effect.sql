@@ -24,6 +24,7 @@ AS $$
 		   ('webhook', 'compute.read', 1, 'repeat'),
 		   ('webhook', 'compute.list', 1, 'repeat'),
 		   ('webhook', 'compute.metrics', 1, 'repeat'),
+		   ('webhook', 'compute.expose_port', 1, 'neither'),
 		   ('webhook', 'compute.pause', 1, 'neither'),
 		   ('webhook', 'compute.resume', 1, 'neither'),
 		   ('webhook', 'compute.destroy', 1, 'repeat'),

@@ -248,3 +248,24 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo.metrics_start(text, text) IS 'starts reading processor, memory and disk use of an agent''s sandbox';
+
+CREATE OR REPLACE FUNCTION theazo.port_expose_start(agent text, port integer, api_key text DEFAULT NULL)
+RETURNS theazo.runs
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	a	theazo_data.agent;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'agent:write');
+	IF port_expose_start.port IS NULL OR port_expose_start.port NOT BETWEEN 1 AND 65535 THEN
+		PERFORM theazo_internal.raise_value('port', 'must be from 1 to 65535');
+	END IF;
+	a := theazo_internal.agent_take(port_expose_start.agent, false);
+	RETURN theazo_internal.run_row(theazo_internal.run_make(
+		a.platform_id, a.id, 'port_expose', 'expose_port', jsonb_build_object('port', port_expose_start.port), NULL, NULL, 30000, 30000,
+		jsonb_build_object('port', port_expose_start.port)));
+END
+$$;
+COMMENT ON FUNCTION theazo.port_expose_start(text, integer, text) IS
+'starts making a port of an agent''s sandbox reachable; whoever has the address reaches it';

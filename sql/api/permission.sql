@@ -61,6 +61,7 @@ VALUES
 	('model.call',      '{inference:call}'::text[]),
 	('compute.exec',    '{compute:write}'),
 	('compute.metrics', '{compute:read}'),
+	('compute.expose_port', '{compute:write}'),
 	('compute.read',    '{storage:read}'),
 	('compute.list',    '{storage:read}'),
 	('compute.write',   '{storage:write}'),

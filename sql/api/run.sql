@@ -34,6 +34,7 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   coalesce((p.result ->> 'truncated')::boolean, false) AS truncated,
 		   p.result -> 'entries' AS entries, p.result_content AS content,
 		   CASE WHEN r.kind = 'metrics' THEN p.result END AS metrics,
+		   CASE WHEN r.kind = 'port_expose' THEN p.result ->> 'url' END AS url,
 		   r.error_sqlstate, r.error_code, r.error_message, r.error_hint, r.outcome_unknown,
 		   CASE WHEN r.kind = 'exec' THEN p.result ->> 'note' END AS note,
 		   CASE WHEN r.kind = 'http_fetch' THEN (p.result ->> 'status')::integer END AS http_status,

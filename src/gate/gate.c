@@ -41,6 +41,7 @@ static const GateKind kinds[] = {
 	{"compute.read", NULL},
 	{"compute.list", NULL},
 	{"compute.metrics", NULL},
+	{"compute.expose_port", NULL},
 	{"tool.webhook", NULL},
 	{"tool.sql", NULL},
 	{"http.get", NULL},

@@ -101,6 +101,15 @@ THEAZO_FUNCTION(theazo_file_list)
 	return procedure_body(fcinfo, &start);
 }
 
+THEAZO_FUNCTION(theazo_port_expose)
+{
+	static const StartCall start = {"SELECT r.id::text FROM theazo.port_expose_start($1, $2, $3) AS r",
+	                                3,
+	                                {TEXTOID, INT4OID, TEXTOID}};
+
+	return procedure_body(fcinfo, &start);
+}
+
 THEAZO_FUNCTION(theazo_http_fetch)
 {
 	static const StartCall start = {

@@ -134,7 +134,7 @@ SELECT count(*) AS before FROM theazo_data.effect WHERE platform_id = :'p' \gset
 SELECT kind, in_force FROM theazo.halt('test of the gate');
 SELECT tst.try(format($$SELECT theazo.run_start(%L, 'x')$$, :'a'));
 SELECT w, tst.code(format(w, :'a')) FROM unnest(ARRAY['SELECT theazo.exec_start(%L, ''sh'', ''true'')', 'SELECT theazo.file_read_start(%L, ''/a'')',
-	'SELECT theazo.file_write_start(%L, ''/a'', ''b'')', 'SELECT theazo.file_list_start(%L, ''/'')', 'SELECT theazo.metrics_start(%L)',
+	'SELECT theazo.file_write_start(%L, ''/a'', ''b'')', 'SELECT theazo.file_list_start(%L, ''/'')', 'SELECT theazo.metrics_start(%L)', 'SELECT theazo.port_expose_start(%L, 8080)',
 	'SELECT theazo.http_fetch_start(%L, ''https://example.com/'')', 'SELECT theazo.tool_test_start(%L, ''ship'', ''{}'')']) w;
 SELECT tst.code(format('SELECT theazo.session_run(%L, NULL, ''x'')', :'s')), tst.code(format('SELECT theazo.agent_create(%L)', :'s'));
 SELECT count(*) - :before AS more FROM theazo_data.effect WHERE platform_id = :'p';

@@ -238,6 +238,8 @@ my %cases = (
 	platform_unbind_role => [operator => "'{plt}', 'a_role'"],
 	platform_update => [own => ''],
 	price_set => [operator => "'agent.fee', 1, platform => '{plt}'"],
+	port_expose => [foreign => "'{agt}', 8080"],
+	port_expose_start => [foreign => "'{agt}', 8080"],
 	provider_delete => [foreign => "'{mark}.provider'"],
 	provider_get => [foreign => "'{mark}.provider'"],
 	provider_set => [foreign => "'x', endpoint => 'https://x.example', credential_ref => '{mark}.secret'",

@@ -133,7 +133,7 @@ one(agent_get => "SELECT FROM theazo.agent_get('$a')");
 one(agent_list => "SELECT FROM theazo.agent_list('$s')");
 one(agent_status => "SELECT FROM theazo.agent_status('$a')");
 sub done { my ($run) = @_; wait_sql($node, "SELECT status IN ('completed', 'failed', 'cancelled') FROM theazo_data.run WHERE id = '$run'", 't', "run $run ends") }
-for my $f ([exec_start => "'sh', 'echo 1'"], [file_write_start => "'/x', '\\x61'::bytea"], [file_read_start => "'/x'"], [file_list_start => ''], [metrics_start => ''],
+for my $f ([exec_start => "'sh', 'echo 1'"], [file_write_start => "'/x', '\\x61'::bytea"], [file_read_start => "'/x'"], [file_list_start => ''], [metrics_start => ''], [port_expose_start => '8080'],
 	[http_fetch_start => "'http://127.0.0.1:$double->{port}/'"], [tool_test_start => "'t'"])
 {
 	done(one($f->[0] => "SELECT id FROM theazo.$f->[0]('$a'" . ($f->[1] ? ", $f->[1]" : '') . ')'));
@@ -150,6 +150,7 @@ procedure(exec => "'$a', 'sh', 'echo 3'");
 procedure(file_write => "'$a', '/y', '\\x61'::bytea");
 procedure(file_read => "'$a', '/y'");
 procedure(file_list => "'$a'");
+procedure(port_expose => "'$a', 8080");
 procedure(http_fetch => "'$a', 'http://127.0.0.1:$double->{port}/'");
 procedure(tool_test => "'$a', 't'");
 # nobody answers for the model
