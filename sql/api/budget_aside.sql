@@ -15,7 +15,8 @@ BEGIN
 	v_from.parent_root := l.root_id;
 	WITH own AS (
 		SELECT x.platform_id, x.id FROM theazo_data.reservation x
-		 WHERE x.platform_id = s.platform_id AND x.id = p_run AND x.held - x.need >= p_amount AND x.drawn_at >= theazo_internal.budget_since(s)
+		 WHERE x.platform_id = s.platform_id AND x.id = p_run AND x.held - x.need >= p_amount
+		   AND x.drawn_at >= theazo_internal.budget_since(s) AND NOT theazo_internal.budget_over(s, l, p_at)
 		   FOR UPDATE SKIP LOCKED)
 	UPDATE theazo_data.reservation x SET held = x.held - p_amount
 	  FROM own o WHERE x.platform_id = o.platform_id AND x.id = o.id;

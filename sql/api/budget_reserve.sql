@@ -185,6 +185,20 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_since(theazo_data.session) IS 'when limits or budgets of a session were set last';
 
+-- Has more been spent and drawn than there is? A provider may count more than a call was allowed.
+CREATE OR REPLACE FUNCTION theazo_internal.budget_over(s theazo_data.session, l theazo_data.run_loop, p_at timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM theazo_internal.budget_levels(s.platform_id, s.key_environment, s.id, s.user_id, p_at) v WHERE v.used + v.held > v.max)
+		OR (l.cost_cap IS NOT NULL OR l.parent_root IS NOT NULL)
+		   AND EXISTS (SELECT FROM theazo_internal.budget_run_levels(l) r WHERE r.used + r.held > r.max);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.budget_over(theazo_data.session, theazo_data.run_loop, timestamptz) IS
+'is a limit of a run overdrawn, so that what was drawn ahead must not be used';
+
 -- Calls that left before there was a limit have nothing reserved, and nobody knows what they will cost: who comes after them waits
 -- for their answers, which is a matter of minutes after the limit was set. Those of this very claim reserve one by one.
 CREATE OR REPLACE FUNCTION theazo_internal.budget_unknown(e theazo_data.effect, s theazo_data.session)
@@ -283,8 +297,8 @@ BEGIN
 		PERFORM theazo_internal.budget_hold(s, e.run_id, e.agent_id, v_own, 0);
 	END IF;
 	-- What a run draws for itself alone is watched by its own row; everything else by the lock of the platform. What it drew
-	-- ahead under other limits than those that hold now is looked at again.
-	IF v_need = 0 OR v_own < v_need OR v_drawn < theazo_internal.budget_since(s) THEN
+	-- ahead is looked at again when other limits hold now, or somebody's call has cost more than was reserved for it.
+	IF v_need = 0 OR v_own < v_need OR v_drawn < theazo_internal.budget_since(s) OR theazo_internal.budget_over(s, l, v_at) THEN
 		SELECT b.held, b.max_tokens, b.refusal INTO v_own, max_tokens, refusal
 		  FROM theazo_internal.budget_draw(e, l, s, v_own, v_need, v_fixed, v_rate, v_at) b;
 		v_drawn := v_at;

@@ -132,6 +132,40 @@ foreach my $level (qw(platform user session))
 	is(sql("SELECT count(*) FROM theazo_data.charge WHERE platform_id = '$ahead->{id}'"), '1', 'and only the one under way was paid');
 }
 
+# ---- a provider that counts more than it was allowed ---------------------------------------------------------------------
+{
+	my $q = new_platform($node, 'more');
+	sql("SELECT theazo.budget_set(100, api_key => '$q->{key}')");
+	instruct({ rules => [ { conversation => 'over', answer => { text => 'done', usage => { output => 100_000 } } },
+		{ conversation => 'ahead', turns => [ { %$all, tools => [$say] }, { %$all, text => 'done' } ], hold => [0] } ] });
+	my $ahead = sql("SELECT id FROM theazo.session_run('$q->{session}', NULL, '[conv:ahead] go', '$options', api_key => '$q->{key}')");
+	wait_sql($node, "SELECT held > 2 * need AND need > 0 FROM theazo_data.reservation WHERE id = '$ahead'", 't', 'a run has drawn enough for its next call');
+	my $over = wait_run($q, sql("SELECT id FROM theazo.session_run('$q->{session}', NULL, '[conv:over] go', '$options', api_key => '$q->{key}')"));
+	is($over->{status}, 'completed', 'a call of 60 tokens at most, for which 100000 are billed');
+	my $spent = sql("SELECT sum(amount) FROM theazo_data.charge WHERE platform_id = '$q->{id}'");
+	cmp_ok($spent, '>=', 110_000_000, "the ledger has what was billed: $spent");
+	is(sql("SELECT max || ' ' || (used = $spent) || ' ' || used_up FROM theazo_internal.budget_levels('$q->{id}', 'live', '$q->{session}', 'user', now())"), '100000000 true true', 'so has the budget');
+	is(sql("SELECT remaining || ' ' || (percentage > 110) FROM theazo.budget_get(api_key => '$q->{key}')"), '0.000000 true', 'and what is shown of it');
+	my (undef, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT theazo.session_run('$q->{session}', NULL, 'go', '$options', api_key => '$q->{key}')");
+	like($err, qr/TZ202/, 'nothing begins after it');
+	for (1 .. 200)
+	{
+		instruct({ release => 1 });
+		last if sql("SELECT status FROM theazo_data.run WHERE id = '$ahead'") ne 'running';
+		sleep 0.1;
+	}
+	my $r = wait_run($q, $ahead);
+	is("$r->{status} $r->{error_sqlstate}", 'failed TZ202', 'nor does what was drawn ahead pay for more');
+	is(sql("SELECT count(*) FROM theazo_data.charge WHERE run_id = '$ahead'"), '1', 'than was under way');
+	is(sql("SELECT count(*) FROM theazo_data.reservation WHERE platform_id = '$q->{id}'"), '0', 'nothing is held any more');
+	# a run's own cap
+	sql("SELECT theazo.budget_delete(api_key => '$q->{key}')");
+	instruct({ rules => [ { turns => [ { tools => [$say], usage => { output => 100_000 } }, { %$all, text => 'done' } ] } ] });
+	$r = wait_run($q, sql("SELECT id FROM theazo.session_run('$q->{session}', NULL, 'go', '$options', max_cost => 50, api_key => '$q->{key}')"));
+	is("$r->{status} $r->{error_sqlstate}", 'failed TZ202', 'a run that is billed more than its cap ends');
+	is(sql("SELECT count(*) FROM theazo_data.charge WHERE run_id = '$r->{id}'"), '1', 'with that call');
+}
+
 # ---- fewer tokens, then none ------------------------------------------------------------------------------------------
 my $p = new_platform($node, 'small');
 {
