@@ -34,6 +34,21 @@ AS $$
 	('webhook', 'sweep', 'none', 'the contract has no list'),
 	('webhook', 'renew', 'none', 'the contract has no call for more time'),
 	('webhook', 'snapshot', 'emulated', 'a pause and a resume, where the receiver has them'),
-	('webhook', 'forget', 'none', NULL)
+	('webhook', 'forget', 'none', NULL),
+	('e2b', 'create', 'native', 'size and disk are those of the template'),
+	('e2b', 'exec', 'native', NULL),
+	('e2b', 'read', 'native', NULL),
+	('e2b', 'write', 'native', NULL),
+	('e2b', 'list', 'native', NULL),
+	('e2b', 'expose_port', 'native', 'anybody who knows the address reaches the port'),
+	('e2b', 'pause', 'native', 'memory is kept, and what processes left running hold in it, unless pauseMemory is false'),
+	('e2b', 'resume', 'native', NULL),
+	('e2b', 'metrics', 'native', NULL),
+	('e2b', 'logs', 'native', 'events of the sandbox; what programs print comes with their exec'),
+	('e2b', 'destroy', 'native', NULL),
+	('e2b', 'browser', 'emulated', 'by a template that has one: templates.browser of the provider''s config'),
+	('e2b', 'region', 'none', 'the account has one region'),
+	('e2b', 'storage', 'none', 'disk is that of the template'),
+	('e2b', 'gpu', 'none', NULL)
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_operations() IS 'what each kind of compute can do, emulates and lacks';

@@ -28,6 +28,16 @@ AS $$
 		   ('webhook', 'compute.pause', 1, 'neither'),
 		   ('webhook', 'compute.resume', 1, 'neither'),
 		   ('webhook', 'compute.destroy', 1, 'repeat'),
+		   -- Found again by the tag it carries; asking for what is paused or awake already changes nothing.
+		   ('e2b', 'compute.create', 1, 'reconcile'),
+		   ('e2b', 'compute.exec', 1, 'neither'),
+		   ('e2b', 'compute.write', 1, 'repeat'),
+		   ('e2b', 'compute.read', 1, 'repeat'),
+		   ('e2b', 'compute.list', 1, 'repeat'),
+		   ('e2b', 'compute.metrics', 1, 'repeat'),
+		   ('e2b', 'compute.pause', 1, 'repeat'),
+		   ('e2b', 'compute.resume', 1, 'repeat'),
+		   ('e2b', 'compute.destroy', 1, 'repeat'),
 		   -- Boxes die with the dispatcher that holds them, so a creation leaves nothing behind.
 		   ('local', 'compute.create', 1, 'repeat'),
 		   ('local', 'compute.exec', 1, 'neither'),

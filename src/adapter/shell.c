@@ -35,6 +35,8 @@ static const Language languages[] = {
 };
 
 static const Language *language_find(const char *name);
+static void append_name(const TzShellCode *code, const Language *language, TzBuf *out);
+static TzStatus append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr *err);
 static TzStatus append_env(const TzShellCode *code, TzBuf *out, TzErr *err);
 static TzStatus append_export(const char *name, TzSlice value, TzBuf *out, TzErr *err);
 
@@ -49,14 +51,42 @@ tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err)
 	status = append_env(code, out, err);
 	if (status != TZ_OK)
 		return status;
+	append_name(code, language, out);
+	tz_buf_append_cstr(out, "printf %s '");
+	tz_base64_append(out, code->code.data, code->code.len);
+	tz_buf_append_cstr(out, "' | base64 -d > \"$tz_f\" || exit 126; ");
+	return append_run(code, language, out, err);
+}
 
-	/* go takes a name that begins with . or _ for no source file, and _linux.go for a condition */
+TzStatus
+tz_shell_file(const TzShellCode *code, const char *path, TzBuf *out, TzErr *err)
+{
+	const Language *language = language_find(code->language);
+	TzStatus status;
+
+	if (language == NULL)
+		return tz_err_set(err, TZ_BAD_INPUT, "language \"%.32s\" is not known", code->language);
+	status = append_env(code, out, err);
+	if (status != TZ_OK)
+		return status;
+	append_name(code, language, out);
+	tz_buf_printf(out, "mv -f \"%s\" \"$tz_f\" || exit 126; ", path);
+	return append_run(code, language, out, err);
+}
+
+/* go takes a name that begins with . or _ for no source file, and _linux.go for a condition */
+static void
+append_name(const TzShellCode *code, const Language *language, TzBuf *out)
+{
 	tz_buf_append_cstr(out, "tz_f='theazo-");
 	for (const char *p = code->tag; *p != '\0'; p++)
 		tz_buf_append_byte(out, isalnum((unsigned char) *p) ? *p : '-');
-	tz_buf_printf(out, ".%s'; printf %%s '", language->suffix);
-	tz_base64_append(out, code->code.data, code->code.len);
-	tz_buf_append_cstr(out, "' | base64 -d > \"$tz_f\" || exit 126; ");
+	tz_buf_printf(out, ".%s'; ", language->suffix);
+}
+
+static TzStatus
+append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr *err)
+{
 	if (code->timeout_ms > 0)
 	{
 		int seconds = code->timeout_ms / 1000 + (code->timeout_ms % 1000 > 0);

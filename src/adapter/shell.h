@@ -24,6 +24,12 @@ typedef struct TzShellCode
 /* Appends the command line to out. */
 extern TzStatus tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err);
 
+/*
+ * The same for code that lies in a file already, which is removed afterwards: path is a
+ * word of the shell, code->code is not looked at.
+ */
+extern TzStatus tz_shell_file(const TzShellCode *code, const char *path, TzBuf *out, TzErr *err);
+
 /* One word in single quotes, safe in any POSIX shell; refuses NUL. */
 extern TzStatus tz_shell_quote(TzSlice word, TzBuf *out);
 

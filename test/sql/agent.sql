@@ -67,13 +67,13 @@ BEGIN;
 SELECT theazo.authenticate(:'k');
 SELECT name FROM theazo.provider_set('slow', endpoint => 'https://slow.example', priority => 50);
 SELECT name FROM theazo.provider_set('fast', endpoint => 'https://fast.example', priority => 10, limits => '{"maxConcurrent":1}');
-SELECT name FROM theazo.provider_set('e2b', priority => 1);
+SELECT name FROM theazo.provider_set('fly', priority => 1);
 SELECT provider FROM theazo.agent_create(:'s');
 SELECT provider FROM theazo.agent_create(:'s');
 SELECT provider FROM theazo.agent_create(:'s', '{"provider":"theazo"}');
 SELECT provider FROM theazo.agent_create(:'s', '{"provider":"slow"}');
 SELECT tst.code(format($$SELECT theazo.agent_create(%L, '{"provider":"fast"}')$$, :'s'));
-SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"provider":"e2b"}')$$, :'s'));
+SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"provider":"fly"}')$$, :'s'));
 SELECT provider FROM theazo.agent_create(:'s', '{"provider":"fast","providerFallback":"theazo"}');
 SELECT id AS sc FROM theazo.session_create('u', compute => '{"provider":"slow"}') \gset
 SELECT provider FROM theazo.agent_create(:'sc');
