@@ -1193,7 +1193,8 @@ def main():
     for kind in (Api, Gateway):
         servers.append(Server(("127.0.0.1", 0), type("Bound", (kind,), {"state": state})))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-    print(*[s.server_address[1] for s in servers], flush=True)
+    sys.stdout.write("%d %d\n" % tuple(s.server_address[1] for s in servers))
+    sys.stdout.flush()
 
     def leave(*_):
         for box in list(state.boxes.values()):

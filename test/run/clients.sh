@@ -1,11 +1,11 @@
 #!/bin/bash
-# The model vendors' own npm clients and a development node of an EVM chain, in the
+# The vendors' own npm clients and a development node of an EVM chain, in the
 # versions and with the checksums of the lock file, fetched once and linked into the
-# tree. The clients judge the scripted model server, which then judges our adapters;
-# the node takes anchors.
+# tree. The clients judge the scripted servers, which then judge our adapters; the
+# node takes anchors.
 #
 #	clients.sh prepare	fetch them if they are not there
-#	clients.sh check	TAP lines: the server as the clients see it
+#	clients.sh check	TAP lines: the servers as the clients see them
 set -eu
 cd "$(dirname "$0")/../.."
 . test/run/lib.sh
@@ -33,7 +33,11 @@ case ${1:-} in
 		;;
 	check)
 		[ -e $dir/node_modules/openai ] || die 'the clients are missing: run make deps'
-		timeout 600 node $dir/check.mjs python3
+		status=0
+		for f in "$dir"/check*.mjs; do
+			timeout 600 node "$f" python3 || status=1
+		done
+		exit $status
 		;;
 	*)
 		die "usage: clients.sh prepare | check"
