@@ -1,7 +1,7 @@
 -- capability.sql: what each kind of compute can do. What one provider lacks beyond this is learnt from it (compute.sql).
 
--- support: native; emulated, by other means that note names; none, which is refused with TZ406. Operations are those of the
--- provider interface, and what a sandbox can be asked to have.
+-- support: native; emulated, by other means that note names; none, which is refused with TZ406, as is what has no row. Operations are
+-- those of the provider interface, and what a sandbox can be asked to have: region, browser, storage, gpu.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_operations()
 RETURNS TABLE (type text, operation text, support text, note text)
 LANGUAGE sql IMMUTABLE
@@ -21,6 +21,10 @@ AS $$
 	('local', 'renew', 'none', 'a sandbox lives as long as its dispatcher'),
 	('local', 'snapshot', 'none', 'files live as long as the sandbox'),
 	('local', 'forget', 'none', NULL),
+	('local', 'region', 'none', 'it is where the database is'),
+	('local', 'browser', 'none', 'no browser is installed in it'),
+	('local', 'storage', 'none', 'its disk is as large as theazo.sandbox_disk says'),
+	('local', 'gpu', 'none', NULL),
 	('webhook', 'create', 'native', NULL),
 	('webhook', 'exec', 'native', NULL),
 	('webhook', 'read', 'native', NULL),
@@ -35,6 +39,10 @@ AS $$
 	('webhook', 'renew', 'none', 'the contract has no call for more time'),
 	('webhook', 'snapshot', 'emulated', 'a pause and a resume, where the receiver has them'),
 	('webhook', 'forget', 'none', NULL),
+	('webhook', 'region', 'native', 'handed to the receiver'),
+	('webhook', 'browser', 'native', 'handed to the receiver'),
+	('webhook', 'storage', 'native', 'handed to the receiver'),
+	('webhook', 'gpu', 'native', 'handed to the receiver'),
 	('e2b', 'create', 'native', 'size and disk are those of the template'),
 	('e2b', 'exec', 'native', NULL),
 	('e2b', 'read', 'native', NULL),
@@ -52,3 +60,69 @@ AS $$
 	('e2b', 'gpu', 'none', NULL)
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_operations() IS 'what each kind of compute can do, emulates and lacks';
+
+-- A kind has an adapter when it can make a sandbox.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_carried(p_type text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE
+AS $$ SELECT EXISTS (SELECT FROM theazo_internal.compute_operations() o WHERE o.type = p_type AND o.operation = 'create' AND o.support <> 'none') $$;
+COMMENT ON FUNCTION theazo_internal.compute_carried(text) IS 'is there an adapter for this kind of compute';
+
+-- Why a kind of compute cannot do something; null when it can.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_lacks(p_type text, p_op text)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+	o	record;
+BEGIN
+	SELECT * INTO o FROM theazo_internal.compute_operations() x WHERE x.type = p_type AND x.operation = p_op;
+	RETURN CASE WHEN o.support IS NULL THEN 'it is not known of this kind'
+				WHEN o.support = 'none' THEN coalesce(o.note, 'this kind of compute has no such thing') END;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_lacks(text, text) IS 'why a kind of compute lacks an operation or a property, null when it has it';
+
+-- Disk that an agent asks for, in whole gigabytes: "20", "20GB", "1.5 TB", "512MB".
+CREATE OR REPLACE FUNCTION theazo_internal.storage_gb(p_field text, p_text text)
+RETURNS integer
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+	m		text[] := regexp_match(p_text, '^\s*(\d{1,7}(?:\.\d{1,3})?)\s*([MGT]?)(?:i?B)?\s*$', 'i');
+	v_gb	numeric := ceil(m[1]::numeric * CASE upper(m[2]) WHEN 'M' THEN 1 / 1024.0 WHEN 'T' THEN 1024 ELSE 1 END);
+BEGIN
+	IF v_gb IS NULL OR v_gb NOT BETWEEN 1 AND 65536 THEN
+		PERFORM theazo_internal.raise_value(p_field, format('%s is no size of a disk', theazo_internal.quoted(p_text)),
+			'For example "20GB"; from 1 GB to 64 TB.');
+	END IF;
+	RETURN v_gb;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.storage_gb(text, text) IS 'size of a disk in whole gigabytes';
+
+-- What an agent wants its sandbox to have, as members of the request that makes it. A sandbox without them is asked for nothing.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_wishes(p_options jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	RETURN jsonb_strip_nulls(jsonb_build_object(
+		'region', p_options -> 'region',
+		'browser', CASE WHEN (p_options ->> 'browser')::boolean THEN true END,
+		'storage_gb', CASE WHEN p_options ? 'storage' THEN theazo_internal.storage_gb('storage', p_options ->> 'storage') END,
+		'gpu', CASE WHEN lower(p_options ->> 'gpu') NOT IN ('none', '0') THEN p_options -> 'gpu' END));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_wishes(jsonb) IS
+'region, browser, storage_gb and gpu that an agent''s options ask for, as members of the create request';
+
+-- What of it a kind of compute cannot serve; empty when it can all.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_unserved(p_type text, p_wishes jsonb)
+RETURNS text[]
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT ARRAY(SELECT w.op FROM (SELECT regexp_replace(k, '_gb$', '') AS op FROM jsonb_object_keys(p_wishes) k) w
+				  WHERE theazo_internal.compute_lacks(p_type, w.op) IS NOT NULL ORDER BY 1)
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_unserved(text, jsonb) IS 'what an agent wants of its sandbox that a kind of compute lacks';

@@ -116,8 +116,10 @@ BEGIN
 			PERFORM theazo_internal.one_of(k, theazo_internal.text_check(k, v, 20), 'env', 'brokered');
 		WHEN k IN ('browser', 'longRunning', 'autoResume', 'managedLoop') THEN
 			PERFORM theazo_internal.boolean_check(k, v);
-		WHEN k IN ('storage', 'gpu', 'provider', 'providerFallback', 'region') THEN
+		WHEN k IN ('gpu', 'provider', 'providerFallback', 'region') THEN
 			PERFORM theazo_internal.name_check(k, theazo_internal.text_check(k, v, 128), 128);
+		WHEN k = 'storage' THEN
+			PERFORM theazo_internal.storage_gb(k, theazo_internal.text_check(k, v, 128));
 		WHEN k = 'definition' THEN
 			PERFORM theazo_internal.name_check(k, theazo_internal.text_check(k, v, 200), 200);
 		WHEN k IN ('instructions', 'description') THEN

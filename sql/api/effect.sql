@@ -318,6 +318,7 @@ DECLARE
 	v_gated		boolean;
 	v_left		integer := least(greatest(p_max, 0), 10000);
 	v_share		integer;
+	v_turns		jsonb;
 	v_tids		tid[];
 	v_owners	text[];
 	v_roots		text[];
@@ -398,12 +399,16 @@ BEGIN
 				   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text, NULL::jsonb
 			  FROM unnest(v_noops) c;
 		END IF;
-		-- A sandbox that cannot be paid is not made, and a judge that cannot be paid not asked.
+		-- A sandbox that cannot be paid is not made, nor one whose provider rests or is at its ceiling, and a judge that cannot be paid not asked.
 		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind IN ('compute.create', 'safety.judge')) THEN
+			SELECT coalesce(jsonb_object_agg(t.id, t.refusal), '{}') INTO v_turns FROM theazo_internal.compute_turn(v_others) t;
 			FOREACH c IN ARRAY v_others
 			LOOP
 				CONTINUE WHEN c.kind NOT IN ('compute.create', 'safety.judge');
-				refusal := CASE c.kind WHEN 'compute.create' THEN theazo_internal.budget_create(c) ELSE theazo_internal.budget_judge(c) END;
+				refusal := CASE WHEN c.kind = 'safety.judge' THEN theazo_internal.budget_judge(c)
+								WHEN NOT v_turns ? c.id THEN theazo_internal.budget_create(c)
+								WHEN v_turns -> c.id ->> 'code' = 'busy' THEN theazo_internal.budget_put_off(c)
+								ELSE v_turns -> c.id END;
 				CONTINUE WHEN refusal IS NULL;
 				v_others := ARRAY(SELECT t FROM unnest(v_others) t WHERE t.id <> c.id);
 				CONTINUE WHEN refusal ->> 'code' = 'busy';

@@ -27,7 +27,7 @@ COMMENT ON VIEW theazo.operator_secret_versions IS 'operator: every version of t
 
 CREATE OR REPLACE VIEW theazo.operator_providers WITH (security_barrier) AS
 SELECT p.kind, p.name, p.type, p.endpoint, p.credential_ref, p.signing_ref, p.config, p.priority, p.limits, p.capabilities,
-	   p.created_at, p.updated_at
+	   p.created_at, p.updated_at, p.tested
   FROM theazo_data.provider p
  WHERE p.platform_id = theazo_internal.operator_platform();
 COMMENT ON VIEW theazo.operator_providers IS 'operator: managed accounts; the first compute entry by priority is what platforms know as theazo';
@@ -104,9 +104,10 @@ DECLARE
 BEGIN
 	PERFORM theazo_internal.enter_operator();
 	-- an entry that nothing here can carry would leave every platform without managed compute
-	IF kind = 'compute' AND theazo_internal.provider_type(kind, name, type, coalesce(endpoint, config ->> 'endpoint')) NOT IN ('local', 'webhook') THEN
+	IF kind = 'compute' AND NOT theazo_internal.compute_carried(
+			theazo_internal.provider_type(kind, name, type, coalesce(endpoint, config ->> 'endpoint', config ->> 'baseUrl'))) THEN
 		PERFORM theazo_internal.raise_value('type', pg_catalog.format('%s cannot be managed yet', theazo_internal.quoted(coalesce(type, name))),
-			'Use local or webhook.');
+			'This version has no adapter for it.');
 	END IF;
 	PERFORM theazo_internal.provider_put(theazo_internal.operator_platform_ready(), name, kind, type, 'managed', endpoint,
 		credential_ref, signing_ref, config, priority, limits);

@@ -8,11 +8,6 @@
 
 -- Hot: what each step calls is no definer function and sets nothing; definer functions call it.
 
--- Is anything known of how a provider fares? Mostly not: then nothing rests, is paused or waits. Without a statement.
-CREATE OR REPLACE FUNCTION theazo_internal.provider_noted(p_platform text, p_kind text, p_name text)
-RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_provider_noted';
-COMMENT ON FUNCTION theazo_internal.provider_noted(text, text, text) IS 'has a provider a row of its health, for whatever model';
-
 -- The name under which calls of an entry are counted: that of effect.provider_name. Null for an address of one's own.
 CREATE OR REPLACE FUNCTION theazo_internal.model_slot(p_entry jsonb)
 RETURNS text
@@ -55,24 +50,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_down(jsonb) IS 'does a provider rest, or is it paused for longer than a run should wait';
-
--- One at a time. Whoever waits here sees afterwards what the other one has done; nobody waits long for one that was stopped.
-CREATE OR REPLACE FUNCTION theazo_internal.model_lock(p_name text)
-RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '200ms'
-AS $$
-BEGIN
-	IF NOT theazo_internal.own_lock('model', p_name, false) THEN
-		PERFORM theazo_internal.own_lock('model', p_name, true);
-	END IF;
-	RETURN true;
-EXCEPTION WHEN lock_not_available THEN
-	RETURN false;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.model_lock(text) IS 'makes what concerns one gate, or the health of one provider, follow one another; false when another one takes too long';
 
 -- The first entry from a place on that does not rest, else the one at this place. While one is paused for a short time only the
 -- same model elsewhere takes its place, unless the pause lasts beyond the deadline.
@@ -149,7 +126,7 @@ DECLARE
 	v_name	text := p_entry ->> 'provider';
 	v_until	timestamptz := clock_timestamp() + least(p_ms, 600000) * '1 millisecond'::interval;
 BEGIN
-	IF v_name IS NULL OR p_entry ? 'own' OR NOT theazo_internal.model_lock('health ' || v_owner || '/' || v_name) THEN
+	IF v_name IS NULL OR p_entry ? 'own' OR NOT theazo_internal.provider_lock('health model ' || v_owner || '/' || v_name) THEN
 		RETURN;
 	END IF;
 	INSERT INTO theazo_data.provider_health AS h (platform_id, kind, name, model, open_until, last_error)
@@ -250,7 +227,7 @@ BEGIN
 		  FROM theazo_data.effect e
 		 WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity' AND e.instance = v_instance ORDER BY 1, 2
 	LOOP
-		CONTINUE WHEN NOT theazo_internal.model_lock('gate ' || p.owner || '/' || coalesce(p.slot, ''));
+		CONTINUE WHEN NOT theazo_internal.provider_lock('gate model ' || p.owner || '/' || coalesce(p.slot, ''));
 		SELECT max(h.open_until) FILTER (WHERE h.model = ''), coalesce(bool_or(h.model <> '' AND h.open_until > clock_timestamp()), false)
 		  INTO v_until, v_paused FROM theazo_data.provider_health h
 		 WHERE h.platform_id = p.owner AND h.kind = 'model' AND h.name = p.name;
@@ -321,9 +298,7 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_freed(jsonb) IS 'wakes a dispatcher when calls wait for the provider of one that has ended';
 
--- Five failures in a row rest a provider for 5 s, doubling up to 5 minutes; used-up quota for 10 minutes at once. An own address of
--- an agent has no row: it rests nobody else. Many calls are settled in one transaction, in any order, so nothing here waits
--- for long: rather one failure is not counted.
+-- Used-up quota rests a provider for 10 minutes at once. An own address of an agent has no row: it rests nobody else.
 CREATE OR REPLACE FUNCTION theazo_internal.model_health(p_entry jsonb, p_ok boolean, p_class text)
 RETURNS void
 LANGUAGE plpgsql
@@ -335,59 +310,11 @@ BEGIN
 	IF v_name IS NULL OR p_entry ? 'own' THEN
 		RETURN;
 	END IF;
-	IF p_ok AND NOT theazo_internal.provider_noted(v_owner, 'model', v_name) THEN
-		RETURN;
-	ELSIF p_ok THEN
-		-- A pause lasts as long as was said: what answers now was under way before.
-		DELETE FROM theazo_data.provider_health h
-		 USING (SELECT x.platform_id, x.kind, x.name, x.model FROM theazo_data.provider_health x
-				 WHERE x.platform_id = v_owner AND x.kind = 'model' AND x.name = v_name AND (x.model = '' OR x.open_until <= clock_timestamp())
-				   FOR UPDATE SKIP LOCKED) x
-		 WHERE h.platform_id = x.platform_id AND h.kind = x.kind AND h.name = x.name AND h.model = x.model;
-		RETURN;
+	IF p_ok THEN
+		PERFORM theazo_internal.provider_well(v_owner, 'model', v_name);
+	ELSE
+		PERFORM theazo_internal.provider_failed(v_owner, 'model', v_name, p_class, CASE p_class WHEN 'quota' THEN '10 minutes'::interval END);
 	END IF;
-	IF NOT theazo_internal.model_lock('health ' || v_owner || '/' || v_name) THEN
-		RETURN;
-	END IF;
-	INSERT INTO theazo_data.provider_health AS h (platform_id, kind, name, failures, open_until, last_error)
-	VALUES (v_owner, 'model', v_name, 1, CASE WHEN p_class = 'quota' THEN clock_timestamp() + '10 minutes'::interval END, p_class)
-	ON CONFLICT ON CONSTRAINT provider_health_pkey DO UPDATE
-	   SET failures = h.failures + 1, last_error = p_class, updated_at = clock_timestamp(),
-		   open_until = CASE WHEN p_class = 'quota' THEN clock_timestamp() + '10 minutes'::interval
-							 WHEN h.failures + 1 >= 5 THEN clock_timestamp() + least(300, 5 * 2 ^ least(h.failures - 4, 10)) * '1 second'::interval
-							 ELSE h.open_until END;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.model_health(jsonb, boolean, text) IS 'notes that a provider answered, or how it failed';
-
--- The entry is another one now: what is known about the old one does not count, and who waits may not have to.
-CREATE OR REPLACE FUNCTION theazo_internal.model_changed(p_platform text, p_name text)
-RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	DELETE FROM theazo_data.provider_health h WHERE h.platform_id = p_platform AND h.kind = 'model' AND h.name = p_name;
-	PERFORM theazo_internal.wake();
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.model_changed(text, text) IS 'forgets the health of a model provider that was set anew or deleted';
-
--- The operator sees all of them: its own have its platform's id. A pause that is over is history.
-CREATE OR REPLACE VIEW theazo.operator_provider_health WITH (security_barrier) AS
-	SELECT h.platform_id, h.platform_id = theazo_internal.operator_platform() AS managed, h.kind, h.name, h.failures, h.last_error, h.open_until,
-		   CASE WHEN h.model <> '' THEN 'paused' WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state,
-		   h.updated_at, nullif(h.model, '') AS model
-	  FROM theazo_data.provider_health h WHERE h.model = '' OR h.open_until > clock_timestamp();
-COMMENT ON VIEW theazo.operator_provider_health IS
-'operator: model providers of all platforms and managed ones whose last call failed, or that asked for a pause of a model';
-
-CREATE OR REPLACE VIEW theazo.provider_health WITH (security_barrier) AS
-	SELECT h.platform_id, h.kind, h.name, h.failures, h.last_error, h.open_until,
-		   CASE WHEN h.model <> '' THEN 'paused' WHEN h.open_until > now() THEN 'resting' WHEN h.open_until IS NOT NULL THEN 'on trial' ELSE 'failing' END AS state,
-		   h.updated_at, nullif(h.model, '') AS model
-	  FROM theazo_data.provider_health h
-	 WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL
-	   AND (h.model = '' OR h.open_until > clock_timestamp());
-COMMENT ON VIEW theazo.provider_health IS
-'model providers of the platform whose last call failed: failing, resting until a moment, or on trial with one call; and models that a provider asked to leave alone until a moment: paused; no row means all is well';

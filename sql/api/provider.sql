@@ -6,10 +6,26 @@
 
 CREATE OR REPLACE VIEW theazo.providers WITH (security_barrier) AS
 SELECT p.platform_id, p.kind, p.name, p.type, p.mode, p.endpoint, p.credential_ref, p.signing_ref, p.config,
-	   p.priority, p.limits, p.capabilities, p.created_at, p.updated_at
+	   p.priority, p.limits, p.capabilities, p.created_at, p.updated_at, p.tested
   FROM theazo_data.provider p
  WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL AND p.name NOT LIKE 'ses\_%';
-COMMENT ON VIEW theazo.providers IS 'the platform''s compute and model providers';
+COMMENT ON VIEW theazo.providers IS 'the platform''s compute and model providers; tested is what theazo.provider_test() last found';
+
+-- What each kind of compute can do, then what each provider of the platform can: its kind, less what was learnt of it.
+CREATE OR REPLACE VIEW theazo.compute_capabilities WITH (security_barrier) AS
+SELECT NULL::text AS provider, o.type, o.operation, o.support, o.note, false AS learnt
+  FROM theazo_internal.compute_operations() o
+ WHERE (SELECT theazo_internal.may_read('provider:read'))
+UNION ALL
+SELECT p.name, o.type, o.operation, CASE WHEN l.learnt THEN 'none' ELSE o.support END,
+	   CASE WHEN l.learnt THEN 'the provider has answered 501' ELSE o.note END, l.learnt
+  FROM theazo_data.provider p
+  JOIN theazo_internal.compute_operations() o ON o.type OPERATOR(pg_catalog.=) p.type
+ CROSS JOIN LATERAL (SELECT coalesce(p.capabilities OPERATOR(pg_catalog.->) o.operation OPERATOR(pg_catalog.=) 'false'::pg_catalog.jsonb, false)) l (learnt)
+ WHERE (SELECT theazo_internal.may_read('provider:read')) AND theazo_internal.current_session() IS NULL
+   AND p.kind OPERATOR(pg_catalog.=) 'compute' AND p.name OPERATOR(pg_catalog.!~~) 'ses\_%';
+COMMENT ON VIEW theazo.compute_capabilities IS
+'what each kind of compute can do (provider is null), and each compute provider of the platform: native, emulated or none; learnt says that it was found out by asking';
 
 CREATE OR REPLACE FUNCTION theazo_internal.provider_shown(p_kind text, p_name text)
 RETURNS theazo.providers LANGUAGE plpgsql STABLE AS $$
@@ -60,6 +76,162 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.provider_type(text, text, text, text) IS
 'the adapter that a provider''s name, type and endpoint mean';
 
+-- Members of a compute provider's configuration beside those that all have, and what each may be: name (text of up to max characters),
+-- url, host, path, pem, boolean, integer or number (from min to max), word (one of words), names (an array), integers (an object of
+-- them), runtimes (an object: a name for each runtime, and for sandboxes with a browser). Kinds that are not here keep what they are given.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_members()
+RETURNS TABLE (type text, member text, shape text, min numeric, max numeric, words text[], what text)
+LANGUAGE sql IMMUTABLE
+AS $$
+	VALUES
+	('docker', 'image', 'name', 1::numeric, 255::numeric, NULL::text[], 'image of the sandboxes'),
+	('docker', 'images', 'runtimes', 1, 255, NULL, 'image for each runtime'),
+	('docker', 'pull', 'boolean', NULL, NULL, NULL, 'an image that the engine lacks is fetched'),
+	('docker', 'user', 'name', 1, 64, NULL, 'user that commands run as'),
+	('docker', 'workdir', 'path', 1, 255, NULL, 'working directory'),
+	('docker', 'memoryMb', 'integer', 16, 1048576, NULL, 'memory of a sandbox'),
+	('docker', 'cpus', 'number', 0.01, 1024, NULL, 'processors of a sandbox'),
+	('docker', 'pids', 'integer', 8, 100000, NULL, 'processes of a sandbox'),
+	('docker', 'ulimits', 'integers', 0, 1000000000, NULL, 'resource limits by name'),
+	('docker', 'runtime', 'name', 1, 64, NULL, 'runtime of the engine, such as runsc'),
+	('docker', 'init', 'boolean', NULL, NULL, NULL, 'a process that reaps is put in front'),
+	('docker', 'ca', 'pem', 1, 16384, NULL, 'certificate of the authority that signed the engine''s'),
+	('docker', 'apiVersion', 'name', 1, 16, NULL, 'version of the engine''s API'),
+	('e2b', 'template', 'name', 1, 128, NULL, 'template of the sandboxes'),
+	('e2b', 'templates', 'runtimes', 1, 128, NULL, 'template for each runtime, and for sandboxes with a browser'),
+	('e2b', 'domain', 'host', 1, 253, NULL, 'domain of API and sandboxes, where they are not the vendor''s'),
+	('e2b', 'sandboxUrl', 'url', 1, 2048, NULL, 'address of the sandboxes'' gateway; may hold {port} and {id}'),
+	('e2b', 'routing', 'word', NULL, NULL, '{shared,host}', 'how a sandbox is named: in headers to a shared host, or in the host name'),
+	('e2b', 'user', 'name', 1, 64, NULL, 'user that commands run as'),
+	('e2b', 'secure', 'boolean', NULL, NULL, NULL, 'sandboxes ask for a token of their own'),
+	('e2b', 'publicTraffic', 'boolean', NULL, NULL, NULL, 'exposed ports can be reached without a token'),
+	('e2b', 'autoPause', 'boolean', NULL, NULL, NULL, 'paused instead of ended when the lifetime is over'),
+	('e2b', 'pauseMemory', 'boolean', NULL, NULL, NULL, 'a pause keeps memory and processes'),
+	('e2b', 'maxLifetimeSeconds', 'integer', 60, 2592000, NULL, 'longest lifetime that the account may ask for'),
+	('daytona', 'snapshot', 'name', 1, 255, NULL, 'snapshot of the sandboxes'),
+	('daytona', 'snapshots', 'runtimes', 1, 255, NULL, 'snapshot for each runtime'),
+	('daytona', 'target', 'name', 1, 128, NULL, 'region, where the agent names none'),
+	('daytona', 'class', 'name', 1, 64, NULL, 'class of the sandboxes'),
+	('daytona', 'organization', 'name', 1, 128, NULL, 'organization of the credential'),
+	('daytona', 'user', 'name', 1, 64, NULL, 'user that commands run as'),
+	('fly', 'app', 'name', 1, 128, NULL, 'application that the machines belong to'),
+	('fly', 'region', 'name', 1, 64, NULL, 'region, where the agent names none'),
+	('fly', 'image', 'name', 1, 255, NULL, 'image of the machines'),
+	('fly', 'images', 'runtimes', 1, 255, NULL, 'image for each runtime'),
+	('fly', 'size', 'name', 1, 64, NULL, 'kind of processor: shared or performance'),
+	('fly', 'cpus', 'integer', 1, 128, NULL, 'processors of a machine'),
+	('fly', 'memory_mb', 'integer', 256, 1048576, NULL, 'memory of a machine, a multiple of 256')
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_members() IS 'members of a compute provider''s configuration by kind, and what each may be';
+
+CREATE OR REPLACE FUNCTION theazo_internal.compute_config_check(p_type text, p_config jsonb)
+RETURNS void
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+	m	record;
+	f	text;
+	v	jsonb;
+	k	text;
+BEGIN
+	IF EXISTS (SELECT FROM theazo_internal.compute_members() x WHERE x.type OPERATOR(pg_catalog.=) p_type) THEN
+		PERFORM theazo_internal.object_check('config', p_config, 16384, ARRAY(
+			SELECT x.member FROM theazo_internal.compute_members() x WHERE x.type OPERATOR(pg_catalog.=) p_type
+			UNION ALL SELECT pg_catalog.unnest(ARRAY['endpoint', 'baseUrl', 'signingSecretRef', 'signing_secret_ref'])));
+	END IF;
+	FOR m IN SELECT x.* FROM theazo_internal.compute_members() x WHERE x.type OPERATOR(pg_catalog.=) p_type AND p_config OPERATOR(pg_catalog.?) x.member LOOP
+		f := 'config.' || m.member;
+		v := p_config -> m.member;
+		CASE m.shape
+			WHEN 'name' THEN
+				PERFORM theazo_internal.name_check(f, theazo_internal.text_check(f, v, m.max::integer), m.max::integer);
+			WHEN 'path' THEN
+				IF NOT theazo_internal.text_check(f, v, m.max::integer) OPERATOR(pg_catalog.~) '^/[^[:cntrl:]]*$' THEN
+					PERFORM theazo_internal.raise_value(f, 'must be an absolute path');
+				END IF;
+			WHEN 'integers' THEN
+				PERFORM theazo_internal.object_check(f, v, 4096);
+				PERFORM theazo_internal.integer_check(f || '.' || theazo_internal.name_check(f, e.key, 64), e.value, m.min::bigint, m.max::bigint)
+				   FROM pg_catalog.jsonb_each(v) e;
+			WHEN 'pem' THEN
+				IF theazo_internal.text_check(f, v, m.max::integer) NOT LIKE '-----BEGIN CERTIFICATE-----%' THEN
+					PERFORM theazo_internal.raise_value(f, 'is no certificate', 'Give it as PEM text.');
+				END IF;
+			WHEN 'host' THEN
+				IF theazo_internal.host_rule_check(f, theazo_internal.text_check(f, v, m.max::integer)) LIKE '*%' THEN
+					PERFORM theazo_internal.raise_value(f, 'must be one host');
+				END IF;
+			WHEN 'url' THEN
+				-- braces stand for what the adapter puts there
+				PERFORM theazo_internal.endpoint_check(f, pg_catalog.replace(pg_catalog.replace(
+					theazo_internal.text_check(f, v, m.max::integer), '{port}', '1'), '{id}', 'x'), true);
+			WHEN 'boolean' THEN
+				PERFORM theazo_internal.boolean_check(f, v);
+			WHEN 'integer' THEN
+				PERFORM theazo_internal.integer_check(f, v, m.min::bigint, m.max::bigint);
+			WHEN 'number' THEN
+				IF pg_catalog.jsonb_typeof(v) <> 'number' OR (v #>> '{}')::numeric NOT BETWEEN m.min AND m.max THEN
+					PERFORM theazo_internal.raise_value(f, pg_catalog.format('must be a number from %s to %s', m.min, m.max));
+				END IF;
+			WHEN 'word' THEN
+				PERFORM theazo_internal.one_of(f, theazo_internal.text_check(f, v, 64), VARIADIC m.words);
+			WHEN 'names' THEN
+				PERFORM theazo_internal.names_check(f, v, 100, m.max::integer);
+			WHEN 'runtimes' THEN
+				PERFORM theazo_internal.object_check(f, v, 8192, ARRAY['python', 'node', 'go', 'browser']);
+				FOR k IN SELECT pg_catalog.jsonb_object_keys(v) LOOP
+					PERFORM theazo_internal.name_check(f || '.' || k, theazo_internal.text_check(f || '.' || k, v -> k, m.max::integer), m.max::integer);
+				END LOOP;
+		END CASE;
+	END LOOP;
+	IF p_type = 'fly' AND NOT p_config ? 'app' THEN
+		PERFORM theazo_internal.raise_value('config.app', 'is needed', 'Machines belong to an application: make one at fly.io and name it here.');
+	ELSIF p_type = 'fly' AND (p_config ->> 'memory_mb')::integer % 256 <> 0 THEN
+		PERFORM theazo_internal.raise_value('config.memory_mb', 'must be a multiple of 256');
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.compute_config_check(text, jsonb) IS '22023 for a compute provider''s configuration that its adapter could not read';
+
+-- Where the vendor is, for entries that give no address.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_base(p_type text, p_config jsonb)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN CASE p_type
+		WHEN 'e2b' THEN 'https://api.' || coalesce(pg_catalog.lower(p_config ->> 'domain'), 'e2b.app')
+		WHEN 'daytona' THEN 'https://app.daytona.io/api'
+		WHEN 'fly' THEN 'https://api.machines.dev' END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.compute_base(text, jsonb) IS 'address of a vendor of compute, null where there is no vendor';
+
+-- Where the calls of a compute provider go. A socket is a way into the operator's own machine, so only the operator can name one.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_endpoint(p_type text, p_endpoint text, p_config jsonb, p_operators boolean)
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF p_type = 'local' AND p_endpoint IS NOT NULL THEN
+		PERFORM theazo_internal.raise_value('endpoint', 'cannot be given for the local provider');
+	ELSIF p_type = 'docker' AND p_operators AND coalesce(p_endpoint, 'unix:///var/run/docker.sock') LIKE 'unix:%' THEN
+		p_endpoint := coalesce(p_endpoint, 'unix:///var/run/docker.sock');
+		IF NOT p_endpoint OPERATOR(pg_catalog.~) '^unix:///[!-~]+$' OR p_endpoint OPERATOR(pg_catalog.~) '(^|/)\.\.?(/|$)|/$|[?#%\\"]'
+			OR pg_catalog.octet_length(p_endpoint) - 7 > 107 THEN
+			PERFORM theazo_internal.raise_value('endpoint', 'is no path of a socket', 'Give unix:///path, at most 107 bytes of path, without blanks.');
+		END IF;
+		RETURN p_endpoint;
+	ELSIF p_type = 'docker' AND p_endpoint LIKE 'unix:%' THEN
+		PERFORM theazo_internal.raise_value('endpoint', 'cannot be a socket of the server',
+			'Give the https address of your engine. A socket is for theazo.operator_provider_set() only.');
+	END IF;
+	p_endpoint := coalesce(p_endpoint, theazo_internal.compute_base(p_type, p_config));
+	IF p_endpoint IS NOT NULL THEN
+		RETURN theazo_internal.endpoint_check('endpoint', p_endpoint, p_operators OR theazo_internal.platform_http());
+	ELSIF p_type <> 'local' THEN
+		PERFORM theazo_internal.raise_value('endpoint', pg_catalog.format('is needed for a %s provider', p_type),
+			CASE p_type WHEN 'docker' THEN 'Give the https address of your engine.' ELSE 'Give the https address of your webhook.' END);
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION theazo_internal.compute_endpoint(text, text, jsonb, boolean) IS
+'address of a compute provider: as given, else its vendor''s; checked';
+
 -- Checks an entry and stores it. The caller has checked who asks; the operator's own entries are
 -- managed, go to any address and are named by nobody else.
 CREATE OR REPLACE FUNCTION theazo_internal.provider_put(
@@ -77,13 +249,12 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.one_of('kind', p_kind, 'compute', 'model');
 	p_config := theazo_internal.object_check('config', p_config, 16384);
-	p_endpoint := coalesce(p_endpoint, p_config ->> 'endpoint', CASE p_kind WHEN 'model' THEN p_config ->> 'baseUrl' END);
+	p_endpoint := coalesce(p_endpoint, p_config ->> 'endpoint', p_config ->> 'baseUrl');
 	p_signing_ref := coalesce(p_signing_ref, p_config ->> 'signingSecretRef', p_config ->> 'signing_secret_ref');
 	p_type := theazo_internal.provider_type(p_kind, p_name, p_type, p_endpoint);
-	IF p_type = 'webhook' AND p_endpoint IS NULL THEN
-		PERFORM theazo_internal.raise_value('endpoint', 'is needed for a webhook provider', 'Give the https address of your webhook.');
-	ELSIF p_type = 'local' AND p_endpoint IS NOT NULL THEN
-		PERFORM theazo_internal.raise_value('endpoint', 'cannot be given for the local provider');
+	IF p_kind = 'compute' THEN
+		PERFORM theazo_internal.compute_config_check(p_type, p_config);
+		p_endpoint := theazo_internal.compute_endpoint(p_type, p_endpoint, p_config, is_operators);
 	ELSIF p_endpoint IS NOT NULL THEN
 		p_endpoint := theazo_internal.endpoint_check('endpoint', p_endpoint, is_operators OR theazo_internal.platform_http());
 	END IF;
@@ -129,11 +300,9 @@ BEGIN
 	ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE
 	   SET type = excluded.type, mode = excluded.mode, endpoint = excluded.endpoint, credential_ref = excluded.credential_ref,
 		   signing_ref = excluded.signing_ref, config = excluded.config, priority = excluded.priority, limits = excluded.limits,
-		   capabilities = '{}', updated_at = pg_catalog.now()
+		   capabilities = '{}', tested = NULL, updated_at = pg_catalog.now()
 	RETURNING * INTO result;
-	IF p_kind = 'model' THEN
-		PERFORM theazo_internal.model_changed(p_platform, p_name);
-	END IF;
+	PERFORM theazo_internal.provider_changed(p_platform, p_kind, p_name);
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'provider_set',
 		pg_catalog.jsonb_build_object('kind', result.kind, 'name', result.name, 'type', result.type, 'mode', result.mode,
 			'endpoint', result.endpoint, 'credentialRef', result.credential_ref, 'signingRef', result.signing_ref, 'priority', result.priority),
@@ -172,6 +341,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo.provider_get(text, text, text) IS 'one provider';
 
+CREATE OR REPLACE FUNCTION theazo.provider_list(kind text DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS SETOF theazo.providers LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'provider:read');
+	PERFORM theazo_internal.refuse_narrowed('a provider');
+	IF kind IS NOT NULL THEN
+		PERFORM theazo_internal.one_of('kind', kind, 'compute', 'model');
+	END IF;
+	RETURN QUERY
+	SELECT p.* FROM theazo.providers p
+	 WHERE p.platform_id = theazo_internal.current_platform() AND (provider_list.kind IS NULL OR p.kind = provider_list.kind)
+	 ORDER BY p.kind, p.priority, p.name COLLATE "C";
+END $$;
+COMMENT ON FUNCTION theazo.provider_list(text, text) IS 'providers in the order in which they are tried';
+
 -- The caller has checked who asks, and that it is there.
 CREATE OR REPLACE FUNCTION theazo_internal.provider_drop(p_platform text, p_kind text, p_name text, p_force boolean)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -183,6 +367,8 @@ BEGIN
 		SELECT pg_catalog.count(*) INTO live FROM theazo_data.sandbox b
 		 WHERE (is_operators OR b.platform_id = p_platform) AND b.provider_name = CASE WHEN is_operators THEN 'theazo:' ELSE '' END || p_name
 		   AND b.status IN ('creating', 'ready', 'paused', 'destroying', 'held');
+		live := live + (SELECT pg_catalog.count(*) FROM theazo_data.provider p
+						 WHERE p.platform_id = p_platform AND p.kind = 'compute' AND p.name = p_name AND theazo_internal.provider_testing(p.tested));
 	END IF;
 	IF live > 0 AND NOT coalesce(p_force, false) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_in_use',
@@ -191,9 +377,7 @@ BEGIN
 			HINT = 'Terminate their agents first, or pass force => true and remove the sandboxes yourself.';
 	END IF;
 	DELETE FROM theazo_data.provider p WHERE p.platform_id = p_platform AND p.kind = p_kind AND p.name = p_name;
-	IF p_kind = 'model' THEN
-		PERFORM theazo_internal.model_changed(p_platform, p_name);
-	END IF;
+	PERFORM theazo_internal.provider_changed(p_platform, p_kind, p_name);
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'provider_deleted',
 		pg_catalog.jsonb_build_object('kind', p_kind, 'name', p_name, 'liveSandboxes', live),
 		NULL, NULL, NULL, coalesce(theazo_internal.current_environment(), 'live'));

@@ -27,7 +27,7 @@ BEGIN
 		END IF;
 		-- How long it ran nobody knows: until now, at most its own limit.
 		IF theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, 'unknown',
-				jsonb_build_object('code', 'provider_error', 'message', 'The worker that carried it is gone.', 'maybe_sent', true),
+				jsonb_build_object('code', 'provider_error', 'message', 'The worker that carried it is gone.', 'maybe_sent', true, 'worker_gone', true),
 				NULL, r.claimed_at,
 				least(clock_timestamp(), r.claimed_at + r.timeout_ms * '1 millisecond'::interval)) THEN
 			v_n := v_n + 1;

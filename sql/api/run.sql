@@ -127,14 +127,7 @@ BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
 	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = p_platform AND x.id = a.sandbox_id;
 	v_env := s.environment;
-	IF NOT theazo_internal.compute_capable(p_platform, s.provider_name, p_op) THEN
-		PERFORM theazo_internal.event_refused(p_platform, 'execution', 'capability_refused',
-			jsonb_build_object('code', 'TZ406', 'provider', s.provider, 'op', p_op), a.session_id, p_agent, p_environment => v_env, p_rule => 'unsupported');
-		RAISE EXCEPTION USING ERRCODE = 'TZ406',
-			MESSAGE = format('provider "%s" does not support "%s"', s.provider, p_op),
-			DETAIL = 'It has answered 501 before.',
-			HINT = 'Use exec instead; replacing the provider entry asks it again.';
-	END IF;
+	PERFORM theazo_internal.compute_demand(s, p_op);
 	PERFORM theazo_internal.flow_worked(a, 'compute.' || p_op);
 	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, language, provider, timeout_ms, trace_id, parent_id)
 	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, p_kind, p_language, s.provider, p_timeout_ms, 'tr_' || v_root,

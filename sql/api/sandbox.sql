@@ -14,7 +14,7 @@ CREATE OR REPLACE VIEW theazo.sandboxes WITH (security_barrier) AS
 	 WHERE (SELECT theazo_internal.may_read('agent:read'));
 COMMENT ON VIEW theazo.sandboxes IS 'sandboxes of the platform with their metered uptime';
 
--- Starts a sandbox for an agent and returns its id. Raises TZ407 when there is no provider at all; returns null when
+-- Starts a sandbox for an agent and returns its id. Raises TZ407 when there is no provider at all, TZ406 when none can serve what is wanted; returns null when
 -- every one has been tried. p_agent's row is locked by the caller.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_start(p_platform text, p_agent text, p_tried text[] DEFAULT '{}')
 RETURNS text
@@ -28,17 +28,9 @@ DECLARE
 	v_env	text;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
-	SELECT * INTO c FROM theazo_internal.compute_choose(a, p_tried);
-	IF NOT FOUND THEN
-		IF cardinality(p_tried) > 0 THEN
-			RETURN NULL;
-		END IF;
-		PERFORM theazo_internal.event_refused(p_platform, 'execution', 'capability_refused', '{"code": "TZ407", "kind": "compute"}', a.session_id, p_agent,
-			p_environment => a.key_environment, p_rule => 'no_provider');
-		RAISE EXCEPTION USING ERRCODE = 'TZ407',
-			MESSAGE = 'there is no compute provider for this agent',
-			DETAIL = format('Compute mode of the platform: %s.', (SELECT p.compute_mode FROM theazo_data.platform p WHERE p.platform_id = p_platform)),
-			HINT = 'Configure one with theazo.provider_set(), raise its limit, or let the platform use managed compute.';
+	SELECT * INTO c FROM theazo_internal.compute_take(a, p_tried);
+	IF c.adapter IS NULL THEN
+		RETURN NULL;
 	END IF;
 	PERFORM theazo_internal.gate_agent('compute.create', a, a.run_id, c.provider_name);
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
@@ -61,7 +53,8 @@ BEGIN
 			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
 									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
 			'network', theazo_internal.sandbox_network(a),
-			'limits', jsonb_strip_nulls(jsonb_build_object('memory_mb', theazo_internal.policy_of(a) #> '{limits,maxMemoryMb}'))),
+			'limits', jsonb_strip_nulls(jsonb_build_object('memory_mb', theazo_internal.policy_of(a) #> '{limits,maxMemoryMb}')))
+			|| theazo_internal.compute_wishes(a.options),
 		p_session => a.session_id, p_agent => p_agent, p_sandbox => v_id, p_provider => c.provider_name,
 		p_timeout_ms => 60000);
 	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',

@@ -194,11 +194,7 @@ BEGIN
 	SELECT x.* INTO s FROM theazo_data.agent a
 	  JOIN theazo_data.sandbox x ON x.platform_id = a.platform_id AND x.id = a.sandbox_id
 	 WHERE a.platform_id = l.platform_id AND a.id = l.agent_id;
-	IF NOT theazo_internal.compute_capable(l.platform_id, s.provider_name, p_op) THEN
-		PERFORM theazo_internal.event_refused(l.platform_id, 'execution', 'capability_refused',
-			jsonb_build_object('code', 'TZ406', 'provider', s.provider, 'op', p_op), s.session_id, l.agent_id, 'run_' || l.root_id, s.environment, p_rule => 'unsupported');
-		RAISE EXCEPTION USING ERRCODE = 'TZ406', MESSAGE = format('provider "%s" does not support "%s"', s.provider, p_op);
-	END IF;
+	PERFORM theazo_internal.compute_demand(s, p_op, 'run_' || l.root_id);
 	-- Now that it is known which one: the labels lie there before the call leaves.
 	PERFORM theazo_internal.flow_wrote(l, r, 'compute.' || p_op, NULL, NULL);
 	IF NOT v_ready THEN

@@ -158,7 +158,7 @@ DECLARE
 	operator_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
 	-- what an auditor may call; it reads every view of its platform
 	auditor_functions CONSTANT text[] := ARRAY['authenticate', 'act_as', 'whoami', 'platform_get', 'session_get', 'session_list',
-		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'run_get', 'run_result', 'secret_list', 'secret_history', 'vault_status',
+		'agent_get', 'agent_list', 'definition_get', 'provider_get', 'provider_list', 'run_get', 'run_result', 'secret_list', 'secret_history', 'vault_status',
 		'usage_summary', 'usage_for_user', 'user_usage', 'session_usage', 'usage_daily', 'usage_by_provider', 'usage_export', 'metrics_summary', 'metrics_query',
 		'audit_log', 'audit_follow', 'audit_verify', 'audit_proof', 'audit_consistency', 'audit_export'];
 	-- what workers call; each is a definer function of theazo_system, or C

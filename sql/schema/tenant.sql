@@ -155,7 +155,7 @@ CREATE TABLE theazo_data.provider (
 	platform_id		theazo.id NOT NULL,
 	kind			text NOT NULL,
 	name			text NOT NULL,
-	type			text NOT NULL,						-- adapter: local, webhook
+	type			text NOT NULL,						-- adapter
 	mode			text NOT NULL DEFAULT 'byoi',
 	endpoint		text,
 	credential_ref	text,
@@ -164,6 +164,7 @@ CREATE TABLE theazo_data.provider (
 	priority		integer NOT NULL DEFAULT 100,
 	limits			jsonb NOT NULL DEFAULT '{}',
 	capabilities	jsonb NOT NULL DEFAULT '{}',			-- learnt: {"pause": false}
+	tested			jsonb,								-- compute: the last round trip: status, at, ms, error
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	updated_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	CONSTRAINT provider_pkey PRIMARY KEY (platform_id, kind, name),

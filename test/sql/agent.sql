@@ -23,6 +23,7 @@ BEGIN;
 SELECT theazo.authenticate(:'k');
 SELECT session_id = :'s' AS session, user_id, status, compute, provider, model, managed_loop, browser, region, definition_id, error, options, ended_at, sandbox_id IS NOT NULL AS sandbox
   FROM theazo.agent_create(:'s');
+SELECT name FROM theazo.provider_set('wide', endpoint => 'https://wide.example') \gset
 SELECT compute, model, managed_loop, browser, region, options FROM theazo.agent_create(:'s2', '{"compute":"node","browser":true,"region":"eu-west-1","model":"openai/gpt","managedLoop":false,
 	"timeout":"2m","network":{"enabled":true,"allow":["files.example.org"]},"secrets":["token"],"costCap":{"amount":50},"instructions":null}');
 SELECT model FROM theazo.agent_create(:'s2', '{"model":{"baseUrl":"https://m.example","model":"x-large"}}');
@@ -40,6 +41,7 @@ ROLLBACK;
 -- from a definition: overrides over it, what stands beside wins, nulls remove
 BEGIN;
 SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('wide', endpoint => 'https://wide.example') \gset
 SELECT id AS d FROM theazo.definition_create('writer', '{"compute":"go","instructions":"one","timeout":60,"model":"d/model","region":"r1"}') \gset
 SELECT version FROM theazo.definition_update(:'d', '{"instructions":"two"}');
 SELECT definition_id = :'d' AS d, definition_version, compute, model, region, options FROM theazo.agent_create(:'s', '{"definition":"writer"}');
@@ -67,13 +69,13 @@ BEGIN;
 SELECT theazo.authenticate(:'k');
 SELECT name FROM theazo.provider_set('slow', endpoint => 'https://slow.example', priority => 50);
 SELECT name FROM theazo.provider_set('fast', endpoint => 'https://fast.example', priority => 10, limits => '{"maxConcurrent":1}');
-SELECT name FROM theazo.provider_set('fly', priority => 1);
+SELECT name FROM theazo.provider_set('closed', endpoint => 'https://closed.example', priority => 1, limits => '{"maxConcurrent":0}');
 SELECT provider FROM theazo.agent_create(:'s');
 SELECT provider FROM theazo.agent_create(:'s');
 SELECT provider FROM theazo.agent_create(:'s', '{"provider":"theazo"}');
 SELECT provider FROM theazo.agent_create(:'s', '{"provider":"slow"}');
 SELECT tst.code(format($$SELECT theazo.agent_create(%L, '{"provider":"fast"}')$$, :'s'));
-SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"provider":"fly"}')$$, :'s'));
+SELECT tst.try(format($$SELECT theazo.agent_create(%L, '{"provider":"closed"}')$$, :'s'));
 SELECT provider FROM theazo.agent_create(:'s', '{"provider":"fast","providerFallback":"theazo"}');
 SELECT id AS sc FROM theazo.session_create('u', compute => '{"provider":"slow"}') \gset
 SELECT provider FROM theazo.agent_create(:'sc');

@@ -17,8 +17,8 @@ SELECT c, tst.try('SELECT theazo.operator_secret_set(' || c || ')') FROM unnest(
 	$$'', 'v'$$, $$NULL, 'v'$$, $$'a/b', 'v'$$, $$'PATH', 'v'$$, $$'n', ''$$, $$'n', NULL$$, $$'n', repeat('v', 65537)$$, $$'n', 'v', 'post'$$,
 	$$'n', 'v', hosts => '{*}'$$, $$'n', 'v', 'env', '{a.example}'$$, $$'n', 'v', header => 'Host'$$]) c;
 SELECT c, tst.try('SELECT theazo.operator_provider_set(' || c || ')') FROM unnest(ARRAY[
-	$$''$$, $$'theazo'$$, $$'theazo:x', endpoint => 'https://a.example'$$, $$'ses_x', endpoint => 'https://a.example'$$, $$'x', 'storage'$$, $$'x'$$, $$'e2b'$$,
-	$$'x', type => 'fly'$$, $$'local', endpoint => 'https://a.example'$$, $$'x', endpoint => 'a.example'$$, $$'x', endpoint => 'https://a.example', priority => -1$$,
+	$$''$$, $$'theazo'$$, $$'theazo:x', endpoint => 'https://a.example'$$, $$'ses_x', endpoint => 'https://a.example'$$, $$'x', 'storage'$$, $$'x'$$,
+	$$'local', endpoint => 'https://a.example'$$, $$'x', endpoint => 'a.example'$$, $$'x', endpoint => 'https://a.example', priority => -1$$,
 	$$'x', endpoint => 'https://a.example', credential_ref => 'account'$$, $$'x', endpoint => 'https://a.example', config => '{"signingSecretRef":"account"}'$$]) c;
 SELECT count(*) FROM theazo.operator_secrets;
 SELECT count(*) FROM theazo.operator_providers;

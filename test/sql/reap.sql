@@ -12,7 +12,7 @@ SELECT name FROM theazo.provider_set('mine', type => 'webhook', endpoint => 'htt
 
 -- which kinds can list what they have: the contract of webhooks cannot, a dispatcher can
 SELECT type, operation, support FROM theazo_internal.compute_operations() WHERE operation = 'sweep' AND type IN ('local', 'webhook') ORDER BY 1;
-SELECT DISTINCT adapter FROM theazo_internal.sweep_accounts() WHERE adapter IN ('local', 'webhook');
+SELECT DISTINCT adapter FROM theazo_internal.sweep_accounts() WHERE adapter = 'webhook';
 
 -- a provider is asked, as one that can list would be
 CREATE FUNCTION tst.ask(p_platform text) RETURNS void LANGUAGE plpgsql AS $$
@@ -25,7 +25,7 @@ BEGIN
 	PERFORM tst.claim();
 END $$;
 -- and says that it has these: tag of ours and its own id
-CREATE FUNCTION tst.answer(VARIADIC p_there text[]) RETURNS int LANGUAGE plpgsql AS $$
+CREATE FUNCTION tst.listed(VARIADIC p_there text[]) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM tst.settle('compute.sweep', 'done', jsonb_build_object('complete', true, 'sandboxes', coalesce((
 		SELECT jsonb_agg(jsonb_build_object('tag', split_part(t, ' ', 1), 'sandbox', split_part(t, ' ', 2),
@@ -47,17 +47,17 @@ SELECT tst.boot();
 SELECT id AS b FROM theazo.sandboxes \gset
 SELECT tst.older(100);
 SELECT tst.ask(:'p');
-SELECT tst.answer(:'b' || ' box-1 us');
+SELECT tst.listed(:'b' || ' box-1 us');
 SELECT status, missed, seen_at IS NOT NULL AS seen FROM theazo_data.sandbox WHERE id = :'b';
 SELECT provider, listed, lost, reaped, error FROM theazo.compute_sweeps;
 UPDATE theazo_data.sandbox SET seen_at = started_at + interval '41.5 s' WHERE id = :'b';
 SELECT tst.ask(:'p');
-SELECT tst.answer('');
+SELECT tst.listed('');
 SELECT status, missed FROM theazo_data.sandbox WHERE id = :'b';
 -- asked again soon
 SELECT due_at < clock_timestamp() + interval '31 s' AS soon FROM theazo.compute_sweeps;
 SELECT tst.ask(:'p');
-SELECT tst.answer('');
+SELECT tst.listed('');
 SELECT status, missed, ended_at - started_at AS lived FROM theazo_data.sandbox WHERE id = :'b';
 SELECT sum(quantity) FROM theazo.charges WHERE item = 'compute.second';
 SELECT status, sandbox_id FROM theazo.agent_get(:'a');
@@ -77,9 +77,9 @@ SELECT tst.boot();
 SELECT id AS b FROM theazo.sandboxes \gset
 SELECT tst.older(100);
 SELECT tst.ask(:'p');
-SELECT tst.answer('');
+SELECT tst.listed('');
 SELECT tst.ask(:'p');
-SELECT tst.answer(:'b' || ' box-1 us');
+SELECT tst.listed(:'b' || ' box-1 us');
 SELECT status, missed FROM theazo_data.sandbox WHERE id = :'b';
 -- a part of a list says nothing about what is not in it
 SELECT tst.ask(:'p');
@@ -102,7 +102,7 @@ CREATE TEMPORARY TABLE asked AS SELECT * FROM tst.claimed;
 SELECT tst.boot();
 DELETE FROM tst.claimed;
 INSERT INTO tst.claimed SELECT * FROM asked;
-SELECT tst.answer('');
+SELECT tst.listed('');
 SELECT status, missed FROM theazo.sandboxes JOIN theazo_data.sandbox USING (id, status);
 ROLLBACK;
 
@@ -120,7 +120,7 @@ SELECT tst.older(100);
 SELECT theazo_internal.id_new('sbx') AS b2 \gset
 SELECT tst.ask(:'p');
 -- its row has ended; no row at all; one of another database; one that was not made by us; nonsense
-SELECT tst.answer(:'b' || ' box-1 us', :'b2' || ' box-2 us', :'b2' || ' box-3 7:7', 'their-own box-4 us', 'sbx_ box-5 us');
+SELECT tst.listed(:'b' || ' box-1 us', :'b2' || ' box-2 us', :'b2' || ' box-3 7:7', 'their-own box-4 us', 'sbx_ box-5 us');
 SELECT * FROM tst.claim();
 SELECT request ->> 'sandbox' AS destroyed, request ->> 'tag' = :'b' AS known FROM tst.claimed ORDER BY 1;
 SELECT tst.settle('compute.destroy', 'done');
@@ -140,7 +140,7 @@ SELECT tst.boot();
 SELECT id AS b FROM theazo.sandboxes \gset
 SELECT tst.older(100);
 SELECT tst.ask(:'p');
-SELECT tst.answer(:'b' || ' box-9 us');
+SELECT tst.listed(:'b' || ' box-9 us');
 SELECT * FROM tst.claim();
 SELECT status, missed FROM theazo_data.sandbox WHERE id = :'b';
 ROLLBACK;
@@ -153,7 +153,7 @@ SELECT tst.boot();
 SELECT id AS b FROM theazo.sandboxes \gset
 SELECT tst.older(100);
 SELECT tst.ask(:'p');
-SELECT tst.answer(:'b' || ' box-1 us', :'b' || ' box-1b us');
+SELECT tst.listed(:'b' || ' box-1 us', :'b' || ' box-1b us');
 SELECT kind FROM tst.claim();
 SELECT request ->> 'sandbox' AS destroyed FROM tst.claimed;
 SELECT status FROM theazo.sandboxes;
@@ -169,7 +169,7 @@ SELECT id AS b, status FROM theazo.sandboxes WHERE provider = 'mine' \gset
 SELECT :'status';
 SELECT tst.older(100);
 SELECT tst.ask(:'p');
-SELECT tst.answer(:'b' || ' box-7 us');
+SELECT tst.listed(:'b' || ' box-7 us');
 SELECT kind FROM tst.claim() WHERE kind = 'compute.destroy';
 SELECT status FROM theazo_data.sandbox WHERE id = :'b';
 ROLLBACK;

@@ -97,13 +97,17 @@ SELECT tst.settle('compute.write', 'done'), tst.settle('compute.read', 'done', '
 	tst.settle('compute.list', 'done', '{"entries": [{"name": "in.csv", "size": 3, "is_dir": false}]}'), tst.settle('compute.metrics', 'done', '{"cpu_percent": 1.5, "memory_mb": 12, "disk_mb": 1}');
 SELECT kind, status, entries, content, metrics, cost FROM theazo.run_results WHERE id IN (:'w', :'rd', :'l', :'m') ORDER BY kind;
 SELECT status FROM theazo.agents WHERE id = :'a';
--- an address, as the provider gives it
-SELECT id AS pe FROM theazo.port_expose_start(:'a', 8080) \gset
+-- an address, as the provider gives it; a local sandbox has none
+SELECT tst.try(format('SELECT theazo.port_expose_start(%L, 8080)', :'a'));
+SELECT name FROM theazo.provider_set('hosts', endpoint => 'https://hosts.example') \gset
+SELECT id AS h FROM theazo.agent_create(:'s', '{"provider": "hosts"}') \gset
+SELECT tst.boot();
+SELECT id AS pe FROM theazo.port_expose_start(:'h', 8080) \gset
 SELECT * FROM tst.claim();
 SELECT kind, request - 'sandbox' AS request FROM tst.claimed;
 SELECT tst.settle('compute.expose_port', 'done', '{"url": "https://8080-box.example/?t=1"}');
 SELECT kind, status, url FROM theazo.run_results WHERE id = :'pe';
-SELECT p, tst.code(format('SELECT theazo.port_expose_start(%L, %L)', :'a', p)) FROM unnest('{0,65536,NULL}'::text[]) p;
+SELECT p, tst.code(format('SELECT theazo.port_expose_start(%L, %L)', :'h', p)) FROM unnest('{0,65536,NULL}'::text[]) p;
 SELECT category, action, summary - 'sandbox' FROM theazo.events WHERE run_id = :'pe' ORDER BY id;
 -- no such file
 SELECT id AS rd FROM theazo.file_read_start(:'a', '/nope') \gset

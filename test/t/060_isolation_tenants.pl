@@ -201,6 +201,7 @@ my %cases = (
 	operator_halt => [operator => "'x', platform => '{plt}'"],
 	operator_provider_delete => [operator => "'{mark}.provider'"],
 	operator_provider_set => [operator => "'x', endpoint => 'https://x.example'"],
+	operator_provider_test => [operator => "'{mark}.provider'"],
 	operator_rate_limit_delete => [operator => "'key', platform => '{plt}'"],
 	operator_rate_limit_set => [operator => "'key', 100, 10, platform => '{plt}'"],
 	operator_secret_delete => [operator => "'{mark}.secret'"],
@@ -242,8 +243,10 @@ my %cases = (
 	port_expose_start => [foreign => "'{agt}', 8080"],
 	provider_delete => [foreign => "'{mark}.provider'"],
 	provider_get => [foreign => "'{mark}.provider'"],
+	provider_list => [own => ''],
 	provider_set => [foreign => "'x', endpoint => 'https://x.example', credential_ref => '{mark}.secret'",
 		"'x', endpoint => 'https://x.example', signing_ref => '{mark}.secret'"],
+	provider_test => [foreign => "'{mark}.provider'"],
 	rate_limit_delete => [own => "'provider'"],
 	rate_limit_set => [own => "'provider', 10, 1"],
 	resume_halted => [foreign => "'{agt}'", "'{ses}'", "'{run}'"],
@@ -300,7 +303,7 @@ my %cases = (
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_ai operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges compute_capabilities definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
 	sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

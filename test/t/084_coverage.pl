@@ -81,7 +81,8 @@ operator(platform_bind_role => "SELECT FROM theazo.platform_bind_role('$p', 'cov
 operator(platform_unbind_role => "SELECT FROM theazo.platform_unbind_role('$p', 'covered')");
 operator(operator_secret_set => "SELECT FROM theazo.operator_secret_set('covered', 'value', hosts => '{a.example}')");
 operator(operator_provider_set => "SELECT FROM theazo.operator_provider_set('covered', endpoint => 'https://a.example', credential_ref => 'covered', priority => 900)");
-operator(operator_provider_delete => "SELECT FROM theazo.operator_provider_delete('covered')");
+operator(operator_provider_test => "SELECT FROM theazo.operator_provider_test('covered')");
+operator(operator_provider_delete => "SELECT FROM theazo.operator_provider_delete('covered', force => true)");
 operator(operator_secret_list => 'SELECT count(*) FROM theazo.operator_secret_list()');
 operator(operator_secret_delete => "SELECT FROM theazo.operator_secret_delete('covered')");
 operator(price_set => "SELECT FROM theazo.price_set('agent.fee', 7, platform => '$p')");
@@ -103,6 +104,8 @@ one(api_key_revoke => "SELECT FROM theazo.api_key_revoke('$other')");
 one(provider_set => "SELECT FROM theazo.provider_set('hooked', type => 'webhook', endpoint => 'http://127.0.0.1:$double->{port}')");
 one(provider_set => "SELECT FROM theazo.provider_set('gate', 'model', 'openai-compatible', endpoint => 'http://127.0.0.1:9/v1')");
 one(provider_get => "SELECT FROM theazo.provider_get('hooked')");
+one(provider_list => "SELECT count(*) FROM theazo.provider_list()");
+one(provider_test => "SELECT FROM theazo.provider_test('hooked')");
 my $s = one(session_create => "SELECT id FROM theazo.session_create('user')");
 one(session_for_user => "SELECT FROM theazo.session_for_user('user')");
 one(session_for_user => "SELECT FROM theazo.session_for_user('new user')");
