@@ -338,6 +338,24 @@ sandbox_name(const TzFlight *f)
 	return name != NULL ? name : json_string_value(json_object_get(f->request, "sandbox"));
 }
 
+/* What went wrong where the status alone does not say it; NULL: it does. */
+static const char *
+http_sqlstate(TzFlight *f)
+{
+	TzErr *err = &f->outcome.err;
+
+	if (f->flow != NULL && f->flow->blocked)
+		return "TZ205";
+	/* a file, as in a sandbox of ours; a sandbox that is not there is TZ_GONE */
+	if (f->adapter->kind == TZ_COMPUTE && err->status == TZ_NOT_FOUND)
+	{
+		if (err->hint[0] == '\0')
+			tz_err_hint(err, "theazo.file_list() shows what is there; paths begin at the working directory.");
+		return "58P01";
+	}
+	return NULL;
+}
+
 static void
 http_done(void *arg, const TzHttpResponse *res)
 {
@@ -350,8 +368,7 @@ http_done(void *arg, const TzHttpResponse *res)
 		f->adapter->parse(&f->effect, res, &f->outcome);
 	if (f->outcome.keep)
 		tz_kept_put(f->claim, sandbox_name(f), tz_buf_slice(&f->outcome.kept));
-	tz_flight_outcome(f, f->flow != NULL && f->flow->blocked ? "TZ205" : NULL, res->maybe_sent, random_bits(),
-	                  GetCurrentTimestamp());
+	tz_flight_outcome(f, http_sqlstate(f), res->maybe_sent, random_bits(), GetCurrentTimestamp());
 }
 
 /* ---- answers that are read as they come ---- */

@@ -181,7 +181,7 @@ sql("CALL theazo.file_write('$agent', '/data/in put.bin', '\\x00ff41'::bytea, $k
 like(sql("CALL theazo.file_read('$agent', '/data/in put.bin', $k)"), qr/\|\\x00ff41$/, 'a file there and back');
 like(sql(exec_sql($agent, 'od -An -tx1 "data/in put.bin"')), qr/00 ff 41/, 'the command sees the file');
 like(sql("CALL theazo.file_list('$agent', '/data', $k)"), qr/"in put\.bin"/, 'list');
-refused("CALL theazo.file_read('$agent', '/nothing', $k)", '42704', qr/no such file/, 'a file that is not there');
+refused("CALL theazo.file_read('$agent', '/nothing', $k)", '58P01', qr/no such file/, 'a file that is not there');
 my @requests = journal($plain, event => 'request');
 is(scalar(grep { my $v = $_->{verdicts}; grep { defined $v->{$_} && !$v->{$_} } keys %$v } @requests), 0,
 	'every request is signed as the contract wants it');

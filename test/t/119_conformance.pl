@@ -1,0 +1,145 @@
+# What every kind of compute does the same, by one list of operations and failures. What a kind can do is what its rows in
+# theazo.compute_capabilities say: that must work, and what it lacks must be refused before anything is sent. The table is printed.
+use strict;
+use warnings;
+use FindBin;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TheazoPath;
+use Time::HiRes qw(sleep time);
+
+my $node = new_server('conformance', "theazo.dispatchers = 2\n");
+my $p = new_platform($node, 'conforming');
+my $key = "api_key => '$p->{key}'";
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sql("UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHERE platform_id = '$p->{id}'");
+sql("SELECT theazo.secret_set('SHOWN', 'shown-4711-abcdef', session => '$p->{session}', $key)");
+
+# --- the kinds: how each is set up; the provider's name is that of the kind ------------------------------------------
+my @kinds = (
+	{ type => 'local', provider => 'theazo', start => sub { } },
+	{ type => 'webhook', start => sub {
+		my $double = new_double('--exec', 'real');
+		sql("SELECT theazo.provider_set('webhook', type => 'webhook', endpoint => 'http://127.0.0.1:$double->{port}', $key)");
+	} },
+);
+
+# --- operations: each returns nothing, or what went wrong --------------------------------------------------------------
+my %can;		# type => operation => support
+my $agent;
+sub run_sh { return run_code($p, $agent, 'sh', @_) }
+sub same
+{
+	my ($got, $want, $what) = @_;
+	return if defined $got && $got eq $want;
+	$got = defined $got ? substr($got, 0, 200) : 'null';
+	return "$what is \"$got\"";
+}
+sub work
+{
+	my ($function, @arguments) = @_;
+	my $run = $node->safe_psql('postgres', "SELECT id FROM theazo.$function(" . join(', ', "'$agent'", @arguments, $key) . ')');
+	wait_sql($node, "SELECT status IN ('completed', 'failed', 'cancelled') FROM theazo_data.run WHERE id = '$run'", 't', "run $run ends");
+	return decode_json(sql("SELECT to_jsonb(r) FROM theazo.run_result('$run', $key) r"));
+}
+sub sqlstate_of
+{
+	my ($call) = @_;
+	my (undef, undef, $err) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$call");
+	return $err =~ /ERROR:\s+(\w{5})/ ? $1 : '';
+}
+
+my @operations = (
+	[ 'create', 'create', sub {
+		$agent = sql("SELECT id FROM theazo.agent_create('$p->{session}', '{\"provider\": \"$_[0]\"}', $key)");
+		wait_sql($node, "SELECT status IN ('ready', 'failed') FROM theazo_data.agent WHERE id = '$agent'", 't', 'the agent is made', 90);
+		return same(sql("SELECT concat_ws(' ', status, error) FROM theazo_data.agent WHERE id = '$agent'"), 'ready', 'the agent');
+	} ],
+	[ 'exec', 'exec', sub {
+		my $r = run_sh('printf out; printf err >&2; exit 7');
+		my $apart = same($r->{stdout}, 'out', 'stdout') // same($r->{stderr}, 'err', 'stderr');
+		return same($r->{exit_code}, 7, 'the exit code') // ($_[1]{merges} ? same($r->{stdout} . $r->{stderr}, 'outerr', 'the output') : $apart);
+	} ],
+	[ 'exit code 0, no output', 'exec', sub { my $r = run_sh('true'); return same("$r->{exit_code}$r->{stdout}", '0', 'the result') } ],
+	[ 'output in any bytes', 'exec', sub {
+		my $r = run_sh(q(printf 'a\\377b\\303\\244'));
+		return same($r->{stdout}, "a\x{fffd}b\x{e4}", 'stdout');
+	} ],
+	[ 'much output is cut', 'exec', sub {
+		my $r = run_sh('head -c 3000000 /dev/zero | tr "\\0" x');
+		return $r->{truncated} && length($r->{stdout}) <= 1048576 && length($r->{stdout}) > 1000000 ? undef : 'it is not: ' . length($r->{stdout} // '');
+	} ],
+	[ 'a secret in the environment', 'exec', sub { my $r = run_sh('[ "$SHOWN" = shown-4711-abcdef ] && echo "$SHOWN"'); return same($r->{stdout}, "***\n", 'what it prints') } ],
+	[ 'variables of one exec', 'exec', sub { my $r = work('exec_start', "'sh'", q('printf "$A"'), q(env => '{"A": "it''s"}')); return same($r->{stdout}, "it's", 'it') } ],
+	[ 'a time limit', 'exec', sub {
+		my $r = run_sh('sleep 60', "'2 s'");
+		return same($r->{status}, 'failed', 'the run') if ($r->{exit_code} // 0) != 124 && $r->{status} ne 'failed';
+		return same(run_sh('echo on')->{stdout}, "on\n", 'the next');
+	} ],
+	[ 'write', 'write', sub { return same(work('file_write_start', "'d/all.bin'", "decode('000102fdfeff0a', 'hex')")->{status}, 'completed', 'the run') } ],
+	[ 'read', 'read', sub {
+		my $r = work('file_read_start', "'d/all.bin'");
+		return same($r->{content}, '\\x000102fdfeff0a', 'the content');
+	} ],
+	[ 'an empty file', 'read', sub { work('file_write_start', "'none'", "''::bytea"); return same(work('file_read_start', "'none'")->{content}, '\\x', 'the content') } ],
+	[ 'commands see files', 'write', sub { return same(run_sh('wc -c < d/all.bin | tr -d " "')->{stdout}, "7\n", 'the size') } ],
+	[ 'no such file', 'read', sub { return same(work('file_read_start', "'d/nothing'")->{error_sqlstate}, '58P01', 'the SQLSTATE') } ],
+	[ 'list', 'list', sub {
+		my $r = work('file_list_start', "'d'");
+		return same(join(' ', map { "$_->{name} $_->{size} " . ($_->{is_dir} ? 'd' : 'f') } @{ $r->{entries} }), 'all.bin 7 f', 'the entry');
+	} ],
+	[ 'metrics', 'metrics', sub {
+		my $r = work('metrics_start');
+		return $r->{status} eq 'completed' && $r->{metrics}{memory_mb} >= 0 ? undef : "it says $r->{error_message}";
+	} ],
+	[ 'expose_port', 'expose_port', sub { my $r = work('port_expose_start', 8080); return $r->{url} && $r->{url} =~ m{^https?://} ? undef : "no address: $r->{error_message}" } ],
+	[ 'pause and resume', 'pause', sub {
+		run_sh('echo kept > kept');
+		sql("SELECT theazo.agent_pause('$agent', $key)");
+		wait_sql($node, "SELECT status FROM theazo_data.sandbox WHERE agent_id = '$agent' ORDER BY id DESC LIMIT 1", 'paused', 'the sandbox sleeps') or return 'it does not sleep';
+		sql("SELECT theazo.agent_resume('$agent', $key)");
+		return same(run_sh('cat kept')->{stdout}, "kept\n", 'what was kept');
+	} ],
+	[ 'destroy', 'destroy', sub {
+		sql("SELECT theazo.agent_terminate('$agent', $key)");
+		return wait_sql($node, "SELECT string_agg(DISTINCT status, ' ') FROM theazo_data.sandbox WHERE agent_id = '$agent'", 'destroyed', 'it is gone') ? undef : 'it is there';
+	} ],
+);
+
+my %table;
+foreach my $kind (@kinds)
+{
+	my $type = $kind->{type};
+	$kind->{start}->();
+	$can{$type} = { map { split /\|/ } split /\n/, sql("SELECT operation, support FROM theazo_internal.compute_operations() WHERE type = '$type'") };
+	foreach my $o (@operations)
+	{
+		my ($what, $operation, $do) = @$o;
+		my $support = $can{$type}{$operation} // 'none';
+		my $wrong;
+		if ($support eq 'none')
+		{
+			my $call = { expose_port => "port_expose_start('$agent', 8080, $key)", metrics => "metrics_start('$agent', $key)", list => "file_list_start('$agent', '/', $key)" }->{$operation};
+			$wrong = same(sqlstate_of("SELECT theazo.$call"), 'TZ406', 'the refusal') if defined $call;
+		}
+		else
+		{
+			$wrong = $do->($kind->{provider} // $type, $kind);
+		}
+		is($wrong, undef, "$type: $what" . ($support eq 'none' ? ', refused' : ''));
+		$table{$what}{$type} = defined $wrong ? 'WRONG' : $support;
+		last if $operation eq 'create' && defined $wrong;
+	}
+	# each started second is charged once, and nobody knows a secret
+	is(sql("SELECT count(*) FROM theazo_data.sandbox WHERE status NOT IN ('destroyed', 'lost', 'failed')"), 0, "$type: nothing is left");
+}
+my @types = map { $_->{type} } @kinds;
+note(sprintf '%-30s' . ' %-9s' x @types, '', @types);
+foreach my $o (@operations)
+{
+	note(sprintf '%-30s' . ' %-9s' x @types, $o->[0], map { $table{ $o->[0] }{$_} // '-' } @types);
+}
+is(sql(q{SELECT string_agg(rule || ' ' || object || ' ' || coalesce(detail, ''), E'\n') FROM theazo.integrity_check()}), '', 'all rows fit');
+$node->stop;
+done_testing();
