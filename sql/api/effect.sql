@@ -38,6 +38,21 @@ AS $$
 		   ('e2b', 'compute.pause', 1, 'repeat'),
 		   ('e2b', 'compute.resume', 1, 'repeat'),
 		   ('e2b', 'compute.destroy', 1, 'repeat'),
+		   -- A container is named after its sandbox: whoever makes it again meets the first.
+		   ('docker', 'compute.create', 1, 'repeat'),
+		   ('docker', 'compute.exec', 1, 'neither'),
+		   ('docker', 'compute.write', 1, 'repeat'),
+		   ('docker', 'compute.read', 1, 'repeat'),
+		   ('docker', 'compute.list', 1, 'repeat'),
+		   ('docker', 'compute.metrics', 1, 'repeat'),
+		   ('docker', 'compute.logs', 1, 'repeat'),
+		   ('docker', 'compute.sweep', 1, 'repeat'),
+		   ('docker', 'compute.renew', 1, 'repeat'),
+		   ('docker', 'compute.pause', 1, 'repeat'),
+		   ('docker', 'compute.resume', 1, 'repeat'),
+		   ('docker', 'compute.snapshot', 1, 'repeat'),
+		   ('docker', 'compute.forget', 1, 'repeat'),
+		   ('docker', 'compute.destroy', 1, 'repeat'),
 		   -- Boxes die with the dispatcher that holds them, so a creation leaves nothing behind.
 		   ('local', 'compute.create', 1, 'repeat'),
 		   ('local', 'compute.exec', 1, 'neither'),
@@ -201,6 +216,8 @@ BEGIN
 				'config', v.config, 'provider', CASE WHEN n.managed THEN 'theazo' ELSE v.name END, 'credential_ref', v.credential_ref,
 				'signing_ref', coalesce(v.signing_ref, v.config ->> 'signingSecretRef', v.config ->> 'signing_secret_ref'),
 				'owner', v.platform_id)
+			-- An engine's socket is the operator's to name.
+			|| CASE WHEN p_adapter = 'docker' THEN jsonb_build_object('allow_socket', n.managed) ELSE '{}' END
 	  INTO v_out
 	  FROM (SELECT p_provider LIKE 'theazo:%' AS managed) n
 	  JOIN theazo_data.provider v ON v.platform_id = CASE WHEN n.managed THEN theazo_internal.operator_platform() ELSE p_platform END
@@ -244,7 +261,7 @@ BEGIN
 		   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
 		   ep.step_state, n.endpoint,
 		   coalesce(n.named
-			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter <> 'local')
+			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter NOT IN ('local', 'docker'))
 			   AND EXISTS (SELECT FROM theazo_data.secret x
 							WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
 			OR c.sandbox_id IS NOT NULL

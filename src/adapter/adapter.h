@@ -59,6 +59,7 @@ typedef struct TzEffect
 typedef struct TzEndpoint
 {
 	const char *url; /* base URL */
+	const char *socket; /* unix socket behind it instead of its host, or NULL; adapters need not look */
 	bool allow_http;
 	bool allow_private;
 	json_t *config; /* the provider's config object, or NULL */
@@ -89,6 +90,12 @@ typedef struct TzOutcome
 	bool keep;
 	TzBuf kept;
 	int retry_after_ms; /* 0: engine's backoff; TZ_V_NEXT: at once */
+	/*
+	 * TZ_V_NEXT: the next step is built at once, in memory, without storing the state. For
+	 * steps that may be lost: what is known of the effect afterwards is what was stored before,
+	 * and whoever carries it out again begins there. Ignored with retry_after_ms.
+	 */
+	bool at_once;
 	const char *error_code; /* static REST code, e.g. "provider_error", or NULL */
 	const char *error_class; /* models: static word, see model.h, or NULL */
 	TzErr err;
@@ -147,6 +154,7 @@ typedef struct TzAdapter
 	bool (*stream_wants)(const TzEffect *effect, const TzHttpResponse *head);
 	/* True once nothing that may still come changes the outcome. */
 	bool (*stream_whole)(const TzStream *stream);
+	bool stream_always; /* bodies are fed as they come also when nobody follows: they have no bound */
 	/* Models: one message of ours in the provider's own form; see tz_model_encode. */
 	TzStatus (*encode)(const char *api, json_t *message, TzBuf *wire, TzErr *err);
 } TzAdapter;

@@ -10,6 +10,7 @@
 #include "adapter/adapter.h"
 
 extern const TzAdapter tz_compute_webhook;
+extern const TzAdapter tz_compute_docker;
 extern const TzAdapter tz_compute_e2b;
 extern const TzAdapter tz_model_anthropic;
 extern const TzAdapter tz_model_openai;
@@ -23,9 +24,19 @@ extern const TzAdapter tz_moderation;
 extern const TzAdapter tz_judge;
 
 static const TzAdapter *const adapters[] = {
-	&tz_compute_webhook, &tz_model_anthropic, &tz_model_openai, &tz_model_openai_compatible,
-	&tz_http_plain,      &tz_tool_webhook,    &tz_anchor_evm,   &tz_anchor_rfc3161,
-	&tz_webhook_out,     &tz_moderation,      &tz_judge,        &tz_compute_e2b,
+	&tz_compute_webhook,
+	&tz_compute_docker,
+	&tz_model_anthropic,
+	&tz_model_openai,
+	&tz_model_openai_compatible,
+	&tz_http_plain,
+	&tz_tool_webhook,
+	&tz_anchor_evm,
+	&tz_anchor_rfc3161,
+	&tz_webhook_out,
+	&tz_moderation,
+	&tz_judge,
+	&tz_compute_e2b,
 };
 
 /* NULL for a name nobody knows. */

@@ -52,9 +52,15 @@ tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err)
 	if (status != TZ_OK)
 		return status;
 	append_name(code, language, out);
-	tz_buf_append_cstr(out, "printf %s '");
-	tz_base64_append(out, code->code.data, code->code.len);
-	tz_buf_append_cstr(out, "' | base64 -d > \"$tz_f\" || exit 126; ");
+	if (code->in_pieces)
+		tz_buf_append_cstr(out, "for tz_p; do printf %s \"$tz_p\"; done");
+	else
+	{
+		tz_buf_append_cstr(out, "printf %s '");
+		tz_base64_append(out, code->code.data, code->code.len);
+		tz_buf_append_byte(out, '\'');
+	}
+	tz_buf_append_cstr(out, " | base64 -d > \"$tz_f\" || exit 126; ");
 	return append_run(code, language, out, err);
 }
 

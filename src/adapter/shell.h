@@ -16,6 +16,8 @@ typedef struct TzShellCode
 	TzSlice code;
 	const char *tag; /* makes the file's name: letters, digits, _ and - */
 	int timeout_ms; /* 0: none */
+	bool
+		in_pieces; /* the code is not in the line: its base64 comes as the line's arguments, one after the other */
 	json_t *env; /* object of strings, or NULL */
 	const TzSecretValue *secrets; /* those of use "env" are exported too */
 	int nsecrets;

@@ -60,6 +60,7 @@ static const GateKind kinds[] = {
 	{"compute.snapshot", "keeps what is there"},
 	{"compute.forget", "ends what was kept"},
 	{"compute.sweep", "looks at what is there"},
+	{"compute.logs", "looks at what is there"},
 	{"tool.progress", "leaves a line in the log"},
 	/* of a run, not of an effect */
 	{"run.start", NULL},

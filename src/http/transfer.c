@@ -44,6 +44,7 @@ static bool connection_ended(CURL *easy);
 static int on_departure(void *arg, char *peer, char *local, int peer_port, int local_port);
 static size_t on_body(char *data, size_t size, size_t n, void *arg);
 static size_t on_header(char *data, size_t size, size_t n, void *arg);
+static bool identity_set(TzHttpCall *call);
 static bool header_list_make(TzHttpCall *call);
 static void header_list_free(struct curl_slist *list);
 static void explain(TzHttpCall *call, CURLcode code);
@@ -179,6 +180,8 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	bool http = rules->allow_http || req->allow_http;
 	bool repeat = may_repeat(req);
 	bool head = strcmp(req->method, "HEAD") == 0;
+	/* a connection made with one certificate serves nobody else */
+	bool own = req->identity.len > 0 || req->authority.len > 0;
 	int connect_ms = req->connect_timeout_ms > 0 ? req->connect_timeout_ms : rules->connect_timeout_ms;
 	int64_t left_ms = req->timeout_ms - (tz_http_now_ms() - call->accepted_ms);
 	bool ok = header_list_make(call);
@@ -218,9 +221,30 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	if (head)
 		ok &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
 	/* a server that sends the body all the same must not have it read as somebody else's answer */
-	ok &= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, head ? 1L : 0L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, head || own ? 1L : 0L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, own ? 1L : 0L) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, req->socket) == CURLE_OK;
+	ok &= identity_set(call);
 	ok &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, req->method) == CURLE_OK;
+	return ok;
+}
+
+/* For this call only: tz_transfer_disarm takes it away again. */
+static bool
+identity_set(TzHttpCall *call)
+{
+	TzHttpRequest *req = &call->req;
+	struct curl_blob identity = {req->identity.data, req->identity.len, CURL_BLOB_COPY};
+	struct curl_blob authority = {req->authority.data, req->authority.len, CURL_BLOB_COPY};
+	bool shows = req->identity.len > 0;
+	bool ok = true;
+
+	if (!shows && req->authority.len == 0)
+		return true;
+	ok &= curl_easy_setopt(call->easy, CURLOPT_SSLCERT_BLOB, shows ? &identity : NULL) == CURLE_OK;
+	ok &= curl_easy_setopt(call->easy, CURLOPT_SSLKEY_BLOB, shows ? &identity : NULL) == CURLE_OK;
+	ok &= curl_easy_setopt(call->easy, CURLOPT_CAINFO_BLOB, req->authority.len > 0 ? &authority : NULL) ==
+	      CURLE_OK;
 	return ok;
 }
 
@@ -229,6 +253,13 @@ tz_transfer_disarm(TzHttpCall *call)
 {
 	if (call->easy != NULL)
 	{
+		if (call->req.identity.len > 0 || call->req.authority.len > 0)
+		{
+			curl_easy_setopt(call->easy, CURLOPT_SSLCERT_BLOB, NULL);
+			curl_easy_setopt(call->easy, CURLOPT_SSLKEY_BLOB, NULL);
+			curl_easy_setopt(call->easy, CURLOPT_CAINFO_BLOB, NULL);
+		}
+		curl_easy_setopt(call->easy, CURLOPT_UNIX_SOCKET_PATH, NULL);
 		/* nothing of this call may be read by the handle's next one */
 		curl_easy_setopt(call->easy, CURLOPT_CURLU, NULL);
 		curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
@@ -288,9 +319,11 @@ on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 	const TzTransferRules *rules = tz_http_client_rules(call->client);
 	curl_socket_t fd;
 
-	if (purpose != CURLSOCKTYPE_IPCXN)
+	if (purpose != CURLSOCKTYPE_IPCXN || (addr->family == AF_UNIX) != (call->req.socket != NULL))
 		return CURL_SOCKET_BAD;
-	if (tz_netpolicy_check(rules->policy, &addr->addr, (socklen_t) addr->addrlen,
+	/* a path is no address: whoever made the request has said that it may go there */
+	if (call->req.socket == NULL &&
+	    tz_netpolicy_check(rules->policy, &addr->addr, (socklen_t) addr->addrlen,
 	                       rules->allow_private || call->req.allow_private, &call->denied) != TZ_OK)
 		return CURL_SOCKET_BAD;
 	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
@@ -346,6 +379,11 @@ on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
 	{
 		tz_err_set(&call->stop, TZ_UNAVAILABLE, "connection was closed before an answer");
 		return CURL_PREREQFUNC_ABORT;
+	}
+	if (call->req.socket != NULL)
+	{
+		call->departures++;
+		return CURL_PREREQFUNC_OK;
 	}
 	memset(&v4, 0, sizeof(v4));
 	memset(&v6, 0, sizeof(v6));

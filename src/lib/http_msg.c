@@ -17,6 +17,7 @@
 #include "lib/http_msg.h"
 
 #define URL_MAX 8192
+#define PEM_MAX (256 * 1024)
 
 static bool header_name_ok(const char *name);
 static bool header_value_ok(const char *value);
@@ -30,6 +31,8 @@ tz_http_request_init(TzHttpRequest *req, size_t max_body)
 	memset(req, 0, sizeof(*req));
 	tz_buf_init(&req->url, URL_MAX);
 	tz_buf_init(&req->body, max_body);
+	tz_buf_init_secret(&req->identity, PEM_MAX);
+	tz_buf_init(&req->authority, PEM_MAX);
 }
 
 void
@@ -46,6 +49,10 @@ tz_http_request_free(TzHttpRequest *req)
 	tz_buf_free(&req->url);
 	/* the body of a command or of a new sandbox carries environment secrets */
 	tz_buf_wipe(&req->body);
+	free(req->socket);
+	req->socket = NULL;
+	tz_buf_wipe(&req->identity);
+	tz_buf_free(&req->authority);
 }
 
 /* Copies both strings; refuses what could break out of the header line. */
@@ -85,6 +92,34 @@ tz_http_request_pin(TzHttpRequest *req, const char *host, int port, bool tls)
 	req->pin.tls = tls;
 	req->pin.port = port;
 	snprintf(req->pin.host, sizeof(req->pin.host), "%s", host);
+}
+
+TzStatus
+tz_http_request_socket(TzHttpRequest *req, const char *path, TzErr *err)
+{
+	size_t len = strlen(path);
+
+	if (path[0] != '/' || len < 2 || len > TZ_HTTP_SOCKET_MAX)
+	{
+		tz_err_set(err, TZ_BAD_INPUT, "path of the socket is not usable");
+		tz_err_hint(err, "Give an absolute path of at most %d bytes.", TZ_HTTP_SOCKET_MAX);
+		return TZ_BAD_INPUT;
+	}
+	free(req->socket);
+	req->socket = copy_bytes(path, len);
+	return req->socket != NULL ? TZ_OK : tz_err_set(err, TZ_NOMEM, "out of memory");
+}
+
+TzStatus
+tz_http_request_identity(TzHttpRequest *req, TzSlice identity, TzSlice authority, TzErr *err)
+{
+	if (identity.len > 0)
+		tz_buf_append(&req->identity, identity.data, identity.len);
+	if (authority.len > 0)
+		tz_buf_append(&req->authority, authority.data, authority.len);
+	if (req->identity.status != TZ_OK || req->authority.status != TZ_OK)
+		return tz_err_set(err, TZ_TOO_LARGE, "certificates are too large");
+	return TZ_OK;
 }
 
 /*

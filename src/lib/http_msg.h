@@ -13,6 +13,7 @@
 #define TZ_HTTP_HEADERS_MAX 64
 #define TZ_HTTP_MASKS_MAX 512
 #define TZ_HTTP_HOST_MAX 253
+#define TZ_HTTP_SOCKET_MAX 107 /* bytes of a path that the system takes */
 
 typedef struct TzHttpHeader
 {
@@ -47,6 +48,9 @@ typedef struct TzHttpRequest
 	TzHttpPin pin;
 	bool allow_http; /* plain http allowed for this endpoint */
 	bool allow_private; /* private addresses allowed for this endpoint */
+	char *socket; /* path of a unix socket to go to instead of the URL's host, or NULL */
+	TzBuf identity; /* certificate and key (PEM) to show to the host, or empty; wiped before free */
+	TzBuf authority; /* certificates (PEM) that may vouch for the host beside the known ones, or empty */
 } TzHttpRequest;
 
 typedef struct TzHttpResponse
@@ -71,6 +75,10 @@ extern TzStatus tz_http_request_header(TzHttpRequest *req, const char *name, con
                                        TzErr *err);
 /* host: at most TZ_HTTP_HOST_MAX bytes. */
 extern void tz_http_request_pin(TzHttpRequest *req, const char *host, int port, bool tls);
+/* An absolute path of at most TZ_HTTP_SOCKET_MAX bytes. Whether it may go there is for the caller to say. */
+extern TzStatus tz_http_request_socket(TzHttpRequest *req, const char *path, TzErr *err);
+/* Both PEM; an empty slice leaves out that part. Such a call has a connection of its own. */
+extern TzStatus tz_http_request_identity(TzHttpRequest *req, TzSlice identity, TzSlice authority, TzErr *err);
 /* A value that messages made from the answer must not show (a credential). */
 extern TzStatus tz_http_request_mask(TzHttpRequest *req, TzSlice value, TzErr *err);
 extern void tz_http_response_init(TzHttpResponse *res, size_t max_body);

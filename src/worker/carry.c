@@ -356,6 +356,33 @@ http_sqlstate(TzFlight *f)
 	return NULL;
 }
 
+static void begin_http(TzCarrier *c, TzFlight *f, int timeout_ms);
+static int time_left(const TzFlight *f, TimestampTz now);
+
+/* Steps that need not be stored follow each other within one call, in its time. */
+static bool
+goes_on(const TzFlight *f)
+{
+	return f->outcome.verdict == TZ_V_NEXT && f->outcome.at_once && f->outcome.retry_after_ms <= 0 &&
+	       !f->cancel && time_left(f, GetCurrentTimestamp()) > 0 && (f->flow == NULL || !f->flow->blocked);
+}
+
+static void
+next_step(TzFlight *f)
+{
+	json_t *state = f->outcome.state;
+	size_t max_content = f->outcome.content.max;
+
+	f->outcome.state = NULL;
+	tz_outcome_free(&f->outcome);
+	tz_outcome_init(&f->outcome, max_content);
+	json_decref(f->step_state);
+	f->step_state = state;
+	f->effect.state = state;
+	f->effect.step++;
+	begin_http(f->carrier, f, time_left(f, GetCurrentTimestamp()));
+}
+
 static void
 http_done(void *arg, const TzHttpResponse *res)
 {
@@ -368,6 +395,11 @@ http_done(void *arg, const TzHttpResponse *res)
 		f->adapter->parse(&f->effect, res, &f->outcome);
 	if (f->outcome.keep)
 		tz_kept_put(f->claim, sandbox_name(f), tz_buf_slice(&f->outcome.kept));
+	if (goes_on(f))
+	{
+		next_step(f);
+		return;
+	}
 	tz_flight_outcome(f, http_sqlstate(f), res->maybe_sent, random_bits(), GetCurrentTimestamp());
 }
 
@@ -394,7 +426,8 @@ static const TzHttpSink sink = {http_wants, http_take};
 static bool
 wants_stream(const TzFlight *f)
 {
-	return f->adapter->stream_new != NULL && json_is_true(json_object_get(f->request, "stream"));
+	return f->adapter->stream_new != NULL &&
+	       (f->adapter->stream_always || json_is_true(json_object_get(f->request, "stream")));
 }
 
 static TzStatus
@@ -467,10 +500,12 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 {
 	size_t max_body = (size_t) tz_guc_http_max_body_kb * 1024;
 	const char *sqlstate = NULL;
+	bool built;
 	TzHttpRequest req;
 	TzErr err;
 
 	tz_err_clear(&err);
+	f->carrier = c;
 	f->adapter = tz_adapter_find(f->claim->adapter);
 	if (f->adapter == NULL)
 	{
@@ -484,12 +519,13 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 	err.status = f->adapter->build(&f->effect, &f->endpoint, &req, &err);
 	f->effect.kept = tz_slice(NULL, 0);
 	sqlstate = build_sqlstate(err.status);
+	built = err.status == TZ_OK;
 	if (err.status == TZ_OK)
 	{
 		err.status = broker_values(f, &req, &err);
 		sqlstate = broker_sqlstate(err.status);
 	}
-	if (err.status == TZ_OK && wants_stream(f))
+	if (err.status == TZ_OK && f->flow == NULL && wants_stream(f))
 		err.status = open_stream(f, &err);
 	if (err.status == TZ_OK)
 	{
@@ -498,10 +534,21 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 			req.max_response = max_body;
 		req.allow_http = f->endpoint.allow_http;
 		req.allow_private = f->endpoint.allow_private;
+		if (f->endpoint.socket != NULL)
+			err.status = tz_http_request_socket(&req, f->endpoint.socket, &err);
+	}
+	if (err.status == TZ_OK)
+	{
 		err.status = tz_http_start(c->client, &req, http_done, f, &f->http, &err);
 		sqlstate = build_sqlstate(err.status);
 	}
 	tz_http_request_free(&req);
+	/* behind a step that was carried out nobody knows what is left of it: the table of recovery does */
+	if (err.status != TZ_OK && built && f->state == TZ_FLIGHT_FLYING)
+	{
+		tz_flight_fail(f, "unknown", &err, sqlstate, NULL, 0, true, GetCurrentTimestamp());
+		return;
+	}
 	if (err.status != TZ_OK)
 	{
 		fail(f, &err, sqlstate);
@@ -510,9 +557,11 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 	if (f->flow != NULL)
 	{
 		tz_http_sink(f->http, &sink);
-		tz_flight_slim(f);
+		if (f->adapter->kind == TZ_MODEL)
+			tz_flight_slim(f);
 	}
-	tz_flight_move(f, TZ_FLIGHT_FLYING);
+	if (f->state == TZ_FLIGHT_CLAIMED)
+		tz_flight_move(f, TZ_FLIGHT_FLYING);
 }
 
 /* Clocks of whole milliseconds end a call up to so much early, but one cut by its deadline must not end before it. */
@@ -525,6 +574,11 @@ time_left(const TzFlight *f, TimestampTz now)
 	int timeout_ms = f->claim->timeout_ms > 0 ? f->claim->timeout_ms : 30000;
 	int64 left;
 
+	/* of a later step */
+	if (f->started != 0)
+		timeout_ms -= (int) Min((now - f->started) / 1000, (int64) timeout_ms);
+	if (timeout_ms <= 0)
+		return 0;
 	if (f->claim->deadline == DT_NOEND)
 		return timeout_ms;
 	if (f->claim->deadline <= now)

@@ -220,6 +220,26 @@ add_secret(TzFlight *f, const TzClaimedSecret *s)
 	f->effect.nsecrets++;
 }
 
+/* unix:///path is a socket of this machine: whoever may open it may own the machine, so only the operator gives one. */
+static TzStatus
+take_socket(TzFlight *f, bool allowed, TzErr *err)
+{
+	static const char scheme[] = "unix://";
+
+	if (f->endpoint.url == NULL || strncmp(f->endpoint.url, scheme, sizeof(scheme) - 1) != 0)
+		return TZ_OK;
+	if (!allowed)
+	{
+		tz_err_set(err, TZ_REFUSED, "a socket of the server's machine is not for platforms");
+		tz_err_hint(err, "Give an https address, or have the operator offer it as managed compute.");
+		return TZ_REFUSED;
+	}
+	f->endpoint.socket = f->endpoint.url + sizeof(scheme) - 1;
+	f->endpoint.url = "http://localhost";
+	f->endpoint.allow_http = true;
+	return TZ_OK;
+}
+
 TzStatus
 tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *err)
 {
@@ -266,7 +286,7 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 	if (!json_is_object(f->endpoint.config))
 		f->endpoint.config = NULL;
 	f->endpoint.max_response = max_response;
-	return TZ_OK;
+	return take_socket(f, json_is_true(json_object_get(to, "allow_socket")), err);
 }
 
 static void drop_mask(TzFlight *f);

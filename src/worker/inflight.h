@@ -69,6 +69,7 @@ typedef struct TzFlight
 
 	/* while it flies */
 	const TzAdapter *adapter; /* of a call over HTTP */
+	struct TzCarrier *carrier; /* who carries it */
 	TzHttpCall *http;
 	TzFlow *flow; /* of an answer that is read as it comes, or NULL */
 	bool local;
