@@ -332,6 +332,26 @@ my $p = new_platform($node, 'small');
 	cmp_ok(sql("SELECT sum(amount) FROM theazo_data.charge WHERE platform_id = '$q->{id}'"), '<=', 1_240_000_000, 'under the budget');
 	is(sql("SELECT count(*) FROM theazo_data.reservation WHERE platform_id = '$q->{id}'"), '0', 'nothing is held while it is paused');
 }
+
+# ---- a dispatcher dies with money reserved: before its call leaves, behind that, and with the answer in its hands ----------
+foreach my $point (qw(dispatcher-after-claim dispatcher-after-send dispatcher-before-done))
+{
+	my $q = new_platform($node, $point);
+	sql("SELECT theazo.budget_set(1, api_key => '$q->{key}')");
+	instruct({ rules => [ { answer => { %$all, text => 'done' } } ] });
+	sql("SELECT theazo_internal.pause_point('$point', true)");
+	my $run = sql("SELECT id FROM theazo.session_run('$q->{session}', NULL, 'go', '{\"model\": \"dear\", \"tools\": [], \"config\": {\"maxTokens\": 100}}', api_key => '$q->{key}')");
+	wait_sql($node, "SELECT waiting > 0 AND EXISTS (SELECT FROM theazo_data.reservation WHERE id = '$run' AND need > 0) FROM theazo_internal.pause_points() WHERE name = '$point'", 't', "$point: its call is reserved");
+	my $victim = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'theazo dispatcher' LIMIT 1");
+	kill 'KILL', $victim;
+	sleep 0.5;
+	$node->poll_query_until('postgres', 'SELECT true') or die 'no server';
+	sql('DELETE FROM theazo_data.provider_health');
+	like(wait_run($q, $run)->{status}, qr/^(completed|failed)$/, 'after it was killed the run ends');
+	wait_sql($node, "SELECT count(*) FROM theazo_data.reservation WHERE platform_id = '$q->{id}'", '0', 'nothing is held any more');
+	is(sql("SELECT theazo_internal.spent('$q->{id}', 'live', 'platform', '', 'month', now()) = coalesce((SELECT sum(amount) FROM theazo_data.charge WHERE platform_id = '$q->{id}'), 0)"), 't', 'the sums are the ledger\'s');
+	is(sql("SELECT count(*) <= 1 FROM theazo_data.charge WHERE platform_id = '$q->{id}'"), 't', 'and its call is booked once at most');
+}
 is(sql("SELECT count(*) FROM theazo_data.spend s WHERE s.level = 'platform' AND s.used + coalesce((SELECT sum(amount) FROM theazo_data.spend_delta d WHERE d.platform_id = s.platform_id), 0)"
 	  . " <> (SELECT sum(c.amount) FROM theazo_data.charge c WHERE c.platform_id = s.platform_id)"), '0', 'all sums are the ledger\'s');
 $node->stop;
