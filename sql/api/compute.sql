@@ -500,6 +500,10 @@ BEGIN
 			PERFORM theazo_internal.compute_paused(e, s, p_state, p_result);
 		WHEN 'resume' THEN
 			PERFORM theazo_internal.compute_resumed(e, s, p_state, p_result, p_finished);
+		WHEN 'renew' THEN
+			PERFORM theazo_internal.compute_renewed(e, s, p_state, p_result, p_finished);
+		WHEN 'snapshot' THEN
+			PERFORM theazo_internal.compute_snapshotted(e, s, p_state, p_result, p_finished);
 		WHEN 'sweep' THEN
 			PERFORM theazo_internal.compute_swept(e, p_state, p_result, p_started);
 		WHEN 'destroy' THEN
@@ -572,11 +576,12 @@ BEGIN
 	END IF;
 	IF p_state = 'done' THEN
 		UPDATE theazo_data.sandbox x
-		   SET status = 'ready', external_id = p_result ->> 'sandbox', isolation = p_result ->> 'isolation',
+		   SET status = 'ready', external_id = p_result ->> 'sandbox', isolation = p_result ->> 'isolation', snapshot_id = NULL,
 			   metadata = CASE WHEN octet_length((p_result -> 'metadata')::text) <= 16384 THEN p_result -> 'metadata' END,
 			   started_at = p_finished, billed_until = p_finished, worker_slot = CASE WHEN e.adapter = 'local' THEN e.affinity END,
 			   incarnation = CASE WHEN e.adapter = 'local' THEN e.incarnation END
 		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+		PERFORM theazo_internal.sandbox_granted(e, s, p_result, p_finished);
 		UPDATE theazo_data.agent x
 		   SET status = CASE x.status WHEN 'booting' THEN CASE WHEN x.run_id IS NULL THEN 'ready' ELSE 'running' END ELSE x.status END,
 			   error = CASE x.status WHEN 'booting' THEN NULL ELSE x.error END
@@ -608,7 +613,7 @@ BEGIN
 	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
 		-- Halted meanwhile, or too many: there is no next one.
 		BEGIN
-			v_next := theazo_internal.sandbox_start(e.platform_id, e.agent_id, s.tried);
+			v_next := theazo_internal.sandbox_start(e.platform_id, e.agent_id, s.tried, s.snapshot_id);
 		EXCEPTION WHEN SQLSTATE 'TZ201' OR SQLSTATE 'TZ202' OR SQLSTATE 'TZ203' OR SQLSTATE 'TZ602' THEN
 			p_result := p_result || jsonb_build_object('message', SQLERRM, 'sqlstate', SQLSTATE);
 		END;
@@ -695,6 +700,10 @@ BEGIN
 									   WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'paused') THEN
 		PERFORM theazo_internal.sandbox_pause(e.platform_id, e.agent_id);
 	END IF;
+	-- So do snapshots that waited for its end.
+	IF EXISTS (SELECT FROM theazo_data.snapshot x WHERE x.platform_id = e.platform_id AND x.agent_id = e.agent_id AND x.status = 'pending') THEN
+		PERFORM theazo_internal.snapshots_take(e.platform_id, e.agent_id);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_worked(theazo_data.effect, theazo_data.sandbox, text, jsonb, bytea, timestamptz, timestamptz) IS
@@ -706,6 +715,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM theazo_internal.snapshot_settle(e, p_state, p_result);
 	IF p_state = 'done' AND p_result -> 'supported' = 'false'::jsonb THEN
 		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, 'pause');
 	ELSIF p_state = 'done' AND s.status = 'paused' THEN
@@ -738,9 +748,12 @@ BEGIN
 		UPDATE theazo_data.sandbox x SET external_id = coalesce(p_result ->> 'sandbox', x.external_id)
 		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 		PERFORM theazo_internal.sandbox_awake(e.platform_id, s.id, p_finished);
+		PERFORM theazo_internal.sandbox_granted(e, s, p_result, p_finished);
 		IF EXISTS (SELECT FROM theazo_data.agent a
 					WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'paused') THEN
 			PERFORM theazo_internal.sandbox_pause(e.platform_id, e.agent_id);
+		ELSE
+			PERFORM theazo_internal.snapshots_take(e.platform_id, e.agent_id);
 		END IF;
 	ELSIF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ406', 'TZ410') THEN
 		-- It cannot be brought back: the next exec makes a new one.

@@ -11,7 +11,7 @@ AS $$
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_segments')
+		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_snapshots'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_segments')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -26,7 +26,7 @@ DECLARE
 	v_due	timestamptz := theazo_internal.vault_rotation_due();
 BEGIN
 	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status = 'ready';
-	v_next := least(v_next, (SELECT min(a.retry_at) FROM theazo_data.agent a WHERE a.retry_at IS NOT NULL),
+	v_next := least(v_next, theazo_internal.renewals_next(), (SELECT min(a.retry_at) FROM theazo_data.agent a WHERE a.retry_at IS NOT NULL),
 					-- what waits for a sandbox or a dispatcher, and will not wait for ever
 					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'),
 					theazo_internal.anchors_due(), theazo_internal.approvals_next(), theazo_internal.permission_requests_next());
@@ -100,53 +100,6 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_partitions() IS
 'keeper: makes partitions three months ahead and turns a default partition that holds rows into a dated one';
-
--- Agents with a time limit end, agents that sleep when idle go to sleep.
-CREATE OR REPLACE FUNCTION theazo_internal.keeper_agents()
-RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	a		theazo_data.agent;
-	v_idle	numeric;
-	v_last	timestamptz;
-	v_n		integer := 0;
-BEGIN
-	FOR a IN
-		SELECT x.* FROM theazo_data.agent x
-		 WHERE x.status IN ('ready', 'running', 'paused')
-		   AND (x.options ? 'maxDuration' OR x.options ? 'hibernateAfterIdle'
-				OR x.options #> '{lifecycle,autoPause,afterIdle}' IS NOT NULL)
-		 ORDER BY x.id
-	LOOP
-		IF a.created_at + ((a.options ->> 'maxDuration')::numeric * '1 second'::interval) < now() THEN
-			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE SKIP LOCKED;
-			CONTINUE WHEN NOT FOUND;
-			IF a.status <> 'completed' THEN
-				PERFORM theazo_internal.agent_terminate(a);
-				v_n := v_n + 1;
-			END IF;
-			CONTINUE;
-		END IF;
-		v_idle := coalesce(a.options ->> 'hibernateAfterIdle', a.options #>> '{lifecycle,autoPause,afterIdle}')::numeric;
-		CONTINUE WHEN v_idle IS NULL OR a.status <> 'ready';
-		SELECT max(coalesce(r.ended_at, now())) INTO v_last FROM (
-			SELECT r.ended_at FROM theazo_data.run r WHERE r.platform_id = a.platform_id AND r.agent_id = a.id
-			 ORDER BY r.id DESC LIMIT 1) r;
-		IF coalesce(v_last, a.created_at) + v_idle * '1 second'::interval < now() THEN
-			SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE SKIP LOCKED;
-			CONTINUE WHEN NOT FOUND;
-			IF a.status = 'ready' AND a.run_id IS NULL THEN
-				PERFORM theazo_internal.agent_pause(a, 'idle');
-				v_n := v_n + 1;
-			END IF;
-		END IF;
-	END LOOP;
-	RETURN v_n;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.keeper_agents() IS 'keeper: ends agents past their maxDuration, pauses those idle for too long';
 
 -- Failed agents whose lifecycle says retry. What keeps one from starting again waits for the next turn.
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_retries()

@@ -9,14 +9,16 @@
 CREATE OR REPLACE VIEW theazo.sandboxes WITH (security_barrier) AS
 	SELECT s.id, s.session_id, s.agent_id, s.user_id, s.environment, s.provider, s.status, s.isolation, s.managed,
 		   s.external_id, s.created_at, s.started_at, s.paused_at, s.ended_at, s.billed_seconds AS uptime_seconds,
-		   round(s.billed_seconds::numeric / 60, 2) AS uptime_minutes
+		   round(s.billed_seconds::numeric / 60, 2) AS uptime_minutes, s.expires_at, s.policy
 	  FROM theazo_data.sandbox s
 	 WHERE (SELECT theazo_internal.may_read('agent:read'));
-COMMENT ON VIEW theazo.sandboxes IS 'sandboxes of the platform with their metered uptime';
+COMMENT ON VIEW theazo.sandboxes IS
+'sandboxes of the platform with their metered uptime; expires_at: their provider ends them then; policy: confirmed, unconfirmed or weaker, what it says it holds them to against what was asked for';
 
 -- Starts a sandbox for an agent and returns its id. Raises TZ407 when there is no provider at all, TZ406 when none can serve what is wanted; returns null when
 -- every one has been tried. p_agent's row is locked by the caller.
-CREATE OR REPLACE FUNCTION theazo_internal.sandbox_start(p_platform text, p_agent text, p_tried text[] DEFAULT '{}')
+-- p_snapshot: to be made from that, where the provider that gets it keeps it.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_start(p_platform text, p_agent text, p_tried text[] DEFAULT '{}', p_snapshot text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -24,7 +26,9 @@ AS $$
 DECLARE
 	a		theazo_data.agent;
 	c		record;
+	k		theazo_data.snapshot;
 	v_id	text := theazo_internal.id_new('sbx');
+	v_life	integer;
 	v_env	text;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
@@ -34,13 +38,20 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.gate_agent('compute.create', a, a.run_id, c.provider_name);
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
+	SELECT y.* INTO k FROM theazo_data.snapshot y WHERE y.platform_id = p_platform AND y.id = p_snapshot;
+	IF k.id IS NOT NULL AND (k.status <> 'kept' OR k.provider_name IS DISTINCT FROM c.provider_name OR theazo_internal.compute_support(c.adapter, 'snapshot') <> 'native') THEN
+		PERFORM theazo_internal.log_write(p_platform, NULL, 'warn', 'provider', format('files of agent %s stay behind: %s cannot resume the snapshot of %s', p_agent, c.shown, k.provider),
+			v_env, a.session_id, p_agent, NULL, a.user_id, c.shown);
+		k.handle := NULL;
+	END IF;
+	v_life := theazo_internal.sandbox_lifetime(a, c.adapter);
 	INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name,
-									 adapter, managed, browser, tried, labels, instance)
+									 adapter, managed, browser, tried, labels, instance, lifetime_s, snapshot_id)
 	VALUES (p_platform, v_id, a.session_id, p_agent, a.user_id, v_env, c.shown, c.provider_name, c.adapter, c.managed,
 			coalesce((a.options ->> 'browser')::boolean, false), p_tried || coalesce(c.provider_name, 'theazo')::text,
 			-- what waits for one that could not be made goes to this one
-			CASE WHEN cardinality(p_tried) > 0 THEN theazo_internal.flow_sandbox(p_platform, a.sandbox_id) ELSE '{}' END,
-			theazo_internal.instance());
+			CASE WHEN cardinality(p_tried) > 0 THEN theazo_internal.flow_sandbox(p_platform, a.sandbox_id) ELSE coalesce(k.labels, '{}') END,
+			theazo_internal.instance(), v_life, p_snapshot);
 	UPDATE theazo_data.agent x SET sandbox_id = v_id, provider = c.shown WHERE x.platform_id = p_platform AND x.id = p_agent;
 	PERFORM theazo_internal.effect_enqueue(
 		p_platform, NULL, 'compute.create', c.adapter,
@@ -49,12 +60,13 @@ BEGIN
 			-- what the provider keeps with it, to find it by when its answer was lost
 			'tag', v_id,
 			'instance', theazo_internal.instance(),
-			'lifetime_s', coalesce(ceil((a.options ->> 'maxDuration')::numeric)::bigint, 3600),
+			'lifetime_s', v_life,
 			'env', jsonb_build_object('THEAZO_AGENT_ID', p_agent, 'THEAZO_SESSION_ID', a.session_id,
 									  'THEAZO_ENDPOINT', coalesce(current_setting('theazo.endpoint', true), '')),
 			'network', theazo_internal.sandbox_network(a),
 			'limits', jsonb_strip_nulls(jsonb_build_object('memory_mb', theazo_internal.policy_of(a) #> '{limits,maxMemoryMb}')))
-			|| theazo_internal.compute_wishes(a.options),
+			|| theazo_internal.compute_wishes(a.options)
+			|| CASE WHEN k.handle IS NOT NULL THEN jsonb_build_object('snapshot', k.handle) ELSE '{}' END,
 		p_session => a.session_id, p_agent => p_agent, p_sandbox => v_id, p_provider => c.provider_name,
 		p_timeout_ms => 60000);
 	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_created',
@@ -62,8 +74,25 @@ BEGIN
 	RETURN v_id;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.sandbox_start(text, text, text[]) IS
+COMMENT ON FUNCTION theazo_internal.sandbox_start(text, text, text[], text) IS
 'starts a sandbox for an agent with the first provider not tried yet; null when all have been';
+
+-- Seconds to ask for: the agent's own limit; an hour at a time where more can be asked for later.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_lifetime(a theazo_data.agent, p_adapter text)
+RETURNS integer
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+	v_left pg_catalog."numeric" := (a.options ->> 'maxDuration')::pg_catalog."numeric";
+BEGIN
+	IF theazo_internal.compute_support(p_adapter, 'renew') = 'none' THEN
+		RETURN coalesce(pg_catalog.ceil(v_left)::integer, 3600);
+	END IF;
+	v_left := v_left - extract(epoch FROM pg_catalog.clock_timestamp() - a.created_at);
+	RETURN least(3600, greatest(60, pg_catalog.ceil(coalesce(v_left, 3600)) + 60))::integer;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_lifetime(theazo_data.agent, text) IS 'how long a sandbox is asked to live from now on, in seconds';
 
 -- A sandbox to work in, now or soon: true when it is ready. p_agent is locked. Wakes what sleeps, replaces what was lost.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_ensure(p_platform text, p_agent text)
@@ -212,7 +241,10 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	s	theazo_data.sandbox;
+	s			theazo_data.sandbox;
+	v_agent		theazo_data.agent;
+	v_id		text;
+	v_snapshot	text;
 BEGIN
 	SELECT x.* INTO s FROM theazo_data.sandbox x JOIN theazo_data.agent a ON a.platform_id = x.platform_id AND a.sandbox_id = x.id
 	 WHERE a.platform_id = p_platform AND a.id = p_agent AND x.status = 'ready' FOR UPDATE OF x;
@@ -223,22 +255,50 @@ BEGIN
 												WHERE l.platform_id = r.platform_id AND l.root_id = substr(r.id, 5) AND l.suspended)) THEN
 		RETURN;
 	END IF;
-	PERFORM theazo_internal.sandbox_bill(p_platform, s.id, clock_timestamp(), false);
-	PERFORM theazo_internal.budget_release(p_platform, s.id);
-	UPDATE theazo_data.sandbox x SET status = 'paused', paused_at = clock_timestamp()
-	 WHERE x.platform_id = p_platform AND x.id = s.id;
-	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_paused', jsonb_build_object('sandbox', s.id),
-		s.session_id, s.agent_id, NULL, s.environment);
-	-- A box of ours is kept as it is: pausing it is a matter of rows.
-	IF s.adapter <> 'local' AND theazo_internal.compute_capable(p_platform, s.provider_name, 'pause') THEN
-		PERFORM theazo_internal.effect_enqueue(
-			p_platform, NULL, 'compute.pause', s.adapter, NULL, p_session => s.session_id, p_agent => p_agent,
-			p_sandbox => s.id, p_provider => s.provider_name);
-	END IF;
+	SELECT x.* INTO v_agent FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent;
+	v_id := theazo_internal.sandbox_sleep(s);
+	v_snapshot := theazo_internal.snapshot_make(v_agent, s, 'pause', CASE WHEN v_id IS NULL THEN 'empty' ELSE 'taking' END);
+	UPDATE theazo_data.snapshot x SET effect_id = v_id WHERE x.platform_id = p_platform AND x.id = v_snapshot;
+	UPDATE theazo_data.sandbox x SET snapshot_id = v_snapshot WHERE x.platform_id = p_platform AND x.id = s.id;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.sandbox_pause(text, text) IS
 'pauses the sandbox of an agent at the provider where it can, else in the control plane only';
+
+-- A locked sandbox goes to sleep: metering stops now, and its provider is asked to, where it can. Returns that effect.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_sleep(s theazo_data.sandbox)
+RETURNS text
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	r			theazo_data.run;
+	v_amount	bigint;
+BEGIN
+	-- While a run thinks the time is the run's.
+	SELECT x.* INTO r FROM theazo_data.agent a
+	  JOIN theazo_data.run x ON x.platform_id = a.platform_id AND x.id = a.run_id AND x.kind = 'agent' AND x.status = 'running'
+	  JOIN theazo_data.run_loop l ON l.platform_id = x.platform_id AND l.root_id = theazo_internal.id_root(x.id) AND NOT l.suspended
+	 WHERE a.platform_id = s.platform_id AND a.id = s.agent_id;
+	v_amount := theazo_internal.sandbox_bill(s.platform_id, s.id, pg_catalog.clock_timestamp(), false, r.id);
+	IF v_amount > 0 AND r.id IS NOT NULL THEN
+		UPDATE theazo_data.run_loop l SET spent = l.spent + v_amount
+		 WHERE l.platform_id = r.platform_id AND l.root_id = theazo_internal.id_root(r.id) AND l.cost_cap IS NOT NULL;
+	END IF;
+	PERFORM theazo_internal.budget_release(s.platform_id, s.id);
+	UPDATE theazo_data.sandbox x SET status = 'paused', paused_at = pg_catalog.clock_timestamp(), expires_at = NULL, renew_at = NULL
+	 WHERE x.platform_id = s.platform_id AND x.id = s.id;
+	PERFORM theazo_internal.event_write(s.platform_id, 'lifecycle', 'sandbox_paused', pg_catalog.jsonb_build_object('sandbox', s.id),
+		s.session_id, s.agent_id, NULL, s.environment);
+	-- A box of ours is kept as it is: pausing it is a matter of rows.
+	IF s.adapter = 'local' OR NOT theazo_internal.compute_capable(s.platform_id, s.provider_name, 'pause') THEN
+		RETURN NULL;
+	END IF;
+	RETURN theazo_internal.effect_enqueue(
+		s.platform_id, NULL, 'compute.pause', s.adapter, NULL, p_session => s.session_id, p_agent => s.agent_id,
+		p_sandbox => s.id, p_provider => s.provider_name);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_sleep(theazo_data.sandbox) IS 'pauses a locked sandbox; returns the effect that asks its provider to, if it can';
 
 -- The other way. False when the provider must be asked first: work waits until it has answered.
 CREATE OR REPLACE FUNCTION theazo_internal.sandbox_resume(p_platform text, p_agent text)
@@ -260,7 +320,9 @@ BEGIN
 						  AND e.state IN ('queued', 'claimed', 'sent', 'held')
 						  AND e.root_id >= theazo_internal.id_floor(s.paused_at - '1 hour'::interval)) THEN
 			PERFORM theazo_internal.effect_enqueue(
-				p_platform, NULL, 'compute.resume', s.adapter, jsonb_build_object('snapshot', s.snapshot),
+				p_platform, NULL, 'compute.resume', s.adapter,
+				jsonb_build_object('snapshot', s.snapshot, 'lifetime_s', (SELECT theazo_internal.sandbox_lifetime(a, s.adapter) FROM theazo_data.agent a
+					WHERE a.platform_id = p_platform AND a.id = p_agent)),
 				p_session => s.session_id, p_agent => p_agent, p_sandbox => s.id, p_provider => s.provider_name);
 		END IF;
 		RETURN false;
@@ -291,8 +353,13 @@ AS $$
 DECLARE
 	s	theazo_data.sandbox;
 BEGIN
+	-- What was kept for this pause is used up.
+	PERFORM theazo_internal.snapshot_end(y, false)
+	   FROM (SELECT z AS y FROM theazo_data.sandbox x
+			   JOIN theazo_data.snapshot z ON z.platform_id = x.platform_id AND z.id = x.snapshot_id AND z.origin = 'pause'
+			  WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.status = 'paused' FOR UPDATE OF z) q;
 	UPDATE theazo_data.sandbox x
-	   SET status = 'ready', snapshot = NULL, paused_at = NULL,
+	   SET status = 'ready', snapshot = NULL, snapshot_id = NULL, paused_at = NULL,
 		   paused_seconds = x.paused_seconds + greatest(0, extract(epoch FROM p_at - x.paused_at)),
 		   billed_until = greatest(p_at, x.billed_until)
 	 WHERE x.platform_id = p_platform AND x.id = p_sandbox AND x.status = 'paused'

@@ -130,6 +130,7 @@ CREATE TABLE theazo_data.agent (
 	memory_root			text COLLATE "C",				-- root of the last one that ended well
 	parent_run_id		theazo.id,						-- the run that made it
 	resumed_at			timestamptz,					-- its last pause ended then
+	paused_seconds		numeric NOT NULL DEFAULT 0,		-- of all pauses that have ended
 	labels				text[] NOT NULL DEFAULT '{}',	-- of what it remembers
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	paused_at			timestamptz,
@@ -144,8 +145,8 @@ CREATE TABLE theazo_data.agent (
 CREATE INDEX agent_session_id_idx ON theazo_data.agent (platform_id, session_id, id);
 -- What the keeper looks at every few seconds: agents that end or fall asleep by themselves.
 CREATE INDEX agent_timed_idx ON theazo_data.agent (platform_id, id)
-	WHERE status IN ('ready', 'running', 'paused')
-	  AND (options OPERATOR(pg_catalog.?) 'maxDuration' OR options OPERATOR(pg_catalog.?) 'hibernateAfterIdle'
+	WHERE status <> 'completed'
+	  AND (options OPERATOR(pg_catalog.?) 'maxDuration' OR options OPERATOR(pg_catalog.?) 'checkpointInterval' OR options OPERATOR(pg_catalog.?) 'hibernateAfterIdle'
 		   OR options OPERATOR(pg_catalog.#>) '{lifecycle,autoPause,afterIdle}' IS NOT NULL);
 
 CREATE INDEX agent_retry_idx ON theazo_data.agent (retry_at) WHERE retry_at IS NOT NULL;

@@ -71,6 +71,8 @@ SELECT kind AS jdg FROM theazo.safety_ai_set('moderation', '$mark-judge', endpoi
 SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
 SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
 SELECT key FROM theazo.agent_context_set(:'agt', '$mark.key', '"$mark"') \\gset
+SELECT id AS ckpt FROM theazo.checkpoint_create(:'agt', '$mark phase', 50, '{"m": "$mark"}') \\gset
+INSERT INTO theazo_data.compute_sweep (platform_id, provider_name, adapter) VALUES (:'plt', '$mark.provider', 'webhook');
 SELECT key FROM theazo.agent_context_set(:'agt2', '$mark-second.key', '"$mark-second"') \\gset
 SELECT id AS run FROM theazo.exec_start(:'agt', 'python', 'print("$mark")', idempotency_key => '$mark') \\gset
 SELECT id AS run2 FROM theazo.exec_start(:'agt2', 'python', 'print("$mark-second")') \\gset
@@ -100,7 +102,7 @@ SELECT :'plt', :'apr', :'ses', :'agt', '$mark-user', 'live', :'run', 1, '$mark t
 INSERT INTO theazo_data.approval_vote (platform_id, approval_id, voter, voted_by, verdict, params_hash, reason, voted_at, session_id, environment)
 VALUES (:'plt', :'apr', 'key:k', '$mark', 'approve', sha256(''), '$mark', now(), :'ses', 'live');
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -135,7 +137,9 @@ my %cases = (
 	agent_list => [foreign => "'{ses}'"],
 	agent_pause => [foreign => "'{agt}'"],
 	agent_policy => [foreign => "'{agt}'"],
+	agent_progress => [foreign => "'{agt}'"],
 	agent_resume => [foreign => "'{agt}'"],
+	agent_resume_with => [foreign => "'{agt}'", "'{agt}', '{ckpt}'", "MY:'{agt}', '{ckpt}'", "MY:'{agt}', provider => '{mark}.provider'"],
 	agent_retry => [foreign => "'{agt}'"],
 	agent_send => [foreign => "'{agt}', 'note', 'x'"],
 	agent_status => [foreign => "'{agt}'"],
@@ -161,6 +165,10 @@ my %cases = (
 	budget_delete => [own => ''],
 	budget_get => [own => ''],
 	budget_set => [own => '1000000'],
+	checkpoint_create => [foreign => "'{agt}'"],
+	checkpoint_delete => [foreign => "'{ckpt}'"],
+	checkpoint_get => [foreign => "'{ckpt}'"],
+	checkpoint_list => [foreign => "'{agt}'"],
 	definition_create => [own => "'x'"],
 	definition_delete => [foreign => "'{def}'"],
 	definition_get => [foreign => "'{def}'"],

@@ -173,6 +173,14 @@ one(agent_pause => "SELECT FROM theazo.agent_pause('$b')");
 wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE agent_id = '$b' AND state NOT IN ('done', 'failed', 'cancelled')", 0, 'its box sleeps');
 one(agent_resume => "SELECT FROM theazo.agent_resume('$b')");
 wait_sql($node, "SELECT status IN ('ready', 'running') FROM theazo_data.agent WHERE id = '$b'", 't', 'it is awake');
+my $point = one(checkpoint_create => "SELECT id FROM theazo.checkpoint_create('$b', 'here', 10)");
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE agent_id = '$b' AND state NOT IN ('done', 'failed', 'cancelled')", 0, 'its box is kept and awake');
+one(checkpoint_get => "SELECT FROM theazo.checkpoint_get('$point')");
+one(checkpoint_list => "SELECT count(*) FROM theazo.checkpoint_list('$b')");
+one(agent_progress => "SELECT FROM theazo.agent_progress('$b')");
+one(agent_resume_with => "SELECT FROM theazo.agent_resume_with('$b', '$point')");
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE agent_id = '$b' AND state NOT IN ('done', 'failed', 'cancelled')", 0, 'its box is as it was');
+one(checkpoint_delete => "SELECT theazo.checkpoint_delete('$point')");
 one(agent_terminate => "SELECT FROM theazo.agent_terminate('$b')");
 one(tool_delete => "SELECT FROM theazo.tool_delete('t')");
 
