@@ -40,12 +40,14 @@ static const TzE2bOp ops[] = {
 	{"logs", TZ_REPEAT_READ, false, 30000, tz_e2b_build_logs, tz_e2b_logged},
 	{"renew", TZ_REPEAT_SAME, false, 30000, tz_e2b_build_renew, tz_e2b_renewed},
 	{"snapshot", TZ_REPEAT_NEVER, false, 60000, tz_e2b_build_snapshot, tz_e2b_snapshotted},
+	{"forget", TZ_REPEAT_REMOVE, false, 30000, tz_e2b_build_forget, tz_e2b_forgotten},
+	{"sweep", TZ_REPEAT_READ, false, 60000, tz_e2b_build_sweep, tz_e2b_swept},
 	{"destroy", TZ_REPEAT_REMOVE, false, 30000, tz_e2b_build_destroy, tz_e2b_destroyed},
 };
 
-static const char *const op_names[] = {"create",      "exec",     "read",    "write",   "list",
-                                       "expose_port", "pause",    "resume",  "metrics", "logs",
-                                       "renew",       "snapshot", "destroy", NULL};
+static const char *const op_names[] = {"create", "exec",   "read",    "write", "list",  "expose_port",
+                                       "pause",  "resume", "metrics", "logs",  "renew", "snapshot",
+                                       "forget", "sweep",  "destroy", NULL};
 
 static const struct
 {

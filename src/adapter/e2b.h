@@ -85,6 +85,14 @@ extern void tz_e2b_append_encoded(TzSlice text, TzBuf *out);
 extern bool tz_e2b_from_sandbox(const TzHttpResponse *in);
 
 /* e2b_control.c */
+extern bool tz_e2b_config_bool(const TzEndpoint *to, const char *key, bool otherwise);
+/* What the plan of the account allows is not known here; beyond it a request would be refused. */
+extern TzStatus tz_e2b_lifetime(const TzEffect *effect, const TzEndpoint *to, int64_t *seconds, TzErr *err);
+extern void tz_e2b_cut_lifetime(const TzEffect *effect, const TzHttpResponse *in, json_t *result);
+/* {"sandbox", "isolation", "metadata"} of a sandbox; NULL with out filled. */
+extern json_t *tz_e2b_made(const TzHttpResponse *in, json_t *doc, TzOutcome *out);
+extern TzStatus tz_e2b_of_sandbox(const TzEffect *effect, const TzEndpoint *to, const char *method,
+                                  const char *path, TzHttpRequest *out, TzErr *err);
 extern TzStatus tz_e2b_build_ask(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
                                  TzErr *err);
 extern TzStatus tz_e2b_build_connect(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
@@ -112,6 +120,12 @@ extern TzStatus tz_e2b_build_snapshot(const TzEffect *effect, const TzEndpoint *
                                       TzHttpRequest *out, TzErr *err);
 extern TzStatus tz_e2b_build_logs(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
                                   TzHttpRequest *out, TzErr *err);
+extern TzStatus tz_e2b_build_sweep(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
+                                   TzHttpRequest *out, TzErr *err);
+extern void tz_e2b_swept(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+extern TzStatus tz_e2b_build_forget(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
+                                    TzHttpRequest *out, TzErr *err);
+extern void tz_e2b_forgotten(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 extern void tz_e2b_created(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 extern void tz_e2b_paused(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 extern void tz_e2b_resumed(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);

@@ -112,11 +112,13 @@ tz_e2b_auth(const TzEffect *effect, TzHttpRequest *out, TzErr *err)
 TzStatus
 tz_e2b_sandbox(const TzEffect *effect, TzSlice *id, TzErr *err)
 {
+	json_t *made = json_object_get(effect->state, "made");
 	const char *dash;
 	TzStatus status;
 
 	*id = tz_slice(NULL, 0);
-	status = tz_json_get_str(effect->request, "sandbox", true, 2 * TZ_E2B_ID_MAX, id, err);
+	status =
+		tz_json_get_str(made != NULL ? made : effect->request, "sandbox", true, 2 * TZ_E2B_ID_MAX, id, err);
 	if (status != TZ_OK)
 		return status;
 	dash = id->len > 0 ? memchr(id->data, '-', id->len) : NULL;
