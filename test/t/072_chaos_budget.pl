@@ -52,7 +52,7 @@ my $p = new_platform($node, 'chaos');
 my @sessions = ($p->{session}, map { sql("SELECT id FROM theazo.session_create('$_', api_key => '$p->{key}')") } qw(user other));
 # each of them can be met before the next
 my $unit = $runs / 90;
-my %cap = (session => 2 * $unit, user => 4 * $unit, platform => 6 * $unit, operator => 6.4 * $unit);
+my %cap = map { ($_->[0] => sprintf("%.2f", $_->[1] * $unit)) } [ session => 2 ], [ user => 4 ], [ platform => 6 ], [ operator => 6.4 ];
 sql("SELECT theazo.session_update_limits('$sessions[0]', '{\"maxCost\": {\"amount\": " . int($cap{session}) . ", \"period\": \"month\"}}', api_key => '$p->{key}')");
 $cap{session} = int($cap{session});
 sql("SELECT theazo.user_budget_set($cap{user}, user_id => 'user', api_key => '$p->{key}')");
