@@ -80,6 +80,12 @@ CREATE OR REPLACE FUNCTION theazo_internal.stream_block(
 COMMENT ON FUNCTION theazo_internal.stream_block(text, integer, integer, integer, bigint, integer) IS
 	'Waits until a commit concerns the run or its step''s text grows: true, look again; false, the time is over. Step 0: for commits only.';
 
+CREATE OR REPLACE FUNCTION theazo_internal.stream_block_output(
+	run text, mark integer, step integer, generation integer, printed bigint, errors bigint, timeout_ms integer) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'theazo_stream_block_output';
+COMMENT ON FUNCTION theazo_internal.stream_block_output(text, integer, integer, integer, bigint, bigint, integer) IS
+	'stream_block() for both streams of a command';
+
 CREATE OR REPLACE FUNCTION theazo_internal.stream_read(
 	run text, step integer, wanted integer, "position" bigint,
 	OUT generation integer, OUT first bigint, OUT finish bigint, OUT content text)

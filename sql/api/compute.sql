@@ -465,7 +465,7 @@ BEGIN
 	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id FOR UPDATE;
 	-- 501: switched off for this provider, never asked again.
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ406' THEN
-		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, v_op);
+		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, CASE v_op WHEN 'sample' THEN 'metrics' ELSE v_op END);
 	END IF;
 	IF p_state = 'failed' AND e.adapter <> 'local' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
 		p_result := theazo_internal.compute_refused(e, coalesce(s.environment, 'live'), p_result);
@@ -477,7 +477,7 @@ BEGIN
 		PERFORM theazo_internal.provider_test_settle(e, p_state, p_result, p_started, p_finished);
 		RETURN;
 	END IF;
-	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
+	IF p_state IN ('failed', 'unknown') AND s.id IS NOT NULL AND e.attempt > 0 AND v_op <> 'sample' AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
 		PERFORM theazo_internal.log_write(e.platform_id, CASE WHEN e.run_id IS NULL THEN NULL ELSE e.root_id END,
 			'warn', 'provider', format('%s failed: %s', e.kind, coalesce(p_result ->> 'message', p_state)),
 			s.environment, e.session_id, e.agent_id, e.run_id, s.user_id, s.provider,
@@ -495,6 +495,10 @@ BEGIN
 					jsonb_build_object('sandbox', e.sandbox_id, 'port', (SELECT rp.input -> 'port' FROM theazo_data.run_payload rp
 						WHERE rp.platform_id = e.platform_id AND rp.root_id = e.root_id), 'host', theazo_internal.url_host(p_result ->> 'url')),
 					e.session_id, e.agent_id, e.run_id, s.environment);
+			END IF;
+		WHEN 'sample' THEN
+			IF p_state = 'done' THEN
+				PERFORM theazo_internal.sample_keep(s, p_result, p_finished);
 			END IF;
 		WHEN 'pause' THEN
 			PERFORM theazo_internal.compute_paused(e, s, p_state, p_result);
@@ -683,9 +687,15 @@ DECLARE
 	v_amount	bigint := 0;
 	v_started	timestamptz := coalesce(p_started, e.claimed_at);
 BEGIN
+	IF p_result ? 'records' THEN
+		p_result := theazo_internal.reports_settle(e, p_result);
+	END IF;
 	-- What was used is booked whatever came of it; what was never sent used nothing. A tool call is part of its run's time.
 	IF e.step_seq IS NULL AND e.kind = 'compute.exec' AND e.attempt > 0 AND e.state IN ('claimed', 'sent') AND s.started_at IS NOT NULL THEN
 		v_amount := theazo_internal.sandbox_bill_work(e.platform_id, s.id, e.run_id, e.id, v_started, p_finished, p_state = 'unknown');
+	END IF;
+	IF e.kind = 'compute.metrics' AND p_state = 'done' THEN
+		PERFORM theazo_internal.sample_keep(s, p_result, p_finished);
 	END IF;
 	IF e.step_seq IS NOT NULL THEN
 		PERFORM theazo_internal.tool_settle(e, p_state, p_result, p_content, v_started, p_finished);

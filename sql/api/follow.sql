@@ -188,6 +188,10 @@ BEGIN
 	END IF;
 	PERFORM theazo_internal.flow_look(run_follow.run);
 	v_until := clock_timestamp() + least(run_follow.timeout, '25 s'::interval);
+	IF (theazo_internal.run_row(run_follow.run)).kind = 'exec' THEN
+		RETURN QUERY SELECT t.* FROM theazo_internal.output_follow(run_follow.run, after, v_until) t;
+		RETURN;
+	END IF;
 	LOOP
 		v_now := theazo_internal.stream_mark(run_follow.run);
 		v_told := false;
@@ -232,4 +236,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo.run_follow(text, bigint, interval, text) IS
-'events of a run behind a place: text, tool_call, tool_result, progress, gap, done, error; waits for the next ones, at most 25 s';
+'events of a run behind a place: text, tool_call, tool_result, progress, gap, done, error, of a command stdout and stderr; waits for the next ones, at most 25 s';

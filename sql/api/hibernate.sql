@@ -244,21 +244,23 @@ BEGIN
 	PERFORM theazo_internal.agent_shown(agent_progress.agent);
 	PERFORM theazo_internal.flow_look_agent(agent_progress.agent);
 	RETURN QUERY
-	SELECT a.id::text, c.phase, coalesce(c.progress, 0),
+	SELECT a.id::text, CASE WHEN c.created_at IS NULL THEN nullif(g.message, '') ELSE c.phase END, coalesce(c.progress, g.percentage, 0),
 		   (SELECT count(*) FROM theazo_data.checkpoint x WHERE x.platform_id = a.platform_id AND x.agent_id = a.id),
 		   round(d.total * 1000)::bigint,
 		   round(greatest(0, d.total - a.paused_seconds
 				- CASE WHEN a.status = 'paused' THEN extract(epoch FROM clock_timestamp() - a.paused_at) ELSE 0 END) * 1000)::bigint,
-		   CASE a.status WHEN 'paused' THEN 'hibernated' WHEN 'completed' THEN 'terminated' ELSE 'active' END, c.created_at
+		   CASE a.status WHEN 'paused' THEN 'hibernated' WHEN 'completed' THEN 'terminated' ELSE 'active' END, coalesce(c.created_at, g.reported_at)
 	  FROM theazo_data.agent a
 	 CROSS JOIN LATERAL (SELECT extract(epoch FROM coalesce(a.ended_at, clock_timestamp()) - a.created_at) AS total) d
 	  LEFT JOIN LATERAL (SELECT x.phase, x.progress, x.created_at FROM theazo_data.checkpoint x
 						  WHERE x.platform_id = a.platform_id AND x.agent_id = a.id ORDER BY x.id DESC LIMIT 1) c ON true
+	  -- without one, what the agent or a program of its reported
+	  LEFT JOIN theazo_data.progress g ON g.platform_id = a.platform_id AND g.agent_id = a.id
 	 WHERE a.platform_id = theazo_internal.current_platform() AND a.id = agent_progress.agent;
 END
 $$;
 COMMENT ON FUNCTION theazo.agent_progress(text, text) IS
-'how far an agent is by its newest checkpoint, its age and the part of it in which it was not paused, in milliseconds; active, hibernated or terminated';
+'how far an agent is by its newest checkpoint, else by what was reported, its age and the part of it in which it was not paused, in milliseconds; active, hibernated or terminated';
 
 -- ----------------------------------------------------------------------------
 -- The time providers give

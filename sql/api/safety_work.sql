@@ -16,7 +16,7 @@ BEGIN
 	shown := p_result;
 	CASE r.kind
 		WHEN 'exec' THEN
-			v_text := concat_ws(E'\n', nullif(p_result ->> 'stdout', ''), nullif(p_result ->> 'stderr', ''));
+			v_text := concat_ws(E'\n', nullif(p_result ->> 'stdout', ''), nullif(p_result ->> 'stderr', ''), p_result ->> 'output', p_result ->> 'progress');
 		WHEN 'http_fetch' THEN
 			v_text := coalesce(p_result ->> 'body', '');
 		WHEN 'tool_test' THEN
@@ -35,6 +35,8 @@ BEGIN
 	IF theazo_internal.safety_stops(v_verdict) THEN
 		v_withheld := format('[withheld: %s]', theazo_internal.safety_message('the result', v_verdict));
 		shown := shown || CASE r.kind WHEN 'exec' THEN jsonb_build_object('stdout', v_withheld, 'stderr', '')
+										|| CASE WHEN shown ? 'output' THEN jsonb_build_object('output', v_withheld, 'artifacts', '[]'::jsonb) ELSE '{}' END
+										|| CASE WHEN shown ? 'progress' THEN jsonb_build_object('progress', '[]'::jsonb) ELSE '{}' END
 									  WHEN 'http_fetch' THEN jsonb_build_object('body', v_withheld)
 									  ELSE jsonb_build_object('output', v_withheld) END;
 	END IF;

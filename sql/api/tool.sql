@@ -141,11 +141,13 @@ BEGIN
 				PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'info', 'agent', left(p_arguments ->> 'message', 1000),
 					r.environment, r.session_id, r.agent_id, r.id, r.user_id, r.provider, r.trace_id,
 					jsonb_strip_nulls(jsonb_build_object('progress', true, 'percentage', p_arguments -> 'percentage')));
+				PERFORM theazo_internal.progress_set(r, CASE jsonb_typeof(p_arguments -> 'percentage') WHEN 'number' THEN (p_arguments ->> 'percentage')::numeric END,
+					coalesce(p_arguments ->> 'message', ''));
 				output := 'ok';
 			WHEN 'run_code' THEN
 				effect_id := theazo_internal.tool_call_compute(l, r, p_seq, 'exec', jsonb_build_object(
 					'language', theazo_internal.language_check(p_arguments ->> 'language'), 'code', p_arguments ->> 'code',
-					'timeout_ms', least(60000, theazo_internal.policy_time_ms(l.policy)), 'env', '{}'::jsonb, 'max_output', 1048576), NULL, 65000);
+					'timeout_ms', least(60000, theazo_internal.policy_time_ms(l.policy)), 'env', '{}'::jsonb, 'max_output', 1048576, 'records', replace(gen_random_uuid()::text, '-', '')), NULL, 65000);
 			WHEN 'read_file' THEN
 				effect_id := theazo_internal.tool_call_compute(l, r, p_seq, 'read', jsonb_build_object(
 					'path', theazo_internal.path_check(p_arguments ->> 'path', false), 'max_bytes', 1048576), NULL, 30000);
@@ -287,8 +289,10 @@ BEGIN
 				failed := true;
 				output := 'error: the command ran longer than 60 s';
 			ELSE
-				output := format('{"stdout":%s,"stderr":%s,"exitCode":%s}', coalesce(p_result -> 'stdout', 'null'), coalesce(p_result -> 'stderr', 'null'),
-					coalesce(p_result -> 'exit_code', 'null'));
+				output := format('{"stdout":%s,"stderr":%s,"exitCode":%s%s}', coalesce(p_result -> 'stdout', 'null'), coalesce(p_result -> 'stderr', 'null'),
+					coalesce(p_result -> 'exit_code', 'null'),
+					-- handed over with complete()
+					CASE WHEN p_result ? 'output' THEN ',"output":' || theazo_internal.json_compact(p_result -> 'output') END);
 			END IF;
 		WHEN 'compute.read' THEN
 			BEGIN

@@ -33,6 +33,7 @@ CREATE TABLE theazo_data.sandbox (
 	snapshot		text,								-- the provider's, while paused there
 	snapshot_id		theazo.id,							-- ours of that
 	metadata		jsonb,								-- what the provider said at creation
+	sampled_at		timestamptz,						-- when its figures were last asked for
 	labels			text[] NOT NULL DEFAULT '{}',		-- of what was put into it
 	instance		text NOT NULL,						-- of the database that made it
 	status_before_hold text,							-- while held

@@ -24,7 +24,7 @@
 #include "lib/utf8.h"
 
 #define CODE_MAX (2 * 1024 * 1024)
-#define LINE_MAX_BYTES 8192
+#define LINE_MAX_BYTES 32768
 #define PIECE (90 * 1024) /* of code; as base64 below the 128 KiB an argument may have */
 #define EXIT_TIMED_OUT 124 /* of timeout(1) */
 #define EXIT_KILLED 137 /* it had to kill */
@@ -60,7 +60,9 @@ append_quoted_member(const char *name, const char *value, TzBuf *out)
 TzStatus
 tz_docker_build_exec(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	TzShellCode code = {.tag = effect->id, .in_pieces = true};
+	TzShellCode code = {.tag = effect->id,
+	                    .reports = json_object_get(effect->request, "records") != NULL,
+	                    .in_pieces = true};
 	TzSlice language = {NULL, 0};
 	char name[33];
 	int64_t timeout_ms = 60000;

@@ -29,7 +29,7 @@
 #include "lib/utf8.h"
 
 #define CODE_MAX (48 * 1024 * 1024)
-#define INLINE_MAX (90 * 1024) /* one argument of a program has 128 KiB, of base64 */
+#define INLINE_MAX (80 * 1024) /* one argument of a program has 128 KiB, of base64, and of the client */
 #define OUTPUT_MAX_DEFAULT (1024 * 1024)
 #define EXEC_MARGIN_MS 5000 /* for the answer, after the command's own limit */
 #define DAEMON_MARGIN_MS 3000 /* timeout(1) comes first */
@@ -169,7 +169,7 @@ TzStatus
 tz_e2b_build_exec(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept, TzHttpRequest *out,
                   TzErr *err)
 {
-	TzShellCode code = {.tag = effect->id};
+	TzShellCode code = {.tag = effect->id, .reports = json_object_get(effect->request, "records") != NULL};
 	TzSlice language = {NULL, 0};
 	char name[33];
 	int64_t timeout_ms = 60000;

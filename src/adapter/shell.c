@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "adapter/shell.h"
+#include "lib/client.h"
 #include "lib/sign.h"
 #include "lib/utf8.h"
 
@@ -37,6 +38,7 @@ static const Language languages[] = {
 static const Language *language_find(const char *name);
 static void append_name(const TzShellCode *code, const Language *language, TzBuf *out);
 static TzStatus append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr *err);
+static void append_client(const TzShellCode *code, TzBuf *out);
 static TzStatus append_env(const TzShellCode *code, TzBuf *out, TzErr *err);
 static TzStatus append_export(const char *name, TzSlice value, TzBuf *out, TzErr *err);
 
@@ -161,6 +163,41 @@ language_find(const char *name)
 	return NULL;
 }
 
+/* One file of the client, whole or not at all, where it is not there yet. */
+static void
+append_client_file(const char *path, TzSlice text, TzBuf *out)
+{
+	tz_buf_printf(out, "[ -s \"$tz_c/%s\" ] || { printf %%s '", path);
+	tz_base64_append(out, text.data, text.len);
+	tz_buf_printf(out, "' | base64 -d > \"$tz_c/%s.new\" && mv \"$tz_c/%s.new\" \"$tz_c/%s\"; }; ", path,
+	              path, path);
+}
+
+/*
+ * The library a program reports with, below the working directory, for commands whose records are looked for.
+ * Where it cannot be written the command runs without it.
+ */
+static void
+append_client(const TzShellCode *code, TzBuf *out)
+{
+	char kind = code->language[0];
+	bool python = kind == 'p' || kind == 's' || kind == 'b';
+	bool node = kind == 'n' || kind == 'j' || kind == 's' || kind == 'b';
+
+	if ((!code->reports && json_object_get(code->env, "THEAZO_RECORDS") == NULL) || (!python && !node))
+		return;
+	tz_buf_append_cstr(out, "tz_c=\"$PWD/.theazo\"; { mkdir -p \"$tz_c/theazo_sandbox\"; ");
+	if (python)
+		append_client_file("theazo_sandbox.py", tz_client_python(), out);
+	if (node)
+		append_client_file("theazo_sandbox/index.js", tz_client_node(), out);
+	tz_buf_append_cstr(out, "} 2>/dev/null; ");
+	if (python)
+		tz_buf_append_cstr(out, "export PYTHONPATH=\"$tz_c${PYTHONPATH:+:$PYTHONPATH}\"; ");
+	if (node)
+		tz_buf_append_cstr(out, "export NODE_PATH=\"$tz_c${NODE_PATH:+:$NODE_PATH}\"; ");
+}
+
 /* Secrets first, so that what the caller gave for this call wins. */
 static TzStatus
 append_env(const TzShellCode *code, TzBuf *out, TzErr *err)
@@ -180,6 +217,8 @@ append_env(const TzShellCode *code, TzBuf *out, TzErr *err)
 			return tz_err_set(err, TZ_BAD_INPUT, "environment variable \"%.64s\" is not a string", name);
 		status = append_export(name, tz_slice(json_string_value(value), json_string_length(value)), out, err);
 	}
+	if (status == TZ_OK)
+		append_client(code, out);
 	return status;
 }
 

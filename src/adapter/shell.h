@@ -18,6 +18,7 @@ typedef struct TzShellCode
 	int timeout_ms; /* 0: none */
 	bool
 		in_pieces; /* the code is not in the line: its base64 comes as the line's arguments, one after the other */
+	bool reports; /* the library that programs report with is put there; also where env has THEAZO_RECORDS */
 	json_t *env; /* object of strings, or NULL */
 	const TzSecretValue *secrets; /* those of use "env" are exported too */
 	int nsecrets;

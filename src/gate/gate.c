@@ -55,6 +55,7 @@ static const GateKind kinds[] = {
 	{"anchor.file", "evidence of the operator's"},
 	{"probe.noop", "does nothing"},
 	{"probe.hold", "waits, for a drill of the kill switch"},
+	{"compute.sample", "the keeper looks at its figures"},
 	{"compute.resume", "what needs the sandbox has passed"},
 	{"compute.renew", "keeps what has passed"},
 	{"compute.snapshot", "keeps what is there"},

@@ -81,6 +81,22 @@ tz_utf8_cut(TzSlice in, size_t max)
 	return end == 0 ? 0 : max; /* not UTF-8 at all: cut anywhere */
 }
 
+size_t
+tz_utf8_whole(TzSlice in)
+{
+	size_t start = in.len;
+	unsigned char lead;
+	size_t need;
+
+	while (start > 0 && in.len - start < 3 && ((unsigned char) in.data[start - 1] & 0xC0) == 0x80)
+		start--;
+	if (start == 0)
+		return in.len;
+	lead = (unsigned char) in.data[start - 1];
+	need = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+	return in.len - start + 1 < need ? start - 1 : in.len;
+}
+
 bool
 tz_utf8_has_control(TzSlice in)
 {

@@ -22,6 +22,9 @@ extern TzStatus tz_utf8_sanitize(TzSlice in, TzBuf *out);
 /* Length of the longest prefix of at most max bytes that ends between characters. */
 extern size_t tz_utf8_cut(TzSlice in, size_t max);
 
+/* How much of a piece is whole characters: what is left may be the beginning of one that goes on. */
+extern size_t tz_utf8_whole(TzSlice in);
+
 /* True if a C0 or C1 control character or DEL is in valid UTF-8. */
 extern bool tz_utf8_has_control(TzSlice in);
 

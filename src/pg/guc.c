@@ -53,6 +53,7 @@ char *tz_guc_sandbox_bwrap = NULL;
 int tz_guc_sandbox_disk_mb = 256;
 int tz_guc_sandbox_file_size_mb = 64;
 char *tz_guc_sandbox_init = NULL;
+int tz_guc_metrics_interval_s = 60;
 int tz_guc_sandbox_max = 64;
 int tz_guc_sandbox_memory_mb = 512;
 int tz_guc_sandbox_minimum = TZ_SANDBOX_MINIMUM_NAMESPACES;
@@ -182,6 +183,8 @@ define_engine(void)
 	              PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL);
 	define_int("theazo.max_waiters", "Most callers that may wait for a run at the same time.",
 	           &tz_guc_max_waiters, 100, 0, 100000, PGC_POSTMASTER, 0);
+	define_int("theazo.metrics_interval", "Time between two samples of a sandbox's use, 0 for none.",
+	           &tz_guc_metrics_interval_s, 60, 0, 86400, PGC_SIGHUP, GUC_UNIT_S);
 	define_int("theazo.rate_buckets", "Rate limits that can be counted at the same time.",
 	           &tz_guc_rate_buckets, 65536, 64, 16 * 1024 * 1024, PGC_POSTMASTER, 0);
 	define_string("theazo.request_id", "What the caller calls its request; stands in its events.",

@@ -48,6 +48,7 @@ extern char *tz_guc_sandbox_bwrap;
 extern int tz_guc_sandbox_disk_mb;
 extern int tz_guc_sandbox_file_size_mb;
 extern char *tz_guc_sandbox_init;
+extern int tz_guc_metrics_interval_s;
 extern int tz_guc_sandbox_max;
 extern int tz_guc_sandbox_memory_mb;
 extern int tz_guc_sandbox_minimum; /* TzSandboxMinimum */

@@ -73,6 +73,8 @@ typedef struct TzBoxConfig
 
 typedef struct TzBox TzBox;
 
+typedef void (*TzBoxOutput)(void *arg, bool is_stderr, TzSlice bytes);
+
 typedef struct TzBoxExec
 {
 	const char *const *argv;
@@ -89,6 +91,8 @@ typedef struct TzBoxExec
 	const char *code_name;
 	int timeout_ms;
 	size_t max_output; /* per stream, then the command is killed and truncated is set */
+	/* Told of output as it comes, with done's arg; or NULL. It is in the result as well. Must not destroy the box. */
+	TzBoxOutput output;
 } TzBoxExec;
 
 typedef struct TzBoxEntry

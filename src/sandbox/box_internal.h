@@ -53,6 +53,7 @@ typedef struct BoxOp
 	size_t data_sent;
 	bool data_secret; /* wiped before free */
 	size_t max; /* ceiling on out and on errout, each */
+	TzBoxOutput output;
 	TzBuf out;
 	TzBuf errout;
 	TzBoxEntry *entries;

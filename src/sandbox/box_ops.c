@@ -275,6 +275,7 @@ tz_box_exec(TzBox *box, const TzBoxExec *exec, TzBoxDone done, void *arg, uint32
 	}
 	op->deadline_ms += BOX_GRACE_MS;
 	op->max = exec->max_output;
+	op->output = exec->output;
 	tz_buf_init(&op->out, exec->max_output);
 	tz_buf_init(&op->errout, exec->max_output);
 	head.timeout_ms = (uint32_t) exec->timeout_ms;
@@ -550,7 +551,11 @@ box_on_bytes(BoxOp *op, const TzWireFrame *frame)
 		return false;
 	if (op->data_sent < op->data_len || buf->len + frame->len > op->max)
 		return false;
-	return tz_buf_append(buf, frame->data, frame->len) == TZ_OK;
+	if (tz_buf_append(buf, frame->data, frame->len) != TZ_OK)
+		return false;
+	if (op->output != NULL && !op->cancelled)
+		op->output(op->arg, buf == &op->errout, tz_slice((const char *) frame->data, frame->len));
+	return true;
 }
 
 static bool

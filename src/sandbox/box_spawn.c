@@ -26,9 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/client.h"
 #include "sandbox/box_internal.h"
 
-#define SPAWN_FDS 8
+#define SPAWN_FDS 10
 #define SPAWN_NOBODY 65534
 
 /* Sizes of the small file systems; the workspace's is the caller's. */
@@ -202,7 +203,7 @@ spawn_arg_top(TzBuf *b, const char *path)
 
 /*
  * Descriptors: 3 the socket, 4 these arguments, 5 passwd, 6 hosts, 7 the init
- * where its path may not be readable to the user we become.
+ * where its path may not be readable to the user we become, 8 and 9 the client.
  */
 static void
 spawn_bwrap_args(TzBuf *b, const TzBoxConfig *c, bool init_by_fd)
@@ -241,6 +242,16 @@ spawn_bwrap_args(TzBuf *b, const TzBoxConfig *c, bool init_by_fd)
 	                                    "--file",
 	                                    "6",
 	                                    "/etc/hosts",
+	                                    "--perms",
+	                                    "0444",
+	                                    "--file",
+	                                    "8",
+	                                    "/theazo/theazo_sandbox.py",
+	                                    "--perms",
+	                                    "0444",
+	                                    "--file",
+	                                    "9",
+	                                    "/node_modules/theazo_sandbox/index.js",
 	                                    NULL});
 	if (init_by_fd)
 		spawn_args(b, (const char *const[]){"--perms", "0555", "--ro-bind-data", "7", "/init", NULL});
@@ -332,6 +343,8 @@ spawn_descriptors(TzBox *box, SpawnPlan *plan, const TzBoxConfig *config, TzErr 
 	tz_buf_free(&args);
 	plan->fds[5] = spawn_text(spawn_passwd, strlen(spawn_passwd));
 	plan->fds[6] = spawn_text(spawn_hosts, strlen(spawn_hosts));
+	plan->fds[8] = spawn_text(tz_client_python().data, tz_client_python().len);
+	plan->fds[9] = spawn_text(tz_client_node().data, tz_client_node().len);
 	plan->fds[0] = plan->fds[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (plan->drop)
 	{
@@ -340,7 +353,8 @@ spawn_descriptors(TzBox *box, SpawnPlan *plan, const TzBoxConfig *config, TzErr 
 			return tz_err_set(err, TZ_UNAVAILABLE, "could not open the sandbox's init program \"%s\": %s",
 			                  config->init_path, strerror(errno));
 	}
-	if (plan->fds[0] < 0 || plan->fds[4] < 0 || plan->fds[5] < 0 || plan->fds[6] < 0)
+	if (plan->fds[0] < 0 || plan->fds[4] < 0 || plan->fds[5] < 0 || plan->fds[6] < 0 || plan->fds[8] < 0 ||
+	    plan->fds[9] < 0)
 		return tz_err_set(err, TZ_UNAVAILABLE, "could not prepare the start of a sandbox: %s",
 		                  strerror(errno));
 	return TZ_OK;
@@ -352,7 +366,7 @@ tz_box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
 	static char *const argv[] = {"bwrap", "--args", "4", "--", "/init", NULL};
 	SpawnPlan plan = {.path = config->bwrap_path,
 	                  .argv = argv,
-	                  .fds = {-1, -1, -1, -1, -1, -1, -1, -1},
+	                  .fds = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
 	                  .oom_first = true,
 	                  .cgroup_fd = -1,
 	                  .drop = geteuid() == 0,
@@ -448,7 +462,7 @@ tz_box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 {
 	SpawnPlan plan = {.path = argv[0],
 	                  .argv = (char *const *) argv,
-	                  .fds = {-1, -1, -1, -1, -1, -1, -1, -1},
+	                  .fds = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
 	                  .cgroup_fd = -1,
 	                  .die_with_parent = true,
 	                  .parent = getpid()};

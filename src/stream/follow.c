@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * follow.c
- *	  Reading live what a model says: what theazo.run_follow() is made of.
+ *	  Reading live what a model says and a command prints: what theazo.run_follow() is made of.
  *
  * Whoever reads knows from rows which run it may see; nothing here checks that.
  *
@@ -103,12 +103,22 @@ has_news(const Place *place)
 }
 
 static bool
-follow_wait(const Place *place, uint32 mark, long timeout_ms)
+any_news(const Place *places, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (has_news(&places[i]))
+			return true;
+	return false;
+}
+
+/* Places of one run. */
+static bool
+follow_wait(const Place *places, int n, uint32 mark, long timeout_ms)
 {
 	static uint32 wait_event = 0;
-	size_t len = strlen(place->run);
-	ConditionVariable *bell = &tz_shared->bell[tz_wake_bell(place->run, len)];
-	int bucket = tz_wake_run_bucket(place->run, len);
+	size_t len = strlen(places->run);
+	ConditionVariable *bell = &tz_shared->bell[tz_wake_bell(places->run, len)];
+	int bucket = tz_wake_run_bucket(places->run, len);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	bool news;
 
@@ -119,7 +129,7 @@ follow_wait(const Place *place, uint32 mark, long timeout_ms)
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
-		news = tz_run_generation(bucket) != mark || has_news(place);
+		news = tz_run_generation(bucket) != mark || any_news(places, n);
 		if (news || left <= 0)
 			break;
 		/* an error in here is followed by an abort, which leaves the queue */
@@ -146,6 +156,25 @@ THEAZO_FUNCTION(theazo_stream_mark)
 	PG_RETURN_INT32((int32) tz_run_generation(tz_wake_run_bucket(run, strlen(run))));
 }
 
+static bool
+block(const Place *places, int n, uint32 mark, int32 timeout_ms)
+{
+	volatile bool news = false;
+
+	tz_run_wait_check(places->run);
+	PG_TRY();
+	{
+		follow_begin();
+		news = follow_wait(places, n, mark, Max(timeout_ms, 0));
+	}
+	PG_FINALLY();
+	{
+		follow_end();
+	}
+	PG_END_TRY();
+	return news;
+}
+
 /*
  * stream_block(run text, mark integer, step integer, generation integer, position bigint,
  *				timeout_ms integer) returns boolean
@@ -155,26 +184,32 @@ THEAZO_FUNCTION(theazo_stream_mark)
 THEAZO_FUNCTION(theazo_stream_block)
 {
 	Place place;
-	uint32 mark = (uint32) PG_GETARG_INT32(1);
-	int32 timeout_ms = PG_GETARG_INT32(5);
-	volatile bool news = false;
 
 	copy_run(PG_GETARG_TEXT_PP(0), place.run);
 	place.step = PG_GETARG_INT32(2);
 	place.generation = PG_GETARG_INT32(3);
 	place.offset = PG_GETARG_INT64(4);
-	tz_run_wait_check(place.run);
-	PG_TRY();
+	PG_RETURN_BOOL(block(&place, 1, (uint32) PG_GETARG_INT32(1), PG_GETARG_INT32(5)));
+}
+
+/*
+ * stream_block_output(run text, mark integer, step integer, generation integer, printed bigint,
+ *					   errors bigint, timeout_ms integer) returns boolean
+ *
+ * The same for a command: more of what it printed, or of its errors.
+ */
+THEAZO_FUNCTION(theazo_stream_block_output)
+{
+	Place places[2];
+
+	for (int i = 0; i < 2; i++)
 	{
-		follow_begin();
-		news = follow_wait(&place, mark, Max(timeout_ms, 0));
+		copy_run(PG_GETARG_TEXT_PP(0), places[i].run);
+		places[i].step = i == 0 ? PG_GETARG_INT32(2) : TZ_STREAM_ERRORS(PG_GETARG_INT32(2));
+		places[i].generation = PG_GETARG_INT32(3);
+		places[i].offset = PG_GETARG_INT64(4 + i);
 	}
-	PG_FINALLY();
-	{
-		follow_end();
-	}
-	PG_END_TRY();
-	PG_RETURN_BOOL(news);
+	PG_RETURN_BOOL(block(places, 2, (uint32) PG_GETARG_INT32(1), PG_GETARG_INT32(6)));
 }
 
 /*

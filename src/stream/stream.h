@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * stream.h
- *	  What models are saying right now, in shared memory.
+ *	  What models are saying and commands are printing right now, in shared memory.
  *
- * Dispatchers write the text of answers as it arrives, any number of readers
+ * Dispatchers write the text as it arrives, any number of readers
  * read it. A promise is never made here: everything may be lost, and what is
  * finished is in rows. A text is known by its run, the number of its step and a
  * generation that tells one attempt from the next; places in it are byte offsets,
@@ -17,6 +17,9 @@
 #define TZ_STREAM_H
 
 #include "lib/buf.h"
+
+/* A command has two texts: what it prints is the text of its step, and its errors are that of this one. */
+#define TZ_STREAM_ERRORS(step) ((step) | 0x10000)
 
 #define TZ_STREAM_GENERATIONS 1023 /* 1 and up; readers keep 10 bits */
 

@@ -260,6 +260,41 @@ build_sqlstate(TzStatus status)
 	return status == TZ_BAD_INPUT ? "22023" : NULL;
 }
 
+/* ---- what commands print ---- */
+
+static bool
+is_exec(const TzFlight *f)
+{
+	return strcmp(f->claim->kind, "compute.exec") == 0;
+}
+
+/* Two texts of one step, for who follows the run. */
+static void
+open_live(TzFlight *f)
+{
+	json_t *step = json_object_get(f->request, "step");
+	TzPen pens[TZ_LIVE_CHANNELS] = {0};
+	int generation;
+	int seq;
+
+	if (!is_exec(f) || !json_is_true(json_object_get(f->request, "stream")) || !json_is_integer(step) ||
+	    f->claim->run_id == NULL)
+		return;
+	seq = (int) json_integer_value(step);
+	generation = tz_stream_generation(f->claim->id, f->claim->attempt);
+	tz_stream_open(&pens[TZ_LIVE_STDOUT], MyDatabaseId, f->claim->run_id, seq, generation);
+	tz_stream_open(&pens[TZ_LIVE_STDERR], MyDatabaseId, f->claim->run_id, TZ_STREAM_ERRORS(seq), generation);
+	tz_flight_live(f, pens);
+}
+
+static void
+local_output(TzLocalJob *job, bool is_stderr, TzSlice bytes)
+{
+	TzFlight *f = job->arg;
+
+	tz_live_feed(f->live, is_stderr ? TZ_LIVE_STDERR : TZ_LIVE_STDOUT, bytes);
+}
+
 static void
 local_done(TzLocalJob *job)
 {
@@ -285,6 +320,8 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 	job->out = &f->outcome;
 	job->done = local_done;
 	job->arg = f;
+	open_live(f);
+	job->output = f->live != NULL ? local_output : NULL;
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 	tz_local_start(c->local, job);
 }
@@ -435,11 +472,15 @@ open_stream(TzFlight *f, TzErr *err)
 {
 	json_t *step = json_object_get(f->request, "step");
 	TzPen pen = {0};
+	TzStatus status;
 
-	if (json_is_integer(step) && f->claim->run_id != NULL)
+	if (!is_exec(f) && json_is_integer(step) && f->claim->run_id != NULL)
 		tz_stream_open(&pen, MyDatabaseId, f->claim->run_id, (int) json_integer_value(step),
 		               tz_stream_generation(f->claim->id, f->claim->attempt));
-	return tz_flight_stream(f, &pen, err);
+	status = tz_flight_stream(f, &pen, err);
+	if (status == TZ_OK)
+		open_live(f);
+	return status;
 }
 
 /* A secret that is not to go there, and a request that is no good, are told apart. */
@@ -629,7 +670,8 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		tz_flight_end(f, "done", now);
 		return;
 	}
-	if (tz_flight_prepare(f, (size_t) tz_guc_http_max_body_kb * 1024, unix_ms(now), &err) != TZ_OK)
+	if (tz_flight_prepare(f, (size_t) tz_guc_http_max_body_kb * 1024, unix_ms(now), &err) != TZ_OK ||
+	    tz_flight_records(f, &err) != TZ_OK)
 		fail(f, &err, NULL);
 	else if (strcmp(f->claim->adapter, "local") == 0)
 		begin_local(c, f, timeout_ms);

@@ -65,23 +65,10 @@ on_delta(void *arg, const TzDelta *delta)
 	flow->deltas += delta->text.len;
 	if (delta->kind == TZ_DELTA_TEXT)
 		show(flow, delta->text);
-}
-
-/* How much of the text is whole characters. */
-static size_t
-whole_characters(TzSlice text)
-{
-	size_t start = text.len;
-	unsigned char lead;
-	size_t need;
-
-	while (start > 0 && text.len - start < 3 && ((unsigned char) text.data[start - 1] & 0xC0) == 0x80)
-		start--;
-	if (start == 0)
-		return text.len;
-	lead = (unsigned char) text.data[start - 1];
-	need = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-	return text.len - start + 1 < need ? start - 1 : text.len;
+	else if (flow->live != NULL && delta->kind == TZ_DELTA_STDOUT)
+		tz_live_feed(flow->live, TZ_LIVE_STDOUT, delta->text);
+	else if (flow->live != NULL && delta->kind == TZ_DELTA_STDERR)
+		tz_live_feed(flow->live, TZ_LIVE_STDERR, delta->text);
 }
 
 /* All that the bytes brought, at once. */
@@ -89,7 +76,7 @@ static void
 publish(TzFlow *flow)
 {
 	TzSlice text = tz_buf_slice(&flow->text);
-	size_t n = whole_characters(text);
+	size_t n = tz_utf8_whole(text);
 
 	if (flow->dark || n == 0)
 		return;

@@ -15,6 +15,7 @@
 #include "stream/stream.h"
 #include "lib/mask.h"
 #include "safety/window.h"
+#include "worker/live.h"
 
 /*
  * Bytes go to the adapter's stream; the text it finds in them goes, masked, to
@@ -27,6 +28,7 @@ typedef struct TzFlow
 	TzPen pen;
 	TzMaskStream mask;
 	TzWindow window; /* judges what was masked */
+	TzLive *live; /* where what a command prints goes, borrowed; or NULL */
 	TzExtra *extra; /* the platform's patterns, held for the window */
 	TzBuf clean; /* masked, on its way into the window */
 	TzBuf text; /* masked and judged, of the bytes being read; and what is left of a character cut in two */

@@ -17,6 +17,7 @@
 #include "adapter/model.h"
 #include "lib/backoff.h"
 #include "lib/json.h"
+#include "lib/records.h"
 #include "pg/errors.h"
 #include "worker/inflight.h"
 
@@ -28,6 +29,8 @@
 #define BACKOFF_BASE_MS 500
 #define BACKOFF_MAX_MS 60000
 #define SPARE_MAX 2048
+#define OUTPUT_DEFAULT (1024 * 1024) /* of a command, each stream */
+#define RECORDS_VARIABLE "THEAZO_RECORDS"
 
 /* moves[from][to] */
 static const bool moves[TZ_FLIGHT_LISTS][TZ_FLIGHT_GONE + 1] = {
@@ -271,6 +274,9 @@ tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_unix_ms, TzErr *er
 	f->effect.id = c->id;
 	f->effect.kind = c->kind;
 	f->effect.op = dot != NULL ? dot + 1 : c->kind;
+	/* asked by the keeper, but the same question */
+	if (strcmp(c->kind, "compute.sample") == 0)
+		f->effect.op = "metrics";
 	f->effect.attempt = c->attempt;
 	f->effect.step = c->step;
 	f->effect.request = f->request;
@@ -473,6 +479,64 @@ tz_flight_stream(TzFlight *f, const TzPen *pen, TzErr *err)
 	return TZ_OK;
 }
 
+static TzSlice
+records_nonce(const TzFlight *f)
+{
+	return tz_slice_cstr(json_string_value(json_object_get(f->request, "records")));
+}
+
+static bool
+is_exec(const TzFlight *f)
+{
+	return strcmp(f->claim->kind, "compute.exec") == 0;
+}
+
+TzStatus
+tz_flight_records(TzFlight *f, TzErr *err)
+{
+	TzSlice nonce = records_nonce(f);
+	json_t *env = json_object_get(f->request, "env");
+
+	if (!is_exec(f) || !tz_record_nonce_ok(nonce))
+		return TZ_OK;
+	if (!json_is_object(env))
+	{
+		env = json_object();
+		if (json_object_set_new(f->request, "env", env) != 0)
+			return tz_err_set(err, TZ_NOMEM, "out of memory");
+	}
+	if (json_object_set_new(env, RECORDS_VARIABLE, json_stringn(nonce.data, nonce.len)) != 0)
+		return tz_err_set(err, TZ_NOMEM, "out of memory");
+	return TZ_OK;
+}
+
+void
+tz_flight_live(TzFlight *f, const TzPen *pens)
+{
+	json_int_t max = json_integer_value(json_object_get(f->request, "max_output"));
+	TzStatus masked = need_mask(f);
+
+	f->live = tz_live_new(pens, f->mask, records_nonce(f), max > 0 ? (size_t) max : OUTPUT_DEFAULT);
+	if (f->live != NULL && masked != TZ_OK)
+		tz_live_dark(f->live);
+	if (f->flow != NULL)
+		f->flow->live = f->live;
+}
+
+/* A command has ended: the rest of what it printed is shown, and what it reported is taken out of its output. */
+static void
+command_over(TzFlight *f)
+{
+	TzOutcome *o = &f->outcome;
+	bool done = o->verdict == TZ_V_DONE;
+
+	if (f->live != NULL && done)
+		tz_live_end(f->live, json_is_true(json_object_get(o->result, "truncated")) ||
+		                         json_is_true(json_object_get(o->result, "timed_out")));
+	if (done && is_exec(f) && !tz_records_take(o->result, records_nonce(f)))
+		tz_conceal_withhold(o, TZ_NOMEM);
+}
+
 void
 tz_flight_slim(TzFlight *f)
 {
@@ -499,6 +563,8 @@ tz_flight_end(TzFlight *f, const char *verdict, TimestampTz now)
 		f->table->flows--;
 	tz_flow_free(f->flow);
 	f->flow = NULL;
+	tz_live_free(f->live);
+	f->live = NULL;
 	tz_flight_wipe(f);
 	tz_flight_move(f, TZ_FLIGHT_ENDED);
 }
@@ -602,6 +668,7 @@ tz_flight_outcome(TzFlight *f, const char *sqlstate, bool maybe_sent, uint32 ran
 	TzOutcome *o = &f->outcome;
 	int wait = o->retry_after_ms;
 
+	command_over(f);
 	conceal_outcome(f);
 	if (f->cancel && o->verdict != TZ_V_DONE)
 	{

@@ -72,6 +72,7 @@ typedef struct TzFlight
 	struct TzCarrier *carrier; /* who carries it */
 	TzHttpCall *http;
 	TzFlow *flow; /* of an answer that is read as it comes, or NULL */
+	TzLive *live; /* of a command whose output is shown, or NULL */
 	bool local;
 	TzLocalJob job;
 	bool sql;
@@ -123,6 +124,13 @@ extern TzStatus tz_flight_prepare(TzFlight *f, size_t max_response, int64 now_un
 extern void tz_flight_wipe(TzFlight *f);
 /* To be read as it comes, for who follows the run too; before the request leaves. */
 extern TzStatus tz_flight_stream(TzFlight *f, const TzPen *pen, TzErr *err);
+/*
+ * A command: what it prints is shown with these pens, one a channel; before it begins. Without memory it is
+ * not shown.
+ */
+extern void tz_flight_live(TzFlight *f, const TzPen *pens);
+/* Its records can be told from what it prints: puts their nonce into its environment. */
+extern TzStatus tz_flight_records(TzFlight *f, TzErr *err);
 /* Forgets what only a model's request needed, which may be most of what a call holds. */
 extern void tz_flight_slim(TzFlight *f);
 /* A text of a call in flight, masked; false when that is not possible. */

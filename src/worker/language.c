@@ -13,13 +13,13 @@
 #include "worker/language.h"
 
 static const TzLanguage languages[] = {
-	{"python", "python3", "python3", "main.py", {"python3", "{code}"}, "PYTHONPATH=/workspace"},
+	{"python", "python3", "python3", "main.py", {"python3", "{code}"}, "PYTHONPATH=/workspace:/theazo"},
 	/* From its standard input node resolves "./x" against the working directory. */
 	{"node", "javascript", "node", NULL, {"node", "-"}, NULL},
 	{"node", "js", "node", NULL, {"node", "-"}, NULL},
 	{"go", "golang", "go", "main.go", {"go", "run", "{code}"}, NULL},
-	{"bash", NULL, "bash", "main.sh", {"bash", "{code}"}, NULL},
-	{"sh", "shell", "sh", "main.sh", {"sh", "{code}"}, NULL},
+	{"bash", NULL, "bash", "main.sh", {"bash", "{code}"}, "PYTHONPATH=/theazo"},
+	{"sh", "shell", "sh", "main.sh", {"sh", "{code}"}, "PYTHONPATH=/theazo"},
 };
 
 const TzLanguage *

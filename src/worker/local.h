@@ -74,6 +74,7 @@ struct TzLocalJob
 	const char *sqlstate; /* of a failure, else NULL */
 	bool cancelled; /* ended because of tz_local_cancel */
 	void (*done)(TzLocalJob *job);
+	void (*output)(TzLocalJob *job, bool is_stderr, TzSlice bytes); /* of a command as it comes; or NULL */
 	void *arg;
 
 	/* of local.c and its parts */

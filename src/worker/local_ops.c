@@ -25,6 +25,14 @@
 /* ---------------------------------------------------------------- exec */
 
 static void
+exec_output(void *arg, bool is_stderr, TzSlice bytes)
+{
+	TzLocalJob *job = arg;
+
+	job->output(job, is_stderr, bytes);
+}
+
+static void
 exec_done(void *arg, const TzBoxResult *res)
 {
 	TzLocalJob *job = arg;
@@ -145,6 +153,7 @@ exec_start(TzLocalJob *job, LocalBox *b, const TzLanguage *lang, TzErr *err)
 			exec.timeout_ms = job->timeout_ms;
 		exec.max_output =
 			(size_t) tz_local_object_int(job->effect->request, "max_output", OUTPUT_DEFAULT, OUTPUT_MAX);
+		exec.output = job->output != NULL ? exec_output : NULL;
 		tz_local_job_link(job, b);
 		st = tz_box_exec(b->box, &exec, exec_done, job, &job->op, err);
 		if (st != TZ_OK)

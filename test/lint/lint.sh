@@ -99,6 +99,12 @@ check_paths() {
 	report "no machine paths, no registry hosts" "$work/o"
 }
 
+# The client as it is put into sandboxes is what src/client says.
+check_client() {
+	test/run/embed.py --check > "$work/o" 2>&1
+	report "client in C is the one in src/client" "$work/o"
+}
+
 check_shell() {
 	if ! command -v shellcheck > /dev/null; then
 		echo 'shellcheck is missing: run make deps' > "$work/o"
@@ -212,6 +218,7 @@ check_format
 check_includes
 check_banned
 check_paths
+check_client
 check_shell
 check_errors
 check_links

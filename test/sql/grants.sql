@@ -17,7 +17,7 @@ SELECT m.roleid::regrole, m.member::regrole FROM pg_auth_members m WHERE m.rolei
 
 -- owners: tables of theazo_owner, events of theazo_guard, nothing of a superuser
 SELECT owner, kind, count(*) > 0 FROM tst.rels GROUP BY 1, 2 ORDER BY 1, 2;
-SELECT name, part FROM tst.rels WHERE owner = 'theazo_guard' AND NOT part;
+SELECT name, part FROM tst.rels WHERE owner = 'theazo_guard' AND NOT part ORDER BY 1;
 SELECT bool_and(name ~ '^event_') FROM tst.rels WHERE owner = 'theazo_guard' AND part;
 SELECT name FROM tst.rels WHERE owner = 'theazo_system' ORDER BY 1;
 SELECT DISTINCT owner FROM tst.funcs ORDER BY 1;

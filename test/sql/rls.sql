@@ -41,6 +41,8 @@ BEGIN
 			NULL, theazo_internal.current_environment(), s, a, run, 'n', 'running', now(), NULL);
 		PERFORM theazo_internal.charge_write(theazo_internal.current_platform(), theazo_internal.id_root(run), theazo_internal.id_new('chg'),
 			theazo_internal.current_environment(), s, a, run, 'u', NULL, NULL, 'agent.fee', 1, 2000000, 'theazo', 'p');
+		PERFORM theazo_internal.progress_set(r, 50, 'half') FROM theazo_data.run r WHERE r.id = run;
+		PERFORM theazo_internal.sample_keep(x, '{"cpu_percent": 1}', now()) FROM theazo_data.sandbox x WHERE x.agent_id = a;
 		PERFORM theazo.agent_send(a, 'note', 'text');
 		PERFORM theazo.budget_set(100000);
 		INSERT INTO theazo_data.budget_fired (platform_id, environment, level, subject, period, threshold)

@@ -21,7 +21,7 @@ SELECT tst.boot();
 SELECT status FROM theazo.agents WHERE id = :'a';
 SELECT status FROM theazo.sandboxes;
 SELECT * FROM tst.claim();
-SELECT request - 'sandbox', request ->> 'sandbox', timeout_ms, endpoint, needs_secrets, trace = 'tr_' || substr(:'r', 5), content FROM tst.claimed;
+SELECT request - 'sandbox' - 'records', request ->> 'sandbox', timeout_ms, endpoint, needs_secrets, trace = 'tr_' || substr(:'r', 5), content FROM tst.claimed;
 SELECT status, started_at IS NOT NULL, ended_at FROM theazo.run_get(:'r');
 -- one exec at a time
 SELECT tst.try(format($$SELECT theazo.exec_start(%L, 'sh', 'true')$$, :'a'));
@@ -92,7 +92,7 @@ SELECT id AS m FROM theazo.metrics_start(:'a') \gset
 -- they may run beside an exec
 SELECT kind, status FROM theazo.exec_start(:'a', 'sh', 'true');
 SELECT * FROM tst.claim();
-SELECT kind, request - 'sandbox', content FROM tst.claimed ORDER BY kind;
+SELECT kind, request - 'sandbox' - 'records', content FROM tst.claimed ORDER BY kind;
 SELECT tst.settle('compute.write', 'done'), tst.settle('compute.read', 'done', '{"size": 3}', '\xff00fe'),
 	tst.settle('compute.list', 'done', '{"entries": [{"name": "in.csv", "size": 3, "is_dir": false}]}'), tst.settle('compute.metrics', 'done', '{"cpu_percent": 1.5, "memory_mb": 12, "disk_mb": 1}');
 SELECT kind, status, entries, content, metrics, cost FROM theazo.run_results WHERE id IN (:'w', :'rd', :'l', :'m') ORDER BY kind;

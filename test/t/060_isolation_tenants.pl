@@ -79,6 +79,8 @@ SELECT id AS run2 FROM theazo.exec_start(:'agt2', 'python', 'print("$mark-second
 SELECT theazo_internal.verdict_write(r, '{"stage": "input", "status": "passed", "rule": "$mark"}') IS NULL AS x FROM theazo_data.run r WHERE r.id = :'run' \\gset
 SELECT theazo_internal.event_write(:'plt', 'safety', 'content_blocked', '{"type": "pii", "message": "$mark"}', :'ses', :'agt', :'run', 'live', 'deny', '$mark',
 	true) IS NULL AS x \\gset
+SELECT theazo_internal.progress_set(r, 50, '$mark') IS NULL AS x FROM theazo_data.run r WHERE r.id = :'run' \\gset
+SELECT theazo_internal.sample_keep(x, '{"cpu_percent": 1}', now()) IS NULL AS x FROM theazo_data.sandbox x WHERE x.agent_id = :'agt' \\gset
 SELECT theazo_internal.log_write(:'plt', NULL, 'info', 'system', '$mark log', 'live', :'ses', :'agt', :'run', '$mark-user') IS NULL AS x \\gset
 SELECT theazo_internal.span_write(:'plt', theazo_internal.id_root(:'run'), theazo_internal.id_new('tr'), theazo_internal.id_new('tr'), NULL, 'live',
 	:'ses', :'agt', :'run', '$mark span', 'running', now(), NULL) IS NULL AS x \\gset
@@ -262,6 +264,7 @@ my %cases = (
 	run_cancel => [foreign => "'{run}'"],
 	run_get => [foreign => "'{run}'"],
 	run_result => [foreign => "'{run}'"],
+	output_tail => [foreign => "'{agt}'"],
 	run_follow => [foreign => "'{run}', 0, '1 ms'"],
 	run_start => [foreign => "'{agt}', 'x'"],
 	run_steps => [foreign => "'{run}'"],
@@ -312,7 +315,7 @@ my %cases = (
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_compute_sweeps operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_ai operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
 my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges checkpoints compute_capabilities compute_sweeps snapshots definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
-	sandboxes secret_versions secrets sessions spans steps tools traces);
+	progress sandbox_metrics sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);
 

@@ -147,6 +147,7 @@ $called{run_wait}++;
 ok(sql("SELECT theazo.run_wait('$run', '20 s', api_key => '$key')"), 'run_wait');
 is(sql("SELECT (pg_current_xact_id_if_assigned() IS NULL)::text FROM theazo.run_wait('$run', '1 s', api_key => '$key')"), 'true', '... assigns no transaction id');
 one(run_follow => "SELECT count(*) FROM theazo.run_follow('$run', 0, '0 s')");
+one(output_tail => "SELECT count(*) FROM theazo.output_tail('$a')");
 one(run_result => "SELECT FROM theazo.run_result('$run')");
 one(run_steps => "SELECT count(*) FROM theazo.run_steps('$run')");
 procedure(exec => "'$a', 'sh', 'echo 3'");
