@@ -251,9 +251,15 @@ tz_docker_parse_create(const TzEffect *effect, const TzHttpResponse *in, TzOutco
 		tz_docker_next(out, "pull", json_object());
 		return;
 	}
-	if (in->status == 409)
+	/* the name is taken; Podman says so with 500, and that may be anything */
+	if (in->status == 409 || in->status == 500)
 	{
-		tz_docker_next(out, "find", json_object());
+		TzOutcome said;
+
+		tz_outcome_init(&said, 0);
+		tz_answer_status(effect, TZ_REPEAT_NEVER, in, &said);
+		tz_docker_next(out, "find", json_pack("{s:i, s:s}", "status", in->status, "said", said.err.detail));
+		tz_outcome_free(&said);
 		return;
 	}
 	doc = tz_docker_json(effect, in, out);
@@ -371,11 +377,15 @@ tz_docker_parse_find(const TzEffect *effect, const TzHttpResponse *in, TzOutcome
 		tz_docker_bad(in, out, "list of containers is none");
 	else if (first == NULL)
 	{
-		/* removed meanwhile, or not ours: another look by whoever tries again */
-		tz_err_set(&out->err, TZ_UNAVAILABLE,
-		           "the engine says that the sandbox's name is taken, and shows nothing of it");
+		bool taken = json_integer_value(json_object_get(effect->state, "status")) != 500;
+
+		tz_err_set(&out->err, TZ_UNAVAILABLE, "the engine does not make the container: it answered %d",
+		           taken ? 409 : 500);
+		tz_err_detail(&out->err, "%s", tz_docker_text(effect, "said"));
+		tz_err_hint(&out->err, "Check the image and the limits of the provider's entry.");
 		tz_answer_fail(in, "provider_error", out);
-		out->verdict = effect->attempt < 5 ? TZ_V_RETRY : TZ_V_FAILED;
+		/* the name was taken and is not any more, or is not shown yet: another look */
+		out->verdict = taken && effect->attempt < 5 ? TZ_V_RETRY : TZ_V_FAILED;
 	}
 	else if (state != NULL && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0))
 		tz_docker_next(out, "policy", json_pack("{s:s%}", "id", id.data, id.len));

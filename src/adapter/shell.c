@@ -106,7 +106,11 @@ append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr 
 	}
 	else
 		tz_buf_printf(out, "%s \"$tz_f\"; ", language->run);
-	tz_buf_append_cstr(out, "tz_r=$?; rm -f \"$tz_f\"; exit $tz_r");
+	tz_buf_append_cstr(out, "tz_r=$?; rm -f \"$tz_f\"; ");
+	/* small timeouts end the command alone; what it had started is in the group of this line */
+	if (code->in_pieces && code->timeout_ms > 0)
+		tz_buf_append_cstr(out, "case $tz_r in 124|137|143) trap '' TERM; kill -s TERM 0;; esac; ");
+	tz_buf_append_cstr(out, "exit $tz_r");
 	if (out->status == TZ_TOO_LARGE)
 		return tz_err_set(err, TZ_TOO_LARGE, "command line is longer than %zu bytes", out->max);
 	if (out->status != TZ_OK)

@@ -16,8 +16,8 @@ typedef struct TzShellCode
 	TzSlice code;
 	const char *tag; /* makes the file's name: letters, digits, _ and - */
 	int timeout_ms; /* 0: none */
-	bool
-		in_pieces; /* the code is not in the line: its base64 comes as the line's arguments, one after the other */
+	/* the code is not in the line: its base64 comes as the line's arguments; the line leads its process group */
+	bool in_pieces;
 	bool reports; /* the library that programs report with is put there; also where env has THEAZO_RECORDS */
 	json_t *env; /* object of strings, or NULL */
 	const TzSecretValue *secrets; /* those of use "env" are exported too */

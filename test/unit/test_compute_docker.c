@@ -255,6 +255,12 @@ test_create_found(void **state)
 	w.effect.attempt = 5;
 	answers(&w, 200, "[]", "failed");
 	walk_end(&w);
+	/* Podman's answer for a name that is taken, and for anything else */
+	walk_begin(&w, "create", "{\"tag\":\"sbx_2\"}", "{}");
+	answers(&w, 500, "{\"message\":\"no space\"}", "next");
+	answers(&w, 200, "[]", "failed");
+	assert_non_null(strstr(w.out.err.detail, "no space"));
+	walk_end(&w);
 }
 
 /* What does not start leaves nothing behind. */
