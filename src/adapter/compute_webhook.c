@@ -26,6 +26,7 @@
 #define COMMAND_MAX (48 * 1024 * 1024)
 #define EXEC_MARGIN_MS 5000 /* for the answer, after the command's own limit */
 #define ANSWER_SLACK 65536 /* of a document around its payload */
+#define WISH_MAX 512 /* bytes of a region's or a gpu's name */
 
 static TzStatus webhook_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus build_create(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
@@ -44,6 +45,7 @@ static TzStatus append_path(TzSlice path, TzBuf *out, TzErr *err);
 static TzStatus take_path(const TzEffect *effect, const char *key, TzSlice *path, TzErr *err);
 static void append_encoded(TzSlice text, const char *kept, TzBuf *out);
 static TzStatus append_env(const TzEffect *effect, TzBuf *out, TzErr *err);
+static TzStatus append_wishes(const TzEffect *effect, TzBuf *out, TzErr *err);
 static TzStatus append_string(TzSlice text, TzBuf *out);
 static bool append_member(const char *name, TzSlice value, bool first, TzBuf *out);
 static bool segment_is_dots(const char *segment, size_t len);
@@ -134,6 +136,8 @@ build_create(const TzEffect *effect, TzHttpRequest *out, TzErr *err)
 	append_member("runtime", runtime, true, &out->body);
 	tz_buf_printf(&out->body, ",\"timeout\":%lld,\"envVars\":", (long long) lifetime_s);
 	status = append_env(effect, &out->body, err);
+	if (status == TZ_OK)
+		status = append_wishes(effect, &out->body, err);
 	tz_buf_append_byte(&out->body, '}');
 	return status;
 }
@@ -411,6 +415,35 @@ append_env(const TzEffect *effect, TzBuf *out, TzErr *err)
 	if (first)
 		tz_buf_append_byte(out, '{');
 	tz_buf_append_byte(out, '}');
+	return TZ_OK;
+}
+
+/* What the agent wants its sandbox to have, where it wants anything. */
+static TzStatus
+append_wishes(const TzEffect *effect, TzBuf *out, TzErr *err)
+{
+	TzSlice region = {NULL, 0};
+	TzSlice gpu = {NULL, 0};
+	bool browser = false;
+	int64_t storage_gb = 0;
+	TzStatus status = tz_json_get_str(effect->request, "region", false, WISH_MAX, &region, err);
+
+	if (status == TZ_OK)
+		status = tz_json_get_bool(effect->request, "browser", false, &browser, err);
+	if (status == TZ_OK)
+		status = tz_json_get_int(effect->request, "storage_gb", false, 1, INT32_MAX, &storage_gb, err);
+	if (status == TZ_OK)
+		status = tz_json_get_str(effect->request, "gpu", false, WISH_MAX, &gpu, err);
+	if (status != TZ_OK)
+		return status;
+	if (region.len > 0)
+		append_member("region", region, false, out);
+	if (browser)
+		tz_buf_append_cstr(out, ",\"browser\":true");
+	if (storage_gb > 0)
+		tz_buf_printf(out, ",\"storageGb\":%lld", (long long) storage_gb);
+	if (gpu.len > 0)
+		append_member("gpu", gpu, false, out);
 	return TZ_OK;
 }
 

@@ -138,7 +138,7 @@ check_errors() {
 
 check_links() {
 	local f t
-	for f in README.md docs/*.md test/README.md; do
+	for f in README.md docs/*.md docs/providers/*.md test/README.md; do
 		[ -f "$f" ] || continue
 		grep -oE '\]\([^)#: ]+' "$f" | sed 's/^](//' | while read -r t; do
 			[ -e "$(dirname "$f")/$t" ] || echo "$f: $t"

@@ -43,6 +43,32 @@ views() {					# views CONDITION
 	 ORDER BY c.relname COLLATE \"C\""
 }
 
+# A column for each kind, a row for each operation.
+capabilities() {
+	q "$bindir" "
+	WITH kinds AS (SELECT type, row_number() OVER (ORDER BY type <> 'local', type <> 'webhook', type) AS n
+					 FROM (SELECT DISTINCT type FROM theazo_internal.compute_operations()) t),
+		 ops AS (SELECT operation, min(n) AS n FROM (SELECT operation, row_number() OVER () AS n FROM theazo_internal.compute_operations()) o GROUP BY 1)
+	SELECT '| operation | ' || string_agg(type, ' | ' ORDER BY n) || ' |' || E'\n|---|' || repeat('---|', count(*)::int) FROM kinds
+	UNION ALL
+	SELECT * FROM (
+		SELECT '| ' || o.operation || ' | ' || string_agg(coalesce(c.support || coalesce(': ' || replace(c.note, '|', '\|'), ''), 'none'), ' | ' ORDER BY k.n) || ' |'
+		  FROM ops o CROSS JOIN kinds k
+		  LEFT JOIN theazo_internal.compute_operations() c ON c.type = k.type AND c.operation = o.operation
+		 GROUP BY o.operation, o.n ORDER BY o.n) x"
+}
+
+members() {
+	q "$bindir" "
+	SELECT format('| %s | \`%s\` | %s | %s |', type, member,
+				  CASE shape WHEN 'word' THEN array_to_string(words, ', ') WHEN 'integer' THEN format('whole number from %s to %s', min, max)
+							 WHEN 'number' THEN format('number from %s to %s', min, max) WHEN 'name' THEN format('text of up to %s characters', max)
+							 WHEN 'runtimes' THEN 'object: text for python, node, go, browser' WHEN 'boolean' THEN 'true or false'
+							 WHEN 'integers' THEN 'object of whole numbers' WHEN 'names' THEN 'array of texts' WHEN 'pem' THEN 'PEM text'
+							 WHEN 'url' THEN 'address' ELSE shape END, what)
+	  FROM theazo_internal.compute_members() ORDER BY type, member"
+}
+
 bindir=$1
 app="has_function_privilege('theazo_app', p.oid, 'EXECUTE')"
 app_view="has_table_privilege('theazo_app', c.oid, 'SELECT')"
@@ -97,6 +123,25 @@ if [ -n "$(functions theazo_api)" ]; then
 END
 	functions theazo_api
 fi
+cat << 'END'
+
+## What compute can do
+
+`native`; `emulated`, by other means; `none`, which is refused with `TZ406`, as is what has no row. How entries are configured is in
+[providers/index.md](providers/index.md).
+
+END
+capabilities
+cat << 'END'
+
+## Configuration of compute providers
+
+Members of `config`; `endpoint` and `baseUrl` are known to all. `local` and `webhook` keep what they are given.
+
+| kind | member | what it may be | what it says |
+|---|---|---|---|
+END
+members
 cat << 'END'
 
 ## Inside

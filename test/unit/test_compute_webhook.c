@@ -97,6 +97,12 @@ test_requests(void **state)
 		"{\"runtime\":\"go\",\"lifetime_s\":60,\"env\":{\"B\":\"/\\u00e9\\u001f\\u2028\\\"\\\\\\n\\u007f\",\"A\":\"\"}}",
 		"POST", BASE "/create",
 		"{\"runtime\":\"go\",\"timeout\":60,\"envVars\":{\"B\":\"/\xc3\xa9\\u001f\xe2\x80\xa8\\\"\\\\\\n\x7f\",\"A\":\"\"}}");
+	assert_call("create", "{\"gpu\":\"a\\\"1\",\"storage_gb\":20,\"browser\":true,\"region\":\"eu\"}", "POST",
+	            BASE "/create",
+	            "{\"runtime\":\"python\",\"timeout\":3600,\"envVars\":{},\"region\":\"eu\",\"browser\":true,"
+	            "\"storageGb\":20,\"gpu\":\"a\\\"1\"}");
+	assert_call("create", "{\"browser\":false,\"region\":\"\"}", "POST", BASE "/create",
+	            "{\"runtime\":\"python\",\"timeout\":3600,\"envVars\":{}}");
 	assert_call("read", "{\"sandbox\":\"sb/1 \xc3\xbc\",\"path\":\"/a b//c%d?e#f\"}", "GET",
 	            BASE "/sb%2F1%20%C3%BC/files/a%20b/c%25d%3Fe%23f", "");
 	assert_call("list", "{\"sandbox\":\"s\",\"dir\":\"/a b&c\"}", "GET", BASE "/s/files?dir=/a%20b%26c", "");
@@ -123,6 +129,10 @@ test_bad_requests(void **state)
 	assert_refused("create", "{\"env\":{\"A B\":\"x\"}}");
 	assert_refused("create", "{\"env\":{\"A\":1}}");
 	assert_refused("create", "{\"env\":[]}");
+	assert_refused("create", "{\"region\":5}");
+	assert_refused("create", "{\"browser\":\"yes\"}");
+	assert_refused("create", "{\"storage_gb\":0}");
+	assert_refused("create", "{\"gpu\":true}");
 	assert_refused("exec", "{\"sandbox\":\"s\",\"language\":\"cobol\",\"code\":\"\"}");
 	assert_refused("exec", "{\"sandbox\":\"s\",\"code\":\"\"}");
 	assert_refused("exec", "{\"sandbox\":\"s\",\"language\":\"sh\"}");
