@@ -221,7 +221,7 @@ BEGIN
 	VALUES (s.platform_id, theazo_internal.id_new('agt'), s.id, s.user_id, s.key_environment, o.definition_id, o.definition_version,
 		CASE WHEN p_one_shot THEN 'ready' ELSE 'booting' END,
 		coalesce(o.options ->> 'compute', 'python'), 'theazo', theazo_internal.model_choose(o.options, s.models, theazo_internal.model_of_entry(s.platform_id, o.options, s.models)),
-		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), p_one_shot, o.options - 'compute' - 'managedLoop',
+		primitives AND coalesce((o.options ->> 'managedLoop')::boolean, true), p_one_shot, o.options - 'compute' - 'managedLoop' - 'warmPool',
 		theazo_internal.current_run())
 	RETURNING t.* INTO a;
 	IF NOT p_one_shot THEN

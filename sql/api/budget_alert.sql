@@ -547,15 +547,17 @@ BEGIN
 	PERFORM set_config('lock_timeout', '500ms', true);
 	FOR b IN
 		SELECT x.* FROM theazo_data.sandbox x
-		 WHERE x.status = 'ready' AND x.instance = v_here AND theazo_internal.sandbox_watched(x) ORDER BY x.agent_id, x.id
+		 WHERE x.status IN ('ready', 'warm') AND x.instance = v_here AND theazo_internal.sandbox_watched(x) ORDER BY x.agent_id, x.id
 	LOOP
 		BEGIN
 			PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = b.platform_id AND a.id = b.agent_id FOR UPDATE;
-			SELECT * INTO b FROM theazo_data.sandbox x WHERE x.platform_id = b.platform_id AND x.id = b.id AND x.status = 'ready';
+			SELECT * INTO b FROM theazo_data.sandbox x WHERE x.platform_id = b.platform_id AND x.id = b.id AND x.status IN ('ready', 'warm');
 			CONTINUE WHEN NOT FOUND;
 			v_refusal := theazo_internal.budget_sandbox(b, theazo_internal.sandbox_ahead());
 			IF v_refusal ->> 'code' = 'busy' THEN
 				PERFORM theazo_internal.wake_keeper();
+			ELSIF v_refusal IS NOT NULL AND b.agent_id IS NULL THEN
+				v_n := v_n + theazo_internal.pool_drain(b.platform_id, b.id)::integer;
 			ELSIF v_refusal IS NOT NULL THEN
 				PERFORM theazo_internal.budget_stop(b, v_refusal);
 				v_n := v_n + 1;
@@ -636,7 +638,7 @@ BEGIN
 					WHEN x.id LIKE 'apr\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.approval p WHERE p.platform_id = x.platform_id AND p.id = x.id AND p.status = 'pending')
 					ELSE NOT EXISTS (SELECT FROM theazo_data.sandbox s
-						WHERE s.platform_id = x.platform_id AND s.id = x.id AND s.status IN ('creating', 'ready', 'destroying', 'held')) END
+						WHERE s.platform_id = x.platform_id AND s.id = x.id AND s.status IN ('creating', 'warm', 'ready', 'destroying', 'held')) END
 		   FOR UPDATE OF x SKIP LOCKED)
 	DELETE FROM theazo_data.reservation x USING old o WHERE x.platform_id = o.platform_id AND x.id = o.id;
 	GET DIAGNOSTICS v_n = ROW_COUNT;

@@ -496,6 +496,11 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	SELECT * INTO s FROM theazo_data.session x WHERE x.platform_id = b.platform_id AND x.id = b.session_id;
+	IF b.session_id IS NULL THEN
+		-- Made ahead: the platform's own.
+		s.platform_id := b.platform_id;
+		s.key_environment := b.environment;
+	END IF;
 	v_refusal := theazo_internal.session_limit_hit(s, v_at);
 	IF v_refusal IS NOT NULL THEN
 		RETURN v_refusal;
@@ -553,6 +558,8 @@ BEGIN
 		RETURN theazo_internal.budget_put_off(e);
 	ELSIF v_refusal IS NOT NULL THEN
 		SELECT * INTO s FROM theazo_data.session x WHERE x.platform_id = b.platform_id AND x.id = b.session_id;
+		s.platform_id := b.platform_id;
+		s.key_environment := b.environment;
 		PERFORM theazo_internal.budget_refused(v_refusal, s, e.agent_id, NULL);
 	END IF;
 	RETURN v_refusal;

@@ -548,7 +548,7 @@ DECLARE
 	v_error	jsonb;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
-	IF p_state = 'done' AND NOT s.managed THEN
+	IF p_state = 'done' AND NOT s.managed AND s.agent_id IS NOT NULL THEN
 		-- The orchestration fee of an agent on its owner's machines: due once one of them is there, not when the
 		-- operator's had to step in. The key makes it count once.
 		PERFORM theazo_internal.fee_write(e.platform_id, 'agent.fee', e.agent_id, s.environment, s.session_id, e.agent_id, NULL,
@@ -573,6 +573,10 @@ BEGIN
 			UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'destroyed' END, ended_at = p_finished
 			 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 		END IF;
+		RETURN;
+	END IF;
+	IF s.agent_id IS NULL THEN
+		PERFORM theazo_internal.pool_made(e, s, p_state, p_result, p_finished);
 		RETURN;
 	END IF;
 	IF s.status IS DISTINCT FROM 'creating' THEN

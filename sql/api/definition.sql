@@ -135,6 +135,8 @@ BEGIN
 		WHEN k IN ('timeout', 'checkpointInterval', 'maxDuration', 'hibernateAfterIdle') THEN
 			v := pg_catalog.to_jsonb(pg_catalog.trim_scale(EXTRACT(epoch FROM
 				theazo_internal.duration_check(k, v, '1 second', '8784 hours'))));
+		WHEN k = 'warmPool' THEN
+			PERFORM theazo_internal.integer_check(k, v, 0, 100);
 		WHEN k = 'costCap' THEN
 			v := theazo_internal.cost_check(k, v, false);
 		WHEN k = 'approvals' THEN
@@ -298,6 +300,9 @@ BEGIN
 	VALUES (p_definition.platform_id, p_definition.id, next_version, p_content, p_changelog);
 	UPDATE theazo_data.definition d SET version = next_version
 	 WHERE d.platform_id = p_definition.platform_id AND d.id = p_definition.id;
+	IF p_content ? 'warmPool' THEN
+		PERFORM theazo_internal.wake_keeper();
+	END IF;
 	PERFORM theazo_internal.event_write(p_definition.platform_id, 'control', p_action,
 		pg_catalog.jsonb_build_object('definitionId', p_definition.id, 'name', p_definition.name, 'version', next_version,
 			'changelog', p_changelog), NULL, NULL, NULL, theazo_internal.current_environment());
@@ -313,7 +318,7 @@ BEGIN
 	PERFORM theazo_internal.enter(api_key, 'definition:write');
 	PERFORM theazo_internal.shared_change_check('a definition');
 	PERFORM theazo_internal.name_check('name', name, 200);
-	content := theazo_internal.without_nulls(theazo_internal.options_check('content', content, theazo_internal.platform_http()));
+	content := theazo_internal.without_nulls(theazo_internal.options_check('content', content, theazo_internal.platform_http(), 'warmPool'));
 	IF (SELECT pg_catalog.count(*) FROM theazo_data.definition t
 		 WHERE t.platform_id = theazo_internal.current_platform() AND t.deleted_at IS NULL) >= 10000 THEN
 		PERFORM theazo_internal.raise_ceiling('definitions', 10000, 'Delete those that are not used.');
@@ -336,7 +341,7 @@ DECLARE
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'definition:write');
 	PERFORM theazo_internal.shared_change_check('a definition');
-	content := theazo_internal.options_check('content', content, theazo_internal.platform_http());
+	content := theazo_internal.options_check('content', content, theazo_internal.platform_http(), 'warmPool');
 	changelog := theazo_internal.text_check('changelog', pg_catalog.to_jsonb(coalesce(changelog, '')), 2000);
 	d := theazo_internal.definition_lock(definition);
 	SELECT v.content INTO STRICT was FROM theazo_data.definition_version v

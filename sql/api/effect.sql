@@ -265,6 +265,10 @@ BEGIN
 		   CASE WHEN s.external_id IS NOT NULL AND c.kind <> 'compute.create'
 				THEN coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END, '{}')
 					 || jsonb_build_object('sandbox', s.external_id)
+					 -- It was made before anybody knew for whom.
+					 || CASE WHEN s.assigned_at IS NOT NULL AND c.kind = 'compute.exec'
+							 THEN jsonb_build_object('env', coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END -> 'env', '{}')
+								|| jsonb_build_object('THEAZO_AGENT_ID', c.agent_id, 'THEAZO_SESSION_ID', c.session_id)) ELSE '{}' END
 				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request
 				ELSE rp.input END,
 		   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,

@@ -11,7 +11,7 @@ AS $$
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_snapshots'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_segments')
+		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_segments')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -25,7 +25,7 @@ DECLARE
 	v_next	timestamptz;
 	v_due	timestamptz := theazo_internal.vault_rotation_due();
 BEGIN
-	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status = 'ready';
+	SELECT min(s.billed_until) + '1 minute'::interval INTO v_next FROM theazo_data.sandbox s WHERE s.status IN ('ready', 'warm');
 	v_next := least(v_next, theazo_internal.renewals_next(), (SELECT min(a.retry_at) FROM theazo_data.agent a WHERE a.retry_at IS NOT NULL),
 					-- what waits for a sandbox or a dispatcher, and will not wait for ever
 					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'),

@@ -129,14 +129,14 @@ DECLARE
 BEGIN
 	FOR s IN
 		SELECT x.* FROM theazo_data.sandbox x
-		 WHERE x.status = 'ready' AND x.instance = v_here AND x.billed_until < clock_timestamp() - '1 minute'::interval
+		 WHERE x.status IN ('ready', 'warm') AND x.instance = v_here AND x.billed_until < clock_timestamp() - '1 minute'::interval
 		 ORDER BY x.agent_id LIMIT 2000
 	LOOP
 		CONTINUE WHEN EXISTS (SELECT FROM theazo_data.run r
 							   WHERE r.platform_id = s.platform_id AND r.agent_id = s.agent_id
 								 AND r.status IN ('queued', 'running') AND r.kind IN ('exec', 'agent'));
 		SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = s.platform_id AND x.id = s.id FOR UPDATE SKIP LOCKED;
-		CONTINUE WHEN NOT FOUND OR s.status <> 'ready';
+		CONTINUE WHEN NOT FOUND OR s.status NOT IN ('ready', 'warm');
 		-- A long gap (the keeper was away) is closed in one.
 		IF s.billed_until < clock_timestamp() - '1 hour'::interval THEN
 			PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, s.billed_until

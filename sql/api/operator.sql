@@ -241,7 +241,7 @@ BEGIN
 	 WHERE a.status = 'running' AND a.run_id IS NULL
 	UNION ALL
 	SELECT 'two live sandboxes of an agent', s.platform_id::text, s.agent_id::text, string_agg(s.id, ' ' ORDER BY s.id) FROM theazo_data.sandbox s
-	 WHERE s.status IN ('creating', 'ready', 'paused') GROUP BY 2, 3 HAVING count(*) > 1
+	 WHERE s.agent_id IS NOT NULL AND s.status IN ('creating', 'ready', 'paused') GROUP BY 2, 3 HAVING count(*) > 1
 	UNION ALL
 	SELECT 'sandbox outlives its agent', s.platform_id::text, s.id::text, s.status FROM theazo_data.sandbox s
 	  JOIN theazo_data.agent a ON a.platform_id = s.platform_id AND a.id = s.agent_id

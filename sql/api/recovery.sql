@@ -37,7 +37,7 @@ BEGIN
 	FOR r IN
 		SELECT s.platform_id, s.id, s.incarnation
 		  FROM theazo_data.sandbox s
-		 WHERE s.adapter = 'local' AND s.status IN ('ready', 'paused', 'destroying') AND s.incarnation IS NOT NULL
+		 WHERE s.adapter = 'local' AND s.status IN ('warm', 'ready', 'paused', 'destroying') AND s.incarnation IS NOT NULL
 		   AND NOT s.incarnation = ANY (coalesce(p_alive, '{}'))
 		 ORDER BY s.agent_id
 	LOOP

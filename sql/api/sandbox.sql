@@ -32,6 +32,14 @@ DECLARE
 	v_env	text;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
+	IF cardinality(p_tried) = 0 AND p_snapshot IS NULL THEN
+		-- One may be waiting.
+		v_id := theazo_internal.pool_assign(a);
+		IF v_id IS NOT NULL THEN
+			RETURN v_id;
+		END IF;
+		v_id := theazo_internal.id_new('sbx');
+	END IF;
 	SELECT * INTO c FROM theazo_internal.compute_take(a, p_tried);
 	IF c.adapter IS NULL THEN
 		RETURN NULL;
@@ -117,8 +125,8 @@ BEGIN
 		WHEN v_status = 'paused' THEN
 			RETURN theazo_internal.sandbox_resume(p_platform, p_agent);
 		ELSE
-			PERFORM theazo_internal.sandbox_start(p_platform, p_agent);
-			RETURN false;
+			v_sandbox := theazo_internal.sandbox_start(p_platform, p_agent);
+			RETURN EXISTS (SELECT FROM theazo_data.sandbox s WHERE s.platform_id = p_platform AND s.id = v_sandbox AND s.status = 'ready');
 	END CASE;
 END
 $$;
@@ -440,7 +448,7 @@ DECLARE
 BEGIN
 	FOR s IN
 		UPDATE theazo_data.sandbox x SET status = 'held', status_before_hold = x.status
-		 WHERE x.status IN ('creating', 'ready', 'paused', 'destroying') AND x.adapter <> 'local'
+		 WHERE x.status IN ('creating', 'warm', 'ready', 'paused', 'destroying') AND x.adapter <> 'local'
 		   AND x.instance <> theazo_internal.instance()
 		RETURNING x.*
 	LOOP
@@ -473,6 +481,9 @@ BEGIN
 	  FROM theazo_data.agent a
 	 WHERE s.status = 'held' AND a.platform_id = s.platform_id AND a.id = s.agent_id;
 	GET DIAGNOSTICS v_n = ROW_COUNT;
+	-- Made ahead, for nobody: nobody waits for those of another database.
+	UPDATE theazo_data.sandbox s SET status = 'unknown', ended_at = coalesce(s.ended_at, clock_timestamp()), status_before_hold = NULL
+	 WHERE s.status = 'held' AND s.agent_id IS NULL;
 	RETURN v_n;
 END
 $$;

@@ -66,9 +66,9 @@ CREATE TABLE theazo_data.reservation (
 	platform_id		theazo.id NOT NULL,
 	id				theazo.id NOT NULL,					-- of the run or the sandbox; the agent's for the fee of one made for its run
 	environment		text NOT NULL,
-	session_id		theazo.id NOT NULL,
-	user_id			text NOT NULL,
-	agent_id		theazo.id NOT NULL,
+	session_id		theazo.id,							-- these three null: a sandbox that is made ahead
+	user_id			text,
+	agent_id		theazo.id,
 	held			bigint NOT NULL,					-- millionths of a cent, all of it
 	need			bigint NOT NULL DEFAULT 0,			-- of that: for what is under way; the rest may be taken for others
 	made_at			timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),

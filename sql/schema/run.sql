@@ -62,7 +62,7 @@ CREATE INDEX sandbox_live_idx ON theazo_data.sandbox (status, billed_until)
 	WHERE status IN ('creating', 'ready', 'paused', 'destroying');
 -- What providers list is named by this alone.
 CREATE INDEX sandbox_id_idx ON theazo_data.sandbox (id);
-CREATE INDEX sandbox_warm_idx ON theazo_data.sandbox (platform_id, definition_id) WHERE definition_id IS NOT NULL AND status IN ('creating', 'warm');
+CREATE INDEX sandbox_warm_idx ON theazo_data.sandbox (platform_id, definition_id, status) WHERE definition_id IS NOT NULL;
 CREATE INDEX sandbox_reap_idx ON theazo_data.sandbox (reap_at) WHERE reap_at IS NOT NULL;
 
 CREATE TABLE theazo_data.run (

@@ -180,6 +180,29 @@ tz_local_box_find(TzLocal *local, const char *id)
 	return NULL;
 }
 
+/* Made before anybody knew for whom: it is theirs whose work comes first. */
+static void
+box_adopt(LocalBox *b, const TzLocalJob *job)
+{
+	char *session_id;
+	char *agent_id;
+
+	if (b->agent_id[0] != '\0' || job->agent_id == NULL || job->agent_id[0] == '\0')
+		return;
+	session_id = strdup(job->session_id != NULL ? job->session_id : "");
+	agent_id = strdup(job->agent_id);
+	if (session_id == NULL || agent_id == NULL)
+	{
+		free(session_id);
+		free(agent_id);
+		return;
+	}
+	free(b->session_id);
+	free(b->agent_id);
+	b->session_id = session_id;
+	b->agent_id = agent_id;
+}
+
 /* The box the request names; ends the job when it is not held here. */
 LocalBox *
 tz_local_job_box(TzLocal *local, TzLocalJob *job)
@@ -191,6 +214,7 @@ tz_local_job_box(TzLocal *local, TzLocalJob *job)
 		job_lost(job, b != NULL ? b->why : "It is not held by this dispatcher.");
 		return NULL;
 	}
+	box_adopt(b, job);
 	return b;
 }
 

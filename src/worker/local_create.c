@@ -122,8 +122,23 @@ box_new(TzLocal *local, TzLocalJob *job, TzErr *err)
 static json_t *
 create_result(const LocalBox *b)
 {
-	return json_pack("{s:s, s:s, s:{}}", "sandbox", b->id, "isolation",
-	                 tz_box_mode_name(b->local->preflight.mode), "metadata");
+	const int64_t mb = 1024 * 1024;
+	json_t *allow = json_array();
+
+	for (int i = 0; allow != NULL && i < b->nrules; i++)
+	{
+		if (json_array_append_new(allow, json_string(b->rules[i])) == 0)
+			continue;
+		json_decref(allow);
+		allow = NULL;
+	}
+	if (allow == NULL)
+		return NULL;
+	/* what it is held to, as it was set up */
+	return json_pack("{s:s, s:s, s:{}, s:{s:b, s:o, s:I, s:I, s:i}}", "sandbox", b->id, "isolation",
+	                 tz_box_mode_name(b->local->preflight.mode), "metadata", "policy", "network", b->network,
+	                 "allow", allow, "memory_mb", (json_int_t) (b->memory_bytes / mb), "disk_mb",
+	                 (json_int_t) (b->disk_bytes / mb), "processes", b->processes);
 }
 
 static void
@@ -179,6 +194,9 @@ create_start(TzLocal *local, TzLocalJob *job, LocalBox *b, TzErr *err)
 		box.network = b->network;
 		box.env = (const char *const *) env->entries;
 		box.nenv = env->n;
+		b->memory_bytes = box.memory_bytes;
+		b->disk_bytes = box.disk_bytes;
+		b->processes = box.processes;
 		st = tz_box_create(&box, local->mux, &cb, create_ready, job, &b->box, err);
 	}
 	tz_env_wipe(env);

@@ -46,6 +46,9 @@ struct LocalBox
 	bool told; /* gone was told, or need not be */
 	char why[TZ_ERR_MESSAGE_MAX];
 	bool network;
+	int64_t memory_bytes;
+	int64_t disk_bytes;
+	int processes;
 	bool allow_private;
 	char **rules;
 	int nrules;
