@@ -468,7 +468,12 @@ stream_over(TzStream *s, const TzEffect *effect, const TzHttpResponse *in, TzOut
 	else if (s->frames.ended)
 		not_understood(in, "stream ends without the end of the process", out);
 	else if (in->err.status != TZ_OK)
+	{
 		tz_answer_transport(&counted, TZ_REPEAT_NEVER, in, out);
+		/* whether it broke off before the end of the command or behind it nobody knows */
+		if (in->err.status == TZ_BAD_ANSWER && in->maybe_sent)
+			out->verdict = TZ_V_UNKNOWN;
+	}
 	else
 	{
 		tz_err_set(&out->err, TZ_UNAVAILABLE, "stream of the command's output was cut");
