@@ -80,7 +80,21 @@ AS $$
 	('e2b', 'browser', 'emulated', 'by a template that has one: templates.browser of the provider''s config'),
 	('e2b', 'region', 'none', 'the account has one region'),
 	('e2b', 'storage', 'none', 'disk is that of the template'),
-	('e2b', 'gpu', 'none', NULL)
+	('e2b', 'gpu', 'none', NULL),
+	('daytona', 'create', 'native', 'size and image come from the snapshot'),
+	('daytona', 'exec', 'emulated', 'runs on its own and is looked at; needs a POSIX shell and base64 in the snapshot'),
+	('daytona', 'read', 'native', NULL),
+	('daytona', 'write', 'native', NULL),
+	('daytona', 'list', 'native', NULL),
+	('daytona', 'expose_port', 'native', 'a signed address, for a day at most'),
+	('daytona', 'pause', 'native', 'containers are stopped: files stay, processes end; virtual machines keep their memory, and what processes hold of secrets in it'),
+	('daytona', 'resume', 'native', NULL),
+	('daytona', 'metrics', 'native', 'by a command where the daemon is an old one'),
+	('daytona', 'destroy', 'native', NULL),
+	('daytona', 'region', 'native', 'the target of the sandbox'),
+	('daytona', 'browser', 'none', 'what a sandbox has comes from its snapshot'),
+	('daytona', 'storage', 'none', 'disk is that of the snapshot'),
+	('daytona', 'gpu', 'none', 'size is that of the snapshot')
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_operations() IS 'what each kind of compute can do, emulates and lacks';
 

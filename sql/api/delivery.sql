@@ -199,10 +199,10 @@ BEGIN
 		v_names := theazo_internal.header_placeholders(v_request -> 'headers');
 		host := theazo_internal.url_host(v_request ->> 'url');
 	END IF;
-	-- A local sandbox and a container are given them with each process, so not when they are made.
+	-- Sandboxes are given them with each process, so not when they are made; only a customer's endpoint takes them then, too.
 	v_most := CASE e.adapter WHEN 'local' THEN 262144 ELSE 2097152 END;
 	-- One that is made ahead is nobody's yet.
-	v_boot := e.kind = 'compute.exec' OR e.kind = 'compute.create' AND e.adapter NOT IN ('local', 'docker') AND e.agent_id IS NOT NULL;
+	v_boot := e.kind = 'compute.exec' OR e.kind = 'compute.create' AND e.adapter = 'webhook' AND e.agent_id IS NOT NULL;
 	IF v_boot OR cardinality(v_names) > 0 THEN
 		FOR r IN SELECT * FROM theazo_internal.agent_secrets(e.platform_id, e.session_id, e.agent_id) a
 				  WHERE v_boot OR a.delivery = 'brokered' AND a.env_name = ANY (v_names)

@@ -61,6 +61,16 @@ AS $$
 		   ('docker', 'compute.snapshot', 1, 'repeat'),
 		   ('docker', 'compute.forget', 1, 'repeat'),
 		   ('docker', 'compute.destroy', 1, 'repeat'),
+		   -- A sandbox is found by its label; a command is a job that is started once; moves are looked at before they are asked for.
+		   ('daytona', 'compute.create', 1, 'reconcile'),
+		   ('daytona', 'compute.exec', 1, 'repeat'),
+		   ('daytona', 'compute.write', 1, 'repeat'),
+		   ('daytona', 'compute.read', 1, 'repeat'),
+		   ('daytona', 'compute.list', 1, 'repeat'),
+		   ('daytona', 'compute.metrics', 1, 'repeat'),
+		   ('daytona', 'compute.pause', 1, 'repeat'),
+		   ('daytona', 'compute.resume', 1, 'repeat'),
+		   ('daytona', 'compute.destroy', 1, 'repeat'),
 		   -- Boxes die with the dispatcher that holds them, so a creation leaves nothing behind.
 		   ('local', 'compute.create', 1, 'repeat'),
 		   ('local', 'compute.exec', 1, 'neither'),
@@ -274,7 +284,7 @@ BEGIN
 		   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
 		   ep.step_state, n.endpoint,
 		   coalesce(n.named
-			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter NOT IN ('local', 'docker'))
+			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter = 'webhook')
 			   AND EXISTS (SELECT FROM theazo_data.secret x
 							WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
 			OR c.sandbox_id IS NOT NULL

@@ -12,6 +12,7 @@
 extern const TzAdapter tz_compute_webhook;
 extern const TzAdapter tz_compute_docker;
 extern const TzAdapter tz_compute_e2b;
+extern const TzAdapter tz_compute_daytona;
 extern const TzAdapter tz_model_anthropic;
 extern const TzAdapter tz_model_openai;
 extern const TzAdapter tz_model_openai_compatible;
@@ -37,6 +38,7 @@ static const TzAdapter *const adapters[] = {
 	&tz_moderation,
 	&tz_judge,
 	&tz_compute_e2b,
+	&tz_compute_daytona,
 };
 
 /* NULL for a name nobody knows. */

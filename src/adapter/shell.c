@@ -39,7 +39,6 @@ static const Language *language_find(const char *name);
 static void append_name(const TzShellCode *code, const Language *language, TzBuf *out);
 static TzStatus append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr *err);
 static void append_client(const TzShellCode *code, TzBuf *out);
-static TzStatus append_env(const TzShellCode *code, TzBuf *out, TzErr *err);
 static TzStatus append_export(const char *name, TzSlice value, TzBuf *out, TzErr *err);
 
 TzStatus
@@ -50,7 +49,7 @@ tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err)
 
 	if (language == NULL)
 		return tz_err_set(err, TZ_BAD_INPUT, "language \"%.32s\" is not known", code->language);
-	status = append_env(code, out, err);
+	status = tz_shell_exports(code, out, err);
 	if (status != TZ_OK)
 		return status;
 	append_name(code, language, out);
@@ -74,7 +73,7 @@ tz_shell_file(const TzShellCode *code, const char *path, TzBuf *out, TzErr *err)
 
 	if (language == NULL)
 		return tz_err_set(err, TZ_BAD_INPUT, "language \"%.32s\" is not known", code->language);
-	status = append_env(code, out, err);
+	status = tz_shell_exports(code, out, err);
 	if (status != TZ_OK)
 		return status;
 	append_name(code, language, out);
@@ -203,8 +202,8 @@ append_client(const TzShellCode *code, TzBuf *out)
 }
 
 /* Secrets first, so that what the caller gave for this call wins. */
-static TzStatus
-append_env(const TzShellCode *code, TzBuf *out, TzErr *err)
+TzStatus
+tz_shell_exports(const TzShellCode *code, TzBuf *out, TzErr *err)
 {
 	const char *name;
 	json_t *value;

@@ -33,6 +33,9 @@ extern TzStatus tz_shell_command(const TzShellCode *code, TzBuf *out, TzErr *err
  */
 extern TzStatus tz_shell_file(const TzShellCode *code, const char *path, TzBuf *out, TzErr *err);
 
+/* Appends only its environment: an export each, of secrets and of env. */
+extern TzStatus tz_shell_exports(const TzShellCode *code, TzBuf *out, TzErr *err);
+
 /* One word in single quotes, safe in any POSIX shell; refuses NUL. */
 extern TzStatus tz_shell_quote(TzSlice word, TzBuf *out);
 

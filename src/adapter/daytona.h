@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * daytona.h
+ *	  Private to the files of the Daytona compute adapter.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_ADAPTER_DAYTONA_H
+#define TZ_ADAPTER_DAYTONA_H
+
+#include "adapter/answer.h"
+#include "adapter/job.h"
+
+#define TZ_DAYTONA_ID_MAX 128
+#define TZ_DAYTONA_PATH_MAX 4096
+#define TZ_DAYTONA_TAG "theazo.id" /* label that a sandbox is found by */
+
+/* What a request of one phase is, and what its answer means. */
+typedef struct TzDaytonaPhase
+{
+	const char *name;
+	const char *method;
+	TzStatus (*build)(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
+} TzDaytonaPhase;
+
+/* A sandbox as the control plane tells it; borrowed from its document. */
+typedef struct TzDaytonaBox
+{
+	TzSlice id;
+	TzSlice state;
+	TzSlice toolbox;
+	TzSlice kind; /* container, linux-vm, ... */
+	TzSlice reason; /* of an error */
+} TzDaytonaBox;
+
+/* Sees what a command has printed since the last look; both may be NULL. */
+typedef struct TzDaytonaFollower
+{
+	TzDeltaFn on_delta;
+	void *arg;
+} TzDaytonaFollower;
+
+/* daytona.c */
+extern const char *tz_daytona_phase(const TzEffect *effect, const TzEndpoint *to, const TzHttpRequest *sent);
+extern bool tz_daytona_id_ok(TzSlice id);
+extern bool tz_daytona_url_ok(TzSlice url);
+extern void tz_daytona_encode(TzSlice text, const char *kept, TzBuf *out);
+
+/* daytona_work.c: requests to the toolbox. */
+extern TzStatus tz_daytona_build_work(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
+                                      TzErr *err);
+extern TzStatus tz_daytona_build_watch(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
+                                       TzErr *err);
+extern TzStatus tz_daytona_build_clear(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
+                                       TzErr *err);
+extern TzStatus tz_daytona_build_sample(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
+                                        TzErr *err);
+
+/* daytona_create.c: the body of a creation. */
+extern TzStatus tz_daytona_create_body(const TzEffect *effect, const TzEndpoint *to, TzBuf *body, TzErr *err);
+extern void tz_daytona_name(const TzEffect *effect, TzBuf *out);
+
+/* daytona_answer.c: answers of the control plane, and what they share. */
+extern void tz_daytona_answer(const TzEffect *effect, const TzHttpResponse *in, const TzDaytonaFollower *to,
+                              TzOutcome *out);
+extern json_t *tz_daytona_document(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
+                                   TzOutcome *out);
+extern void tz_daytona_status(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
+                              TzOutcome *out);
+extern void tz_daytona_transport(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
+                                 TzOutcome *out);
+extern void tz_daytona_bad(const TzHttpResponse *in, TzOutcome *out, const char *what);
+extern void tz_daytona_gone(const TzHttpResponse *in, TzOutcome *out);
+/* Goes on with this phase after wait_ms; the rest of the state is kept. Takes over more, if given. */
+extern void tz_daytona_next(const TzEffect *effect, const char *phase, int wait_ms, json_t *more,
+                            TzOutcome *out);
+extern int64_t tz_daytona_counted(const TzEffect *effect, const char *name);
+
+/* daytona_worked.c: answers of the toolbox. */
+extern void tz_daytona_worked(const TzEffect *effect, const char *phase, const TzHttpResponse *in,
+                              const TzDaytonaFollower *to, TzOutcome *out);
+
+#endif /* TZ_ADAPTER_DAYTONA_H */

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * job.h
+ *	  A command in a sandbox that outlives the call that starts it.
+ *
+ * For providers whose exec is one question and one answer: the command runs on its
+ * own and leaves what it prints in files, calls look at them. A job is named by its
+ * effect, so starting it twice runs it once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_ADAPTER_JOB_H
+#define TZ_ADAPTER_JOB_H
+
+#include "adapter/shell.h"
+
+#define TZ_JOB_OUTPUT_MAX (1024 * 1024)
+#define TZ_JOB_PIECE_MAX (64 * 1024) /* of what a command prints, shown at one look */
+
+/* One look at a job. */
+typedef struct TzJobLook
+{
+	const char *id; /* letters, digits, _ and - */
+	int timeout_ms; /* of the command */
+	int wait_ms; /* how long the look waits for its end */
+	bool early; /* it ends with the first new output, too */
+	int64_t out_seen; /* shown by earlier looks */
+	int64_t err_seen;
+	int64_t max_output; /* of a stream, kept at the end */
+} TzJobLook;
+
+typedef enum TzJobState
+{
+	TZ_JOB_UNREADABLE = 1, /* the answer is none of the script's */
+	TZ_JOB_RUNNING,
+	TZ_JOB_DONE,
+	TZ_JOB_NONE, /* never started here */
+	TZ_JOB_CLEARED, /* it has ended, and its output was thrown away since */
+	TZ_JOB_LOST /* its processes are gone without an end */
+} TzJobState;
+
+/* Owned by the caller: init before, free after. */
+typedef struct TzJobReport
+{
+	TzJobState state;
+	int exit_code;
+	int64_t elapsed_s;
+	int64_t out_size; /* printed so far */
+	int64_t err_size;
+	TzBuf out; /* done: from the beginning; else what is new */
+	TzBuf err;
+} TzJobReport;
+
+/*
+ * Appends a script for a POSIX shell's standard input (bash, dash, zsh and busybox do):
+ * starts the job unless it was started before, then looks. code NULL: looks only.
+ */
+extern TzStatus tz_job_script(const TzJobLook *look, const TzShellCode *code, TzBuf *out, TzErr *err);
+
+/* Appends a script that throws away what jobs that have ended have printed. */
+extern void tz_job_clear_script(TzBuf *out);
+
+extern void tz_job_report_init(TzJobReport *report);
+extern void tz_job_report_free(TzJobReport *report);
+/* Reads what a script printed. False: no memory, or nothing of the script's in it. */
+extern bool tz_job_read(TzSlice text, const char *id, TzJobReport *report);
+
+/* How long the next look may wait, by how many there were; small steps only when somebody follows. */
+extern int tz_job_wait_ms(int looks, bool followed);
+
+/* The result document of exec: stdout, stderr, exit_code, truncated, timed_out. */
+extern json_t *tz_job_result(const TzJobReport *report, int timeout_ms, int64_t max_output);
+
+/* text as a JSON string, quotes included; text must be UTF-8. For bodies that are wiped. */
+extern void tz_job_json_string(TzSlice text, TzBuf *out);
+
+#endif /* TZ_ADAPTER_JOB_H */
