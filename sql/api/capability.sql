@@ -91,8 +91,12 @@ AS $$
 	('daytona', 'resume', 'native', NULL),
 	('daytona', 'metrics', 'native', 'by a command where the daemon is an old one'),
 	('daytona', 'destroy', 'native', NULL),
+	('daytona', 'sweep', 'native', NULL),
+	('daytona', 'renew', 'none', 'its limit counts from the creation on'),
+	('daytona', 'snapshot', 'none', NULL),
+	('daytona', 'forget', 'none', NULL),
 	('daytona', 'region', 'native', 'the target of the sandbox'),
-	('daytona', 'browser', 'none', 'what a sandbox has comes from its snapshot'),
+	('daytona', 'browser', 'emulated', 'by a snapshot that has one: snapshots.browser of the provider''s config'),
 	('daytona', 'storage', 'none', 'disk is that of the snapshot'),
 	('daytona', 'gpu', 'none', 'size is that of the snapshot')
 $$;

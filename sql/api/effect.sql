@@ -71,6 +71,8 @@ AS $$
 		   ('daytona', 'compute.pause', 1, 'repeat'),
 		   ('daytona', 'compute.resume', 1, 'repeat'),
 		   ('daytona', 'compute.destroy', 1, 'repeat'),
+		   ('daytona', 'compute.expose_port', 1, 'repeat'),
+		   ('daytona', 'compute.sweep', 1, 'repeat'),
 		   -- Boxes die with the dispatcher that holds them, so a creation leaves nothing behind.
 		   ('local', 'compute.create', 1, 'repeat'),
 		   ('local', 'compute.exec', 1, 'neither'),

@@ -46,6 +46,7 @@ static bool stream_whole(const TzStream *stream);
 static const TzDaytonaPhase phases[] = {
 	{"create", "POST", build_create},
 	{"look", "GET", build_look},
+	{"sweep", "GET", build_look},
 	{"named", "GET", build_named},
 	{"poll", "GET", build_box},
 	{"find", "GET", build_box},
@@ -68,11 +69,11 @@ static const struct
 } ops[] = {
 	{"create", "create"}, {"exec", NULL},        {"read", NULL},          {"write", NULL},
 	{"list", NULL},       {"metrics", NULL},     {"expose_port", "port"}, {"pause", "find"},
-	{"resume", "find"},   {"destroy", "delete"},
+	{"resume", "find"},   {"destroy", "delete"}, {"sweep", "sweep"},
 };
 
-static const char *const op_names[] = {"create", "exec",   "read",    "write",   "list", "expose_port",
-                                       "pause",  "resume", "metrics", "destroy", NULL};
+static const char *const op_names[] = {"create", "exec",   "read",    "write",   "list",  "expose_port",
+                                       "pause",  "resume", "metrics", "destroy", "sweep", NULL};
 
 extern const TzAdapter tz_compute_daytona;
 const TzAdapter tz_compute_daytona = {
@@ -117,7 +118,7 @@ tz_daytona_phase(const TzEffect *effect, const TzEndpoint *to, const TzHttpReque
 		           ? "find"
 		           : "work";
 	}
-	if (to != NULL && json_is_string(json_object_get(to->config, "toolbox_url")))
+	if (to != NULL && json_is_string(json_object_get(to->config, "toolboxUrl")))
 		return "work";
 	return effect->kept.len > 0 ? "work" : "find";
 }
@@ -162,25 +163,33 @@ build_create(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, T
 	return tz_daytona_create_body(effect, to, &out->body, err);
 }
 
-/* By its label: {"theazo.id":"..."} */
+/* By a label: {"theazo.id":"..."}; a sweep by that of our database, page by page. */
 static TzStatus
 build_look(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	TzSlice tag;
+	bool sweep = strcmp(effect->op, "sweep") == 0;
+	json_t *cursor = json_object_get(effect->state, "cursor");
+	TzSlice value;
 	TzBuf filter;
-	TzStatus status = tz_json_get_str(effect->request, "tag", true, TZ_DAYTONA_ID_MAX, &tag, err);
+	TzStatus status =
+		tz_json_get_str(effect->request, sweep ? "instance" : "tag", true, TZ_DAYTONA_ID_MAX, &value, err);
 
 	if (status == TZ_OK)
 		status = append_base(to, out, err);
 	if (status != TZ_OK)
 		return status;
 	tz_buf_init(&filter, 1024);
-	tz_buf_append_cstr(&filter, "{\"" TZ_DAYTONA_TAG "\":");
-	tz_job_json_string(tag, &filter);
+	tz_buf_printf(&filter, "{\"%s\":", sweep ? TZ_DAYTONA_INSTANCE : TZ_DAYTONA_TAG);
+	tz_job_json_string(value, &filter);
 	tz_buf_append_byte(&filter, '}');
 	tz_buf_append_cstr(&out->url, "/sandbox?labels=");
 	tz_daytona_encode(tz_buf_slice(&filter), "", &out->url);
-	tz_buf_append_cstr(&out->url, "&limit=10");
+	tz_buf_printf(&out->url, "&limit=%d", sweep ? 200 : 10);
+	if (json_is_string(cursor))
+	{
+		tz_buf_append_cstr(&out->url, "&cursor=");
+		tz_daytona_encode(tz_slice(json_string_value(cursor), json_string_length(cursor)), "", &out->url);
+	}
 	tz_buf_free(&filter);
 	return TZ_OK;
 }
@@ -227,7 +236,7 @@ build_port(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzE
 	TzStatus status = tz_json_get_int(effect->request, "port", true, 1, 65535, &port, err);
 
 	if (status == TZ_OK)
-		status = tz_json_get_int(to->config, "preview_seconds", false, 1, 86400, &seconds, err);
+		status = tz_json_get_int(to->config, "previewSeconds", false, 1, 86400, &seconds, err);
 	if (status == TZ_OK)
 		status = build_box(effect, to, out, err);
 	if (status == TZ_OK)

@@ -14,6 +14,7 @@
 #define TZ_DAYTONA_ID_MAX 128
 #define TZ_DAYTONA_PATH_MAX 4096
 #define TZ_DAYTONA_TAG "theazo.id" /* label that a sandbox is found by */
+#define TZ_DAYTONA_INSTANCE "theazo.instance" /* label: of which database it is */
 
 /* What a request of one phase is, and what its answer means. */
 typedef struct TzDaytonaPhase

@@ -29,6 +29,7 @@
 #define DROP_TRIES 30
 #define LOOKS_EMPTY 3 /* before a creation is sent again */
 #define STARTS_MAX 3
+#define SWEEP_MAX 10000
 
 typedef struct Walk
 {
@@ -44,10 +45,12 @@ static void looked(Walk *w);
 static void polled(Walk *w);
 static void found(Walk *w, const TzDaytonaBox *box, json_t *doc);
 static void reached(Walk *w, const TzDaytonaBox *box, json_t *doc);
+static json_t *policy_told(json_t *doc);
 static void asleep(Walk *w, const TzDaytonaBox *box);
 static void moved(Walk *w);
 static void dropped(Walk *w);
 static void port_told(Walk *w);
+static void swept(Walk *w);
 static void poll_again(Walk *w, json_t *more);
 static void drop(Walk *w, TzSlice id, const char *what, TzSlice why);
 static void fail_kept(Walk *w);
@@ -78,6 +81,8 @@ tz_daytona_answer(const TzEffect *effect, const TzHttpResponse *in, const TzDayt
 		dropped(&w);
 	else if (strcmp(w.phase, "port") == 0)
 		port_told(&w);
+	else if (strcmp(w.phase, "sweep") == 0)
+		swept(&w);
 	else if (strcmp(w.phase, "work") == 0 || strcmp(w.phase, "watch") == 0 ||
 	         strcmp(w.phase, "sample") == 0 || strcmp(w.phase, "clear") == 0)
 		tz_daytona_worked(effect, w.phase, in, to, out);
@@ -147,10 +152,11 @@ looked(Walk *w)
 		doc = tz_daytona_document(w->effect, w->in, TZ_REPEAT_READ, w->out);
 		if (doc == NULL)
 		{
-			/* not knowing is no reason to stop looking */
-			if (w->in->status != 401 && w->in->status != 403 && empty < DROP_TRIES)
-				tz_daytona_next(w->effect, w->phase, 2000, json_pack("{s:I}", "empty", (json_int_t) empty),
-				                w->out);
+			/* not knowing is no reason to stop looking, but a page or a refusal will stay one */
+			bool passing = w->in->err.status != TZ_OK || w->in->status >= 500 || w->in->status == 429;
+
+			if (empty < (passing ? DROP_TRIES : LOOKS_EMPTY))
+				tz_daytona_next(w->effect, w->phase, 2000, json_pack("{s:I}", "empty", (json_int_t) empty), w->out);
 			else
 				give_up(w);
 			return;
@@ -369,9 +375,10 @@ reached(Walk *w, const TzDaytonaBox *box, json_t *doc)
 			    small)
 				json_object_set(metadata, told[i], value);
 		}
-		tz_answer_done(w->out, json_pack("{s:s%, s:s%, s:o}", "sandbox", box->id.data, box->id.len,
+		tz_answer_done(w->out, json_pack("{s:s%, s:s%, s:o, s:o}", "sandbox", box->id.data, box->id.len,
 		                                 "isolation", box->kind.len > 0 ? box->kind.data : "container",
-		                                 box->kind.len > 0 ? box->kind.len : 9, "metadata", metadata));
+		                                 box->kind.len > 0 ? box->kind.len : 9, "metadata", metadata,
+		                                 "policy", policy_told(doc)));
 	}
 	else if (strcmp(op, "resume") == 0)
 		tz_answer_done(w->out, json_pack("{s:s%}", "sandbox", box->id.data, box->id.len));
@@ -387,6 +394,23 @@ reached(Walk *w, const TzDaytonaBox *box, json_t *doc)
 		                json_pack("{s:s%}", "toolbox", box->toolbox.data, box->toolbox.len), w->out);
 	else
 		tz_daytona_bad(w->in, w->out, "\"toolboxProxyUrl\" is missing");
+}
+
+/* What was read back of what a sandbox may use. */
+static json_t *
+policy_told(json_t *doc)
+{
+	json_t *policy = json_object();
+	double value = 0;
+
+	if (json_is_boolean(json_object_get(doc, "networkBlockAll")))
+		json_object_set_new(policy, "network",
+		                    json_boolean(!json_is_true(json_object_get(doc, "networkBlockAll"))));
+	if (tz_json_get_real(doc, "memory", true, &value, NULL) == TZ_OK && value > 0 && value < 1e6)
+		json_object_set_new(policy, "memory_mb", json_integer((json_int_t) (value * 1024)));
+	if (tz_json_get_real(doc, "disk", true, &value, NULL) == TZ_OK && value > 0 && value < 1e6)
+		json_object_set_new(policy, "disk_mb", json_integer((json_int_t) (value * 1024)));
+	return policy;
 }
 
 static void
@@ -481,6 +505,48 @@ port_told(Walk *w)
 		tz_daytona_bad(w->in, w->out, "\"url\" is missing or no URL");
 	else
 		tz_answer_done(w->out, json_pack("{s:s%}", "url", url.data, url.len));
+	json_decref(doc);
+}
+
+/* Pages are gathered in the state; 10,000 are enough for one sweep. */
+static void
+swept(Walk *w)
+{
+	json_t *doc = tz_daytona_document(w->effect, w->in, TZ_REPEAT_READ, w->out);
+	json_t *found;
+	json_t *items = json_object_get(doc, "items");
+	json_t *next = json_object_get(doc, "nextCursor");
+	json_t *item;
+	size_t i;
+
+	if (doc == NULL)
+		return;
+	if (!json_is_array(items))
+	{
+		tz_daytona_bad(w->in, w->out, "\"items\" is no list");
+		json_decref(doc);
+		return;
+	}
+	found = json_deep_copy(json_object_get(w->effect->state, "found"));
+	if (found == NULL)
+		found = json_array();
+	json_array_foreach (items, i, item)
+	{
+		json_t *labels = json_object_get(item, "labels");
+		json_t *tag = json_object_get(labels, TZ_DAYTONA_TAG);
+		TzDaytonaBox box;
+
+		if (read_box(item, &box) && json_is_string(tag) && !is(box.state, ended))
+			json_array_append_new(found,
+			                      json_pack("{s:s%, s:O, s:O*}", "sandbox", box.id.data, box.id.len, "tag",
+			                                tag, "instance", json_object_get(labels, TZ_DAYTONA_INSTANCE)));
+	}
+	if (json_is_string(next) && json_array_size(found) < SWEEP_MAX)
+		tz_daytona_next(w->effect, "sweep", 0, json_pack("{s:O, s:o}", "cursor", next, "found", found),
+		                w->out);
+	else
+		tz_answer_done(w->out,
+		               json_pack("{s:o, s:b}", "sandboxes", found, "complete", !json_is_string(next)));
 	json_decref(doc);
 }
 

@@ -16,7 +16,7 @@
 
 #define LIFETIME_MAX_S (30 * 24 * 3600)
 
-static void add_snapshot(const TzEffect *effect, const TzEndpoint *to, json_t *body);
+static TzStatus add_snapshot(const TzEffect *effect, const TzEndpoint *to, json_t *body, TzErr *err);
 static TzStatus add_network(const TzEffect *effect, json_t *body, TzErr *err);
 static TzStatus add_env(const TzEffect *effect, json_t *body, TzErr *err);
 static bool is_range(const char *text);
@@ -48,8 +48,12 @@ tz_daytona_create_body(const TzEffect *effect, const TzEndpoint *to, TzBuf *out,
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	if (target != NULL)
 		json_object_set_new(body, "target", json_string(target));
-	add_snapshot(effect, to, body);
-	status = add_network(effect, body, err);
+	if (json_is_string(json_object_get(effect->request, "instance")))
+		json_object_set(json_object_get(body, "labels"), TZ_DAYTONA_INSTANCE,
+		                json_object_get(effect->request, "instance"));
+	status = add_snapshot(effect, to, body, err);
+	if (status == TZ_OK)
+		status = add_network(effect, body, err);
 	if (status == TZ_OK)
 		status = add_env(effect, body, err);
 	if (status == TZ_OK)
@@ -70,17 +74,30 @@ tz_daytona_name(const TzEffect *effect, TzBuf *out)
 }
 
 /* That of the runtime, else the one for all, else the provider's own default. */
-static void
-add_snapshot(const TzEffect *effect, const TzEndpoint *to, json_t *body)
+static TzStatus
+add_snapshot(const TzEffect *effect, const TzEndpoint *to, json_t *body, TzErr *err)
 {
 	const char *runtime = json_string_value(json_object_get(effect->request, "runtime"));
+	bool browser = json_is_true(json_object_get(effect->request, "browser"));
+	json_t *user = json_object_get(to->config, "user");
 	json_t *snapshot =
-		json_object_get(json_object_get(to->config, "snapshots"), runtime != NULL ? runtime : "python");
+		json_object_get(json_object_get(to->config, "snapshots"), browser           ? "browser"
+	                                                              : runtime != NULL ? runtime
+	                                                                                : "python");
 
+	if (browser && !json_is_string(snapshot))
+	{
+		tz_err_set(err, TZ_UNSUPPORTED, "provider has no snapshot with a browser");
+		tz_err_hint(err, "Name one in snapshots.browser of the provider's config.");
+		return TZ_UNSUPPORTED;
+	}
 	if (!json_is_string(snapshot))
 		snapshot = json_object_get(to->config, "snapshot");
 	if (json_is_string(snapshot))
 		json_object_set(body, "snapshot", snapshot);
+	if (json_is_string(user))
+		json_object_set(body, "user", user);
+	return TZ_OK;
 }
 
 /* None, some places, or everything. Names and ranges are two lists there. */

@@ -107,7 +107,7 @@ tz_daytona_build_sample(const TzEffect *effect, const TzEndpoint *to, TzHttpRequ
 static TzStatus
 append_toolbox(const TzEffect *effect, const TzEndpoint *to, const char *path, TzHttpRequest *out, TzErr *err)
 {
-	json_t *told = json_object_get(to->config, "toolbox_url");
+	json_t *told = json_object_get(to->config, "toolboxUrl");
 	TzSlice base = effect->kept;
 	TzSlice id = {NULL, 0};
 	TzStatus status = tz_json_get_str(effect->request, "sandbox", true, TZ_DAYTONA_ID_MAX, &id, err);
@@ -125,7 +125,7 @@ append_toolbox(const TzEffect *effect, const TzEndpoint *to, const char *path, T
 	if (!tz_daytona_url_ok(base))
 	{
 		tz_err_set(err, TZ_BAD_INPUT, "address of the sandbox's toolbox is not valid");
-		tz_err_hint(err, "Leave \"toolbox_url\" out of the provider's config, or give a base URL.");
+		tz_err_hint(err, "Leave \"toolboxUrl\" out of the provider's config, or give a base URL.");
 		return TZ_BAD_INPUT;
 	}
 	tz_buf_append(&out->url, base.data, base.len);
