@@ -68,6 +68,7 @@ AS $$
 		   ('daytona', 'compute.read', 1, 'repeat'),
 		   ('daytona', 'compute.list', 1, 'repeat'),
 		   ('daytona', 'compute.metrics', 1, 'repeat'),
+		   ('daytona', 'compute.sample', 1, 'repeat'),
 		   ('daytona', 'compute.pause', 1, 'repeat'),
 		   ('daytona', 'compute.resume', 1, 'repeat'),
 		   ('daytona', 'compute.destroy', 1, 'repeat'),

@@ -156,7 +156,8 @@ looked(Walk *w)
 			bool passing = w->in->err.status != TZ_OK || w->in->status >= 500 || w->in->status == 429;
 
 			if (empty < (passing ? DROP_TRIES : LOOKS_EMPTY))
-				tz_daytona_next(w->effect, w->phase, 2000, json_pack("{s:I}", "empty", (json_int_t) empty), w->out);
+				tz_daytona_next(w->effect, w->phase, 2000, json_pack("{s:I}", "empty", (json_int_t) empty),
+				                w->out);
 			else
 				give_up(w);
 			return;

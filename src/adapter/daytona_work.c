@@ -137,7 +137,10 @@ append_toolbox(const TzEffect *effect, const TzEndpoint *to, const char *path, T
 static TzStatus
 build_job(const TzEffect *effect, const TzEndpoint *to, bool start, TzHttpRequest *out, TzErr *err)
 {
-	TzShellCode code = {.tag = effect->id, .secrets = effect->secrets, .nsecrets = effect->nsecrets};
+	TzShellCode code = {.tag = effect->id,
+	                    .reports = json_object_get(effect->request, "records") != NULL,
+	                    .secrets = effect->secrets,
+	                    .nsecrets = effect->nsecrets};
 	bool followed = json_is_true(json_object_get(effect->request, "stream"));
 	TzJobLook look = {.id = effect->id, .early = followed, .max_output = TZ_JOB_OUTPUT_MAX};
 	TzSlice language = {NULL, 0};

@@ -26,7 +26,7 @@ static void worked_exec(const TzEffect *effect, const char *phase, const TzHttpR
                         const TzDaytonaFollower *to, TzOutcome *out);
 static void reported(const TzEffect *effect, const char *phase, const TzJobReport *report,
                      const TzHttpResponse *in, const TzDaytonaFollower *to, TzOutcome *out);
-static void tell(const TzDaytonaFollower *to, TzDeltaKind kind, const TzBuf *bytes, int64_t skip);
+static void tell(const TzDaytonaFollower *to, TzDeltaKind kind, const TzBuf *bytes);
 static void unreported(json_t *doc, const TzHttpResponse *in, TzOutcome *out);
 static bool lost_way(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void worked_read(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
@@ -163,16 +163,14 @@ reported(const TzEffect *effect, const char *phase, const TzJobReport *report, c
 	int64_t timeout_ms = 60000;
 	int64_t max_output = TZ_JOB_OUTPUT_MAX;
 	int64_t since = tz_daytona_counted(effect, "since");
-	int64_t out_seen = tz_daytona_counted(effect, "out");
-	int64_t err_seen = tz_daytona_counted(effect, "err");
 	bool done = report->state == TZ_JOB_DONE;
 
 	(void) tz_json_get_int(effect->request, "timeout_ms", false, 1, INT_MAX, &timeout_ms, NULL);
 	(void) tz_json_get_int(effect->request, "max_output", false, 1, TZ_JOB_OUTPUT_MAX, &max_output, NULL);
 	if (done || report->state == TZ_JOB_RUNNING)
 	{
-		tell(to, TZ_DELTA_STDOUT, &report->out, done ? out_seen : 0);
-		tell(to, TZ_DELTA_STDERR, &report->err, done ? err_seen : 0);
+		tell(to, TZ_DELTA_STDOUT, &report->out);
+		tell(to, TZ_DELTA_STDERR, &report->err);
 	}
 	if (since == 0)
 		since = effect->now_ms;
@@ -182,8 +180,7 @@ reported(const TzEffect *effect, const char *phase, const TzJobReport *report, c
 		tz_daytona_next(effect, "watch", 0,
 		                json_pack("{s:i, s:I, s:I, s:I, s:I}", "job", 1, "since", (json_int_t) since, "looks",
 		                          (json_int_t) tz_daytona_counted(effect, "looks") + 1, "out",
-		                          (json_int_t) (out_seen + (int64_t) report->out.len), "err",
-		                          (json_int_t) (err_seen + (int64_t) report->err.len)),
+		                          (json_int_t) report->out_size, "err", (json_int_t) report->err_size),
 		                out);
 	else if (report->state == TZ_JOB_NONE && strcmp(phase, "watch") == 0 &&
 	         json_object_get(effect->state, "job") == NULL)
@@ -213,14 +210,15 @@ reported(const TzEffect *effect, const char *phase, const TzJobReport *report, c
 	}
 }
 
+/* Each look is told as a whole: who follows sees the latest one instead of those before. */
 static void
-tell(const TzDaytonaFollower *to, TzDeltaKind kind, const TzBuf *bytes, int64_t skip)
+tell(const TzDaytonaFollower *to, TzDeltaKind kind, const TzBuf *bytes)
 {
 	TzDelta delta = {.kind = kind};
 
-	if (to->on_delta == NULL || skip < 0 || (uint64_t) skip >= bytes->len)
+	if (to->on_delta == NULL || bytes->len == 0)
 		return;
-	delta.text = tz_slice(bytes->data + skip, bytes->len - (size_t) skip);
+	delta.text = tz_buf_slice(bytes);
 	to->on_delta(to->arg, &delta);
 }
 

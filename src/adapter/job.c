@@ -74,6 +74,7 @@ append_start(const TzJobLook *look, const TzShellCode *code, TzBuf *out, TzErr *
 	bare.env = NULL;
 	bare.secrets = NULL;
 	bare.nsecrets = 0;
+	bare.reports = false;
 	bare.tag = look->id;
 	tz_buf_init(&line, COMMAND_MAX);
 	status = tz_shell_command(&bare, &line, err);
@@ -139,9 +140,8 @@ append_look(const TzJobLook *look, TzBuf *out)
 		              i == 0 ? "out" : "err");
 	tz_buf_append_cstr(out, "else ");
 	for (int i = 0; i < 2; i++)
-		tz_buf_printf(out, "tail -c +%lld \"$tz_d/%s\" | head -c %d | base64; echo @; ",
-		              (long long) (i == 0 ? look->out_seen : look->err_seen) + 1, i == 0 ? "out" : "err",
-		              TZ_JOB_PIECE_MAX);
+		tz_buf_printf(out, "head -c %d \"$tz_d/%s\" | base64; echo @; ", TZ_JOB_PIECE_MAX,
+		              i == 0 ? "out" : "err");
 	tz_buf_append_cstr(out, "fi; echo " END "; ");
 }
 

@@ -15,7 +15,7 @@
 #include "adapter/shell.h"
 
 #define TZ_JOB_OUTPUT_MAX (1024 * 1024)
-#define TZ_JOB_PIECE_MAX (64 * 1024) /* of what a command prints, shown at one look */
+#define TZ_JOB_PIECE_MAX (64 * 1024) /* of what a command prints, from its beginning, shown while it runs */
 
 /* One look at a job. */
 typedef struct TzJobLook
@@ -24,7 +24,7 @@ typedef struct TzJobLook
 	int timeout_ms; /* of the command */
 	int wait_ms; /* how long the look waits for its end */
 	bool early; /* it ends with the first new output, too */
-	int64_t out_seen; /* shown by earlier looks */
+	int64_t out_seen; /* printed before: only more is new */
 	int64_t err_seen;
 	int64_t max_output; /* of a stream, kept at the end */
 } TzJobLook;
@@ -47,7 +47,7 @@ typedef struct TzJobReport
 	int64_t elapsed_s;
 	int64_t out_size; /* printed so far */
 	int64_t err_size;
-	TzBuf out; /* done: from the beginning; else what is new */
+	TzBuf out; /* from the beginning, less of it while it runs */
 	TzBuf err;
 } TzJobReport;
 

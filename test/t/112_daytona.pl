@@ -162,6 +162,14 @@ like(sql("CALL theazo.file_list('$agent', '/', $k)"), qr/"data"/, 'list of the w
 refused("CALL theazo.file_read('$agent', '/nothing', $k)", '58P01', qr/no such file/, 'a file that is not there');
 refused("CALL theazo.file_read('$agent', '/data', $k)", 'TZ401', qr/answered 400/, 'a directory');
 
+{
+	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'python', 'import time; print(\"first\", flush=True); time.sleep(3)', $k)");
+	for (1 .. 60) { last if sql("SELECT status FROM theazo.run_get('$run', $k)") ne 'queued'; sleep 0.1; }
+	ok($node->poll_query_until($db, "SELECT status = 'completed' FROM theazo.run_get('$run', $k)"), 'a command that prints early ends');
+	cmp_ok(scalar(grep { $_->{op} eq 'toolbox /process/execute' && $_->{body} =~ /first/ || $_->{body} =~ /head -c 65536/ } journal(event => 'request')), '>', 0, 'it was looked at while it ran');
+	like(sql("SELECT stdout FROM theazo.run_result('$run', $k)"), qr/^first\s*$/, 'with all it printed, once');
+}
+
 # --- long, large, late -----------------------------------------------------------------
 refused(exec_sql($agent, 'echo begun; sleep 600', ", timeout => '1 s'"), 'TZ403', qr/longer than 1000 ms/, 'a command beyond its limit');
 is(run($agent, 'ps ax | grep -c "[s]leep 600" || true') =~ /\|0\n/ ? 0 : 1, 0, 'it was stopped there');
@@ -298,7 +306,7 @@ is(pause_and_resume($with_secret, 'container'), 'stopped', 'a container is stopp
 like(run($with_secret, 'echo again'), qr/\|again\n\|/, 'it works after the pause');
 control({ kind => 'linux-vm' });
 my $vm = agent();
-like(run($vm, 'n=0; (while :; do n=$((n+1)); echo $n >counter; sleep 0.05; done) & sleep 0.3; cat counter'), qr/\|\d+\n\|/, 'a counter in a process of a virtual machine');
+like(run($vm, 'n=0; (while :; do n=$((n+1)); echo $n >c; mv c counter; sleep 0.05; done) & sleep 0.3; cat counter'), qr/\|\d+\n\|/, 'a counter in a process of a virtual machine');
 is(pause_and_resume($vm, 'virtual machine'), 'paused', 'a virtual machine is paused');
 {
 	my ($first) = run($vm, 'cat counter') =~ /\|(\d+)\n\|/;
