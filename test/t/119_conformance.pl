@@ -44,6 +44,11 @@ my @kinds = (
 		sql("SELECT theazo.provider_set('e2b', type => 'e2b', endpoint => 'http://127.0.0.1:$api', credential_ref => 'e2b.key',
 			config => '{\"sandboxUrl\": \"http://{port}-{id}.localhost:$gateway\"}', $key)");
 	} },
+	{ type => 'daytona', start => sub {
+		my $api = double('daytona.py', '--key', 'dtn_4711-abcdef', '--hold-ms', 0);
+		sql("SELECT theazo.secret_set('daytona.key', 'dtn_4711-abcdef', $key)");
+		sql("SELECT theazo.provider_set('daytona', type => 'daytona', endpoint => 'http://127.0.0.1:$api/api', credential_ref => 'daytona.key', $key)");
+	} },
 	{ type => 'docker', provider => 'theazo', start => sub {
 		# the operator's: managed, from here on in the place of the local sandbox
 		my $socket = $ENV{THEAZO_ENGINE} // BAIL_OUT('no engine: run the suite as root, or name the socket of one in THEAZO_ENGINE');
