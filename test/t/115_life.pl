@@ -1,0 +1,116 @@
+# The life of sandboxes with real dispatchers: pools, checkpoints at a webhook, reaping of both sides, a dispatcher that dies with what waits.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TheazoPath;
+
+my $node = new_server('life', "theazo.dispatchers = 1\n");
+my $double = new_double('--exec', 'real');
+my $p = new_platform($node, 'Life');
+my $k = "api_key => '$p->{key}'";
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sub keeper { return sql("SELECT theazo_internal.$_[0]()") }
+# What stands between the dispatcher and process 1 of each of its boxes.
+sub boxes
+{
+	my $dispatcher = sql("SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'dispatcher'");
+	return join ' ', map { /^\s*(\d+)\s+$dispatcher\s+bwrap/ ? $1 : () } split /\n/, `ps -eo pid,ppid,comm`;
+}
+# So many of them, soon.
+sub fewer
+{
+	my ($wanted) = @_;
+	foreach (1 .. 300)
+	{
+		return 1 if scalar(split / /, boxes()) <= $wanted;
+		select undef, undef, undef, 0.1;
+	}
+	return 0;
+}
+sql("SELECT theazo.provider_set('hooked', type => 'webhook', endpoint => 'http://127.0.0.1:$double->{port}', $k)");
+sql("UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHERE platform_id = '$p->{id}'");
+
+# ---- a pool ---------------------------------------------------------------------------------------------------------
+sql("SELECT theazo.secret_set('token', 'canary-of-the-pool', '$p->{session}', $k)");
+my $definition = sql("SELECT id FROM theazo.definition_create('helper', '{\"provider\": \"theazo\", \"warmPool\": 1}', $k)");
+wait_sql($node, "SELECT status FROM theazo_data.sandbox WHERE definition_id = '$definition'", 'warm', 'the keeper makes one ahead');
+my ($box, $external) = split /\|/, sql("SELECT id, external_id FROM theazo_data.sandbox WHERE definition_id = '$definition' AND status = 'warm'");
+my $before = boxes();
+isnt($before, '', 'it is a process');
+my $agent = sql("SELECT id FROM theazo.agent_create('$p->{session}', '{\"definition\": \"$definition\"}', $k)");
+is(sql("SELECT status || ' ' || sandbox_id FROM theazo_data.agent WHERE id = '$agent'"), "ready $box", 'an agent has it at once');
+my ($first) = split / /, $before;
+my $run = run_code($p, $agent, 'sh', 'echo $THEAZO_AGENT_ID $THEAZO_SESSION_ID $TOKEN');
+is($run->{status}, 'completed', 'work runs in it');
+is($run->{stdout}, "$agent $p->{session} ***\n", 'programs know whose it is, and have the secrets of its session') or diag(explain($run));
+ok(grep({ $_ == $first } split / /, boxes()), 'the same process as before');
+is(sql("SELECT count(*) FROM theazo_data.effect WHERE kind = 'compute.create' AND sandbox_id = '$box'"), 1, 'created once');
+is(sql("SELECT policy FROM theazo_data.sandbox WHERE id = '$box'"), 'confirmed', 'what it is held to is read back');
+wait_sql($node, "SELECT count(*) FROM theazo_data.sandbox WHERE definition_id = '$definition' AND status = 'warm'", 1, 'and the next one waits');
+is(sql("SELECT count(*) FROM theazo_data.secret_delivered WHERE sandbox_id IN (SELECT id FROM theazo_data.sandbox WHERE status = 'warm')"), 0,
+	'with nobody\'s secrets in it');
+
+# ---- the server dies, and the dispatcher that holds them with it ------------------------------------------------------------------------------
+$node->stop('immediate');
+$node->start;
+wait_sql($node, "SELECT status FROM theazo_data.sandbox WHERE id = '$box'", 'lost', 'its row ends');
+wait_sql($node, "SELECT count(*) > 0 FROM theazo_data.sandbox WHERE definition_id = '$definition' AND status = 'warm'", 't', 'the pool is filled again', 120);
+
+# ---- a dispatcher's own list -------------------------------------------------------------------------------------------
+my $other = new_agent($p, '{"provider": "theazo"}');
+my ($kept) = sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$other'");
+# a row that has ended while its box lives: as after a settlement that could not be stored
+my $orphan = new_agent($p, '{"provider": "theazo"}');
+my $lost = sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$orphan'");
+sql("UPDATE theazo_data.agent SET sandbox_id = NULL WHERE id = '$orphan'; UPDATE theazo_data.sandbox SET status = 'unknown', ended_at = clock_timestamp() WHERE id = '$lost'");
+# and a row whose box is not there
+my $ghost = new_agent($p, '{"provider": "theazo"}');
+my $gone = sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$ghost'");
+sql("UPDATE theazo_data.sandbox SET external_id = 'no-such-box' WHERE id = '$gone'");
+my $count = scalar split / /, boxes();
+sleep 1;
+sql('UPDATE theazo_data.compute_sweep SET due_at = clock_timestamp(); SELECT theazo_internal.keeper_sweep()');
+wait_sql($node, "SELECT status FROM theazo_data.sandbox WHERE id = '$gone'", 'lost', 'a row without a box is lost');
+wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE kind = 'compute.destroy' AND sandbox_id IS NULL AND state = 'done'", 2,
+	'boxes without a row are destroyed, also the one that the lost row had');
+is(sql("SELECT status FROM theazo_data.sandbox WHERE id = '$kept'"), 'ready', 'what is in order stays');
+ok(fewer($count - 2), 'two processes fewer');
+is(run_code($p, $other, 'sh', 'echo here')->{stdout}, "here\n", 'and works');
+is(run_code($p, $ghost, 'sh', 'echo new')->{stdout}, "new\n", 'the agent of the lost one has another');
+
+# ---- a checkpoint at a webhook ---------------------------------------------------------------------------------------------
+my $hooked = new_agent($p, '{"provider": "hooked"}');
+is(run_code($p, $hooked, 'sh', 'echo one > state')->{status}, 'completed', 'a file at the webhook');
+my $point = sql("SELECT id FROM theazo.checkpoint_create('$hooked', 'one', 10, $k)");
+is(run_code($p, $hooked, 'sh', 'cat state')->{stdout}, "one\n", 'the agent works on');
+wait_sql($node, "SELECT files FROM theazo.checkpoint_get('$point', $k)", 'kept', 'its files are kept');
+is(sql("SELECT status FROM theazo.agent_get('$hooked', $k)"), 'ready', 'it is not paused');
+is(scalar($double->requests('pause')), scalar($double->requests('resume')), 'the provider was asked to pause and to go on');
+sql("SELECT theazo.agent_resume_with('$hooked', '$point', $k)");
+wait_sql($node, "SELECT s.status FROM theazo_data.sandbox s JOIN theazo_data.agent a ON a.sandbox_id = s.id WHERE a.id = '$hooked'", 'ready', 'taken back');
+my @resumed = $double->requests('resume');
+like($resumed[-1]{body}, qr/"snapshotId":"snap-/, 'by its snapshot');
+is(run_code($p, $hooked, 'sh', 'cat state')->{stdout}, "one\n", 'and works');
+
+# ---- asleep when idle, awake with work -------------------------------------------------------------------------------------
+my $sleeper = new_agent($p, '{"provider": "hooked", "hibernateAfterIdle": "1h"}');
+sql("UPDATE theazo_data.agent SET created_at = created_at - interval '2 h' WHERE id = '$sleeper'");
+keeper('keeper_agents');
+is(sql("SELECT status || ' ' || paused_by FROM theazo_data.agent WHERE id = '$sleeper'"), 'paused idle', 'it fell asleep');
+wait_sql($node, "SELECT status FROM theazo_data.snapshot WHERE agent_id = '$sleeper' AND origin = 'pause'", 'kept', 'at its provider');
+is(run_code($p, $sleeper, 'sh', 'echo awake')->{stdout}, "awake\n", 'work wakes it');
+is(sql("SELECT status FROM theazo_data.snapshot WHERE agent_id = '$sleeper' AND origin = 'pause'"), 'ended', 'what was kept is used up');
+
+# ---- the end ----------------------------------------------------------------------------------------------------------------
+sql("SELECT theazo.session_terminate('$p->{session}', $k)");
+sql("SELECT theazo.definition_delete('$definition', $k)");
+keeper('keeper_pool');
+wait_sql($node, "SELECT count(*) FROM theazo_data.sandbox WHERE status IN ('creating', 'warm', 'ready', 'paused', 'destroying')", 0, 'nothing lives on');
+ok(fewer(0), 'here');
+is(scalar(@{ JSON::PP::decode_json($double->{http}->get("http://127.0.0.1:$double->{port}/_control")->{content})->{sandboxes} }), 0, 'and there');
+is(sql('SELECT count(*) FROM theazo.integrity_check()'), 0, 'rows and charges agree');
+$node->stop;
+done_testing();
