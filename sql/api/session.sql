@@ -87,9 +87,17 @@ COMMENT ON FUNCTION theazo_internal.session_event(theazo_data.session, text, jso
 -- ---------------------------------------------------------------------------------------
 -- overrides
 
--- Compute of a session: the name of a provider, or a webhook of its own with an endpoint. The
+-- Compute of a session: the name of a provider, or one of its own with an endpoint: a webhook, or an account at the vendor that
+-- provider names, for which a credential is enough. The
 -- latter becomes a provider row named by the session, so that everything below sees one kind
 -- of provider only. A secret it names is looked up when it is used: the session's vault first.
+CREATE OR REPLACE FUNCTION theazo_internal.session_compute_type(p_doc jsonb)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN CASE WHEN p_doc ->> 'provider' IN ('docker', 'e2b', 'daytona', 'fly') THEN p_doc ->> 'provider' ELSE 'webhook' END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.session_compute_type(jsonb) IS 'the kind of compute that a session brings itself';
+
 CREATE OR REPLACE FUNCTION theazo_internal.session_compute_check(p_doc jsonb)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -109,10 +117,14 @@ BEGIN
 	END IF;
 	p_doc := p_doc || pg_catalog.jsonb_build_object('config',
 		theazo_internal.object_check('compute.config', p_doc -> 'config', 16384));
-	IF NOT p_doc ? 'endpoint' AND p_doc -> 'config' ? 'endpoint' THEN
-		p_doc := p_doc || pg_catalog.jsonb_build_object('endpoint', p_doc -> 'config' -> 'endpoint');
+	IF NOT p_doc ? 'endpoint' AND p_doc -> 'config' ?| ARRAY['endpoint', 'baseUrl'] THEN
+		p_doc := p_doc || pg_catalog.jsonb_build_object('endpoint', coalesce(p_doc -> 'config' -> 'endpoint', p_doc -> 'config' -> 'baseUrl'));
 	END IF;
-	IF p_doc ? 'endpoint' THEN
+	IF theazo_internal.session_compute_type(p_doc) <> 'webhook' AND p_doc ?| ARRAY['endpoint', 'credentialRef'] THEN
+		PERFORM theazo_internal.compute_config_check(theazo_internal.session_compute_type(p_doc), p_doc -> 'config');
+		p_doc := p_doc || pg_catalog.jsonb_build_object('endpoint', theazo_internal.compute_endpoint(theazo_internal.session_compute_type(p_doc),
+			CASE WHEN p_doc ? 'endpoint' THEN theazo_internal.text_check('compute.endpoint', p_doc -> 'endpoint', 2048) END, p_doc -> 'config', false));
+	ELSIF p_doc ? 'endpoint' THEN
 		p_doc := p_doc || pg_catalog.jsonb_build_object('endpoint', theazo_internal.endpoint_check('compute.endpoint',
 			theazo_internal.text_check('compute.endpoint', p_doc -> 'endpoint', 2048), theazo_internal.platform_http()));
 	ELSIF p_doc ? 'provider' THEN
@@ -170,10 +182,10 @@ BEGIN
 		RETURN;
 	END IF;
 	INSERT INTO theazo_data.provider AS p (platform_id, kind, name, type, mode, endpoint, credential_ref, signing_ref, config)
-	VALUES (p_platform, 'compute', p_session, 'webhook', 'byoi', p_compute ->> 'endpoint', p_compute ->> 'credentialRef',
+	VALUES (p_platform, 'compute', p_session, theazo_internal.session_compute_type(p_compute), 'byoi', p_compute ->> 'endpoint', p_compute ->> 'credentialRef',
 			coalesce(p_compute ->> 'signingSecretRef', p_compute -> 'config' ->> 'signingSecretRef'), p_compute -> 'config')
 	ON CONFLICT ON CONSTRAINT provider_pkey DO UPDATE
-	   SET endpoint = excluded.endpoint, credential_ref = excluded.credential_ref, signing_ref = excluded.signing_ref,
+	   SET type = excluded.type, endpoint = excluded.endpoint, credential_ref = excluded.credential_ref, signing_ref = excluded.signing_ref,
 		   config = excluded.config, capabilities = '{}', updated_at = pg_catalog.now();
 END $$;
 COMMENT ON FUNCTION theazo_internal.session_provider_sync(text, text, jsonb) IS

@@ -140,7 +140,7 @@ check_links() {
 	local f t
 	for f in README.md docs/*.md docs/providers/*.md test/README.md; do
 		[ -f "$f" ] || continue
-		grep -oE '\]\([^)#: ]+' "$f" | sed 's/^](//' | while read -r t; do
+		grep -oE '\]\([^)#: ]+[)# ]' "$f" | sed 's/^](//; s/.$//' | while read -r t; do
 			[ -e "$(dirname "$f")/$t" ] || echo "$f: $t"
 		done
 	done > "$work/o"

@@ -46,6 +46,15 @@ SELECT name, type FROM theazo.provider_list() ORDER BY 1;
 SELECT name FROM theazo.provider_list('model');
 SELECT tst.try($$SELECT theazo.provider_list('x')$$);
 ROLLBACK;
+-- a session may bring an account of its own: a webhook, or at a vendor, where the credential is enough
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT c, tst.try(format('SELECT theazo.session_create(''u'', compute => %L)', c)) FROM unnest(ARRAY['{"provider":"e2b"}',
+	'{"provider":"fly","credentialRef":"a"}', '{"provider":"docker","endpoint":"unix:///run/x","credentialRef":"a"}']) c;
+SELECT id AS v FROM theazo.session_create('u', compute => '{"provider":"e2b","credentialRef":"a","config":{"template":"t"}}') \gset
+SELECT type, mode, endpoint, credential_ref, config FROM theazo_data.provider WHERE name = :'v';
+SELECT shown, type, managed FROM theazo_internal.compute_entries(:'p', :'v', NULL, NULL);
+ROLLBACK;
 -- every shape is one that is checked, and every member has its kind
 SELECT type, member, shape FROM theazo_internal.compute_members()
  WHERE shape NOT IN ('boolean', 'host', 'integer', 'integers', 'name', 'names', 'path', 'number', 'pem', 'runtimes', 'url', 'word');
