@@ -243,7 +243,7 @@ pick_boundary(const TzEffect *effect, char boundary[48], TzErr *err)
 
 		if (status != TZ_OK)
 			return status;
-		strcpy(boundary, "theazo");
+		memcpy(boundary, "theazo", 7);
 		for (int i = 0; i < 16; i++)
 			snprintf(boundary + 6 + i * 2, 3, "%02x", digest[i]);
 		if (effect->content.len == 0 ||
