@@ -1,0 +1,78 @@
+/* Answers of an engine, at every step of every operation: each becomes a verdict with a reason. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter/docker.h"
+#include "lib/utf8.h"
+
+extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const steps[] = {"",       "create",   "pull", "find",   "clear",   "work", "start",
+                                    "policy", "undo",     "run",  "why",    "inspect", "get",  "size",
+                                    "again",  "lifetime", "look", "commit", "exec"};
+static const int statuses[] = {200, 201, 204, 304, 400, 403, 404, 409, 500, 503, 0};
+
+static void
+must(int ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void
+check(const TzOutcome *out)
+{
+	must(out->verdict >= TZ_V_DONE && out->verdict <= TZ_V_UNKNOWN);
+	if (out->verdict == TZ_V_DONE)
+		must(json_is_object(out->result));
+	else if (out->verdict == TZ_V_NEXT)
+		must(json_is_string(json_object_get(out->state, "do")));
+	else
+		must(out->err.status != TZ_OK && out->err.message[0] != '\0');
+	must(tz_utf8_valid(tz_slice_cstr(out->err.message)));
+	must(out->retry_after_ms >= 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static json_t *request;
+	const TzAdapter *adapter = tz_adapter_find("docker");
+	TzEffect effect = {.id = "eff_1", .now_ms = INT64_C(1700000000000)};
+	TzHttpRequest sent;
+	TzHttpResponse in;
+	TzOutcome out;
+	int nops = 0;
+
+	if (size < 3)
+		return 0;
+	if (request == NULL)
+		request = json_pack("{s:s, s:i, s:i, s:i}", "sandbox", "s", "max_bytes", 1000, "max_output", 100,
+		                    "timeout_ms", 10);
+	while (adapter->ops[nops] != NULL)
+		nops++;
+	effect.op = adapter->ops[data[0] % nops];
+	effect.attempt = 1 + (data[1] >> 5);
+	effect.request = request;
+	effect.state =
+		json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:f, s:f}", "do",
+	              steps[data[1] % (sizeof(steps) / sizeof(steps[0]))], "exec", "e1", "stdout",
+	              "81a4 1 1 ./a\n", "stderr", "", "truncated", 0, "ms", 20, "used", 1.0, "at", 2.0);
+	tz_http_request_init(&sent, 0);
+	tz_buf_append_cstr(&sent.url, "http://localhost/v1.44/containers/s/archive?path=%2Fwork%2Fa");
+	tz_http_response_init(&in, 1024 * 1024);
+	in.status = statuses[data[2] % (sizeof(statuses) / sizeof(statuses[0]))];
+	in.request = &sent;
+	if (in.status == 0)
+		tz_err_set(&in.err, TZ_TIMEOUT, "late");
+	tz_buf_append(&in.body, data + 3, size - 3);
+	tz_outcome_init(&out, 1024);
+	adapter->parse(&effect, &in, &out);
+	check(&out);
+	tz_outcome_free(&out);
+	tz_http_response_free(&in);
+	tz_http_request_free(&sent);
+	json_decref(effect.state);
+	return 0;
+}
