@@ -136,7 +136,7 @@ extern void tz_e2b_logged(const TzEffect *effect, const TzHttpResponse *in, TzOu
 /* Anything but a success of the control plane; what it means that a sandbox is not known there. */
 extern void tz_e2b_refused(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *in, TzOutcome *out);
 
-/* e2b_envd.c */
+/* e2b_files.c, e2b_envd.c */
 extern TzStatus tz_e2b_build_read(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
                                   TzHttpRequest *out, TzErr *err);
 extern TzStatus tz_e2b_build_write(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
@@ -157,7 +157,7 @@ extern void tz_e2b_exposed(const TzEffect *effect, const TzHttpResponse *in, TzO
 /* Anything but a success of the sandbox, or of a proxy before it. */
 extern void tz_e2b_failed(const TzEffect *effect, TzRepeat repeat, const TzHttpResponse *in, TzOutcome *out);
 
-/* e2b_exec.c */
+/* e2b_start.c, e2b_exec.c */
 extern TzStatus tz_e2b_build_exec(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
                                   TzHttpRequest *out, TzErr *err);
 extern void tz_e2b_executed(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);

@@ -264,6 +264,19 @@ foreach my $how ({ mode => 'close' }, { mode => 'close_after_headers' }, { mode 
 	$made = control({})->{made};
 	sql("SELECT theazo.agent_terminate('$lost', $k)");
 }
+{
+	# the server dies while the provider is making one
+	rule(op => 'create', ms => 1500, times => 1);
+	my $n = asked('create');
+	my $orphan = agent('box');
+	for (1 .. 600) { last if asked('create') > $n; sleep 0.05; }
+	$node->stop('immediate');
+	$node->start;
+	like(sql(exec_sql($orphan, 'echo found')), qr/\|found\n\|/, 'create, and the server dies: found again');
+	is(control({})->{made} - $made, 1, 'no more were made');
+	is(asked('create') - $n, 1, 'nor asked for');
+	sql("SELECT theazo.agent_terminate('$orphan', $k)");
+}
 rule(op => 'create', mode => 'rate', retry_after => 1, times => 1);
 like(sql(exec_sql(agent('box'), 'echo later')), qr/\|later\n\|/, 'told to come back: it goes again');
 rule(op => 'create', mode => 'status', status => 503,
