@@ -98,7 +98,25 @@ AS $$
 	('daytona', 'region', 'native', 'the target of the sandbox'),
 	('daytona', 'browser', 'emulated', 'by a snapshot that has one: snapshots.browser of the provider''s config'),
 	('daytona', 'storage', 'none', 'disk is that of the snapshot'),
-	('daytona', 'gpu', 'none', 'size is that of the snapshot')
+	('daytona', 'gpu', 'none', 'size is that of the snapshot'),
+	('fly', 'create', 'native', 'machines always have a network'),
+	('fly', 'exec', 'emulated', 'runs on its own and is looked at; needs a POSIX shell and base64 in the image'),
+	('fly', 'read', 'emulated', 'by a command, as base64'),
+	('fly', 'write', 'emulated', 'by a command, as base64'),
+	('fly', 'list', 'emulated', 'by a command'),
+	('fly', 'expose_port', 'none', 'an address is that of the application, from the creation on'),
+	('fly', 'pause', 'native', 'memory is kept as long as the machine stays on its host, and what processes hold of secrets in it'),
+	('fly', 'resume', 'native', NULL),
+	('fly', 'metrics', 'emulated', 'by a command'),
+	('fly', 'destroy', 'native', NULL),
+	('fly', 'sweep', 'native', NULL),
+	('fly', 'renew', 'none', 'a machine lives as long as it was made for'),
+	('fly', 'snapshot', 'none', NULL),
+	('fly', 'forget', 'none', NULL),
+	('fly', 'region', 'native', NULL),
+	('fly', 'browser', 'none', 'what is installed is what the image has'),
+	('fly', 'storage', 'none', 'disk is that of the image'),
+	('fly', 'gpu', 'none', NULL)
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_operations() IS 'what each kind of compute can do, emulates and lacks';
 

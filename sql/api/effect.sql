@@ -74,6 +74,17 @@ AS $$
 		   ('daytona', 'compute.destroy', 1, 'repeat'),
 		   ('daytona', 'compute.expose_port', 1, 'repeat'),
 		   ('daytona', 'compute.sweep', 1, 'repeat'),
+		   -- As there: found by its metadata, named once.
+		   ('fly', 'compute.create', 1, 'reconcile'),
+		   ('fly', 'compute.exec', 1, 'repeat'),
+		   ('fly', 'compute.write', 1, 'repeat'),
+		   ('fly', 'compute.read', 1, 'repeat'),
+		   ('fly', 'compute.list', 1, 'repeat'),
+		   ('fly', 'compute.metrics', 1, 'repeat'),
+		   ('fly', 'compute.pause', 1, 'repeat'),
+		   ('fly', 'compute.resume', 1, 'repeat'),
+		   ('fly', 'compute.destroy', 1, 'repeat'),
+		   ('fly', 'compute.sweep', 1, 'repeat'),
 		   -- Boxes die with the dispatcher that holds them, so a creation leaves nothing behind.
 		   ('local', 'compute.create', 1, 'repeat'),
 		   ('local', 'compute.exec', 1, 'neither'),

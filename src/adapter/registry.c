@@ -13,6 +13,7 @@ extern const TzAdapter tz_compute_webhook;
 extern const TzAdapter tz_compute_docker;
 extern const TzAdapter tz_compute_e2b;
 extern const TzAdapter tz_compute_daytona;
+extern const TzAdapter tz_compute_fly;
 extern const TzAdapter tz_model_anthropic;
 extern const TzAdapter tz_model_openai;
 extern const TzAdapter tz_model_openai_compatible;
@@ -39,6 +40,7 @@ static const TzAdapter *const adapters[] = {
 	&tz_judge,
 	&tz_compute_e2b,
 	&tz_compute_daytona,
+	&tz_compute_fly,
 };
 
 /* NULL for a name nobody knows. */

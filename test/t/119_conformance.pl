@@ -49,6 +49,11 @@ my @kinds = (
 		sql("SELECT theazo.secret_set('daytona.key', 'dtn_4711-abcdef', $key)");
 		sql("SELECT theazo.provider_set('daytona', type => 'daytona', endpoint => 'http://127.0.0.1:$api/api', credential_ref => 'daytona.key', $key)");
 	} },
+	{ type => 'fly', start => sub {
+		my $api = double('fly.py', '--key', 'fly_4711-abcdef', '--no-limit');
+		sql("SELECT theazo.secret_set('fly.key', 'fly_4711-abcdef', $key)");
+		sql("SELECT theazo.provider_set('fly', type => 'fly', endpoint => 'http://127.0.0.1:$api', credential_ref => 'fly.key', config => '{\"app\": \"boxes\"}', $key)");
+	} },
 	{ type => 'docker', provider => 'theazo', start => sub {
 		# the operator's: managed, from here on in the place of the local sandbox
 		my $socket = $ENV{THEAZO_ENGINE} // BAIL_OUT('no engine: run the suite as root, or name the socket of one in THEAZO_ENGINE');

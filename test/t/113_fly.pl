@@ -1,0 +1,69 @@
+# Fly against its double: lost answers, limits, machines that sleep or do not start, and where secrets must not be.
+# What all kinds do alike is in 119_conformance.
+use strict;
+use warnings;
+use FindBin;
+use JSON::PP;
+use HTTP::Tiny;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TheazoPath;
+use Time::HiRes qw(sleep time);
+
+my $canary = 'fly_canary-4711-abcdef';
+my $http = HTTP::Tiny->new(timeout => 60);
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $out;
+my $double = open($out, '-|', 'python3', "$FindBin::RealBin/../mock/fly.py", '--dir', $dir, '--key', $canary) or die "cannot start the double: $!";
+END { my $status = $?; kill 'TERM', $double if $out; $? = $status; }
+my $port = <$out>;
+chomp $port;
+my $base = "http://127.0.0.1:$port";
+sub control { return decode_json($http->post("$base/_control", { content => encode_json($_[0]) })->{content}); }
+sub rule { return control({ rule => {@_} }); }
+sub machines { return @{ control({})->{machines} }; }
+
+my $node = new_server('fly', "theazo.dispatchers = 1\n");
+my $p = new_platform($node, 'machines');
+my $key = "api_key => '$p->{key}'";
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sql("UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHERE platform_id = '$p->{id}'");
+sql("SELECT theazo.secret_set('fly.key', '$canary', $key)");
+sql("SELECT theazo.secret_set('SHOWN', 'shown-4711-abcdef', session => '$p->{session}', $key)");
+sql("SELECT theazo.provider_set('fly', type => 'fly', endpoint => '$base', credential_ref => 'fly.key', config => '{\"app\": \"boxes\", \"memory_mb\": 256}', $key)");
+sub agent { return sql("SELECT id FROM theazo.agent_create('$p->{session}', '{\"provider\": \"fly\"}', $key)"); }
+sub made
+{
+	my ($agent, $want, $name) = @_;
+	wait_sql($node, "SELECT status IN ('ready', 'failed') FROM theazo_data.agent WHERE id = '$agent'", 't', $name, 90);
+	return is(sql("SELECT status FROM theazo_data.agent WHERE id = '$agent'"), $want, "$name: $want");
+}
+sub run_sh { return run_code($p, $_[0], 'sh', $_[1]); }
+
+rule(op => 'create', cut => 'before', times => 1);
+my $agent = agent();
+made($agent, 'ready', 'a creation whose answer is lost');
+is(scalar(machines()), 1, 'it is one machine');
+rule(op => 'exec', cut => 'half', times => 1);
+is(run_sh($agent, 'echo x >>count; echo "$SHOWN" | cut -c1-5')->{stdout}, "shown\n", 'a command whose answer is lost');
+rule(op => 'exec', status => 500, body => { error => 'deadline_exceeded' }, execute => JSON::PP::true, times => 1);
+is(run_sh($agent, 'echo x >>count; wc -l <count | tr -d " "')->{stdout}, "2\n", 'a guest that was not reached; each ran once');
+is(run_sh($agent, "echo $_")->{stdout}, "$_\n", "one command after the other, within the limit: $_") for 1 .. 5;
+my $machine = (machines())[0]{id};
+control({ machine => $machine, state => 'suspended' });
+is(run_sh($agent, 'wc -l <count | tr -d " "')->{stdout}, "2\n", 'one that was suspended is started, with its files');
+control({ machine => $machine, state => 'destroyed' });
+is(run_sh($agent, 'true')->{error_sqlstate}, 'TZ410', 'one that is gone');
+rule(op => 'create', fail_start => JSON::PP::true, times => 1);
+made(agent(), 'failed', 'one that stops when it has started');
+rule(op => 'create', capacity => JSON::PP::true, times => 1);
+made(agent(), 'failed', 'no capacity');
+sql("SELECT theazo.session_terminate('$p->{session}', $key)");
+wait_sql($node, "SELECT count(*) = 0 FROM theazo_data.effect WHERE state IN ('queued', 'claimed', 'sent')", 't', 'everything is settled');
+for (1 .. 50) { last if scalar(machines()) == 0; sleep 0.1; }
+is(scalar(machines()), 0, 'no machine is left');
+my @leaks = grep { $_->{op} // '' } map { decode_json($_) } grep { /shown-4711-abcdef/ } split /\n/, slurp_file("$dir/journal.jsonl");
+is(scalar(grep { $_->{op} ne 'exec' } @leaks), 0, 'the secret is in commands only');
+unlike(slurp_file($node->logfile), qr/\Q$canary\E/, 'the credential is not in the log');
+$node->stop;
+done_testing();
