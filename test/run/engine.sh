@@ -84,9 +84,15 @@ start() {
 }
 
 stop() {
-	local dir=$1
+	local dir=$1 pid
 	[ -f "$dir/pid" ] || return 0
 	engine "$dir" rm --all --force --time 0 > /dev/null 2>&1 || true
+	# what watched a command stays for minutes, to clean up what is gone by then; only that of this engine
+	for pid in $(pgrep -x conmon || true); do
+		if grep -q -a -F "$dir/graph" "/proc/$pid/cmdline" 2> /dev/null; then
+			kill -KILL "$pid" 2> /dev/null || true
+		fi
+	done
 	kill "$(cat "$dir/pid")" 2> /dev/null || true
 	rm -f "$dir/pid"
 	umount "$dir/graph/overlay" 2> /dev/null || true
