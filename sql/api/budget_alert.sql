@@ -629,12 +629,14 @@ BEGIN
 		 WHERE x.made_at < clock_timestamp() - '10 seconds'::interval
 		   AND CASE WHEN x.id LIKE 'run\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.run r WHERE r.platform_id = x.platform_id AND r.id = x.id AND r.status IN ('queued', 'running'))
+						 AND (x.need = 0 OR NOT theazo_internal.budget_awaited(x.platform_id, x.id))
 					WHEN x.id LIKE 'agt\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.run r
 						WHERE r.platform_id = x.platform_id AND r.agent_id = x.id AND r.kind = 'agent' AND r.status IN ('queued', 'running'))
 					WHEN x.id LIKE 'eff\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.effect e
-						WHERE e.platform_id = x.platform_id AND e.root_id = theazo_internal.id_root(x.id) AND e.id = x.id AND e.state IN ('claimed', 'sent'))
+						-- its root is that of its run
+						WHERE e.platform_id = x.platform_id AND e.id = x.id AND e.state IN ('claimed', 'sent', 'held'))
 					WHEN x.id LIKE 'apr\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.approval p WHERE p.platform_id = x.platform_id AND p.id = x.id AND p.status = 'pending')
 					ELSE NOT EXISTS (SELECT FROM theazo_data.sandbox s

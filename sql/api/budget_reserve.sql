@@ -212,6 +212,7 @@ BEGIN
 					   AND x.provider_name LIKE 'theazo:%' AND x.claimed_at < e.claimed_at
 					   AND theazo_internal.budget_limited(x.platform_id, x.session_id)
 					   AND (x.kind = 'model.call' OR theazo_internal.judge_most(x, clock_timestamp()) > 0)
+					   AND x.held_reason IS DISTINCT FROM 'refused'
 					   AND NOT EXISTS (SELECT FROM theazo_data.reservation r
 						WHERE r.platform_id = x.platform_id AND r.id = CASE x.kind WHEN 'model.call' THEN x.run_id ELSE x.id END));
 END
@@ -586,13 +587,29 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.budget_release(text, text) IS 'lets go what is reserved for a run or a sandbox';
 
--- A run has ended: what it still holds is everybody's again.
+-- Is a call of a run under way whose charge is still to come? A function of its own in PL/pgSQL, so that no partition is looked for in
+-- a statement that locks rows.
+CREATE OR REPLACE FUNCTION theazo_internal.budget_awaited(p_platform text, p_run text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM theazo_data.effect e
+					WHERE e.platform_id = p_platform AND e.root_id = theazo_internal.id_root(p_run) AND e.run_id = p_run
+					  AND e.kind = 'model.call' AND e.state IN ('claimed', 'sent', 'held'));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.budget_awaited(text, text) IS 'is a model call of a run under way, so that what is reserved for it must stay';
+
+-- A run has ended: what it still holds is everybody's again. A call that is cut with it is paid when it is settled, out of what is
+-- reserved for it, which goes then.
 CREATE OR REPLACE FUNCTION theazo_internal.budget_end(r theazo_data.run)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-	PERFORM theazo_internal.budget_release(r.platform_id, r.id);
+	DELETE FROM theazo_data.reservation x
+	 WHERE x.platform_id = r.platform_id AND x.id = r.id AND (x.need = 0 OR NOT theazo_internal.budget_awaited(r.platform_id, r.id));
 	IF r.kind = 'agent' THEN
 		-- the fee of the agent that was made for it
 		PERFORM theazo_internal.budget_release(r.platform_id, r.agent_id);

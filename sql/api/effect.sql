@@ -337,6 +337,17 @@ LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_effect_take';
 COMMENT ON FUNCTION theazo_internal.effect_take(text[], integer, integer, timestamptz, timestamptz, integer, bigint, text[], text[]) IS
 'takes due effects, the oldest first: claimed, or held where kind or adapter are not known; n is null where only a statement can do it';
 
+-- A call that was taken and is refused by the claim itself: it is settled as failed by whoever took it, and has not left should
+-- that one die before. Whatever takes it next, or ends it, takes the mark away.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_unsent(e theazo_data.effect)
+RETURNS void
+LANGUAGE sql
+AS $$
+	UPDATE theazo_data.effect x SET held_reason = 'refused'
+	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id AND x.state = 'claimed'
+$$;
+COMMENT ON FUNCTION theazo_internal.effect_unsent(theazo_data.effect) IS 'marks a call as refused by its claim, so that recovery knows that it never left';
+
 -- Fair: every platform with due work gets an equal share of the batch, what is left over goes round again.
 -- The planner must not be clever here: without statistics it would read whole partitions.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_claim(p_slot integer, p_incarnation bigint, p_max integer, p_lease interval)
@@ -466,6 +477,7 @@ BEGIN
 				CONTINUE WHEN refusal IS NULL;
 				v_others := ARRAY(SELECT t FROM unnest(v_others) t WHERE t.id <> c.id);
 				CONTINUE WHEN refusal ->> 'code' = 'busy';
+				PERFORM theazo_internal.effect_unsent(c);
 				RETURN QUERY
 				SELECT c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
 					   c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
@@ -510,6 +522,9 @@ BEGIN
 				SELECT b.max_tokens, b.refusal INTO v_tokens, refusal FROM theazo_internal.budget_reserve(c, l) b;
 				-- Back in the queue.
 				CONTINUE WHEN refusal ->> 'code' = 'busy';
+				IF refusal IS NOT NULL THEN
+					PERFORM theazo_internal.effect_unsent(c);
+				END IF;
 			END IF;
 			SELECT m.request, m.content INTO request, content FROM theazo_internal.model_request(c.platform_id, c.root_id) m;
 			IF v_tokens IS NOT NULL THEN

@@ -144,7 +144,8 @@ BEGIN
 		IF NOT c.managed
 			AND (EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = a.platform_id AND x.id = a.id)
 				 OR EXISTS (SELECT FROM theazo_data.effect e WHERE e.platform_id = l.platform_id AND e.root_id = l.root_id AND e.kind = 'model.call'
-							   AND e.attempt > 0 AND e.error_code IS DISTINCT FROM 'session_limit_exceeded')) THEN
+							   AND e.attempt > 0 AND e.error_code IS DISTINCT FROM 'session_limit_exceeded'
+							   AND e.held_reason IS DISTINCT FROM 'refused')) THEN
 			PERFORM theazo_internal.fee_write(a.platform_id, 'agent.fee', a.id, a.key_environment, a.session_id, a.id, NULL, a.user_id, c.shown);
 		END IF;
 	END IF;
@@ -213,7 +214,7 @@ BEGIN
 	END IF;
 	UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp(), error_code = 'internal_error', error_message = left(p_message, 1000)
 	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
-	IF e.kind = 'model.call' THEN
+	IF e.kind = 'model.call' AND e.held_reason IS DISTINCT FROM 'refused' THEN
 		-- It was answered, and the answer cannot be read any more.
 		BEGIN
 			v_usage := theazo_internal.usage_estimate(e);

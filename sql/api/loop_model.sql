@@ -65,6 +65,7 @@ BEGIN
 		-- The run had ended without it; what it cost is still the run's.
 		PERFORM theazo_internal.loop_save(l);
 		UPDATE theazo_data.run x SET cost = x.cost + v_cost WHERE x.platform_id = r.platform_id AND x.id = r.id AND v_cost > 0;
+		PERFORM theazo_internal.budget_release(r.platform_id, r.id);
 		RETURN;
 	END IF;
 	CASE p_state

@@ -70,7 +70,9 @@ BEGIN
 	SELECT array_agg(h.platform_id::text) INTO v_queued FROM held h;
 	WITH held AS (
 		UPDATE theazo_data.effect e
-		   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance)
+		   SET state = 'held', held_reason = format('%s on instance %s', e.state, e.instance),
+			   -- refused by its claim: it never left, and is queued again on release
+			   incarnation = CASE WHEN e.held_reason = 'refused' THEN NULL ELSE e.incarnation END
 		 WHERE e.state IN ('claimed', 'sent') AND e.instance <> theazo_internal.instance()
 		RETURNING e.platform_id)
 	SELECT array_agg(h.platform_id::text) INTO v_sent FROM held h;

@@ -135,12 +135,19 @@ DECLARE
 	v_delay		integer;
 	v_due		timestamptz;
 	v_recovery	text;
+	v_refused	boolean;
 BEGIN
 	e := theazo_internal.effect_hold(p_platform, p_root, p_id);
 	IF e.id IS NULL OR e.state NOT IN ('claimed', 'sent') OR e.attempt <> p_attempt THEN
 		RETURN false;
 	END IF;
 	v_max := e.max_attempts;
+	-- Its claim refused it, and its worker is gone before it said so: it never left, and nothing is reserved for it. It is taken again.
+	v_refused := v_verdict = 'unknown' AND e.state = 'claimed' AND coalesce(e.held_reason = 'refused', false);
+	IF v_refused THEN
+		v_verdict := 'released';
+		p_result := coalesce(p_result, '{}') || '{"maybe_sent": false}';
+	END IF;
 
 	IF v_verdict = 'released' THEN
 		-- Claimed, not sent: back to the queue as if nothing had been.
@@ -149,8 +156,8 @@ BEGIN
 		ELSE
 			UPDATE theazo_data.effect x
 			   SET state = 'queued', incarnation = NULL, claimed_at = NULL, lease_until = NULL, sent_at = NULL,
-				   affinity = CASE WHEN x.kind <> 'compute.create' THEN x.affinity END,
-				   due_at = clock_timestamp(), max_attempts = x.max_attempts + 1
+				   affinity = CASE WHEN x.kind <> 'compute.create' THEN x.affinity END, due_at = clock_timestamp(), held_reason = NULL,
+				   attempt = x.attempt - v_refused::integer, max_attempts = x.max_attempts + (NOT v_refused)::integer
 			 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
 			PERFORM theazo_internal.wake(CASE WHEN e.kind <> 'compute.create' THEN e.affinity END);
 			RETURN true;

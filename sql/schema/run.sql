@@ -134,7 +134,7 @@ CREATE TABLE theazo_data.effect (
 	cancel_requested boolean NOT NULL DEFAULT false,
 	error_code		text,
 	error_message	text,
-	held_reason		text,
+	held_reason		text,								-- claimed: 'refused' where the claim itself says that it must not leave
 	CONSTRAINT effect_state_check CHECK (state IN ('queued', 'claimed', 'sent', 'done', 'failed', 'unknown', 'held', 'cancelled'))
 ) PARTITION BY RANGE (root_id);
 
