@@ -633,6 +633,8 @@ BEGIN
 					WHEN x.id LIKE 'agt\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.run r
 						WHERE r.platform_id = x.platform_id AND r.agent_id = x.id AND r.kind = 'agent' AND r.status IN ('queued', 'running'))
+						 AND NOT EXISTS (SELECT FROM theazo_data.sandbox s WHERE s.platform_id = x.platform_id AND s.agent_id = x.id
+											AND s.status IN ('creating', 'destroying') AND s.started_at IS NULL)
 					WHEN x.id LIKE 'eff\_%'
 					THEN NOT EXISTS (SELECT FROM theazo_data.effect e
 						-- its root is that of its run

@@ -611,8 +611,11 @@ BEGIN
 	DELETE FROM theazo_data.reservation x
 	 WHERE x.platform_id = r.platform_id AND x.id = r.id AND (x.need = 0 OR NOT theazo_internal.budget_awaited(r.platform_id, r.id));
 	IF r.kind = 'agent' THEN
-		-- the fee of the agent that was made for it
-		PERFORM theazo_internal.budget_release(r.platform_id, r.agent_id);
+		-- the fee of the agent that was made for it, unless a machine is being made that it will fall due with
+		DELETE FROM theazo_data.reservation x
+		 WHERE x.platform_id = r.platform_id AND x.id = r.agent_id
+		   AND NOT EXISTS (SELECT FROM theazo_data.sandbox s WHERE s.platform_id = r.platform_id AND s.agent_id = r.agent_id
+							  AND s.status IN ('creating', 'destroying') AND s.started_at IS NULL);
 	END IF;
 END
 $$;

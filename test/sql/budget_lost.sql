@@ -107,3 +107,26 @@ UPDATE theazo_data.effect SET state = 'done' WHERE run_id = :'r';
 SELECT theazo_internal.keeper_reservations() IS NULL AS x \gset
 SELECT count(*) FROM theazo_data.reservation WHERE id = :'e';
 ROLLBACK;
+
+-- and the fee of an agent whose machine is still being made
+BEGIN;
+SELECT theazo.authenticate(:'k') IS NULL AS x \gset
+SELECT name FROM theazo.operator_provider_set('lost', 'model', 'openai-compatible', endpoint => 'https://gate.example/v1') \gset
+SELECT model AS x FROM theazo.model_price_set('dear', input => 100, output => 1000) \gset
+SELECT name FROM theazo.provider_set('mine', type => 'webhook', endpoint => 'https://mine.example') \gset
+SELECT id AS s FROM theazo.session_create('user') \gset
+SELECT theazo.budget_set(10) IS NULL AS x \gset
+SELECT r.id AS r, r.agent_id AS a FROM theazo.session_run(:'s', NULL, 'hi', '{"model": "dear", "tools": ["run_code"], "config": {"maxTokens": 50}}') r \gset
+SELECT kind, attempt FROM tst.claim();
+SELECT tst.settle('model.call', 'done', '{"text": "", "stop": "tool_use", "wire": "{}", "usage": {"input": 20, "output": 50},
+	"tool_calls": [{"id": "c1", "name": "run_code", "arguments": {"language": "python", "code": "1"}}]}');
+SELECT kind, attempt FROM tst.claim();
+SELECT theazo.kill(:'r', 'enough') IS NULL AS x \gset
+SELECT theazo_internal.halt_run(:'p', :'r');
+SELECT tst.later() AS x \gset
+SELECT theazo_internal.keeper_reservations() IS NULL AS x \gset
+SELECT held FROM theazo_data.reservation WHERE id = :'a';
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-1", "isolation": "full"}');
+SELECT item, amount FROM theazo_data.charge WHERE platform_id = :'p' ORDER BY item;
+SELECT sum(held) FROM theazo_data.reservation WHERE platform_id = :'p';
+ROLLBACK;
