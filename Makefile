@@ -27,6 +27,12 @@ VERIFY_SRCS = $(sort $(wildcard src/verify/*.c) \
 	$(addprefix src/lib/,anchor.c buf.c checkpoint.c entry.c json.c merkle.c sign.c status.c tsa.c utf8.c))
 VERIFY = theazo-verify
 
+# What the content filter's weights are learnt from, and the program that learns. Only `make weights` and lint run it.
+TRAIN_SRCS = src/safety/model/train.c \
+	$(addprefix src/safety/,features.c fold.c lexicon.c model.c rules.c score.c words.c) src/lib/buf.c src/lib/status.c
+TRAIN_TEXTS = $(sort $(wildcard src/safety/model/*.tsv)) test/safety/corpus.tsv
+TRAIN = .build/train
+
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
 	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql checkpoint.sql model.sql event.sql audit.sql anchor.sql limit.sql \
@@ -76,7 +82,7 @@ NO_INSTALLCHECK = 1
 # Targets
 # ---------------------------------------------------------------------------
 SCRIPT_GOALS = installcheck unit fuzz chaos lint bench deps demo check \
-	check-versions help pgtree indent reference
+	check-versions help pgtree indent reference weights weights-check
 GOALS = $(or $(MAKECMDGOALS),all)
 
 .PHONY: $(SCRIPT_GOALS)
@@ -134,6 +140,11 @@ $(INIT): $(INIT_SRCS) $(wildcard src/sandbox/init/*.h src/sandbox/*.h src/lib/*.
 
 $(VERIFY): $(VERIFY_SRCS) $(wildcard src/verify/*.h src/lib/*.h) Makefile
 	$(CC) $(INIT_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -o $@ $(VERIFY_SRCS) -lcrypto -ljansson -lm
+
+# --- weights of the content filter -------------------------------------------
+$(TRAIN): $(TRAIN_SRCS) $(wildcard src/safety/*.h src/safety/model/*.h src/lib/*.h) Makefile
+	@mkdir -p .build
+	$(CC) -O2 -std=gnu11 $(WARN_FLAGS) -D_GNU_SOURCE -ffp-contract=off -Isrc -o $@ $(TRAIN_SRCS) -lm
 
 # --- tests without a server: ASan and UBSan, cmocka ------------------------
 UNIT_CC ?= gcc
@@ -203,6 +214,14 @@ check-versions: deps
 indent:
 	@find src test -name '*.[ch]' | xargs clang-format -i --style=file
 
+# Learns the content filter's weights again, when texts, words or rules have changed.
+weights: $(TRAIN)
+	@$(TRAIN) $(TRAIN_TEXTS) > .build/weights.h
+	@cp .build/weights.h src/safety/model/weights.h
+
+weights-check: $(TRAIN)
+	@$(TRAIN) $(TRAIN_TEXTS) | cmp - src/safety/model/weights.h
+
 # docs/reference.md from the catalog.
 reference:
 	@test/run/check.sh reference
@@ -227,6 +246,7 @@ help:
 	@echo 'make chaos           random kills, THEAZO_CHAOS=30 of them'
 	@echo 'make lint            format, include directions, grants, search paths, docs'
 	@echo 'make reference       write docs/reference.md from the installed catalog'
+	@echo 'make weights         learn the weights of the content filter from its labelled texts'
 	@echo 'make indent          lay C files out by .clang-format'
 	@echo 'make bench           ratios against references, in one run'
 	@echo 'make pgtree          private relocatable copy of the server in .build/pg15'

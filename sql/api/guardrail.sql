@@ -284,8 +284,11 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a	theazo_data.agent;
-	g	jsonb;
+	a				theazo_data.agent;
+	g				jsonb;
+	v				jsonb;
+	v_toxicity		numeric;
+	v_injection		numeric;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'guardrail:read');
 	IF safety_check.text IS NULL OR octet_length(safety_check.text) > 1048576 THEN
@@ -302,11 +305,17 @@ BEGIN
 		END IF;
 		g := theazo_internal.guardrails_of(a);
 	END IF;
-	RETURN theazo_internal.safety_judge(theazo_internal.current_platform(), g, safety_check.stage, safety_check.text) - 'hash' - 'blocked';
+	v := theazo_internal.safety_judge(theazo_internal.current_platform(), g, safety_check.stage, safety_check.text) - 'hash' - 'blocked';
+	v_toxicity := coalesce((v ->> 'toxicity')::numeric, 0);
+	v_injection := coalesce((v ->> 'injection')::numeric, 0);
+	IF greatest(v_toxicity, v_injection) >= 0.2 THEN
+		v := v || jsonb_build_object('why', theazo_internal.safety_why(safety_check.text, v_injection > v_toxicity));
+	END IF;
+	RETURN v;
 END
 $$;
 COMMENT ON FUNCTION theazo.safety_check(text, text, text, text) IS
-'what the filter finds in a text under the guardrails of the platform, or of one agent: status, scores, and the rule that says most';
+'what the filter finds in a text under the guardrails of the platform, or of one agent: status, scores, the rule that says most, and the phrases that weigh most';
 
 -- ----------------------------------------------------------------------------
 -- Patterns laid over the shipped rules

@@ -10,6 +10,11 @@ RETURNS jsonb LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_safety_scan';
 COMMENT ON FUNCTION theazo_internal.safety_scan(text, text, text, boolean, boolean) IS
 'what the rules find in a text: blocked, scores, the rule that says most, the first kind of personal data';
 
+CREATE OR REPLACE FUNCTION theazo_internal.safety_why(p_text text, p_injection boolean)
+RETURNS jsonb LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'theazo_safety_why';
+COMMENT ON FUNCTION theazo_internal.safety_why(text, boolean) IS
+'the phrases of a text that weigh most with the model, the heaviest first: for an injection, else for a toxic or harmful text';
+
 CREATE OR REPLACE FUNCTION theazo_internal.safety_redact(p_text text)
 RETURNS text LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'theazo_safety_redact';
 COMMENT ON FUNCTION theazo_internal.safety_redact(text) IS 'a text with [REDACTED] in place of personal data';

@@ -307,6 +307,29 @@ THEAZO_FUNCTION(theazo_safety_scan)
 	return tz_jsonb_datum(tz_slice(doc.data, doc.len));
 }
 
+/* safety_why(text, injection): the phrases that weigh most for an injection, or for a toxic or harmful text */
+THEAZO_FUNCTION(theazo_safety_why)
+{
+	TzSlice text = tz_datum_slice(PG_GETARG_DATUM(0));
+	TzWhy why[TZ_WHY_MAX];
+	size_t n = 0;
+	StringInfoData doc;
+	TzStatus status = tz_scorer_explain(safety_scorer(), text, PG_GETARG_BOOL(1), why, TZ_WHY_MAX, &n);
+
+	if (status != TZ_OK)
+		safety_failed(status);
+	initStringInfo(&doc);
+	appendStringInfoChar(&doc, '[');
+	for (size_t i = 0; i < n; i++)
+	{
+		appendStringInfo(&doc, "%s{\"phrase\": ", i > 0 ? ", " : "");
+		escape_json(&doc, why[i].text);
+		appendStringInfo(&doc, ", \"weight\": %d.%02d}", why[i].weight / 100, why[i].weight % 100);
+	}
+	appendStringInfoChar(&doc, ']');
+	return tz_jsonb_datum(tz_slice(doc.data, doc.len));
+}
+
 /* safety_redact(text): personal data replaced */
 THEAZO_FUNCTION(theazo_safety_redact)
 {

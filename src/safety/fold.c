@@ -339,11 +339,11 @@ read_signs(TzSlice t, TzBuf *out)
 #define APART_MIN 4
 
 static bool
-has_apart(TzSlice t)
+apart_in(TzSlice t, size_t from, size_t to)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i + 1 < t.len; i += 2)
+	for (size_t i = from; i + 1 < to; i += 2)
 	{
 		/* every second byte alone among no letters; whichever half it is, one step meets it */
 		if (letter(t.data[i]) && letter(t.data[i + 1]))
@@ -352,6 +352,32 @@ has_apart(TzSlice t)
 			return true;
 	}
 	return false;
+}
+
+static inline unsigned char
+small(unsigned char c)
+{
+	return (unsigned char) (c - 'a') < 26;
+}
+
+static bool
+has_apart(TzSlice t)
+{
+	const unsigned char *s = (const unsigned char *) t.data;
+	size_t i = 1;
+
+	/* where fewer than two letters of a block stand alone there is nothing; again for many bytes at once */
+	for (; i + BLOCK < t.len; i += BLOCK)
+	{
+		unsigned char alone = 0;
+
+		for (size_t k = 0; k < BLOCK; k++)
+			alone = (unsigned char) (alone + (small(s[i + k]) & !small(s[i + k - 1]) & !small(s[i + k + 1])));
+		if (alone >= 2 && apart_in(t, i > 2 * APART_MIN ? i - 2 * APART_MIN : 0,
+		                           t.len - i > BLOCK + 2 * APART_MIN ? i + BLOCK + 2 * APART_MIN : t.len))
+			return true;
+	}
+	return apart_in(t, i > 2 * APART_MIN ? i - 2 * APART_MIN : 0, t.len);
 }
 
 static TzStatus

@@ -5,6 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,33 @@ static int
 together(int a, int b)
 {
 	return (a * 100 + b * 100 - a * b + 50) / 100;
+}
+
+/*
+ * Names what says most: a row of the platform's before a shipped rule that says no more, a shipped rule where rules
+ * alone say enough, else the model. extra_rule, rule: -1 for none; score: without the rows.
+ */
+static void
+name_it(const TzExtra *extra, int extra_rule, int rule, int score, const TzEvidence *evidence,
+        const char *class, TzJudgement *out)
+{
+	int says = rule >= 0 ? evidence->finding.weight[rule] : score;
+
+	if (extra_rule >= 0 && extra->rules[extra_rule].weight >= says)
+	{
+		out->category = tz_category_name(extra->rules[extra_rule].category);
+		memcpy(out->rule, extra->rules[extra_rule].id, sizeof(out->rule));
+	}
+	else if (rule >= 0)
+	{
+		out->category = tz_category_name(tz_filter_rules[rule].category);
+		strncpy(out->rule, tz_filter_rules[rule].name, sizeof(out->rule) - 1);
+	}
+	else
+	{
+		out->category = strcmp(class, "injection") == 0 ? tz_category_name(TZ_CAT_INJECTION) : class;
+		snprintf(out->rule, sizeof(out->rule), "model.%s", class);
+	}
 }
 
 void
@@ -80,24 +108,12 @@ tz_guard_judge(const TzExtra *extra, const TzGuard *guard, const TzEvidence *evi
 	toxic = out->toxicity >= TZ_TOXICITY_MAX;
 	injected = out->injection >= TZ_INJECTION_MAX;
 	out->blocked = toxic || injected;
-	if (!out->blocked)
-		return;
-	if (!toxic)
-	{
-		most = most_injection;
-		scores.rule = scores.injection_rule;
-	}
-	/* a row of the platform's is named before a shipped rule that says no more */
-	if (most >= 0 && (scores.rule < 0 || extra->rules[most].weight >= evidence->finding.weight[scores.rule]))
-	{
-		out->category = tz_category_name(extra->rules[most].category);
-		memcpy(out->rule, extra->rules[most].id, sizeof(out->rule));
-	}
-	else if (scores.rule >= 0)
-	{
-		out->category = tz_category_name(tz_filter_rules[scores.rule].category);
-		strncpy(out->rule, tz_filter_rules[scores.rule].name, sizeof(out->rule) - 1);
-	}
+	if (toxic)
+		name_it(extra, most, scores.by_rules ? scores.rule : -1, scores.toxicity, evidence,
+		        evidence->finding.harmful ? "harmful" : "toxic", out);
+	else if (injected)
+		name_it(extra, most_injection, scores.injection_by_rules ? scores.injection_rule : -1,
+		        scores.injection, evidence, "injection", out);
 }
 
 void

@@ -488,6 +488,7 @@ const TzWords tz_lexicon[] = {
 
 #include "safety/lexicon_orders.h"
 #include "safety/lexicon_harm.h"
+#include "safety/lexicon_topics.h"
 };
 /* clang-format on */
 

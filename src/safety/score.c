@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "safety/features.h"
 #include "safety/fold.h"
 #include "safety/score.h"
 #include "safety/words.h"
@@ -22,7 +23,9 @@
 #define NOWHERE SIZE_MAX
 /* Words that take back the weight of a rule count as far as this beside its reach. */
 #define EXCUSED 60
-#define AROUND (TZ_REACH_MAX + EXCUSED)
+/* Concepts that are told in pairs with those that stand before them, and how far. */
+#define PAIRED 3
+#define PAIRED_REACH 100
 
 typedef struct Word
 {
@@ -33,129 +36,50 @@ typedef struct Word
 	bool free_end;
 } Word;
 
+typedef struct Place
+{
+	size_t start;
+	size_t end;
+	int concept;
+} Place;
+
+/* A rule that was found, from its first concept to its last. */
+typedef struct Hit
+{
+	size_t start;
+	size_t end;
+	int rule;
+	size_t sign; /* which tells the model of it */
+} Hit;
+
 struct TzScorer
 {
-	TzWordSet *anchors;
+	TzModel *model;
 	TzWordSet *words;
 	Word *word;
 	size_t count;
 	char *texts;
 	uint8_t rules_of[TZ_CONCEPT_COUNT][RULES_OF_MAX];
 	uint8_t rules_n[TZ_CONCEPT_COUNT];
-	uint8_t around[TZ_CONCEPT_COUNT]; /* how far to read around an anchor */
 	TzBuf folded;
 	TzBuf disguised;
 	TzBuf joined;
+	/* of the reading that is looked at */
+	TzBuf hits; /* Hit */
+	TzBuf signs; /* TzSign */
+	TzBuf excuses[2]; /* size_t: where talk about harm, about orders to a model begins */
 };
 
-typedef struct Place
-{
-	size_t start;
-	size_t end;
-} Place;
-
-/* One pass over a piece of text. */
+/* One pass over a reading of a text. */
 typedef struct Pass
 {
-	const TzScorer *scorer;
+	TzScorer *scorer;
 	TzSlice text;
 	bool loose; /* where words begin and end is not known */
-	TzFinding *finding;
-	uint8_t found[TZ_RULES_MAX];
+	size_t hit_end[TZ_RULES_MAX]; /* of the last hit of a rule */
 	Place last[TZ_CONCEPT_COUNT];
-	/* first pass: what has to be read with all words */
-	size_t from;
-	size_t to;
+	Place paired[PAIRED]; /* the last ones of different concepts */
 } Pass;
-
-/* Concepts that any text has; what a rule needs beside them is looked for first. */
-static bool
-common(int concept)
-{
-	switch (concept)
-	{
-		case TZ_C_YOUR:
-		case TZ_C_PRIOR:
-		case TZ_C_REVEAL:
-		case TZ_C_PERSONA:
-		case TZ_C_YOU:
-		case TZ_C_YOU_ARE:
-		case TZ_C_THREAT:
-		case TZ_C_HOW_TO:
-		case TZ_C_MAKE:
-		case TZ_C_DETAIL:
-		case TZ_C_PERSON:
-		case TZ_C_OTHERS:
-		case TZ_C_WRITE_CODE:
-		case TZ_C_METHOD:
-		case TZ_C_SELL:
-		case TZ_C_SEND:
-		case TZ_C_OBEY:
-		case TZ_C_DESTINATION:
-		case TZ_C_INSTRUCTIONS:
-		case TZ_C_ACCOUNT:
-		case TZ_C_BENIGN:
-		case TZ_C_PAPERS:
-		case TZ_C_SYSTEM_PROMPT:
-		case TZ_C_MONEY:
-		case TZ_C_PRIVATE_DATA:
-		case TZ_C_META:
-		case TZ_C_THAT:
-		case TZ_C_LIFTED:
-		case TZ_C_HIJACK:
-		case TZ_C_LIVES:
-		case TZ_C_KNOCKOUT:
-		case TZ_C_FAVOUR:
-		case TZ_C_AGENT_ACT:
-		case TZ_C_MAKER:
-		case TZ_C_ASK_WHAT:
-		case TZ_C_NO:
-		case TZ_C_LIMITS:
-		case TZ_C_ALL_OF:
-		case TZ_C_ARE:
-		case TZ_C_PROVE:
-		case TZ_C_MESSAGES:
-		case TZ_C_SEND_AT:
-		case TZ_C_ENTER:
-		case TZ_C_HOME:
-		case TZ_C_BANK:
-		case TZ_C_HAND_OVER:
-		case TZ_C_PHONE:
-		case TZ_C_VICTIM:
-		case TZ_C_DIE:
-		case TZ_C_NASTY:
-		case TZ_C_IMITATE:
-		case TZ_C_DRINK:
-		case TZ_C_KEYS:
-		case TZ_C_HOUSE_CHEM:
-		case TZ_C_SIGNED:
-		case TZ_C_COMPLETE:
-		case TZ_C_ARE_ALL:
-		case TZ_C_COMPOSE:
-		case TZ_C_TOLD_YOU:
-		case TZ_C_TRACK:
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* The one concept of a rule whose words are looked for first: one that is not common, else the least so. */
-static int
-anchor_of(const TzRule *rule)
-{
-	static const uint8_t rare_first[] = {TZ_C_DESTINATION, TZ_C_PAPERS, TZ_C_SYSTEM_PROMPT, TZ_C_LIFTED,
-	                                     TZ_C_REVEAL};
-
-	for (int i = 0; i < 3; i++)
-		if (rule->concept[i] != TZ_C_NONE && !common(rule->concept[i]))
-	return rule->concept[i];
-	for (size_t k = 0; k < sizeof(rare_first); k++)
-		for (int i = 0; i < 3; i++)
-			if (rule->concept[i] == rare_first[k])
-	return rule->concept[i];
-	return rule->concept[0];
-}
 
 static bool
 part_of_word(char c)
@@ -180,6 +104,23 @@ word_start(const Pass *pass, const Word *w, size_t end)
 }
 
 static void
+add_sign(Pass *pass, uint64_t hash, size_t start, size_t end)
+{
+	TzSign sign = {.hash = hash, .start = (uint32_t) start, .end = (uint32_t) end};
+	TzBuf *signs = &pass->scorer->signs;
+
+	/* there are many of them */
+	if (signs->cap - signs->len > sizeof(sign))
+	{
+		memcpy(signs->data + signs->len, &sign, sizeof(sign));
+		signs->len += sizeof(sign);
+	}
+	else
+		tz_buf_append(signs, &sign, sizeof(sign));
+}
+
+/* The same rule counts again once it stands behind where it was found. */
+static void
 try_rule(Pass *pass, int r)
 {
 	const TzRule *rule = &tz_filter_rules[r];
@@ -197,100 +138,131 @@ try_rule(Pass *pass, int r)
 		first = p->start < first ? p->start : first;
 		last = p->end > last ? p->end : last;
 	}
+	if (first < pass->hit_end[r])
+		return;
 	if (rule->concept[1] == TZ_C_NONE || last - first <= rule->reach)
-		pass->found[r] = 1;
+	{
+		Hit hit = {first, last, r, pass->scorer->signs.len / sizeof(TzSign)};
+
+		pass->hit_end[r] = last;
+		tz_buf_append(&pass->scorer->hits, &hit, sizeof(hit));
+		add_sign(pass, tz_feature_hash(TZ_F_RULE, (uint64_t) r, 0), first, last);
+	}
+}
+
+/* What the model is told of a concept: that it is there, and which ones stood before it. */
+static void
+tell_concept(Pass *pass, const Place *place)
+{
+	int keep = PAIRED - 1;
+
+	add_sign(pass, tz_feature_hash(TZ_F_CONCEPT, (uint64_t) place->concept, 0), place->start, place->end);
+	for (int i = 0; i < PAIRED; i++)
+	{
+		const Place *p = &pass->paired[i];
+
+		if (p->concept == place->concept)
+			keep = i;
+		else if (p->concept != TZ_C_NONE && p->end <= place->start && place->start - p->end <= PAIRED_REACH)
+			add_sign(pass, tz_feature_hash(TZ_F_CONCEPTS, (uint64_t) p->concept, (uint64_t) place->concept),
+			         p->start, place->end);
+	}
+	for (int i = keep; i > 0; i--)
+		pass->paired[i] = pass->paired[i - 1];
+	pass->paired[0] = *place;
 }
 
 static bool
 on_word(void *arg, uint32_t id, size_t end)
 {
 	Pass *pass = arg;
-	const TzScorer *s = pass->scorer;
+	TzScorer *s = pass->scorer;
 	const Word *w = &s->word[id];
 	size_t start = word_start(pass, w, end);
+	Place place = {start, end, w->concept};
 
 	if (start == NOWHERE)
 		return true;
-	pass->last[w->concept] = (Place){start, end};
+	pass->last[w->concept] = place;
+	if (w->concept == TZ_C_BENIGN || w->concept == TZ_C_META)
+		tz_buf_append(&s->excuses[w->concept == TZ_C_META], &start, sizeof(start));
 	for (int i = 0; i < s->rules_n[w->concept]; i++)
-	{
-		int r = s->rules_of[w->concept][i];
-
-		if (!pass->found[r])
-			try_rule(pass, r);
-	}
+		try_rule(pass, s->rules_of[w->concept][i]);
+	tell_concept(pass, &place);
 	return true;
 }
 
-/* The words that take back half the weight of a rule: talk about the matter, not the matter. */
-static int
-excuse(const TzRule *rule)
+/* Is there talk about the matter around a hit, and not the matter? That takes back half the weight of a rule. */
+static bool
+excused(const TzScorer *s, const Hit *hit)
 {
-	return rule->category == TZ_CAT_INJECTION ? TZ_C_META : TZ_C_BENIGN;
+	const TzRule *rule = &tz_filter_rules[hit->rule];
+	const TzBuf *buf = &s->excuses[rule->category == TZ_CAT_INJECTION];
+	const size_t *at = (const size_t *) (const void *) buf->data;
+	size_t around = (size_t) rule->reach + EXCUSED, low = 0, high = buf->len / sizeof(*at), n = high;
+
+	while (low < high)
+	{
+		size_t mid = (low + high) / 2;
+
+		if (at[mid] + around < hit->start)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < n && at[low] <= hit->end + around;
 }
 
-/* Reads one piece with all words. */
 static void
-read_piece(Pass *outer, size_t from, size_t to)
+weigh(const TzScorer *s, TzFinding *finding)
 {
-	Pass pass = {.scorer = outer->scorer, .loose = outer->loose};
+	const Hit *hits = (const Hit *) (const void *) s->hits.data;
+	TzSign *signs = (TzSign *) (void *) s->signs.data;
 
-	/* words are whole at the beginning */
-	while (from > 0 && part_of_word(outer->text.data[from]) && part_of_word(outer->text.data[from - 1]) &&
-	       to - from < 4 * AROUND)
-		from--;
-	pass.text = tz_slice(outer->text.data + from, to - from);
+	for (size_t i = 0; i < s->hits.len / sizeof(*hits); i++)
+	{
+		const TzRule *rule = &tz_filter_rules[hits[i].rule];
+		uint8_t weight = rule->weight;
+
+		if (!rule->firm && excused(s, &hits[i]))
+			weight = weight / 2;
+		if (weight > finding->weight[hits[i].rule])
+			finding->weight[hits[i].rule] = weight;
+		if (tz_category_level(rule->category) == TZ_LEVEL_STRICT)
+			continue;
+		signs[hits[i].sign].rule = (uint8_t) (hits[i].rule + 1);
+		signs[hits[i].sign].weight = weight;
+		signs[hits[i].sign].injection = rule->category == TZ_CAT_INJECTION;
+	}
+}
+
+/* Reads one reading of a text: what the rules find, and what the model is told of it. */
+static TzStatus
+read_text(TzScorer *s, TzSlice text, bool loose, TzFinding *finding, TzReadFn fn, void *arg)
+{
+	Pass pass = {.scorer = s, .text = text, .loose = loose};
+
+	if (text.len == 0)
+		return TZ_OK;
+	tz_buf_reset(&s->hits);
+	tz_buf_reset(&s->signs);
+	tz_buf_reset(&s->excuses[0]);
+	tz_buf_reset(&s->excuses[1]);
 	for (int c = 0; c < TZ_CONCEPT_COUNT; c++)
 		pass.last[c].start = NOWHERE;
-	tz_words_scan(outer->scorer->words, pass.text, pass.loose, on_word, &pass);
-	for (int r = 0; r < tz_filter_rules_count; r++)
-		if (pass.found[r])
-		{
-			uint8_t weight = tz_filter_rules[r].weight;
-
-			if (!tz_filter_rules[r].firm && pass.last[excuse(&tz_filter_rules[r])].start != NOWHERE)
-				weight = weight / 2;
-			if (weight > outer->finding->weight[r])
-				outer->finding->weight[r] = weight;
-		}
-}
-
-static bool
-on_anchor(void *arg, uint32_t id, size_t end)
-{
-	Pass *pass = arg;
-	const Word *w = &pass->scorer->word[id];
-	size_t start = word_start(pass, w, end);
-	size_t from, to, around;
-
-	if (start == NOWHERE)
-		return true;
-	around = pass->scorer->around[w->concept];
-	from = start > around ? start - around : 0;
-	to = pass->text.len - end > around ? end + around : pass->text.len;
-	if (pass->from != NOWHERE && from > pass->to)
-	{
-		read_piece(pass, pass->from, pass->to);
-		pass->from = NOWHERE;
-	}
-	if (pass->from == NOWHERE || from < pass->from)
-		pass->from = from;
-	pass->to = to;
-	return true;
-}
-
-static void
-scan_text(TzScorer *s, TzSlice text, bool loose, TzFinding *finding)
-{
-	Pass pass = {.scorer = s, .text = text, .loose = loose, .finding = finding, .from = NOWHERE};
-
-	tz_words_scan(s->anchors, text, loose, on_anchor, &pass);
-	if (pass.from != NOWHERE)
-		read_piece(&pass, pass.from, pass.to);
+	tz_words_scan(s->words, text, loose, on_word, &pass);
+	if (s->hits.status != TZ_OK)
+		return s->hits.status;
+	if (s->signs.status != TZ_OK)
+		return s->signs.status;
+	if (s->excuses[0].status != TZ_OK || s->excuses[1].status != TZ_OK)
+		return TZ_NOMEM;
+	weigh(s, finding);
+	return fn(arg, text, (TzSign *) (void *) s->signs.data, s->signs.len / sizeof(TzSign));
 }
 
 TzStatus
-tz_scorer_scan(TzScorer *s, TzSlice text, TzFinding *finding)
+tz_scorer_read(TzScorer *s, TzSlice text, TzFinding *finding, TzReadFn fn, void *arg)
 {
 	TzSlice folded = text;
 	TzStatus status = TZ_OK;
@@ -301,17 +273,107 @@ tz_scorer_scan(TzScorer *s, TzSlice text, TzFinding *finding)
 		status = tz_fold(text, &s->folded);
 		folded = tz_buf_slice(&s->folded);
 	}
-	if (status != TZ_OK)
-		return status;
-	scan_text(s, folded, false, finding);
+	if (status == TZ_OK)
+		status = read_text(s, folded, false, finding, fn, arg);
 	tz_buf_reset(&s->disguised);
 	tz_buf_reset(&s->joined);
-	status = tz_fold_disguised(text, folded, &s->disguised, &s->joined);
-	if (status != TZ_OK)
-		return status;
-	scan_text(s, tz_buf_slice(&s->disguised), false, finding);
-	scan_text(s, tz_buf_slice(&s->joined), true, finding);
+	if (status == TZ_OK)
+		status = tz_fold_disguised(text, folded, &s->disguised, &s->joined);
+	if (status == TZ_OK)
+		status = read_text(s, tz_buf_slice(&s->disguised), false, finding, fn, arg);
+	if (status == TZ_OK)
+		status = read_text(s, tz_buf_slice(&s->joined), true, finding, fn, arg);
+	return status;
+}
+
+typedef struct Reading
+{
+	const TzScorer *scorer;
+	TzPeaks peaks;
+} Reading;
+
+static TzStatus
+on_reading(void *arg, TzSlice text, const TzSign *signs, size_t n)
+{
+	Reading *reading = arg;
+
+	tz_model_read(reading->scorer->model, text, signs, n, &reading->peaks);
 	return TZ_OK;
+}
+
+TzStatus
+tz_scorer_scan(TzScorer *s, TzSlice text, TzFinding *finding)
+{
+	Reading reading = {.scorer = s};
+	TzStatus status = tz_scorer_read(s, text, finding, on_reading, &reading);
+	int injection = tz_model_injection(&reading.peaks), toxicity = tz_model_toxicity(&reading.peaks);
+	const TzWeighed *most = &reading.peaks.toxicity;
+
+	if (injection > finding->injection)
+		finding->injection = (uint8_t) injection;
+	if (toxicity > finding->toxicity)
+	{
+		finding->toxicity = (uint8_t) toxicity;
+		finding->harmful = most->of[TZ_CLASS_HARMFUL] > most->of[TZ_CLASS_TOXIC];
+	}
+	return status;
+}
+
+typedef struct Explained
+{
+	const TzScorer *scorer;
+	bool injection;
+	int most; /* hundredths */
+	TzWhy *out;
+	size_t max;
+	size_t found;
+} Explained;
+
+static TzStatus
+on_explained(void *arg, TzSlice text, const TzSign *signs, size_t n)
+{
+	Explained *e = arg;
+	TzPeaks peaks = {.injection.end = 0};
+	const TzWeighed *window = e->injection ? &peaks.injection : &peaks.toxicity;
+	TzReason reasons[TZ_WHY_MAX];
+	TzClass what = TZ_CLASS_INJECTION;
+	int says;
+
+	tz_model_read(e->scorer->model, text, signs, n, &peaks);
+	says = e->injection ? tz_model_injection(&peaks) : tz_model_toxicity(&peaks);
+	if (says <= e->most)
+		return TZ_OK;
+	e->most = says;
+	if (!e->injection)
+		what = window->of[TZ_CLASS_HARMFUL] > window->of[TZ_CLASS_TOXIC] ? TZ_CLASS_HARMFUL : TZ_CLASS_TOXIC;
+	e->found = tz_model_explain(e->scorer->model, text, signs, n, window, what, reasons, e->max);
+	for (size_t i = 0; i < e->found; i++)
+	{
+		size_t len = reasons[i].end - reasons[i].start;
+
+		if (len >= sizeof(e->out[i].text))
+			len = sizeof(e->out[i].text) - 1;
+		for (size_t k = 0; k < len; k++)
+		{
+			char c = text.data[reasons[i].start + k];
+
+			e->out[i].text[k] = (unsigned char) c < 0x80 ? c : '?';
+		}
+		e->out[i].text[len] = '\0';
+		e->out[i].weight = reasons[i].weight;
+	}
+	return TZ_OK;
+}
+
+TzStatus
+tz_scorer_explain(TzScorer *s, TzSlice text, bool injection, TzWhy *out, size_t n, size_t *found)
+{
+	Explained e = {s, injection, 0, out, n < TZ_WHY_MAX ? n : TZ_WHY_MAX, 0};
+	TzFinding finding = {.weight = {0}};
+	TzStatus status = tz_scorer_read(s, text, &finding, on_explained, &e);
+
+	*found = e.found;
+	return status;
 }
 
 /* ----------------------------------------------------------------------------
@@ -358,17 +420,11 @@ add_word(TzScorer *s, TzWord *patterns, const TzWords *entry, const char *p, siz
 }
 
 static TzStatus
-link_rules(TzScorer *s, bool *anchor, TzErr *err)
+link_rules(TzScorer *s, TzErr *err)
 {
 	if (tz_filter_rules_count > TZ_RULES_MAX)
 		return tz_err_set(err, TZ_INTERNAL, "too many rules");
 	for (int r = 0; r < tz_filter_rules_count; r++)
-	{
-		int a = anchor_of(&tz_filter_rules[r]);
-		int reach = tz_filter_rules[r].reach + EXCUSED;
-
-		anchor[a] = true;
-		s->around[a] = (uint8_t) (reach > s->around[a] ? reach : s->around[a]);
 		for (int i = 0; i < 3; i++)
 		{
 			int c = tz_filter_rules[r].concept[i];
@@ -379,27 +435,17 @@ link_rules(TzScorer *s, bool *anchor, TzErr *err)
 				return tz_err_set(err, TZ_INTERNAL, "too many rules of one concept");
 			s->rules_of[c][s->rules_n[c]++] = (uint8_t) r;
 		}
-	}
 	return TZ_OK;
 }
 
 static TzStatus
-compile(TzScorer *s, TzWord *patterns, TzErr *err)
+compile(TzScorer *s, const TzWord *patterns, TzErr *err)
 {
-	bool anchor[TZ_CONCEPT_COUNT] = {false};
-	TzStatus status = link_rules(s, anchor, err);
-	size_t n = 0;
+	TzStatus status = link_rules(s, err);
 
-	if (status != TZ_OK)
-		return status;
-	if (tz_words_create(patterns, s->count, &s->words) != TZ_OK)
-		return tz_err_set(err, TZ_NOMEM, "out of memory");
-	for (size_t i = 0; i < s->count; i++)
-		if (anchor[s->word[patterns[i].id].concept])
-			patterns[n++] = patterns[i];
-	if (tz_words_create(patterns, n, &s->anchors) != TZ_OK)
-		return tz_err_set(err, TZ_NOMEM, "out of memory");
-	return TZ_OK;
+	if (status == TZ_OK && tz_words_create(patterns, s->count, &s->words) != TZ_OK)
+		status = tz_err_set(err, TZ_NOMEM, "out of memory");
+	return status;
 }
 
 TzStatus
@@ -416,12 +462,16 @@ tz_scorer_create(TzScorer **out, TzErr *err)
 	tz_buf_init(&s->folded, SIZE_MAX);
 	tz_buf_init(&s->disguised, SIZE_MAX);
 	tz_buf_init(&s->joined, SIZE_MAX);
+	tz_buf_init(&s->hits, SIZE_MAX);
+	tz_buf_init(&s->signs, SIZE_MAX);
+	tz_buf_init(&s->excuses[0], SIZE_MAX);
+	tz_buf_init(&s->excuses[1], SIZE_MAX);
 	for (int i = 0; i < tz_lexicon_count; i++)
 		bytes += strlen(tz_lexicon[i].words) + 1;
 	s->word = calloc(n, sizeof(*s->word));
 	s->texts = calloc(1, bytes);
 	patterns = calloc(n, sizeof(*patterns));
-	if (s->word != NULL && s->texts != NULL && patterns != NULL)
+	if (s->word != NULL && s->texts != NULL && patterns != NULL && tz_model_load(&s->model) == TZ_OK)
 	{
 		to = s->texts;
 		for (int i = 0; i < tz_lexicon_count; i++)
@@ -450,8 +500,12 @@ tz_scorer_free(TzScorer *s)
 {
 	if (s == NULL)
 		return;
-	tz_words_free(s->anchors);
+	tz_model_free(s->model);
 	tz_words_free(s->words);
+	tz_buf_free(&s->hits);
+	tz_buf_free(&s->signs);
+	tz_buf_free(&s->excuses[0]);
+	tz_buf_free(&s->excuses[1]);
 	tz_buf_free(&s->joined);
 	tz_buf_free(&s->folded);
 	tz_buf_free(&s->disguised);
@@ -464,39 +518,65 @@ tz_scorer_free(TzScorer *s)
  * Scores
  * ----------------------------------------------------------------------------
  */
+/* Adds a weight in hundredths to what is left of 1. */
+static void
+add_weight(double *left, int weight)
+{
+	*left *= 1 - weight / 100.0;
+}
+
+static int
+rest(double left)
+{
+	return (int) ((1 - left) * 100 + 0.5);
+}
+
+static void
+take(int *rule, int *most, int r, int weight)
+{
+	if (weight > *most)
+	{
+		*most = weight;
+		*rule = r;
+	}
+}
+
 void
 tz_scores(const TzFinding *finding, TzLevel level, TzScores *scores)
 {
-	double clean = 1, obedient = 1;
+	double all = 1, light = 1, strict = 1, injection = 1;
 	int most = 0, most_injection = 0;
 
 	scores->rule = scores->injection_rule = -1;
 	for (int r = 0; r < tz_filter_rules_count; r++)
 	{
 		int w = finding->weight[r];
-		bool injection = tz_filter_rules[r].category == TZ_CAT_INJECTION;
+		TzLevel from = tz_category_level(tz_filter_rules[r].category);
 
 		if (w == 0)
 			continue;
-		if (injection)
+		if (tz_filter_rules[r].category == TZ_CAT_INJECTION)
 		{
-			obedient *= 1 - w / 100.0;
-			if (w > most_injection)
-			{
-				most_injection = w;
-				scores->injection_rule = r;
-			}
+			add_weight(&injection, w);
+			take(&scores->injection_rule, &most_injection, r, w);
 		}
-		else if (tz_category_level(tz_filter_rules[r].category) <= level)
+		else if (from <= level)
 		{
-			clean *= 1 - w / 100.0;
-			if (w > most)
-			{
-				most = w;
-				scores->rule = r;
-			}
+			add_weight(&all, w);
+			add_weight(from <= TZ_LEVEL_LIGHT ? &light : from == TZ_LEVEL_STRICT ? &strict : &(double){1}, w);
+			take(&scores->rule, &most, r, w);
 		}
 	}
-	scores->toxicity = (int) ((1 - clean) * 100 + 0.5);
-	scores->injection = (int) ((1 - obedient) * 100 + 0.5);
+	scores->by_rules = rest(all) >= TZ_TOXICITY_MAX;
+	scores->injection_by_rules = rest(injection) >= TZ_INJECTION_MAX;
+	scores->toxicity = rest(light);
+	if (level >= TZ_LEVEL_MODERATE)
+	{
+		int learnt = level == TZ_LEVEL_STRICT ? tz_model_strict(finding->toxicity) : finding->toxicity;
+
+		add_weight(&strict, learnt);
+		if (rest(strict) > scores->toxicity)
+			scores->toxicity = rest(strict);
+	}
+	scores->injection = level == TZ_LEVEL_STRICT ? tz_model_strict(finding->injection) : finding->injection;
 }

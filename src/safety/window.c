@@ -16,6 +16,9 @@
 #include "safety/pii.h"
 #include "safety/window.h"
 
+_Static_assert(TZ_WINDOW_HELD > TZ_MODEL_REACH + TZ_WINDOW_WORD, "a window of the model fits what is held");
+_Static_assert(TZ_MODEL_REACH >= TZ_REACH_MAX, "a rule fits a window of the model");
+
 void
 tz_window_init(TzWindow *w, TzScorer *scorer, const TzExtra *extra, const TzGuard *guard)
 {
@@ -31,6 +34,17 @@ tz_window_free(TzWindow *w)
 {
 	tz_buf_wipe(&w->text);
 	w->given = w->looked = 0;
+}
+
+/* Whole words only: one that goes on may become another. What is not looked at yet is held back in any case. */
+static TzSlice
+whole_words(TzSlice text)
+{
+	size_t len = text.len, least = len > TZ_WINDOW_WORD ? len - TZ_WINDOW_WORD : 0;
+
+	while (len > least && (unsigned char) text.data[len - 1] > ' ')
+		len--;
+	return len > least ? tz_slice(text.data, len) : text;
 }
 
 /* Where what may go ends: between characters, and not inside personal data. */
@@ -67,6 +81,9 @@ give(TzWindow *w, size_t to, TzBuf *out)
 	if (status != TZ_OK)
 		return status;
 	drop = tz_fold_tail(tz_slice(w->text.data, to), TZ_WINDOW_HELD);
+	/* context begins with a whole word */
+	for (size_t i = 0; i < TZ_WINDOW_WORD && drop > 0 && (unsigned char) w->text.data[drop - 1] > ' '; i++)
+		drop--;
 	memmove(w->text.data, w->text.data + drop, w->text.len - drop);
 	w->text.len -= drop;
 	w->given = to - drop;
@@ -78,7 +95,9 @@ static TzStatus
 look(TzWindow *w, bool end, TzBuf *out)
 {
 	TzJudgement judgement;
-	TzStatus status = tz_guard_read(w->scorer, w->extra, &w->guard, tz_buf_slice(&w->text), &w->evidence);
+	TzSlice text = tz_buf_slice(&w->text);
+	TzStatus status =
+		tz_guard_read(w->scorer, w->extra, &w->guard, end ? text : whole_words(text), &w->evidence);
 
 	if (status == TZ_OK)
 	{

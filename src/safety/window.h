@@ -11,8 +11,10 @@
 
 #include "safety/guard.h"
 
-/* Bytes at the end that stay back: more than any rule or any personal data reaches. What a rule does not see is not counted. */
+/* Bytes at the end that stay back: more than a window of the model, any rule or any personal data reaches, and a word. What a rule does not see is not counted. */
 #define TZ_WINDOW_HELD 512
+/* A word of up to so many bytes is looked at when it has ended. */
+#define TZ_WINDOW_WORD 64
 /* How many more have to be there before it is looked at again. */
 #define TZ_WINDOW_STEP 128
 

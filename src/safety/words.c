@@ -17,7 +17,7 @@
 #include "safety/words.h"
 
 #define HEADS 5 /* heads of 1, 2, 3, 4 and 8 bytes */
-#define SLOTS 16384 /* a power of two */
+#define SLOTS 131072 /* a power of two */
 #define GATE 32768 /* three bytes of 5 bits */
 
 typedef struct Entry
@@ -74,7 +74,7 @@ static const unsigned char head_bytes[HEADS] = {1, 2, 3, 4, 8};
 static uint32_t
 slot_of(uint64_t head)
 {
-	return (uint32_t) ((head * UINT64_C(0x9E3779B97F4A7C15)) >> 50);
+	return (uint32_t) ((head * UINT64_C(0x9E3779B97F4A7C15)) >> 47);
 }
 
 static uint64_t
@@ -157,10 +157,11 @@ tz_words_free(TzWordSet *set)
 	free(set);
 }
 
+/* The head stands there. */
 static bool
-stands(const Entry *e, const char *text)
+stands(const Entry *e, const char *text, uint32_t head)
 {
-	for (uint32_t i = 0; i < e->len; i++)
+	for (uint32_t i = head; i < e->len; i++)
 		if (lower[(unsigned char) text[i]] != (unsigned char) e->text[i])
 			return false;
 	return true;
@@ -187,8 +188,8 @@ words_at(const TzWordSet *set, TzSlice text, size_t at, TzWordFn fn, void *arg)
 		{
 			const Entry *e = &set->entry[i - 1];
 
-			if (e->head == head && head_kind(e->len) == k && e->len <= left && stands(e, text.data + at) &&
-			    !fn(arg, e->id, at + e->len))
+			if (e->head == head && head_kind(e->len) == k && e->len <= left &&
+			    stands(e, text.data + at, head_bytes[k]) && !fn(arg, e->id, at + e->len))
 				return false;
 		}
 	}

@@ -28,6 +28,26 @@ check_fold(TzSlice in)
 	tz_buf_free(&again);
 }
 
+/* What was read before leaves no trace, and the reasons stand in the text as it was read. */
+static void
+check_model(TzScorer *scorer, TzSlice in, const TzEvidence *first)
+{
+	TzEvidence again = {0};
+	TzGuard guard = {TZ_LEVEL_STRICT, true, true, 0};
+	TzWhy why[TZ_WHY_MAX];
+	size_t n = 0;
+
+	for (int injection = 0; injection < 2; injection++)
+	{
+		check(tz_scorer_explain(scorer, in, injection, why, TZ_WHY_MAX, &n) == TZ_OK && n <= TZ_WHY_MAX);
+		for (size_t i = 0; i < n; i++)
+			check(why[i].weight > 0 && strlen(why[i].text) < sizeof(why[i].text));
+	}
+	check(tz_guard_read(scorer, NULL, &guard, in, &again) == TZ_OK);
+	check(again.finding.injection == first->finding.injection &&
+	      again.finding.toxicity == first->finding.toxicity);
+}
+
 static void
 check_pii(TzSlice in, TzBuf *redacted)
 {
@@ -64,6 +84,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_fold(in);
 	check_pii(in, &redacted);
 	check(tz_guard_read(scorer, NULL, &guard, in, &evidence) == TZ_OK);
+	check_model(scorer, in, &evidence);
 	tz_guard_judge(NULL, &guard, &evidence, &whole);
 	check(whole.toxicity >= 0 && whole.toxicity <= 100 && whole.injection >= 0 && whole.injection <= 100);
 	tz_window_init(&window, scorer, NULL, &guard);

@@ -214,6 +214,19 @@ check_symbols() {
 	report "only our names leave the library" "$work/o"
 }
 
+# The weights are what is learnt from the texts that are here; labels are right, and no text stands there twice.
+check_weights() {
+	local f
+	for f in src/safety/model/*.tsv; do
+		awk -F '\t' -v f="$f" 'NF != 2 || $1 !~ /^(harmless|injection|toxic|harmful)$/ || $2 == "" { print f ": line " NR }
+			$2 in seen { print f ": line " NR " stands there twice" }
+			{ seen[$2] = 1 }' "$f"
+	done > "$work/o"
+	report "labelled texts" "$work/o"
+	{ make -s weights-check || echo "the weights are not what is learnt: make weights"; } > "$work/o" 2>&1
+	report "weights of the content filter" "$work/o"
+}
+
 check_format
 check_includes
 check_banned
@@ -222,6 +235,7 @@ check_client
 check_shell
 check_errors
 check_links
+check_weights
 if [ -n "$bindir" ]; then
 	check_symbols
 	if start_server; then
