@@ -20,6 +20,9 @@
 #include "safety/model.h"
 #include "safety/model/weights.h"
 
+/* Units of a window in which what a rule has found counts if the model does not hold it for harmless there. */
+#define NEAR 12
+
 uint32_t
 tz_model_slot(uint64_t hash)
 {
@@ -134,7 +137,7 @@ rules_count(TzModel *m, size_t from, size_t units, int32_t above, bool injection
 {
 	int says;
 
-	if (!m->slide.unsaid[injection] || above < -(TZ_MODEL_SURE * TZ_MODEL_ONE / 1000))
+	if (!m->slide.unsaid[injection] || above < -(m->slide.sure * TZ_MODEL_ONE / 1000))
 		return;
 	m->slide.unsaid[injection] = false;
 	says = rules_say(m, from, units, injection);
@@ -206,14 +209,21 @@ leave(TzModel *m, const TzUnit *unit)
 	}
 }
 
+static bool
+too_long(uint32_t start, size_t units, uint32_t end, size_t most)
+{
+	return units > most || end - start > TZ_MODEL_REACH;
+}
+
 bool
 tz_model_too_long(uint32_t start, size_t units, uint32_t end)
 {
-	return units > TZ_MODEL_UNITS || end - start > TZ_MODEL_REACH;
+	return too_long(start, units, end, TZ_MODEL_UNITS);
 }
 
-void
-tz_model_read(TzModel *m, TzSlice text, const TzSign *signs, size_t n, TzPeaks *peaks)
+/* Weighs the windows of at most so many units. */
+static void
+slide(TzModel *m, TzSlice text, const TzSign *signs, size_t n, size_t most, TzPeaks *peaks)
 {
 	TzUnit *ring = m->slide.unit, *unit = NULL;
 	TzTokens tokens;
@@ -227,13 +237,13 @@ tz_model_read(TzModel *m, TzSlice text, const TzSign *signs, size_t n, TzPeaks *
 		if (token.n > 0)
 		{
 			/* what has been read so far is a window when this one would make it too long */
-			if (units > 0 && tz_model_too_long(ring[from % TZ_MODEL_RING].start, units + 1 - from, token.end))
+			if (units > 0 && too_long(ring[from % TZ_MODEL_RING].start, units + 1 - from, token.end, most))
 			{
 				look(m, from, units, end, peaks);
 				do
 					leave(m, &ring[from++ % TZ_MODEL_RING]);
 				while (from < units &&
-				       tz_model_too_long(ring[from % TZ_MODEL_RING].start, units + 1 - from, token.end));
+				       too_long(ring[from % TZ_MODEL_RING].start, units + 1 - from, token.end, most));
 			}
 			unit = &ring[units++ % TZ_MODEL_RING];
 			unit->start = token.start;
@@ -252,6 +262,27 @@ tz_model_read(TzModel *m, TzSlice text, const TzSign *signs, size_t n, TzPeaks *
 	look(m, from, units, end, peaks);
 	while (from < units)
 		leave(m, &ring[from++ % TZ_MODEL_RING]);
+}
+
+void
+tz_model_read(TzModel *m, TzSlice text, const TzSign *signs, size_t n, TzPeaks *peaks)
+{
+	TzPeaks near = {0};
+
+	m->slide.sure = TZ_MODEL_SURE;
+	slide(m, text, signs, n, TZ_MODEL_UNITS, peaks);
+	m->slide.sure = 0;
+	for (size_t i = 0; i < n; i++)
+		if (signs[i].weight > 0)
+		{
+			/* what stands further off does not excuse what a rule has found */
+			slide(m, text, signs, n, NEAR, &near);
+			break;
+		}
+	if (near.rules_injection > peaks->rules_injection)
+		peaks->rules_injection = near.rules_injection;
+	if (near.rules_toxicity > peaks->rules_toxicity)
+		peaks->rules_toxicity = near.rules_toxicity;
 }
 
 /* ----------------------------------------------------------------------------

@@ -61,6 +61,7 @@ typedef struct TzSlide
 	TzUnit unit[TZ_MODEL_RING];
 	int32_t sum[TZ_CLASSES];
 	uint32_t rules; /* in the window */
+	int32_t sure; /* thousandths of a logit below the stop at which they do not count */
 	bool unsaid
 		[2]; /* there is one, of toxicity or of injection, and what they say together is not known yet */
 } TzSlide;
