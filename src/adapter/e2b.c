@@ -71,6 +71,7 @@ const TzAdapter tz_compute_e2b = {
 	.stream_free = tz_e2b_stream_free,
 	.stream_wants = tz_e2b_stream_wants,
 	.stream_whole = tz_e2b_stream_whole,
+	.stream_always = true,
 };
 
 const TzE2bOp *
