@@ -73,27 +73,14 @@ class State(double.State):
             if box["state"] == "stopped" and box["autoDeleteInterval"] == 0:
                 self.put(box, "destroyed")
             if box["state"] in ("stopped", "destroyed", "archived"):
-                signal_all(box["home"], signal.SIGKILL)
+                double.signal_all(box["home"], signal.SIGKILL)
             if box["state"] in ("paused", "started"):
-                signal_all(box["home"], signal.SIGSTOP if box["state"] == "paused" else signal.SIGCONT)
+                double.signal_all(box["home"], signal.SIGSTOP if box["state"] == "paused" else signal.SIGCONT)
         if box["state"] == "destroyed":
             self.boxes.pop(box["id"], None)
             shutil.rmtree(box["home"], ignore_errors=True)
             shutil.rmtree(box["home"] + ".tmp", ignore_errors=True)
         return box["state"]
-
-
-def signal_all(home, number):
-    """To whatever was started in that sandbox and still runs."""
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
-        try:
-            with open("/proc/%s/environ" % entry, "rb") as f:
-                if ("DOUBLE_HOME=" + home).encode() in f.read().split(b"\0"):
-                    os.kill(int(entry), number)
-        except OSError:
-            pass
 
 
 def shell():

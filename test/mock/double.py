@@ -8,6 +8,7 @@ import collections
 import http.server
 import json
 import os
+import signal
 import socket
 import socketserver
 import struct
@@ -218,7 +219,28 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         pass
 
 
+def signal_all(home, number):
+    """To whatever was started in that directory, or in one below it, and still runs."""
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            with open("/proc/%s/environ" % entry, "rb") as f:
+                at = [v[len(b"DOUBLE_HOME="):].decode() for v in f.read().split(b"\0") if v.startswith(b"DOUBLE_HOME=")]
+            if at and (at[0] + "/").startswith(home + "/"):
+                os.kill(int(entry), number)
+        except OSError:
+            pass
+
+
 def run(handler, state):
+    def leave(number, frame):
+        signal_all(state.args.dir, signal.SIGKILL)
+        os._exit(0)
+
+    # what sandboxes still run ends with the double
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     handler.state = state
     server = Server(("127.0.0.1", getattr(state.args, "port", 0) or 0), handler)
     state.port = server.server_address[1]

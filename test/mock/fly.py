@@ -19,7 +19,6 @@ import uuid
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import double  # noqa: E402
 from double import Answer  # noqa: E402
-from daytona import signal_all  # noqa: E402
 
 MOVING = {"created": "started", "starting": "started", "suspending": "suspended", "stopping": "stopped",
           "destroying": "destroyed"}
@@ -60,13 +59,13 @@ class State(double.State):
             return
         machine["seen"] = state
         if state == "suspended":
-            signal_all(home, signal.SIGSTOP)
+            double.signal_all(home, signal.SIGSTOP)
         elif state == "started":
             if machine.pop("cold", False):
-                signal_all(home, signal.SIGKILL)
-            signal_all(home, signal.SIGCONT)
+                double.signal_all(home, signal.SIGKILL)
+            double.signal_all(home, signal.SIGCONT)
         else:
-            signal_all(home, signal.SIGKILL)
+            double.signal_all(home, signal.SIGKILL)
             shutil.rmtree(home, ignore_errors=True)
             if state == "destroyed":
                 self.machines.pop(machine["id"], None)
