@@ -28,7 +28,7 @@ VERIFY_SRCS = $(sort $(wildcard src/verify/*.c) \
 VERIFY = theazo-verify
 
 # What the content filter's weights are learnt from, and the program that learns. Only `make weights` and lint run it.
-TRAIN_SRCS = src/safety/model/train.c \
+TRAIN_SRCS = $(sort $(wildcard src/safety/model/train*.c)) \
 	$(addprefix src/safety/,features.c fold.c lexicon.c model.c rules.c score.c words.c) src/lib/buf.c src/lib/status.c
 TRAIN_TEXTS = $(sort $(wildcard src/safety/model/*.tsv)) test/safety/corpus.tsv
 TRAIN = .build/train
