@@ -43,7 +43,7 @@ SQL_FILES = sql/header.sql \
 		worker.sql delivery.sql capability.sql compute.sql compute_turn.sql compute_settle.sql sandbox.sql meter.sql \
 		reap.sql snapshot.sql \
 		tenant.sql session.sql provider.sql provider_health.sql secret.sql \
-		managed.sql provider_test.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \
+		managed.sql provider_test.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql script.sql model.sql \
 		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql tool_gate.sql loop.sql \
 		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql checkpoint.sql hibernate.sql pool.sql context.sql guardrail.sql guardrail_domain.sql bound.sql safety_work.sql safety_ai.sql safety_ai_set.sql \
 		approval.sql approval_decide.sql approval_wait.sql permission_request.sql webhook_out.sql output.sql report.sql sample.sql follow.sql usage.sql anchor.sql anchor_round.sql \

@@ -192,7 +192,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF e.adapter = 'http' THEN
-		SELECT CASE WHEN e.step_seq IS NULL THEN coalesce(rp.input, ep.request) ELSE ep.request END INTO v_request
+		SELECT CASE WHEN e.step_seq IS NULL AND e.kind <> 'http.fetch' THEN coalesce(rp.input, ep.request) ELSE ep.request END INTO v_request
 		  FROM (SELECT) one
 		  LEFT JOIN theazo_data.run_payload rp ON e.run_id IS NOT NULL AND rp.platform_id = e.platform_id AND rp.root_id = e.root_id
 		  LEFT JOIN theazo_data.effect_payload ep ON ep.platform_id = e.platform_id AND ep.root_id = e.root_id AND ep.id = e.id;

@@ -106,6 +106,9 @@ AS $$
 		   -- Any method but GET and HEAD could act a second time.
 		   ('http', 'http.get', 1, 'repeat'),
 		   ('http', 'http.request', 1, 'neither'),
+		   -- Code that has begun may have done anything; what it asked for is of no use without it.
+		   ('script', 'script.run', 1, 'neither'),
+		   ('http', 'http.fetch', 1, 'neither'),
 		   -- A stamp too many does no harm; a line that is there is not written again; a transaction is looked for by its nonce.
 		   ('rfc3161', 'anchor.rfc3161', 1, 'repeat'),
 		   ('file', 'anchor.file', 1, 'repeat'),
@@ -207,7 +210,7 @@ DECLARE
 	v_out jsonb;
 BEGIN
 	-- Models have model_endpoint().
-	IF p_adapter IN ('local', 'noop', 'sql', 'anthropic', 'openai', 'openai-compatible') THEN
+	IF p_adapter IN ('local', 'noop', 'sql', 'script', 'anthropic', 'openai', 'openai-compatible') THEN
 		RETURN NULL;
 	END IF;
 	-- An anchor is the operator's, and may be anywhere; null once it is deleted.
@@ -293,12 +296,13 @@ BEGIN
 					 || CASE WHEN s.assigned_at IS NOT NULL AND c.kind = 'compute.exec'
 							 THEN jsonb_build_object('env', coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END -> 'env', '{}')
 								|| jsonb_build_object('THEAZO_AGENT_ID', c.agent_id, 'THEAZO_SESSION_ID', c.session_id)) ELSE '{}' END
-				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request
+				-- of a program's calls there are several in one run
+				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL OR c.kind = 'http.fetch' THEN ep.request
 				ELSE rp.input END,
 		   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
 		   ep.step_state, n.endpoint,
 		   coalesce(n.named
-			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request') OR c.kind = 'compute.create' AND c.adapter = 'webhook')
+			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request', 'http.fetch') OR c.kind = 'compute.create' AND c.adapter = 'webhook')
 			   AND EXISTS (SELECT FROM theazo_data.secret x
 							WHERE x.platform_id = c.platform_id AND x.session_id IN (c.session_id, ''))
 			OR c.sandbox_id IS NOT NULL

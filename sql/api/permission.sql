@@ -71,6 +71,8 @@ VALUES
 	('compute.destroy', '{}'),
 	('http.get',        '{network:outbound}'),
 	('http.request',    '{network:outbound}'),
+	('http.fetch',      '{network:outbound}'),
+	('script.run',      '{}'),
 	('tool.webhook',    '{network:outbound}'),
 	('tool.sql',        '{data:read,data:write}'),
 	('tool.progress',   '{}'),

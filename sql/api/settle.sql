@@ -74,8 +74,14 @@ BEGIN
 													coalesce(p_finished, clock_timestamp()));
 			END IF;
 		WHEN 'http' THEN
-			PERFORM theazo_internal.fetch_settle(p_effect, p_state, coalesce(p_result, '{}'),
-												 p_started, coalesce(p_finished, clock_timestamp()));
+			IF p_effect.kind = 'http.fetch' THEN
+				PERFORM theazo_internal.host_called(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
+			ELSE
+				PERFORM theazo_internal.fetch_settle(p_effect, p_state, coalesce(p_result, '{}'),
+													 p_started, coalesce(p_finished, clock_timestamp()));
+			END IF;
+		WHEN 'script' THEN
+			PERFORM theazo_internal.script_settle(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
 		WHEN 'anchor' THEN
 			PERFORM theazo_internal.anchor_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
 		WHEN 'safety' THEN

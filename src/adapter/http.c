@@ -58,7 +58,7 @@ static json_t *answer_headers(const TzHttpResponse *in, const TzMask *mask);
 static TzStatus answer_body(const TzHttpResponse *in, const TzMask *mask, size_t limit, json_t *result);
 static TzStatus append_masked(const TzMask *mask, TzSlice text, bool cut, TzBuf *out);
 
-static const char *const op_names[] = {"request", "get", NULL};
+static const char *const op_names[] = {"request", "get", "fetch", NULL};
 
 extern const TzAdapter tz_http_plain;
 const TzAdapter tz_http_plain = {

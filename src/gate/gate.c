@@ -46,6 +46,8 @@ static const GateKind kinds[] = {
 	{"tool.sql", NULL},
 	{"http.get", NULL},
 	{"http.request", NULL},
+	{"http.fetch", NULL},
+	{"script.run", NULL},
 	{"safety.judge", "judges what is about to pass the gate"},
 	{"compute.pause", "stops work"},
 	{"compute.destroy", "ends work"},

@@ -157,7 +157,8 @@ action_is(const TzGateAsk *ask, const char *kind)
 static void
 case_open(Case *c, const TzGateAsk *ask)
 {
-	bool is_request = action_is(ask, "http.get") || action_is(ask, "http.request");
+	bool is_request =
+		action_is(ask, "http.get") || action_is(ask, "http.request") || action_is(ask, "http.fetch");
 
 	memset(c, 0, sizeof(*c));
 	c->ask = ask;
