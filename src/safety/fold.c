@@ -295,24 +295,35 @@ sign_among_letters(TzSlice t, size_t i)
 
 #define BLOCK 64
 
+static inline unsigned char
+small(unsigned char c)
+{
+	return (unsigned char) (c - 'a') < 26;
+}
+
 static bool
 has_signs(TzSlice t)
 {
 	const unsigned char *s = (const unsigned char *) t.data;
+	size_t i = 1;
 
-	for (size_t i = 0; i < t.len; i += BLOCK)
+	/* most blocks have none beside a letter; this is one the compiler reads many bytes of at once */
+	for (; i + BLOCK < t.len; i += BLOCK)
 	{
-		size_t n = t.len - i < BLOCK ? t.len - i : BLOCK;
-		unsigned char any = n < BLOCK;
+		unsigned char any = 0;
 
-		/* most blocks have none; this is one the compiler reads many bytes of at once */
-		for (size_t k = 0; n == BLOCK && k < BLOCK; k++)
-			any |= (unsigned char) ((unsigned char) (s[i + k] - '0') < 10) | (s[i + k] == '@') |
-			       (s[i + k] == '$') | (s[i + k] == '!') | (s[i + k] == '|') | (s[i + k] == '+');
-		for (size_t k = 0; any && k < n; k++)
+		for (size_t k = 0; k < BLOCK; k++)
+			any |= (unsigned char) (((unsigned char) (s[i + k] - '0') < 10) | (s[i + k] == '@') |
+			                        (s[i + k] == '$') | (s[i + k] == '!') | (s[i + k] == '|') |
+			                        (s[i + k] == '+')) &
+			       (small(s[i + k - 1]) | small(s[i + k + 1]));
+		for (size_t k = 0; any && k < BLOCK; k++)
 			if (sign_among_letters(t, i + k))
 				return true;
 	}
+	for (; i < t.len; i++)
+		if (sign_among_letters(t, i))
+			return true;
 	return false;
 }
 
@@ -352,12 +363,6 @@ apart_in(TzSlice t, size_t from, size_t to)
 			return true;
 	}
 	return false;
-}
-
-static inline unsigned char
-small(unsigned char c)
-{
-	return (unsigned char) (c - 'a') < 26;
 }
 
 static bool

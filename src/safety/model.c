@@ -22,6 +22,32 @@
 
 /* Units of a window in which what a rule has found counts if the model does not hold it for harmless there. */
 #define NEAR 12
+/* Units from one place at which reading can be taken up to the next; at least NEAR. */
+#define PLACE_EVERY 16
+/* Stretches around what rules have found; what is found behind the last one makes it go on to the end. */
+#define STRETCHES 128
+
+/* Where reading can be taken up: behind so many units. */
+typedef struct Place
+{
+	TzTokens tokens;
+	size_t sign; /* the first that was not taken yet */
+	size_t units;
+} Place;
+
+typedef struct Stretch
+{
+	Place from;
+	size_t until; /* so many units of the text are read */
+} Stretch;
+
+/* What is worth being read again, as it was come across. */
+typedef struct Near
+{
+	Place place[2]; /* the last one first */
+	Stretch stretch[STRETCHES];
+	size_t n;
+} Near;
 
 uint32_t
 tz_model_slot(uint64_t hash)
@@ -221,23 +247,60 @@ tz_model_too_long(uint32_t start, size_t units, uint32_t end)
 	return too_long(start, units, end, TZ_MODEL_UNITS);
 }
 
-/* Weighs the windows of at most so many units. */
+static Place
+beginning(TzSlice text)
+{
+	Place place = {.units = 0};
+
+	tz_tokens_init(&place.tokens, text);
+	return place;
+}
+
+/* A rule has found something in the last of so many units: windows with it are to be read again. */
 static void
-slide(TzModel *m, TzSlice text, const TzSign *signs, size_t n, size_t most, TzPeaks *peaks)
+near_found(Near *near, size_t units)
+{
+	const Place *place = &near->place[near->place[0].units + NEAR < units ? 0 : 1];
+	Stretch *last = near->n > 0 ? &near->stretch[near->n - 1] : NULL;
+
+	if (last == NULL || (place->units > last->until && near->n < STRETCHES))
+	{
+		last = &near->stretch[near->n++];
+		last->from = *place;
+	}
+	last->until = near->n == STRETCHES ? SIZE_MAX : units + NEAR;
+}
+
+static void
+take_sign(TzModel *m, TzUnit *unit, const TzSign *sign, size_t units, Near *near)
+{
+	enter_sign(m, unit, sign);
+	if (near != NULL && sign->weight > 0)
+		near_found(near, units);
+}
+
+/*
+ * Weighs the windows of at most so many units, from a place on until so many units of the text are
+ * read. near: is told what rules have found, or NULL.
+ */
+static void
+slide(TzModel *m, Stretch stretch, const TzSign *signs, size_t n, size_t most, Near *near, TzPeaks *peaks)
 {
 	TzUnit *ring = m->slide.unit, *unit = NULL;
-	TzTokens tokens;
+	TzTokens *tokens = &stretch.from.tokens;
 	TzToken token;
-	size_t units = 0, from = 0, k = 0;
+	size_t units = stretch.from.units, from = units, first = units, k = stretch.from.sign;
 	uint32_t end = 0;
 
-	tz_tokens_init(&tokens, text);
-	while (tz_tokens_next(&tokens, &token))
+	while (tz_tokens_next(tokens, &token))
 	{
 		if (token.n > 0)
 		{
+			if (units >= stretch.until)
+				break;
 			/* what has been read so far is a window when this one would make it too long */
-			if (units > 0 && too_long(ring[from % TZ_MODEL_RING].start, units + 1 - from, token.end, most))
+			if (units > first &&
+			    too_long(ring[from % TZ_MODEL_RING].start, units + 1 - from, token.end, most))
 			{
 				look(m, from, units, end, peaks);
 				do
@@ -253,12 +316,17 @@ slide(TzModel *m, TzSlice text, const TzSign *signs, size_t n, size_t most, TzPe
 				enter(m, unit, token.feature[i].hash);
 		}
 		for (; unit != NULL && k < n && signs[k].end <= token.end; k++)
-			enter_sign(m, unit, &signs[k]);
+			take_sign(m, unit, &signs[k], units, near);
+		if (near != NULL && token.n > 0 && units % PLACE_EVERY == 0)
+		{
+			near->place[1] = near->place[0];
+			near->place[0] = (Place){*tokens, k, units};
+		}
 	}
-	if (units == 0)
+	if (units == first)
 		return;
-	for (; k < n; k++)
-		enter_sign(m, unit, &signs[k]);
+	for (; k < n && units < stretch.until; k++)
+		take_sign(m, unit, &signs[k], units, near);
 	look(m, from, units, end, peaks);
 	while (from < units)
 		leave(m, &ring[from++ % TZ_MODEL_RING]);
@@ -267,22 +335,22 @@ slide(TzModel *m, TzSlice text, const TzSign *signs, size_t n, size_t most, TzPe
 void
 tz_model_read(TzModel *m, TzSlice text, const TzSign *signs, size_t n, TzPeaks *peaks)
 {
-	TzPeaks near = {0};
+	Stretch whole = {beginning(text), SIZE_MAX};
+	TzPeaks again = {0};
+	Near near;
 
+	near.place[0] = near.place[1] = whole.from;
+	near.n = 0;
 	m->slide.sure = TZ_MODEL_SURE;
-	slide(m, text, signs, n, TZ_MODEL_UNITS, peaks);
+	slide(m, whole, signs, n, TZ_MODEL_UNITS, &near, peaks);
+	/* what stands further off does not excuse what a rule has found */
 	m->slide.sure = 0;
-	for (size_t i = 0; i < n; i++)
-		if (signs[i].weight > 0)
-		{
-			/* what stands further off does not excuse what a rule has found */
-			slide(m, text, signs, n, NEAR, &near);
-			break;
-		}
-	if (near.rules_injection > peaks->rules_injection)
-		peaks->rules_injection = near.rules_injection;
-	if (near.rules_toxicity > peaks->rules_toxicity)
-		peaks->rules_toxicity = near.rules_toxicity;
+	for (size_t i = 0; i < near.n; i++)
+		slide(m, near.stretch[i], signs, n, NEAR, NULL, &again);
+	if (again.rules_injection > peaks->rules_injection)
+		peaks->rules_injection = again.rules_injection;
+	if (again.rules_toxicity > peaks->rules_toxicity)
+		peaks->rules_toxicity = again.rules_toxicity;
 }
 
 /* ----------------------------------------------------------------------------
