@@ -41,6 +41,8 @@ static const TzDockerStep steps[] = {
 	{"exec", "exec", "POST", TZ_REPEAT_READ, tz_docker_build_exec, tz_docker_parse_exec},
 	{"exec", "run", "POST", TZ_REPEAT_NEVER, tz_docker_build_run, tz_docker_parse_run},
 	{"exec", "inspect", "GET", TZ_REPEAT_NEVER, tz_docker_build_inspect, tz_docker_parse_inspect},
+	{"exec", "stop", "POST", TZ_REPEAT_NEVER, tz_docker_build_stop, tz_docker_parse_stop},
+	{"exec", "kill", "POST", TZ_REPEAT_NEVER, tz_docker_build_run, tz_docker_parse_killed},
 	{"exec", "why", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_state},
 	{"list", "exec", "POST", TZ_REPEAT_READ, tz_docker_build_listing, tz_docker_parse_exec},
 	{"list", "run", "POST", TZ_REPEAT_READ, tz_docker_build_run, tz_docker_parse_run},
@@ -87,6 +89,7 @@ const TzAdapter tz_compute_docker = {
 	.stream_wants = tz_docker_stream_wants,
 	.stream_whole = tz_docker_stream_whole,
 	.stream_always = true,
+	.stop = tz_docker_stop,
 };
 
 const TzDockerStep *
@@ -385,6 +388,15 @@ tz_docker_json(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 	if (doc == NULL)
 		tz_docker_bad(in, out, "%s", err.message);
 	return doc;
+}
+
+json_t *
+tz_docker_found(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+{
+	if (in->status != 404)
+		return tz_docker_json(effect, in, out);
+	tz_docker_gone(in, out);
+	return NULL;
 }
 
 void

@@ -17,6 +17,7 @@
 #define TZ_DOCKER_ID_MAX 128
 #define TZ_DOCKER_OUTPUT_DEFAULT (1024 * 1024)
 #define TZ_DOCKER_OUTPUT_MAX (4 * 1024 * 1024)
+#define TZ_DOCKER_LISTING_MAX (4 * 1024 * 1024)
 #define TZ_DOCKER_LABEL "theazo.id"
 #define TZ_DOCKER_INSTANCE "theazo.instance"
 #define TZ_DOCKER_LIFETIME "theazo.lifetime"
@@ -59,6 +60,8 @@ extern int64_t tz_docker_config_int(const TzEndpoint *to, const char *key, int64
 extern void tz_docker_filter(const char *label, const char *other, TzSlice value, TzBuf *out);
 /* The directory that paths begin in: absolute, without a slash behind. */
 extern const char *tz_docker_workdir(const TzEndpoint *to);
+/* The image of a create: a snapshot's, or the configuration's. */
+extern TzStatus tz_docker_image(const TzEffect *effect, const TzEndpoint *to, TzSlice *image, TzErr *err);
 /* A path of the request below the working directory. */
 extern TzStatus tz_docker_path(const TzEffect *effect, const TzEndpoint *to, const char *key, TzBuf *out,
                                TzErr *err);
@@ -67,6 +70,8 @@ extern TzStatus tz_docker_path(const TzEffect *effect, const TzEndpoint *to, con
 extern void tz_docker_next(TzOutcome *out, const char *step, json_t *state);
 /* The JSON of a good answer, else NULL with out filled. */
 extern json_t *tz_docker_json(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+/* The same of an answer about a container: 404 says that it is gone. */
+extern json_t *tz_docker_found(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 /* An answer that is no success, by its status. */
 extern void tz_docker_refused(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 /* A container that is not there any more. */
@@ -122,8 +127,15 @@ extern void tz_docker_parse_run(const TzEffect *, const TzHttpResponse *, TzOutc
 extern TzStatus tz_docker_build_inspect(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
 extern void tz_docker_parse_inspect(const TzEffect *, const TzHttpResponse *, TzOutcome *);
 extern void tz_docker_parse_listed(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+/* The engine's name of a command that is to be run; false: there is none, or it is not fit for a path. */
+extern bool tz_docker_exec_id(const json_t *doc, TzSlice *id);
 /* Of an exec whose streams were read: exit code and whether it still goes on. False: out is filled. */
 extern bool tz_docker_ended(const TzEffect *effect, const TzHttpResponse *in, int64_t *code, TzOutcome *out);
+
+extern json_t *tz_docker_stop(const TzEffect *, const TzHttpResponse *);
+extern TzStatus tz_docker_build_stop(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
+extern void tz_docker_parse_stop(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+extern void tz_docker_parse_killed(const TzEffect *, const TzHttpResponse *, TzOutcome *);
 
 extern TzStream *tz_docker_stream_new(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta,
                                       void *arg);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * docker_ops.c
- *	  A container's pause, figures, output, snapshots and end.
+ *	  A container's pause, lifetime and end, and which of them there are.
  *
  * What an engine refuses because of the state a container is in, each engine
  * refuses in its own way: the state itself is asked for then, and decides.
@@ -11,22 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "adapter/docker.h"
 #include "lib/json.h"
 #include "lib/utf8.h"
 
-#define SAMPLE_MS 250 /* between the two that make a processor's share */
-#define LOGS_MAX (256 * 1024)
-#define TAIL_DEFAULT 100
-#define TAIL_MAX 10000
-#define MB (1024.0 * 1024.0)
 #define SWEPT_MAX 10000
 
 static bool is_op(const TzEffect *effect, const char *op);
-static double read_time(json_t *doc);
-static double memory_used(json_t *doc);
 
 static bool
 is_op(const TzEffect *effect, const char *op)
@@ -86,12 +78,7 @@ tz_docker_parse_state(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 	TzSlice shown = {NULL, 0};
 	char status[32];
 
-	if (in->status == 404)
-	{
-		tz_docker_gone(in, out);
-		return;
-	}
-	doc = tz_docker_json(effect, in, out);
+	doc = tz_docker_found(effect, in, out);
 	if (doc == NULL)
 		return;
 	if (tz_json_get_str(json_object_get(doc, "State"), "Status", true, sizeof(status) - 1, &shown, NULL) !=
@@ -145,127 +132,6 @@ tz_docker_parse_resume(const TzEffect *effect, const TzHttpResponse *in, TzOutco
 		resumed(effect, out);
 	else
 		tz_docker_why(effect, in, out);
-}
-
-/* ---------------------------------------------------------------- figures */
-
-/*
- * Docker's own pair of samples takes seconds and Podman has none, so both are taken
- * here: processor time between two readings, by the time between them.
- */
-TzStatus
-tz_docker_build_stats(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
-{
-	(void) to;
-	return tz_docker_url(effect, "/stats?stream=false&one-shot=true", out, err);
-}
-
-static json_t *
-member(json_t *doc, const char *outer, const char *inner)
-{
-	return json_object_get(json_object_get(doc, outer), inner);
-}
-
-void
-tz_docker_parse_stats(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
-{
-	json_t *doc;
-	double used;
-	double at;
-
-	if (in->status == 404)
-	{
-		tz_docker_gone(in, out);
-		return;
-	}
-	doc = tz_docker_json(effect, in, out);
-	if (doc == NULL)
-		return;
-	used = json_number_value(
-		json_object_get(json_object_get(json_object_get(doc, "cpu_stats"), "cpu_usage"), "total_usage"));
-	at = read_time(doc);
-	if (member(doc, "cpu_stats", "cpu_usage") == NULL || at <= 0)
-		tz_docker_bad(in, out, "\"cpu_stats\" or \"read\" is missing");
-	else if (effect->state == NULL)
-		tz_docker_next(out, "size", json_pack("{s:f, s:f}", "used", used, "at", at));
-	else
-	{
-		double span = at - json_number_value(json_object_get(effect->state, "at"));
-		double cpu =
-			span > 0 ? (used - json_number_value(json_object_get(effect->state, "used"))) / span * 100 : 0;
-
-		tz_answer_done(out, json_pack("{s:f, s:f, s:f}", "cpu_percent", cpu > 0 ? cpu : 0, "memory_mb",
-		                              memory_used(doc) / MB, "disk_mb",
-		                              json_number_value(json_object_get(effect->state, "disk")) / MB));
-	}
-	json_decref(doc);
-}
-
-/* "2026-11-22T04:11:37.110562319Z" in nanoseconds; 0: it is none. */
-static double
-read_time(json_t *doc)
-{
-	const char *text = json_string_value(json_object_get(doc, "read"));
-	struct tm tm = {0};
-	double fraction = 0;
-	int used = 0;
-
-	if (text == NULL || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-	                           &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6)
-		return 0;
-	if (text[used] == '.')
-	{
-		double unit = 0.1;
-
-		for (const char *p = text + used + 1; *p >= '0' && *p <= '9'; p++, unit /= 10)
-			fraction += (*p - '0') * unit;
-	}
-	tm.tm_year -= 1900;
-	tm.tm_mon--;
-	return ((double) timegm(&tm) + fraction) * 1e9;
-}
-
-/* Without what the system would give back at once. */
-static double
-memory_used(json_t *doc)
-{
-	json_t *memory = json_object_get(doc, "memory_stats");
-	json_t *stats = json_object_get(memory, "stats");
-	json_t *cache = json_object_get(stats, "inactive_file");
-	double used = json_number_value(json_object_get(memory, "usage"));
-
-	if (cache == NULL)
-		cache = json_object_get(stats, "total_inactive_file");
-	used -= json_number_value(cache);
-	return used > 0 ? used : 0;
-}
-
-TzStatus
-tz_docker_build_size(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
-{
-	(void) to;
-	return tz_docker_url(effect, "/json?size=1", out, err);
-}
-
-void
-tz_docker_parse_size(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
-{
-	json_t *doc;
-
-	if (in->status == 404)
-	{
-		tz_docker_gone(in, out);
-		return;
-	}
-	doc = tz_docker_json(effect, in, out);
-	if (doc == NULL)
-		return;
-	tz_docker_next(out, "again",
-	               json_pack("{s:O, s:O, s:f}", "used", json_object_get(effect->state, "used"), "at",
-	                         json_object_get(effect->state, "at"), "disk",
-	                         json_number_value(json_object_get(doc, "SizeRw"))));
-	out->retry_after_ms = SAMPLE_MS;
-	json_decref(doc);
 }
 
 /* ---------------------------------------------------------------- what is there */
@@ -328,12 +194,7 @@ tz_docker_parse_lifetime(const TzEffect *effect, const TzHttpResponse *in, TzOut
 	json_t *doc;
 	const char *lifetime;
 
-	if (in->status == 404)
-	{
-		tz_docker_gone(in, out);
-		return;
-	}
-	doc = tz_docker_json(effect, in, out);
+	doc = tz_docker_found(effect, in, out);
 	if (doc == NULL)
 		return;
 	lifetime = json_string_value(
@@ -361,158 +222,6 @@ tz_docker_parse_again(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 		                              (json_int_t) strtoll(tz_docker_text(effect, "lifetime"), NULL, 10)));
 	else
 		tz_docker_why(effect, in, out);
-}
-
-/* ---------------------------------------------------------------- output of PID 1 */
-
-TzStatus
-tz_docker_build_logs(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
-{
-	int64_t tail = TAIL_DEFAULT;
-	char rest[64];
-	TzStatus status = tz_json_get_int(effect->request, "tail", false, 1, TAIL_MAX, &tail, err);
-
-	(void) to;
-	if (status != TZ_OK)
-		return status;
-	snprintf(rest, sizeof(rest), "/logs?stdout=1&stderr=1&tail=%d", (int) tail);
-	out->cut_response = true;
-	return tz_docker_url(effect, rest, out, err);
-}
-
-void
-tz_docker_parse_logs(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
-{
-	TzDockerFrames frames;
-	TzErr err;
-	json_t *result;
-
-	if (in->status == 404)
-	{
-		tz_docker_gone(in, out);
-		return;
-	}
-	if (in->status / 100 != 2)
-	{
-		tz_docker_refused(effect, in, out);
-		return;
-	}
-	tz_err_clear(&err);
-	tz_docker_frames_init(&frames, LOGS_MAX, NULL, NULL);
-	if (tz_docker_frames_feed(&frames, tz_buf_slice(&in->body), &err) != TZ_OK)
-		tz_docker_bad(in, out, "%s", err.message);
-	else
-	{
-		result = json_pack("{s:b}", "truncated", frames.cut || in->cut);
-		if (result != NULL &&
-		    (tz_json_set_text(result, "stdout", tz_buf_slice(&frames.texts[0]), NULL) != TZ_OK ||
-		     tz_json_set_text(result, "stderr", tz_buf_slice(&frames.texts[1]), NULL) != TZ_OK))
-		{
-			json_decref(result);
-			result = NULL;
-		}
-		tz_answer_done(out, result);
-	}
-	tz_docker_frames_free(&frames);
-}
-
-/* ---------------------------------------------------------------- snapshots */
-
-/* The name of a snapshot is ours: an image that is there under it was made by an earlier attempt. */
-static const char *
-snapshot_name(const TzEffect *effect)
-{
-	const char *tag = json_string_value(json_object_get(effect->request, "tag"));
-
-	if (tag == NULL || tag[0] == '\0' || strlen(tag) > 128 ||
-	    strspn(tag, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(tag))
-		return effect->id;
-	return tag;
-}
-
-TzStatus
-tz_docker_build_look(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
-{
-	(void) to;
-	(void) err;
-	tz_buf_printf(&out->url, "/images/localhost/theazo/snapshot:%s/json", snapshot_name(effect));
-	return TZ_OK;
-}
-
-static void
-snapped(json_t *doc, const TzHttpResponse *in, TzOutcome *out)
-{
-	TzSlice id = {NULL, 0};
-	int64_t size = 0;
-	json_t *result;
-
-	if (tz_json_get_str(doc, "Id", true, TZ_DOCKER_ID_MAX, &id, NULL) != TZ_OK || id.len == 0)
-	{
-		tz_docker_bad(in, out, "\"Id\" is missing");
-		return;
-	}
-	result = json_pack("{s:s%}", "snapshot", id.data, id.len);
-	if (result != NULL && tz_json_get_int(doc, "Size", false, 0, INT64_MAX, &size, NULL) == TZ_OK && size > 0)
-		json_object_set_new(result, "size_bytes", json_integer(size));
-	tz_answer_done(out, result);
-}
-
-void
-tz_docker_parse_look(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
-{
-	json_t *doc;
-
-	if (in->status == 404 && tz_docker_text(effect, "made")[0] == '\0')
-	{
-		tz_docker_next(out, "commit", json_object());
-		return;
-	}
-	doc = tz_docker_json(effect, in, out);
-	if (doc == NULL)
-		return;
-	snapped(doc, in, out);
-	json_decref(doc);
-}
-
-/* Files only: what runs and what it holds in memory stays behind. */
-TzStatus
-tz_docker_build_commit(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
-{
-	TzSlice id;
-	TzStatus status = tz_docker_container(effect, &id, err);
-
-	(void) to;
-	if (status == TZ_OK)
-		tz_buf_printf(&out->url,
-		              "/commit?container=%.*s&repo=localhost%%2Ftheazo%%2Fsnapshot&tag=%s&pause=true",
-		              (int) id.len, id.data, snapshot_name(effect));
-	tz_buf_append_cstr(&out->body, "{}");
-	return status;
-}
-
-void
-tz_docker_parse_commit(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
-{
-	if (in->status / 100 == 2)
-		/* looked at again for its full name and its size */
-		tz_docker_next(out, "look", json_pack("{s:s}", "made", "yes"));
-	else
-		tz_docker_why(effect, in, out);
-}
-
-TzStatus
-tz_docker_build_forget(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
-{
-	TzSlice image = {NULL, 0};
-	TzStatus status = tz_json_get_str(effect->request, "snapshot", true, TZ_DOCKER_ID_MAX, &image, err);
-
-	(void) to;
-	if (status != TZ_OK)
-		return status;
-	tz_buf_append_cstr(&out->url, "/images/");
-	tz_docker_encode(image, ":", &out->url);
-	tz_buf_append_cstr(&out->url, "?force=1");
-	return TZ_OK;
 }
 
 /* ---------------------------------------------------------------- end */

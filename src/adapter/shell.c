@@ -81,14 +81,23 @@ tz_shell_file(const TzShellCode *code, const char *path, TzBuf *out, TzErr *err)
 	return append_run(code, language, out, err);
 }
 
+void
+tz_shell_stem(const char *tag, TzBuf *out)
+{
+	tz_buf_append_cstr(out, "theazo-");
+	for (const char *p = tag; *p != '\0'; p++)
+		tz_buf_append_byte(out, isalnum((unsigned char) *p) ? *p : '-');
+}
+
 /* go takes a name that begins with . or _ for no source file, and _linux.go for a condition */
 static void
 append_name(const TzShellCode *code, const Language *language, TzBuf *out)
 {
-	tz_buf_append_cstr(out, "tz_f='theazo-");
-	for (const char *p = code->tag; *p != '\0'; p++)
-		tz_buf_append_byte(out, isalnum((unsigned char) *p) ? *p : '-');
+	tz_buf_append_cstr(out, "tz_f='");
+	tz_shell_stem(code->tag, out);
 	tz_buf_printf(out, ".%s'; ", language->suffix);
+	if (code->in_pieces)
+		tz_buf_append_cstr(out, "echo $$ > \".${tz_f%.*}.pid\" || exit 126; ");
 }
 
 static TzStatus
@@ -105,7 +114,8 @@ append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr 
 	}
 	else
 		tz_buf_printf(out, "%s \"$tz_f\"; ", language->run);
-	tz_buf_append_cstr(out, "tz_r=$?; rm -f \"$tz_f\"; ");
+	tz_buf_append_cstr(out, "tz_r=$?; rm -f \"$tz_f\"");
+	tz_buf_append_cstr(out, code->in_pieces ? " \".${tz_f%.*}.pid\"; " : "; ");
 	/* small timeouts end the command alone; what it had started is in the group of this line */
 	if (code->in_pieces && code->timeout_ms > 0)
 		tz_buf_append_cstr(out, "case $tz_r in 124|137|143) trap '' TERM; kill -s TERM 0;; esac; ");

@@ -16,7 +16,10 @@ typedef struct TzShellCode
 	TzSlice code;
 	const char *tag; /* makes the file's name: letters, digits, _ and - */
 	int timeout_ms; /* 0: none */
-	/* the code is not in the line: its base64 comes as the line's arguments; the line leads its process group */
+	/*
+	 * the code is not in the line: its base64 comes as the line's arguments; the line leads its session, and leaves
+	 * its number in a file of its own while it runs: a dot, its stem and .pid
+	 */
 	bool in_pieces;
 	bool reports; /* the library that programs report with is put there; also where env has THEAZO_RECORDS */
 	json_t *env; /* object of strings, or NULL */
@@ -38,6 +41,9 @@ extern TzStatus tz_shell_exports(const TzShellCode *code, TzBuf *out, TzErr *err
 
 /* One word in single quotes, safe in any POSIX shell; refuses NUL. */
 extern TzStatus tz_shell_quote(TzSlice word, TzBuf *out);
+
+/* Appends what the names of a command's files begin with, in its working directory. */
+extern void tz_shell_stem(const char *tag, TzBuf *out);
 
 /* A name that can be exported. */
 extern bool tz_shell_name_ok(const char *name);

@@ -15,8 +15,6 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "gate/halt.h"
-#include "lib/broker.h"
 #include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
@@ -25,7 +23,7 @@
 #include "vault/vault.h"
 #include "worker/anchorfile.h"
 #include "worker/carry.h"
-#include "worker/kept.h"
+#include "worker/carry_http.h"
 
 #define MUX_EVENTS 512
 #define USER_AGENT "theazo/" THEAZO_VERSION
@@ -39,8 +37,8 @@ unix_ms(TimestampTz t)
 	return t / 1000 + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
 }
 
-static uint32
-random_bits(void)
+uint32
+tz_carry_random(void)
 {
 	return pg_prng_uint32(&pg_global_prng_state);
 }
@@ -247,17 +245,10 @@ tz_carrier_timeout(const TzCarrier *c)
 
 /* ---- one effect -------------------------------------------------------------- */
 
-static void
-fail(TzFlight *f, const TzErr *err, const char *sqlstate)
+void
+tz_carry_fail(TzFlight *f, const TzErr *err, const char *sqlstate)
 {
 	tz_flight_fail(f, "failed", err, sqlstate, NULL, 0, false, GetCurrentTimestamp());
-}
-
-/* What is wrong with a request that was never sent is the row's fault. */
-static const char *
-build_sqlstate(TzStatus status)
-{
-	return status == TZ_BAD_INPUT ? "22023" : NULL;
 }
 
 /* ---- what commands print ---- */
@@ -269,8 +260,8 @@ is_exec(const TzFlight *f)
 }
 
 /* Two texts of one step, for who follows the run. */
-static void
-open_live(TzFlight *f)
+void
+tz_carry_live(TzFlight *f)
 {
 	json_t *step = json_object_get(f->request, "step");
 	TzPen pens[TZ_LIVE_CHANNELS] = {0};
@@ -302,7 +293,7 @@ local_done(TzLocalJob *job)
 
 	if (job->cancelled)
 		f->cancel = true;
-	tz_flight_outcome(f, job->sqlstate, false, random_bits(), GetCurrentTimestamp());
+	tz_flight_outcome(f, job->sqlstate, false, tz_carry_random(), GetCurrentTimestamp());
 }
 
 static void
@@ -320,7 +311,7 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 	job->out = &f->outcome;
 	job->done = local_done;
 	job->arg = f;
-	open_live(f);
+	tz_carry_live(f);
 	job->output = f->live != NULL ? local_output : NULL;
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 	tz_local_start(c->local, job);
@@ -338,7 +329,7 @@ sql_done(TzSqlJob *job)
 	}
 	if (job->end == TZ_SQL_CANCELLED)
 		f->cancel = true;
-	tz_flight_outcome(f, job->sqlstate, false, random_bits(), GetCurrentTimestamp());
+	tz_flight_outcome(f, job->sqlstate, false, tz_carry_random(), GetCurrentTimestamp());
 }
 
 static void
@@ -363,254 +354,15 @@ carry_file(TzFlight *f)
 {
 	tz_flight_move(f, TZ_FLIGHT_FLYING);
 	tz_anchor_file(&f->effect, &f->endpoint, &f->outcome);
-	tz_flight_outcome(f, NULL, false, random_bits(), GetCurrentTimestamp());
-}
-
-/* By the provider's name of the sandbox, which an answer may have given it. */
-static const char *
-sandbox_name(const TzFlight *f)
-{
-	const char *name = json_string_value(json_object_get(f->outcome.result, "sandbox"));
-
-	return name != NULL ? name : json_string_value(json_object_get(f->request, "sandbox"));
-}
-
-/* What went wrong where the status alone does not say it; NULL: it does. */
-static const char *
-http_sqlstate(TzFlight *f)
-{
-	TzErr *err = &f->outcome.err;
-
-	if (f->flow != NULL && f->flow->blocked)
-		return "TZ205";
-	/* a file, as in a sandbox of ours; a sandbox that is not there is TZ_GONE */
-	if (f->adapter->kind == TZ_COMPUTE && err->status == TZ_NOT_FOUND)
-	{
-		if (err->hint[0] == '\0')
-			tz_err_hint(err, "theazo.file_list() shows what is there; paths begin at the working directory.");
-		return "58P01";
-	}
-	return NULL;
-}
-
-static void begin_http(TzCarrier *c, TzFlight *f, int timeout_ms);
-static int time_left(const TzFlight *f, TimestampTz now);
-
-/* Steps that need not be stored follow each other within one call, in its time. */
-static bool
-goes_on(const TzFlight *f)
-{
-	return f->outcome.verdict == TZ_V_NEXT && f->outcome.at_once && f->outcome.retry_after_ms <= 0 &&
-	       !f->cancel && time_left(f, GetCurrentTimestamp()) > 0 && (f->flow == NULL || !f->flow->blocked);
-}
-
-static void
-next_step(TzFlight *f)
-{
-	json_t *state = f->outcome.state;
-	size_t max_content = f->outcome.content.max;
-
-	f->outcome.state = NULL;
-	tz_outcome_free(&f->outcome);
-	tz_outcome_init(&f->outcome, max_content);
-	json_decref(f->step_state);
-	f->step_state = state;
-	f->effect.state = state;
-	f->effect.step++;
-	begin_http(f->carrier, f, time_left(f, GetCurrentTimestamp()));
-}
-
-static void
-http_done(void *arg, const TzHttpResponse *res)
-{
-	TzFlight *f = arg;
-
-	f->http = NULL;
-	if (f->flow != NULL)
-		tz_flow_end(f->flow, &f->effect, res, &f->outcome);
-	else
-		f->adapter->parse(&f->effect, res, &f->outcome);
-	if (f->outcome.keep)
-		tz_kept_put(f->claim, sandbox_name(f), tz_buf_slice(&f->outcome.kept));
-	if (goes_on(f))
-	{
-		next_step(f);
-		return;
-	}
-	tz_flight_outcome(f, http_sqlstate(f), res->maybe_sent, random_bits(), GetCurrentTimestamp());
-}
-
-/* ---- answers that are read as they come ---- */
-
-static bool
-http_wants(void *arg, const TzHttpResponse *head)
-{
-	TzFlight *f = arg;
-
-	return tz_flow_wants(f->flow, &f->effect, head);
-}
-
-static TzHttpTaste
-http_take(void *arg, TzSlice bytes, size_t *kept)
-{
-	TzFlight *f = arg;
-
-	return tz_flow_take(f->flow, bytes, kept);
-}
-
-static const TzHttpSink sink = {http_wants, http_take};
-
-static bool
-wants_stream(const TzFlight *f)
-{
-	return f->adapter->stream_new != NULL &&
-	       (f->adapter->stream_always || json_is_true(json_object_get(f->request, "stream")));
-}
-
-static TzStatus
-open_stream(TzFlight *f, TzErr *err)
-{
-	json_t *step = json_object_get(f->request, "step");
-	TzPen pen = {0};
-	TzStatus status;
-
-	if (!is_exec(f) && json_is_integer(step) && f->claim->run_id != NULL)
-		tz_stream_open(&pen, MyDatabaseId, f->claim->run_id, (int) json_integer_value(step),
-		               tz_stream_generation(f->claim->id, f->claim->attempt));
-	status = tz_flight_stream(f, &pen, err);
-	if (status == TZ_OK)
-		open_live(f);
-	return status;
-}
-
-/* A secret that is not to go there, and a request that is no good, are told apart. */
-static const char *
-broker_sqlstate(TzStatus status)
-{
-	return status == TZ_REFUSED ? "TZ304" : build_sqlstate(status);
-}
-
-/*
- * Values of brokered secrets in the place of their placeholders. Adapters never see
- * them, so this comes last before the request leaves; hosts are those that stood in
- * the secret's row when this attempt was claimed.
- */
-static TzStatus
-broker_values(const TzFlight *f, TzHttpRequest *req, TzErr *err)
-{
-	const TzClaimed *claim = f->claim;
-	TzBrokered *list = calloc((size_t) claim->nsecrets + 1, sizeof(TzBrokered));
-	bool plain = tz_guc_egress_allow_http || f->endpoint.allow_http;
-	TzBrokerScope scope = f->adapter->kind == TZ_HTTP ? TZ_BROKER_ALL : TZ_BROKER_HEADERS;
-	bool operators = false;
-	int n = 0;
-	TzStatus status;
-
-	if (list == NULL)
-		return tz_err_set(err, TZ_NOMEM, "out of memory");
-	for (int i = 0; i < claim->nsecrets; i++)
-	{
-		const TzClaimedSecret *s = &claim->secrets[i];
-
-		if (strcmp(s->use, "broker") != 0 || s->env_name == NULL || !s->sealed)
-			continue;
-		list[n].env_name = s->env_name;
-		list[n].name = s->name;
-		list[n].value = tz_buf_slice(&s->value);
-		list[n].hosts = (const char *const *) s->hosts;
-		while (s->hosts != NULL && s->hosts[list[n].nhosts] != NULL)
-			list[n].nhosts++;
-		list[n].header = s->header;
-		list[n].username = s->username;
-		operators |= s->operators;
-		n++;
-	}
-	status = tz_broker_apply(list, n, scope, plain, req, err);
-	if (status == TZ_REFUSED && operators)
-	{
-		tz_err_clear(err);
-		tz_err_set(err, TZ_REFUSED, "the credential of the managed provider must not be sent to its address");
-		tz_err_hint(err, "The operator has to give its secret the host of the provider's endpoint.");
-	}
-	free(list);
-	return status;
-}
-
-static void
-begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
-{
-	size_t max_body = (size_t) tz_guc_http_max_body_kb * 1024;
-	const char *sqlstate = NULL;
-	bool built;
-	TzHttpRequest req;
-	TzErr err;
-
-	tz_err_clear(&err);
-	f->carrier = c;
-	f->adapter = tz_adapter_find(f->claim->adapter);
-	if (f->adapter == NULL)
-	{
-		tz_err_set(&err, TZ_UNSUPPORTED, "adapter \"%s\" is not known", f->claim->adapter);
-		fail(f, &err, NULL);
-		return;
-	}
-	/* Base64 makes a third more of a file. */
-	tz_http_request_init(&req, max_body + max_body / 2);
-	f->effect.kept = tz_kept_find(f->claim, sandbox_name(f));
-	err.status = f->adapter->build(&f->effect, &f->endpoint, &req, &err);
-	f->effect.kept = tz_slice(NULL, 0);
-	sqlstate = build_sqlstate(err.status);
-	built = err.status == TZ_OK;
-	if (err.status == TZ_OK)
-	{
-		err.status = broker_values(f, &req, &err);
-		sqlstate = broker_sqlstate(err.status);
-	}
-	if (err.status == TZ_OK && f->flow == NULL && wants_stream(f))
-		err.status = open_stream(f, &err);
-	if (err.status == TZ_OK)
-	{
-		req.timeout_ms = timeout_ms;
-		if (req.max_response == 0 || req.max_response > max_body)
-			req.max_response = max_body;
-		req.allow_http = f->endpoint.allow_http;
-		req.allow_private = f->endpoint.allow_private;
-		if (f->endpoint.socket != NULL)
-			err.status = tz_http_request_socket(&req, f->endpoint.socket, &err);
-	}
-	if (err.status == TZ_OK)
-	{
-		err.status = tz_http_start(c->client, &req, http_done, f, &f->http, &err);
-		sqlstate = build_sqlstate(err.status);
-	}
-	tz_http_request_free(&req);
-	/* behind a step that was carried out nobody knows what is left of it: the table of recovery does */
-	if (err.status != TZ_OK && built && f->state == TZ_FLIGHT_FLYING)
-	{
-		tz_flight_fail(f, "unknown", &err, sqlstate, NULL, 0, true, GetCurrentTimestamp());
-		return;
-	}
-	if (err.status != TZ_OK)
-	{
-		fail(f, &err, sqlstate);
-		return;
-	}
-	if (f->flow != NULL)
-	{
-		tz_http_sink(f->http, &sink);
-		if (f->adapter->kind == TZ_MODEL)
-			tz_flight_slim(f);
-	}
-	if (f->state == TZ_FLIGHT_CLAIMED)
-		tz_flight_move(f, TZ_FLIGHT_FLYING);
+	tz_flight_outcome(f, NULL, false, tz_carry_random(), GetCurrentTimestamp());
 }
 
 /* Clocks of whole milliseconds end a call up to so much early, but one cut by its deadline must not end before it. */
 #define ROUNDING_MS 2
 
 /* How long the call may take; 0 when it is too late to begin. */
-static int
-time_left(const TzFlight *f, TimestampTz now)
+int
+tz_carry_time_left(const TzFlight *f, TimestampTz now)
 {
 	int timeout_ms = f->claim->timeout_ms > 0 ? f->claim->timeout_ms : 30000;
 	int64 left;
@@ -632,7 +384,7 @@ void
 tz_carrier_begin(TzCarrier *c, TzFlight *f)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int timeout_ms = time_left(f, now);
+	int timeout_ms = tz_carry_time_left(f, now);
 	TzErr err;
 
 	f->started = now;
@@ -645,18 +397,18 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 	if (timeout_ms == 0)
 	{
 		tz_err_set(&err, TZ_TIMEOUT, "the deadline passed before the call began");
-		fail(f, &err, NULL);
+		tz_carry_fail(f, &err, NULL);
 		return;
 	}
 	if (f->claim->refused)
 	{
-		fail(f, &f->claim->refused_err, f->claim->refused_sqlstate);
+		tz_carry_fail(f, &f->claim->refused_err, f->claim->refused_sqlstate);
 		return;
 	}
 	if (f->claim->secret_failed)
 	{
-		fail(f, &f->claim->secret_err,
-		     f->claim->secret_sqlstate[0] != '\0' ? f->claim->secret_sqlstate : NULL);
+		tz_carry_fail(f, &f->claim->secret_err,
+		              f->claim->secret_sqlstate[0] != '\0' ? f->claim->secret_sqlstate : NULL);
 		return;
 	}
 	if (is_hold(f->claim))
@@ -672,7 +424,7 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 	}
 	if (tz_flight_prepare(f, (size_t) tz_guc_http_max_body_kb * 1024, unix_ms(now), &err) != TZ_OK ||
 	    tz_flight_records(f, &err) != TZ_OK)
-		fail(f, &err, NULL);
+		tz_carry_fail(f, &err, NULL);
 	else if (strcmp(f->claim->adapter, "local") == 0)
 		begin_local(c, f, timeout_ms);
 	else if (strcmp(f->claim->adapter, "sql") == 0)
@@ -680,52 +432,7 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 	else if (strcmp(f->claim->adapter, "file") == 0)
 		carry_file(f);
 	else
-		begin_http(c, f, timeout_ms);
-}
-
-/* ---- the kill switch ---------------------------------------------------------- */
-
-static bool
-flight_halted(const TzFlight *f)
-{
-	const TzClaimed *c = f->claim;
-	const TzHaltOf of = {.platform = c->platform_id,
-	                     .session = c->session_id,
-	                     .agent = c->agent_id,
-	                     .run = c->run_id};
-
-	return !tz_halt_spares(c->kind) && tz_halt_recall(&of) != NULL;
-}
-
-static bool
-box_halted(void *arg, const char *platform_id, const char *session_id, const char *agent_id)
-{
-	const TzHaltOf of = {.platform = platform_id, .session = session_id, .agent = agent_id};
-
-	(void) arg;
-	return tz_halt_recall(&of) != NULL;
-}
-
-int
-tz_carrier_halt(TzCarrier *c)
-{
-	static const TzFlightState states[] = {TZ_FLIGHT_CLAIMED, TZ_FLIGHT_FLYING};
-	int n = 0;
-
-	/* marked first: what a dying sandbox tears down was halted, too */
-	for (size_t i = 0; i < lengthof(states); i++)
-	{
-		for (TzFlight *f = c->flights.lists[states[i]].first; f != NULL; f = f->next)
-		{
-			if (!f->cancel && flight_halted(f))
-			{
-				f->cancel = true;
-				n++;
-			}
-		}
-	}
-	n += tz_local_halt(c->local, box_halted, NULL);
-	return n;
+		tz_carry_http(c, f, timeout_ms);
 }
 
 void
@@ -738,8 +445,8 @@ tz_carrier_cancel(TzCarrier *c, TzFlight *f)
 		tz_local_cancel(&f->job);
 	else if (f->state == TZ_FLIGHT_FLYING && f->sql)
 		tz_sqltool_cancel(&f->sql_job);
-	else if (f->state == TZ_FLIGHT_FLYING && f->http != NULL)
-		tz_http_cancel(f->http);
+	else if (f->state == TZ_FLIGHT_FLYING)
+		tz_carry_http_cut(f);
 }
 
 TzStatus

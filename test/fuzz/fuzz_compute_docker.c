@@ -10,7 +10,7 @@ extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const steps[] = {"",       "create",   "pull", "find",   "clear",   "work", "start",
                                     "policy", "undo",     "run",  "why",    "inspect", "get",  "size",
-                                    "again",  "lifetime", "look", "commit", "exec"};
+                                    "again",  "lifetime", "look", "commit", "exec",    "stop", "kill"};
 static const int statuses[] = {200, 201, 204, 304, 400, 403, 404, 409, 500, 503, 0};
 
 static void

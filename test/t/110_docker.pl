@@ -153,6 +153,33 @@ like(sql(exec_sql($agent, '# ' . ('x' x 400_000) . "\necho long")), qr/\|long\n\
 refused(exec_sql($agent, 'sleep 60', ", timeout => '1 s'"), 'TZ403', qr/longer than 1000 ms/, 'too long');
 is(sql(exec_sql($agent, 'ps | grep -c "[s]leep 60"')) =~ /\|0\n\|/ ? 1 : 0, 1, 'and it is ended in there');
 
+# a call that is cut leaves nothing behind, either
+sub processes
+{
+	my ($box) = @_;
+	my $top = engine('GET', "/containers/$box/top");
+	return join "\n", map { join ' ', @$_ } @{ $top->{Processes} // [] };
+}
+
+sub runs_there
+{
+	my ($box, $what) = @_;
+	for (1 .. 200)
+	{
+		return 1 if processes($box) =~ /$what/;
+		sleep 0.05;
+	}
+	return 0;
+}
+
+my $cut = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'sleep 61 & setsid sleep 62 & sleep 63', timeout => '5 min', $k)");
+ok(runs_there($container, 'sleep 61') && runs_there($container, 'sleep 63'), 'a command runs, and what it has started');
+sql("SELECT theazo.run_cancel('$cut', $k)");
+ok($node->poll_query_until($db, "SELECT status = 'cancelled' FROM theazo_data.run WHERE id = '$cut'"), 'it is cancelled');
+unlike(processes($container), qr/sleep 6[13]/, 'and ended, with what it had started');
+like(processes($container), qr/sleep 62/, 'but for what went its own way');
+like(sql(exec_sql($agent, 'ls -a | grep -c "^.\\?theazo-"')), qr/\|2\n\|/, 'only files of the command that looks are there');
+
 # --- what it may not do -------------------------------------------------------------------
 my $inside = sql(exec_sql($agent, 'id -u; grep -E "CapEff|NoNewPrivs" /proc/self/status; ls /sys/class/net; touch /etc/x 2>&1'));
 like($inside, qr/\|65534\n/, 'nobody of importance');

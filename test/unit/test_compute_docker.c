@@ -382,6 +382,62 @@ test_exec(void **state)
 
 /* The code is longer than one argument may be: pieces that are one text again. */
 static void
+stops(Walk *w, const TzHttpResponse *in)
+{
+	json_t *state = w->adapter->stop(&w->effect, in);
+
+	assert_non_null(state);
+	json_decref(w->state);
+	w->state = state;
+	w->effect.state = state;
+}
+
+/* A call that was cut: what its command left running is ended by another command. */
+static void
+test_stop(void **state)
+{
+	TzHttpResponse in;
+	Walk w;
+
+	(void) state;
+	tz_http_response_init(&in, 0);
+	tz_err_set(&in.err, TZ_CANCELLED, "cancelled");
+	walk_begin(&w, "exec", exec_request, "{\"workdir\": \"/w\"}");
+	assert_null(w.adapter->stop(&w.effect, &in)); /* nothing can run yet */
+	asks(&w, "POST", "/containers/c1/exec");
+	assert_non_null(strstr(body(&w), "echo $$ > \\u0022.${tz_f%.*}.pid\\u0022"));
+	answers(&w, 201, "{\"Id\": \"abc\"}", "next");
+	asks(&w, "POST", "/exec/abc/start");
+	stops(&w, &in);
+	asks(&w, "POST", "/containers/c1/exec");
+	assert_non_null(strstr(body(&w), "\"WorkingDir\":\"/w\""));
+	assert_non_null(strstr(body(&w), ",\"sh\",\"theazo-eff-1\"]"));
+	assert_null(strstr(body(&w), "\"Env\""));
+	answers(&w, 201, "{\"Id\": \"def\"}", "next");
+	asks(&w, "POST", "/exec/def/start");
+	answer_bytes(&w, 200, "\1\0\0\0\0\0\0\1x", 9);
+	assert_string_equal(verdicts[w.out.verdict], "done");
+	assert_null(w.adapter->stop(&w.effect, &in));
+	walk_end(&w);
+
+	/* its output has ended, it may not have */
+	walk_begin(&w, "exec", exec_request, "{}");
+	w.state = json_pack("{s:s, s:s}", "do", "inspect", "exec", "abc");
+	w.effect.state = w.state;
+	stops(&w, &in);
+	asks(&w, "POST", "/containers/c1/exec");
+	answers(&w, 404, "{\"message\": \"no such container\"}", "failed");
+	walk_end(&w);
+
+	walk_begin(&w, "list", "{\"sandbox\": \"c1\"}", "{}");
+	w.state = json_pack("{s:s, s:s}", "do", "run", "exec", "abc");
+	w.effect.state = w.state;
+	assert_null(w.adapter->stop(&w.effect, &in));
+	walk_end(&w);
+	tz_http_response_free(&in);
+}
+
+static void
 test_exec_long(void **state)
 {
 	size_t len = 300 * 1024;
@@ -880,17 +936,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_create),        cmocka_unit_test(test_create_pull_fails),
-		cmocka_unit_test(test_create_found),  cmocka_unit_test(test_create_undone),
-		cmocka_unit_test(test_create_lost),   cmocka_unit_test(test_bad_requests),
-		cmocka_unit_test(test_exec),          cmocka_unit_test(test_exec_long),
-		cmocka_unit_test(test_timed_out),     cmocka_unit_test(test_splits),
-		cmocka_unit_test(test_frames_bounds), cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_exec_refused),  cmocka_unit_test(test_list),
-		cmocka_unit_test(test_read),          cmocka_unit_test(test_write),
-		cmocka_unit_test(test_pause),         cmocka_unit_test(test_metrics),
-		cmocka_unit_test(test_sweep_renew),   cmocka_unit_test(test_snapshot),
-		cmocka_unit_test(test_destroy),       cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_create),       cmocka_unit_test(test_create_pull_fails),
+		cmocka_unit_test(test_create_found), cmocka_unit_test(test_create_undone),
+		cmocka_unit_test(test_create_lost),  cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_exec),         cmocka_unit_test(test_exec_long),
+		cmocka_unit_test(test_stop),         cmocka_unit_test(test_timed_out),
+		cmocka_unit_test(test_splits),       cmocka_unit_test(test_frames_bounds),
+		cmocka_unit_test(test_stream),       cmocka_unit_test(test_exec_refused),
+		cmocka_unit_test(test_list),         cmocka_unit_test(test_read),
+		cmocka_unit_test(test_write),        cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_metrics),      cmocka_unit_test(test_sweep_renew),
+		cmocka_unit_test(test_snapshot),     cmocka_unit_test(test_destroy),
+		cmocka_unit_test(test_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * carry_http.h
+ *	  Effects over HTTP, and what they share with the other ways to carry one out.
+ *
+ * Include after postgres.h. Nothing here throws.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TZ_CARRY_HTTP_H
+#define TZ_CARRY_HTTP_H
+
+#include "worker/carry.h"
+
+/* Sends the request of the step the effect is at, and whatever follows from its answer. */
+extern void tz_carry_http(TzCarrier *c, TzFlight *f, int timeout_ms);
+/* Cuts the call; what it left running at the provider is ended, where there is a way to. */
+extern void tz_carry_http_cut(TzFlight *f);
+
+/* ---- carry.c ---- */
+
+/* Ends a flight that was not begun; sqlstate NULL: what the status stands for. */
+extern void tz_carry_fail(TzFlight *f, const TzErr *err, const char *sqlstate);
+/* How long the call may take; 0 when it is too late to begin. */
+extern int tz_carry_time_left(const TzFlight *f, TimestampTz now);
+/* A command: two texts of one step, for who follows the run. */
+extern void tz_carry_live(TzFlight *f);
+extern uint32 tz_carry_random(void);
+
+#endif /* TZ_CARRY_HTTP_H */
