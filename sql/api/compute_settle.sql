@@ -93,7 +93,7 @@ BEGIN
 		WHEN 'renew' THEN
 			PERFORM theazo_internal.compute_renewed(e, s, p_state, p_result, p_finished);
 		WHEN 'snapshot' THEN
-			PERFORM theazo_internal.compute_snapshotted(e, s, p_state, p_result, p_finished);
+			PERFORM theazo_internal.compute_snapshotted(e, s, p_state, p_result, p_content, p_finished);
 		WHEN 'sweep' THEN
 			PERFORM theazo_internal.compute_swept(e, p_state, p_result, p_started);
 		WHEN 'destroy' THEN

@@ -95,6 +95,7 @@ AS $$
 		   ('local', 'compute.sample', 1, 'repeat'),
 		   ('local', 'compute.pause', 1, 'repeat'),
 		   ('local', 'compute.resume', 1, 'repeat'),
+		   ('local', 'compute.snapshot', 1, 'repeat'),
 		   ('local', 'compute.destroy', 1, 'repeat'),
 		   ('local', 'compute.sweep', 1, 'repeat'),
 		   -- No provider of models knows a key that makes a call count once.
@@ -299,7 +300,9 @@ BEGIN
 				-- of a program's calls there are several in one run
 				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL OR c.kind = 'http.fetch' THEN ep.request
 				ELSE rp.input END,
-		   CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
+		   CASE WHEN c.kind = 'compute.create' AND c.adapter = 'local' AND s.snapshot_id IS NOT NULL
+				THEN (SELECT x.content FROM theazo_data.snapshot_content x WHERE x.platform_id = c.platform_id AND x.id = s.snapshot_id)
+				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.content ELSE rp.content END,
 		   ep.step_state, n.endpoint,
 		   coalesce(n.named
 			OR n.secrets AND (c.kind IN ('compute.exec', 'http.get', 'http.request', 'http.fetch') OR c.kind = 'compute.create' AND c.adapter = 'webhook')

@@ -183,7 +183,7 @@ BEGIN
 		ELSIF s.status IN ('warm', 'ready', 'paused') AND s.external_id = f.sandbox THEN
 			v_there := v_there || s.id::text;
 		ELSIF s.instance <> theazo_internal.instance() OR s.status IN ('creating', 'destroying', 'held')
-			OR s.status = 'paused' AND s.snapshot IS NOT NULL OR coalesce(s.started_at, s.ended_at) >= v_at OR s.ended_at >= v_at THEN
+			OR s.status = 'paused' AND coalesce(s.snapshot, '') <> '' OR coalesce(s.started_at, s.ended_at) >= v_at OR s.ended_at >= v_at THEN
 			-- under way, or moved while the provider looked
 			CONTINUE;
 		ELSE
@@ -223,7 +223,7 @@ BEGIN
 					ELSE b.provider_name = w.provider_name END
 		   AND b.started_at < p_at AND b.id <> ALL (p_there)
 		   -- what sleeps in a snapshot need not be among the machines
-		   AND NOT (b.status = 'paused' AND b.snapshot IS NOT NULL)
+		   AND NOT (b.status = 'paused' AND coalesce(b.snapshot, '') <> '')
 		 ORDER BY b.agent_id, b.id
 	LOOP
 		IF s.agent_id IS NOT NULL THEN

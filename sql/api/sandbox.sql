@@ -47,7 +47,8 @@ BEGIN
 	PERFORM theazo_internal.gate_agent('compute.create', a, a.run_id, c.provider_name);
 	SELECT s.key_environment INTO v_env FROM theazo_data.session s WHERE s.platform_id = p_platform AND s.id = a.session_id;
 	SELECT y.* INTO k FROM theazo_data.snapshot y WHERE y.platform_id = p_platform AND y.id = p_snapshot;
-	IF k.id IS NOT NULL AND (k.status <> 'kept' OR k.provider_name IS DISTINCT FROM c.provider_name OR theazo_internal.compute_support(c.adapter, 'snapshot') <> 'native') THEN
+	IF k.id IS NOT NULL AND (k.status <> 'kept' OR k.provider_name IS DISTINCT FROM c.provider_name OR k.adapter <> c.adapter
+		OR theazo_internal.compute_support(c.adapter, 'snapshot') <> 'native') THEN
 		PERFORM theazo_internal.log_write(p_platform, NULL, 'warn', 'provider', format('files of agent %s stay behind: %s cannot resume the snapshot of %s', p_agent, c.shown, k.provider),
 			v_env, a.session_id, p_agent, NULL, a.user_id, c.shown);
 		k.handle := NULL;
@@ -297,13 +298,12 @@ BEGIN
 	 WHERE x.platform_id = s.platform_id AND x.id = s.id;
 	PERFORM theazo_internal.event_write(s.platform_id, 'lifecycle', 'sandbox_paused', pg_catalog.jsonb_build_object('sandbox', s.id),
 		s.session_id, s.agent_id, NULL, s.environment);
-	-- A box of ours is kept as it is: pausing it is a matter of rows.
-	IF s.adapter = 'local' OR NOT theazo_internal.compute_capable(s.platform_id, s.provider_name, 'pause') THEN
+	IF NOT theazo_internal.compute_capable(s.platform_id, s.provider_name, 'pause') THEN
 		RETURN NULL;
 	END IF;
 	RETURN theazo_internal.effect_enqueue(
 		s.platform_id, NULL, 'compute.pause', s.adapter, NULL, p_session => s.session_id, p_agent => s.agent_id,
-		p_sandbox => s.id, p_provider => s.provider_name);
+		p_sandbox => s.id, p_provider => s.provider_name, p_affinity => CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.sandbox_sleep(theazo_data.sandbox) IS 'pauses a locked sandbox; returns the effect that asks its provider to, if it can';
@@ -331,7 +331,8 @@ BEGIN
 				p_platform, NULL, 'compute.resume', s.adapter,
 				jsonb_build_object('snapshot', s.snapshot, 'lifetime_s', (SELECT theazo_internal.sandbox_lifetime(a, s.adapter) FROM theazo_data.agent a
 					WHERE a.platform_id = p_platform AND a.id = p_agent)),
-				p_session => s.session_id, p_agent => p_agent, p_sandbox => s.id, p_provider => s.provider_name);
+				p_session => s.session_id, p_agent => p_agent, p_sandbox => s.id, p_provider => s.provider_name,
+				p_affinity => CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
 		END IF;
 		RETURN false;
 	END IF;

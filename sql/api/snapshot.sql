@@ -105,38 +105,45 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.snapshots_take(text, text) IS 'takes the snapshots that an agent waits for, unless work is under way';
 
--- A provider's answer about a snapshot, from a pause or from the operation itself.
-CREATE OR REPLACE FUNCTION theazo_internal.snapshot_settle(e theazo_data.effect, p_state text, p_result jsonb)
+-- A provider's answer about a snapshot, from a pause or from the operation itself. p_content: its files, where they are kept here.
+CREATE OR REPLACE FUNCTION theazo_internal.snapshot_settle(e theazo_data.effect, p_state text, p_result jsonb, p_content bytea DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
 	v_handle	text := CASE WHEN p_state = 'done' AND p_result -> 'supported' IS DISTINCT FROM 'false'::jsonb THEN nullif(p_result ->> 'snapshot', '') END;
 	v_size		bigint := CASE WHEN (p_result ->> 'size_bytes') ~ '^[0-9]{1,18}$' THEN (p_result ->> 'size_bytes')::bigint END;
+	k			theazo_data.snapshot;
 BEGIN
 	UPDATE theazo_data.snapshot x
 	   SET status = CASE WHEN p_state = 'cancelled' AND x.origin = 'checkpoint' THEN 'pending' WHEN v_handle IS NULL THEN 'empty' ELSE 'kept' END,
 		   handle = v_handle, size_bytes = CASE WHEN v_handle IS NOT NULL THEN v_size END, effect_id = NULL,
 		   taken_at = CASE WHEN p_state <> 'cancelled' THEN pg_catalog.clock_timestamp() END,
 		   billed_until = CASE WHEN v_handle IS NOT NULL AND v_size > 0 AND x.managed THEN pg_catalog.clock_timestamp() END
-	 WHERE x.platform_id = e.platform_id AND x.agent_id = e.agent_id AND x.effect_id = e.id AND x.status = 'taking';
+	 WHERE x.platform_id = e.platform_id AND x.agent_id = e.agent_id AND x.effect_id = e.id AND x.status = 'taking'
+	RETURNING x.* INTO k;
+	IF k.status = 'kept' AND p_content IS NOT NULL THEN
+		INSERT INTO theazo_data.snapshot_content (platform_id, id, session_id, environment, content)
+		VALUES (k.platform_id, k.id, k.session_id, k.environment, p_content);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.snapshot_settle(theazo_data.effect, text, jsonb) IS 'what a provider kept of a sandbox, or that it keeps nothing';
+COMMENT ON FUNCTION theazo_internal.snapshot_settle(theazo_data.effect, text, jsonb, bytea) IS 'what a provider kept of a sandbox, or that it keeps nothing';
 
-CREATE OR REPLACE FUNCTION theazo_internal.compute_snapshotted(e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_finished timestamptz)
+CREATE OR REPLACE FUNCTION theazo_internal.compute_snapshotted(
+	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_content bytea, p_finished timestamptz)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-	PERFORM theazo_internal.snapshot_settle(e, p_state, p_result);
+	PERFORM theazo_internal.snapshot_settle(e, p_state, p_result, CASE WHEN e.adapter = 'local' THEN p_content END);
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ410' AND s.status = 'ready' THEN
 		PERFORM theazo_internal.sandbox_lost(e.platform_id, s.id, coalesce(p_result ->> 'message', 'the provider does not know it'), p_finished);
 	END IF;
 	PERFORM theazo_internal.snapshots_take(e.platform_id, e.agent_id);
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.compute_snapshotted(theazo_data.effect, theazo_data.sandbox, text, jsonb, timestamptz) IS 'the end of a snapshot';
+COMMENT ON FUNCTION theazo_internal.compute_snapshotted(theazo_data.effect, theazo_data.sandbox, text, jsonb, bytea, timestamptz) IS 'the end of a snapshot';
 
 -- ----------------------------------------------------------------------------
 -- What they cost
@@ -204,7 +211,9 @@ BEGIN
 	END IF;
 	UPDATE theazo_data.snapshot y SET status = 'ended', ended_at = pg_catalog.clock_timestamp(), billed_until = NULL
 	 WHERE y.platform_id = x.platform_id AND y.id = x.id;
-	IF p_forget AND x.handle IS NOT NULL AND x.status = 'kept' AND theazo_internal.compute_support(x.adapter, 'forget') = 'native'
+	IF x.adapter = 'local' THEN
+		DELETE FROM theazo_data.snapshot_content y WHERE y.platform_id = x.platform_id AND y.id = x.id;
+	ELSIF p_forget AND x.handle IS NOT NULL AND x.status = 'kept' AND theazo_internal.compute_support(x.adapter, 'forget') = 'native'
 		-- another one may stand on the same
 		AND NOT EXISTS (SELECT FROM theazo_data.snapshot y WHERE y.platform_id = x.platform_id AND y.agent_id = x.agent_id AND y.id <> x.id
 							AND y.handle = x.handle AND y.status = 'kept') THEN

@@ -32,6 +32,17 @@ CREATE INDEX snapshot_agent_id_idx ON theazo_data.snapshot (platform_id, agent_i
 CREATE INDEX snapshot_open_idx ON theazo_data.snapshot (status) WHERE status IN ('pending', 'taking');
 CREATE INDEX snapshot_billed_idx ON theazo_data.snapshot (billed_until) WHERE billed_until IS NOT NULL;
 
+-- Files of the machine's own sandboxes, packed; of others their providers keep them.
+CREATE TABLE theazo_data.snapshot_content (
+	platform_id		theazo.id NOT NULL,
+	id				theazo.id NOT NULL,					-- of the snapshot
+	session_id		theazo.id NOT NULL,
+	environment		text NOT NULL,
+	content			bytea NOT NULL,
+	CONSTRAINT snapshot_content_pkey PRIMARY KEY (platform_id, id)
+);
+ALTER TABLE theazo_data.snapshot_content ALTER COLUMN content SET STORAGE EXTERNAL;
+
 -- Where an agent can be taken back to. Conversations are not copied: they are runs, and a run knows those before it.
 CREATE TABLE theazo_data.checkpoint (
 	platform_id		theazo.id NOT NULL,

@@ -34,7 +34,7 @@
 #define TZ_WIRE_PATH_MAX 4096 /* with the end */
 #define TZ_WIRE_SPEC_MAX (256 * 1024) /* argv, env and cwd of one command */
 #define TZ_WIRE_CODE_MAX (8 * 1024 * 1024)
-#define TZ_WIRE_STDIN_MAX (8 * 1024 * 1024)
+#define TZ_WIRE_STDIN_MAX (24 * 1024 * 1024) /* a part of the run directory, which is memory */
 #define TZ_WIRE_ARGS_MAX 1024 /* argv or env elements */
 #define TZ_WIRE_HOST_MAX 253
 #define TZ_WIRE_REASON_MAX 200

@@ -419,6 +419,9 @@ static void
 conceal_outcome(TzFlight *f)
 {
 	TzStatus status = need_mask(f);
+	/* Files, packed: nothing reads them but a sandbox, and a byte changed there makes them worthless. */
+	bool packed = f->effect.op != NULL && strcmp(f->effect.op, "snapshot") == 0;
+	TzBuf files = f->outcome.content;
 	TzSlice *values;
 	int n;
 
@@ -430,11 +433,17 @@ conceal_outcome(TzFlight *f)
 	if (f->mask == NULL)
 		return;
 	values = opened_values(f->claim, &n);
+	if (packed)
+		tz_buf_init(&f->outcome.content, 0);
 	if (values != NULL)
 		tz_conceal_outcome(f->mask, values, n, &f->outcome);
 	else
 		tz_conceal_withhold(&f->outcome, TZ_NOMEM);
 	free(values);
+	if (packed && f->outcome.verdict != TZ_V_DONE)
+		tz_buf_wipe(&files);
+	if (packed)
+		f->outcome.content = files;
 }
 
 bool
@@ -716,7 +725,9 @@ tz_flight_settle(const TzFlight *f, TzSettle *out)
 	out->result = f->result;
 	out->content = tz_slice(NULL, 0);
 	/* An empty file is content too. */
-	if (strcmp(f->verdict, "done") == 0 && f->effect.op != NULL && strcmp(f->effect.op, "read") == 0)
+	if (strcmp(f->verdict, "done") == 0 && f->effect.op != NULL &&
+	    (strcmp(f->effect.op, "read") == 0 ||
+	     (strcmp(f->effect.op, "snapshot") == 0 && f->outcome.content.len > 0)))
 	{
 		out->content = tz_buf_slice(&f->outcome.content);
 		if (out->content.data == NULL)

@@ -32,10 +32,10 @@ static const struct
 	const char *op;
 	JobStart start;
 } operations[] = {
-	{"create", tz_local_job_create}, {"exec", tz_local_job_exec},       {"write", tz_local_job_write},
-	{"read", tz_local_job_read},     {"list", tz_local_job_list},       {"pause", tz_local_job_pause},
-	{"resume", tz_local_job_resume}, {"metrics", tz_local_job_metrics}, {"destroy", tz_local_job_destroy},
-	{"sweep", tz_local_job_sweep},
+	{"create", tz_local_job_create}, {"exec", tz_local_job_exec},         {"write", tz_local_job_write},
+	{"read", tz_local_job_read},     {"list", tz_local_job_list},         {"pause", tz_local_job_pause},
+	{"resume", tz_local_job_resume}, {"metrics", tz_local_job_metrics},   {"destroy", tz_local_job_destroy},
+	{"sweep", tz_local_job_sweep},   {"snapshot", tz_local_job_snapshot},
 };
 
 static int64_t

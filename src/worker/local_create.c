@@ -141,25 +141,35 @@ create_result(const LocalBox *b)
 	                 (json_int_t) (b->disk_bytes / mb), "processes", b->processes);
 }
 
-static void
-create_ready(void *arg, const TzBoxResult *res)
+void
+tz_local_create_filled(TzLocalJob *job, const TzErr *err)
 {
-	TzLocalJob *job = arg;
 	LocalBox *b = job->box;
 
-	if (res->err.status != TZ_OK)
+	if (err->status != TZ_OK)
 	{
-		TzErr err = res->err;
+		TzErr why = *err;
 
 		b->doomed = true;
 		b->told = true; /* the job's failure says it */
-		if (err.status == TZ_CANCELLED)
-			err.status = TZ_UNAVAILABLE;
-		tz_local_job_fail(job, &err, NULL, NULL);
+		if (why.status == TZ_CANCELLED)
+			why.status = TZ_UNAVAILABLE;
+		tz_local_job_fail(job, &why, NULL, NULL);
 		return;
 	}
 	b->ready = true;
 	tz_local_job_done(job, create_result(b));
+}
+
+static void
+create_ready(void *arg, const TzBoxResult *res)
+{
+	TzLocalJob *job = arg;
+	TzErr err = res->err;
+
+	if (err.status == TZ_OK && tz_local_fill(job, &err))
+		return;
+	tz_local_create_filled(job, &err);
 }
 
 static TzStatus

@@ -93,7 +93,7 @@ extern void tz_local_box_free(LocalBox *b);
 /* Never inside a callback of this box. Its jobs end first. */
 extern void tz_local_box_sweep(LocalBox *b);
 
-/* ---- local_create.c, local_ops.c: the operations ---- */
+/* ---- local_create.c, local_ops.c, local_snapshot.c: the operations ---- */
 
 extern void tz_local_job_create(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_exec(TzLocal *local, TzLocalJob *job);
@@ -105,6 +105,14 @@ extern void tz_local_job_resume(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_metrics(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_destroy(TzLocal *local, TzLocalJob *job);
 extern void tz_local_job_sweep(TzLocal *local, TzLocalJob *job);
+extern void tz_local_job_snapshot(TzLocal *local, TzLocalJob *job);
+/*
+ * Begins to put the files of a snapshot into a box that is being made; tz_local_create_filled follows. False: there
+ * are none to put, or it cannot (err).
+ */
+extern bool tz_local_fill(TzLocalJob *job, TzErr *err);
+/* The box is as it is to be, or why it is not. */
+extern void tz_local_create_filled(TzLocalJob *job, const TzErr *err);
 
 /* ---- local_net.c: connections ---- */
 

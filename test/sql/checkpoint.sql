@@ -78,12 +78,58 @@ SELECT files FROM theazo.checkpoint_create(:'a');
 SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
 ROLLBACK;
 
--- the machine's own sandboxes keep no files: the conversation is what is kept, and there is a snapshot id all the same
+-- files of the machine's own sandboxes lie here: taken where they run, given to the next one, and gone with the checkpoint
 BEGIN;
 SELECT theazo.authenticate(:'k');
 SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
-SELECT tst.boot();
+SELECT tst.boot(1, 8);
+SELECT id AS c FROM theazo.checkpoint_create(:'a') \gset
+SELECT * FROM tst.claim(0);
+SELECT * FROM tst.claim(1, 8);
+SELECT tst.settle('compute.snapshot', 'done', '{"snapshot": "snap_x", "size_bytes": 2097152}', '\xc0ffee');
+SELECT files FROM theazo.checkpoint_get(:'c');
+SELECT size, status FROM theazo.snapshots;
+SELECT billed_until IS NOT NULL AS paid FROM theazo_data.snapshot;
+SELECT status FROM theazo.agent_resume_with(:'a', :'c');
+SELECT * FROM tst.claim(1, 8);
+SELECT kind, request ->> 'snapshot' AS snapshot, content FROM tst.claimed ORDER BY kind;
+SELECT theazo.checkpoint_delete(:'c');
+SELECT count(*) FROM theazo_data.snapshot_content;
+SELECT * FROM tst.claim(1, 8);
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- a pause freezes them: asked of the dispatcher that holds it, and of no other
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
+SELECT tst.boot(1, 8);
+SELECT status FROM theazo.agent_pause(:'a');
+SELECT status FROM theazo.sandboxes;
+SELECT * FROM tst.claim(0);
+SELECT * FROM tst.claim(1, 8);
+SELECT status FROM theazo.agent_resume(:'a');
+SELECT * FROM tst.claim(1, 8);
+SELECT theazo_internal.effect_settle(e.platform_id, e.root_id, e.id, e.attempt, 'done', '{"snapshot": "", "supported": true}', NULL, e.claimed_at, clock_timestamp())
+  FROM theazo_data.effect e WHERE e.agent_id = :'a' AND e.kind = 'compute.pause';
+SELECT * FROM tst.claim(0);
+SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'true') \gset
+SELECT * FROM tst.claim(1, 8);
+SELECT tst.settle('compute.resume', 'done', '{"sandbox": "box-1"}');
+SELECT status FROM theazo.sandboxes;
+SELECT * FROM tst.claim(1, 8);
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+
+-- where nothing is kept of files the conversation is, and there is a snapshot id all the same
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
 SELECT files, snapshot_id IS NOT NULL AS snapshot, progress, phase FROM theazo.checkpoint_create(:'a');
+SELECT tst.boot();
+SELECT theazo_internal.keeper_snapshots() >= 0;
+SELECT * FROM tst.claim();
+SELECT tst.settle('compute.snapshot', 'failed', '{"sqlstate": "TZ402", "message": "over 24 MB, packed"}');
 SELECT size, size_bytes, status FROM theazo.snapshots;
 -- what is refused
 SELECT tst.try(format($$SELECT theazo.checkpoint_create(%L, progress => 101)$$, :'a'));

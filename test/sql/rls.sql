@@ -68,6 +68,8 @@ BEGIN
 		  FROM theazo_data.secret x WHERE x.session_id = s;
 		INSERT INTO theazo_data.snapshot (platform_id, id, session_id, agent_id, user_id, environment, origin, status, provider)
 		VALUES (theazo_internal.current_platform(), theazo_internal.id_new('snap'), s, a, 'u', theazo_internal.current_environment(), 'checkpoint', 'empty', 'p');
+		INSERT INTO theazo_data.snapshot_content (platform_id, id, session_id, environment, content)
+		SELECT x.platform_id, x.id, s, x.environment, '' FROM theazo_data.snapshot x WHERE x.agent_id = a;
 		INSERT INTO theazo_data.checkpoint (platform_id, id, session_id, agent_id, environment, snapshot_id)
 		SELECT x.platform_id, theazo_internal.id_new('ckpt'), s, a, x.environment, x.id FROM theazo_data.snapshot x WHERE x.agent_id = a;
 		PERFORM theazo.kill(run, 'enough');

@@ -1,8 +1,10 @@
 # The life of sandboxes with real dispatchers: pools, checkpoints at a webhook, reaping of both sides, a dispatcher that dies with what waits.
 use strict;
 use warnings;
+use File::Temp qw(tempfile);
 use FindBin;
 use lib $FindBin::RealBin;
+use MIME::Base64 ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TheazoPath;
@@ -52,6 +54,62 @@ is(sql("SELECT policy FROM theazo_data.sandbox WHERE id = '$box'"), 'confirmed',
 wait_sql($node, "SELECT count(*) FROM theazo_data.sandbox WHERE definition_id = '$definition' AND status = 'warm'", 1, 'and the next one waits');
 is(sql("SELECT count(*) FROM theazo_data.secret_delivered WHERE sandbox_id IN (SELECT id FROM theazo_data.sandbox WHERE status = 'warm')"), 0,
 	'with nobody\'s secrets in it');
+
+# ---- asleep here: frozen, and the same process goes on ---------------------------------------------------------------
+# Processes of the boxes, those inside too, with their states.
+sub states
+{
+	my %below = map { $_ => 1 } split / /, boxes();
+	my @all = map { [/^\s*(\d+)\s+(\d+)\s+(\S)\S*\s+(\S+)/] } split /\n/, `ps -eo pid,ppid,stat,comm`;
+	for (my $n = -1; $n != keys %below;)
+	{
+		$n = keys %below;
+		$below{ $_->[0] } = 1 foreach grep { $below{ $_->[1] } } @all;
+	}
+	return map { "$_->[2] $_->[3]" } grep { $below{ $_->[0] } } @all;
+}
+my $counts = 'i=0; while :; do i=$((i+1)); echo "$$ $i" > .n; mv .n n; sleep 0.02; done';
+run_code($p, $agent, 'sh', "sh -c '$counts' counter > /dev/null 2>&1 & while ! test -s n; do sleep 0.05; done");
+my ($counter, $then) = split / /, run_code($p, $agent, 'sh', 'cat n')->{stdout};
+ok(!grep({ /^T/ } states()), 'nothing stands still');
+sql("SELECT theazo.agent_pause('$agent', $k)");
+wait_sql($node, "SELECT state FROM theazo_data.effect WHERE kind = 'compute.pause' AND sandbox_id = '$box'", 'done', 'the dispatcher is asked');
+# all but process 1, which answers, and the monitors' own parent; the box that waits in the pool goes on
+is(scalar(grep { /^[^T] (?:sh|sleep|mv)$/ } states()), 0, 'what runs in it stands still');
+cmp_ok(scalar(grep { /^T sh$/ } states()), '>=', 1, 'and is there');
+keeper('keeper_meter');
+is(sql("SELECT billed_seconds <= ceil(extract(epoch FROM paused_at - started_at) - paused_seconds) FROM theazo_data.sandbox WHERE id = '$box'"), 't', 'no time is booked from then on');
+sql("SELECT theazo.agent_resume('$agent', $k)");
+my $later = run_code($p, $agent, 'sh', 'n=$(cat n); while test "$(cat n)" = "$n"; do sleep 0.05; done; cat n');
+my ($same, $now) = split / /, $later->{stdout};
+is($same, $counter, 'the same process');
+cmp_ok($now, '>', $then, 'counts on');
+is(sql("SELECT count(*) FROM theazo_data.effect WHERE kind = 'compute.resume' AND sandbox_id = '$box' AND state = 'done'"), 1, 'once it was woken');
+
+# ---- its files, in a new box -------------------------------------------------------------------------------------------
+run_code($p, $agent, 'sh', 'pkill -f counter; echo $TOKEN | wc -c > told; mkdir -p a/b; printf one > a/b/one; chmod 640 a/b/one; ln -s b/one a/link; touch -d @1000000000 a/b/one; head -c 100000 /dev/urandom > noise');
+my $list = 'find . -mindepth 1 ! -name told | sort | while read f; do stat -c "%A %s %N" "$f"; done; stat -c %Y a/b/one; sha256sum noise a/b/one a/link';
+my $files = run_code($p, $agent, 'sh', $list)->{stdout};
+like($files, qr/-rw-r----- 3 .*1000000000/s, 'files as they are to be');
+my $mark = sql("SELECT id FROM theazo.checkpoint_create('$agent', 'files', 50, $k)");
+wait_sql($node, "SELECT files FROM theazo.checkpoint_get('$mark', $k)", 'kept', 'they are kept');
+my $packed = sql("SELECT encode(content, 'base64') FROM theazo_data.snapshot_content");
+{
+	my ($fh, $archive) = tempfile();
+	print $fh MIME::Base64::decode_base64($packed);
+	close $fh;
+	is(`zcat $archive | grep -c canary-of-the-pool`, "0\n", 'the secret of its session is not among them');
+	like(`tar -tzf $archive`, qr{^\./a/b/one$}m, 'the files are');
+	is(sql("SELECT size_bytes FROM theazo_data.snapshot WHERE status = 'kept' AND agent_id = '$agent'"), -s $archive, 'as large as it says');
+}
+run_code($p, $agent, 'sh', 'rm -r a noise; echo other > other');
+sql("SELECT theazo.agent_resume_with('$agent', '$mark', $k)");
+is(run_code($p, $agent, 'sh', $list)->{stdout}, $files, 'the same files in a new box');
+isnt(sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$agent'"), $box, 'which is another one');
+is(sql("SELECT count(*) FROM theazo_data.snapshot_content"), 1, 'what is kept stays');
+sql("SELECT theazo.checkpoint_delete('$mark', $k)");
+is(sql("SELECT count(*) FROM theazo_data.snapshot_content"), 0, 'until it is deleted');
+$box = sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$agent'");
 
 # ---- the server dies, and the dispatcher that holds them with it ------------------------------------------------------------------------------
 $node->stop('immediate');
