@@ -13,15 +13,20 @@ override with_llvm = no
 # ---------------------------------------------------------------------------
 # What the extension is made of
 # ---------------------------------------------------------------------------
-# src/sandbox/init is not linked into the server: it is PID 1 of a sandbox, a static program of its own.
-MODULE_DIRS = lib safety http adapter sandbox pg gate effect vault auth audit stream call worker
+# src/sandbox/init and src/runner/helper are not linked into the server: PID 1 of a sandbox and what runs agents' code
+# are static programs of their own.
+MODULE_DIRS = lib safety http adapter sandbox runner pg gate effect vault auth audit stream call worker
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
-PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/safety/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c) \
+PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/safety/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c src/runner/*.c) \
 	$(filter-out src/verify/main.c,$(wildcard src/verify/*.c)))
 INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c src/sandbox/wire.c))
 INIT = theazo-init
+# Runs agents' code. The engine in it is fetched and compiled once, see src/runner/engine.
+RUNNER_SRCS = $(sort $(wildcard src/runner/helper/*.c) src/runner/frame.c)
+RUNNER_ENGINE_OBJ = .build/engine/qjs.o
+RUNNER = theazo-runner
 # The auditor's program: checks exports where no server runs.
 VERIFY_SRCS = $(sort $(wildcard src/verify/*.c) \
 	$(addprefix src/lib/,anchor.c buf.c checkpoint.c entry.c json.c merkle.c sign.c status.c tsa.c utf8.c))
@@ -75,7 +80,10 @@ endif
 SHLIB_LINK = -lcurl -lcrypto -ljansson -lhs -lm
 INIT_CFLAGS = -O2 -g -std=gnu11 $(WARN_FLAGS) $(INIT_WERROR) -fstack-protector-strong -D_GNU_SOURCE
 
-EXTRA_CLEAN = $(INIT) $(VERIFY) .build/unit .build/fuzz .build/flags $(SRCS:.c=.d)
+# No -O0 build of it by accident, nor one that a debugger's flags have opened.
+RUNNER_CFLAGS = $(INIT_CFLAGS) -fPIE -fstack-clash-protection -isystem .build/engine
+
+EXTRA_CLEAN = $(INIT) $(VERIFY) $(RUNNER) .build/unit .build/fuzz .build/flags $(SRCS:.c=.d)
 NO_INSTALLCHECK = 1
 
 # ---------------------------------------------------------------------------
@@ -97,19 +105,20 @@ $(error $(PG_CONFIG) does not work: run `make deps`, or set PG_CONFIG)
 endif
 include $(PGXS)
 
-all: $(INIT) $(VERIFY)
+all: $(INIT) $(VERIFY) $(RUNNER)
 
 install: install-programs
 .PHONY: install-programs
-install-programs: $(INIT) $(VERIFY) installdirs
+install-programs: $(INIT) $(VERIFY) $(RUNNER) installdirs
 	$(MKDIR_P) '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(INIT) '$(DESTDIR)$(pkglibdir)/$(INIT)'
+	$(INSTALL_PROGRAM) $(RUNNER) '$(DESTDIR)$(pkglibdir)/$(RUNNER)'
 	$(INSTALL_PROGRAM) $(VERIFY) '$(DESTDIR)$(bindir)/$(VERIFY)'
 
 uninstall: uninstall-programs
 .PHONY: uninstall-programs
 uninstall-programs:
-	rm -f '$(DESTDIR)$(pkglibdir)/$(INIT)' '$(DESTDIR)$(bindir)/$(VERIFY)'
+	rm -f '$(DESTDIR)$(pkglibdir)/$(INIT)' '$(DESTDIR)$(pkglibdir)/$(RUNNER)' '$(DESTDIR)$(bindir)/$(VERIFY)'
 
 # Objects are rebuilt when the compiler, its flags or the server change.
 BUILD_FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(VERSION)
@@ -138,6 +147,13 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_FILES) Makefile
 $(INIT): $(INIT_SRCS) $(wildcard src/sandbox/init/*.h src/sandbox/*.h src/lib/*.h) Makefile
 	$(CC) $(INIT_CFLAGS) -Isrc -static -o $@ $(INIT_SRCS)
 
+$(RUNNER_ENGINE_OBJ): src/runner/engine/build.sh src/runner/engine/package-lock.json
+	CC='$(CC)' src/runner/engine/build.sh
+
+$(RUNNER): $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) src/runner/helper/bridge.js \
+		$(wildcard src/runner/helper/*.h src/runner/*.h) Makefile
+	$(CC) $(RUNNER_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -static-pie -o $@ $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) -lm
+
 $(VERIFY): $(VERIFY_SRCS) $(wildcard src/verify/*.h src/lib/*.h) Makefile
 	$(CC) $(INIT_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -o $@ $(VERIFY_SRCS) -lcrypto -ljansson -lm
 
@@ -163,7 +179,7 @@ UNIT_OBJS = $(patsubst %.c,.build/unit/obj/%.o,$(PLAIN_SRCS) $(wildcard test/uni
 .build/unit/test_%: test/unit/test_%.c .build/unit/libplain.a
 	$(UNIT_CC) $(UNIT_FLAGS) -o $@ $< .build/unit/libplain.a -lcmocka -lssl $(PLAIN_LIBS)
 .PHONY: unit-build
-unit-build: $(UNIT_TESTS) $(INIT) $(VERIFY)
+unit-build: $(UNIT_TESTS) $(INIT) $(VERIFY) $(RUNNER)
 
 # --- fuzzers: libFuzzer ------------------------------------------------------
 FUZZ_CC ?= clang
@@ -234,7 +250,7 @@ demo:
 	@test/run/demo.sh
 
 help:
-	@echo 'make all             build theazo.so, theazo-init, theazo-verify and the install script'
+	@echo 'make all             build theazo.so, theazo-init, theazo-runner, theazo-verify and the install script'
 	@echo 'make install         install into the server of PG_CONFIG'
 	@echo 'make deps            fetch and install what building and testing need (root), or say what is missing'
 	@echo 'make demo            private server, a real agent job, its result'

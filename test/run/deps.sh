@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . test/run/lib.sh
 
 build="postgresql-15 postgresql-server-dev-15 libcurl4-openssl-dev libssl-dev
-	libjansson-dev libvectorscan-dev gcc libc6-dev make pkg-config bubblewrap python3 openssl util-linux"
+	libjansson-dev libvectorscan-dev gcc libc6-dev make pkg-config bubblewrap wabt python3 openssl util-linux"
 tests="postgresql-15-cron libre2-dev g++ libcmocka-dev libipc-run-perl clang clang-format
 	libclang-rt-14-dev mmdebstrap xz-utils shellcheck procps podman runc busybox-static"
 
@@ -27,7 +27,8 @@ done
 if [ "$what" = all ] && ! command -v node > /dev/null; then
 	missing="$missing nodejs"
 fi
-if [ "$what" = all ] && ! command -v npm > /dev/null; then
+# Fetches the JavaScript engine; the tests' clients come by it too.
+if ! command -v npm > /dev/null; then
 	missing="$missing npm"
 fi
 

@@ -57,8 +57,11 @@ as_test_user() {
 copy_tree() {
 	mkdir -p "$1"
 	tar -cf - --exclude=./.build --exclude=./.git --exclude='*.o' --exclude='*.d' \
-		--exclude='*.so' --exclude='*.bc' --exclude='./theazo-init' --exclude='./theazo-verify' \
+		--exclude='*.so' --exclude='*.bc' --exclude='./theazo-init' --exclude='./theazo-verify' --exclude='./theazo-runner' \
 		--exclude='./theazo--*.sql' . | tar -xf - -C "$1" --no-same-owner
+	# The engine takes a minute to compile and the network to fetch: it goes along.
+	src/runner/engine/build.sh
+	tar -cf - .build/engine | tar -xf - -C "$1" --no-same-owner
 }
 
 # Where what is fetched once is kept: outside the tree.
