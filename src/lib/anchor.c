@@ -145,7 +145,7 @@ read_time(TzSlice text, int64_t *at_us)
 	copy[TIME_LEN] = '\0';
 	if (sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d.%6dZ", &year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
 	           &tm.tm_sec, &us) != 7 ||
-	    year < 1970)
+	    year < 1970 || us < 0)
 		return false;
 	snprintf(again, sizeof(again), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, tm.tm_mon, tm.tm_mday,
 	         tm.tm_hour, tm.tm_min, tm.tm_sec, us);

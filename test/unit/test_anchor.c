@@ -99,6 +99,11 @@ test_tampered(void **state)
 	                                      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
 	                        &b, NULL),
 		TZ_BAD_INPUT);
+	assert_int_equal(
+		tz_anchor_line_read(tz_slice_cstr("theazo-anchor-1 rnd_1 2026-02-28T00:00:00.-00001Z 1 "
+	                                      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+	                        &b, NULL),
+		TZ_BAD_INPUT);
 }
 
 int
