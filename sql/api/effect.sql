@@ -299,6 +299,8 @@ BEGIN
 								|| jsonb_build_object('THEAZO_AGENT_ID', c.agent_id, 'THEAZO_SESSION_ID', c.session_id)) ELSE '{}' END
 				-- of a program's calls there are several in one run
 				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL OR c.kind = 'http.fetch' THEN ep.request
+				-- the code lies with its version, not with each execution
+				WHEN c.kind = 'script.run' THEN rp.input || theazo_internal.script_code(c.platform_id, c.agent_id, rp.input)
 				ELSE rp.input END,
 		   CASE WHEN c.kind = 'compute.create' AND c.adapter = 'local' AND s.snapshot_id IS NOT NULL
 				THEN (SELECT x.content FROM theazo_data.snapshot_content x WHERE x.platform_id = c.platform_id AND x.id = s.snapshot_id)

@@ -206,9 +206,21 @@ BEGIN
 						  AND v.status IN ('passed', 'redacted', 'skipped')
 						  AND encode(v.delivered_hash, 'hex') = theazo_internal.text_hash(coalesce(p.result ->> 'output', '')))
 	UNION ALL
+	SELECT 'output of code is not what its verdict let out', p.platform_id::text, 'run_' || p.root_id, p.verdict FROM theazo_data.run_payload p
+	  JOIN theazo_data.run r ON r.platform_id = p.platform_id AND r.id = 'run_' || p.root_id
+	 WHERE r.kind = 'script' AND coalesce(p.result -> 'output', 'null') <> 'null'
+	   AND NOT EXISTS (SELECT FROM theazo_data.safety_verdict v
+						WHERE v.platform_id = p.platform_id AND v.root_id = p.root_id AND v.id = p.verdict AND v.stage = 'output'
+						  AND v.status IN ('passed', 'redacted', 'skipped')
+						  AND encode(v.delivered_hash, 'hex') = theazo_internal.text_hash((p.result -> 'output')::text))
+	UNION ALL
+	SELECT 'execution and run do not agree', x.platform_id::text, x.run_id::text, x.status FROM theazo_data.execution x
+	  JOIN theazo_data.run r ON r.platform_id = x.platform_id AND r.id = x.run_id
+	 WHERE (x.status = 'running') <> (r.status IN ('queued', 'running')) OR (x.status = 'completed') <> (r.status = 'completed')
+	UNION ALL
 	SELECT 'result without its verdict', p.platform_id::text, 'run_' || p.root_id, p.verdict FROM theazo_data.run_payload p
 	  JOIN theazo_data.run r ON r.platform_id = p.platform_id AND r.id = 'run_' || p.root_id
-	 WHERE r.kind <> 'agent' AND (p.result IS NOT NULL OR p.result_content IS NOT NULL)
+	 WHERE r.kind NOT IN ('agent', 'script') AND (p.result IS NOT NULL OR p.result_content IS NOT NULL)
 	   AND NOT EXISTS (SELECT FROM theazo_data.safety_verdict v
 						WHERE v.platform_id = p.platform_id AND v.root_id = p.root_id AND v.id = p.verdict AND v.stage = 'result')
 	UNION ALL

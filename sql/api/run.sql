@@ -351,6 +351,7 @@ DECLARE
 	r		theazo_data.run;
 	v_root	text := substr(p_run, 5);
 	v_ms	bigint;
+	v_event	text;
 BEGIN
 	-- What a halt has cut says so.
 	IF p_status = 'cancelled' AND theazo_internal.halt_any() THEN
@@ -370,7 +371,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF p_result IS NOT NULL OR p_content IS NOT NULL THEN
-		IF r.kind <> 'agent' THEN
+		IF r.kind NOT IN ('agent', 'script') THEN
 			SELECT x.shown, x.verdict INTO p_result, p_verdict FROM theazo_internal.safety_work(r, p_result) x;
 		END IF;
 		UPDATE theazo_data.run_payload x SET result = p_result, result_content = p_content, verdict = p_verdict
@@ -395,11 +396,16 @@ BEGIN
 			r.environment, r.session_id, r.agent_id, r.id, r.user_id, r.provider, r.trace_id,
 			jsonb_strip_nulls(jsonb_build_object('language', r.language, 'exitCode', r.exit_code, 'durationMs', v_ms)));
 	END IF;
-	PERFORM theazo_internal.event_write(p_platform, 'execution',
-		CASE p_status WHEN 'completed' THEN 'execution_completed' WHEN 'cancelled' THEN 'execution_terminated' ELSE 'execution_failed' END,
+	v_event := theazo_internal.event_write(p_platform, 'execution',
+		CASE WHEN p_status = 'completed' THEN 'execution_completed'
+			 WHEN p_status = 'cancelled' OR r.kind = 'script' AND p_result ->> 'code' IN ('TIME_LIMIT', 'MEMORY_LIMIT') THEN 'execution_terminated'
+			 ELSE 'execution_failed' END,
 		jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'exitCode', r.exit_code, 'durationMs', v_ms, 'error', r.error_code,
 			'output', theazo_internal.excerpt(coalesce(p_result ->> 'output', p_result ->> 'stdout')))),
 		r.session_id, r.agent_id, r.id, r.environment);
+	IF r.kind IN ('agent', 'script') THEN
+		PERFORM theazo_internal.execution_close(r, p_result, v_event);
+	END IF;
 	-- The loop knows more of its agent.
 	IF r.kind <> 'agent' THEN
 		UPDATE theazo_data.agent x

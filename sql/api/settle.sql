@@ -383,6 +383,11 @@ BEGIN
 	   SET status = 'failed', ended_at = clock_timestamp(), error_sqlstate = 'XX000', error_code = 'internal_error',
 		   error_message = 'the result could not be stored', error_hint = left(p_message, 1000)
 	 WHERE r.platform_id = e.platform_id AND r.id = e.run_id AND r.status IN ('queued', 'running');
+	IF e.kind = 'script.run' THEN
+		UPDATE theazo_data.execution x
+		   SET status = 'failed', ended_at = clock_timestamp(), error_code = 'INTERNAL_ERROR', error_message = 'the result could not be stored'
+		 WHERE x.platform_id = e.platform_id AND x.run_id = e.run_id AND x.agent_id = e.agent_id AND x.status = 'running';
+	END IF;
 	UPDATE theazo_data.agent a
 	   SET run_id = NULL, status = CASE a.status WHEN 'running' THEN 'ready' ELSE a.status END
 	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = e.run_id;

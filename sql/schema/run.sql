@@ -72,7 +72,7 @@ CREATE TABLE theazo_data.run (
 	agent_id		theazo.id NOT NULL,
 	user_id			text NOT NULL,
 	environment		text NOT NULL,						-- live, test
-	kind			text NOT NULL,						-- agent, exec, file_write, file_read, file_list, metrics, port_expose, http_fetch, tool_test
+	kind			text NOT NULL,						-- agent, exec, file_write, file_read, file_list, metrics, port_expose, http_fetch, tool_test, script
 	status			text NOT NULL DEFAULT 'queued',
 	language		text,
 	provider		text NOT NULL,
@@ -90,7 +90,7 @@ CREATE TABLE theazo_data.run (
 	outcome_unknown	boolean NOT NULL DEFAULT false,
 	cancel_requested boolean NOT NULL DEFAULT false,
 	parent_id		theazo.id,							-- the run that started it
-	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'port_expose', 'http_fetch', 'tool_test', 'agent')),
+	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'port_expose', 'http_fetch', 'tool_test', 'agent', 'script')),
 	CONSTRAINT run_status_check CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
 ) PARTITION BY RANGE (id);
 

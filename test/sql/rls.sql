@@ -6,7 +6,7 @@
 
 -- something in every table, for one platform and environment: two sessions
 CREATE FUNCTION tst.fill(key text, OUT s1 text, OUT s2 text, OUT run text) LANGUAGE plpgsql AS $$
-DECLARE a text; s text;
+DECLARE a text; s text; ex record;
 BEGIN
 	PERFORM theazo.authenticate(key);
 	-- what the platform shares is changed with a live key only
@@ -53,6 +53,16 @@ BEGIN
 		VALUES (theazo_internal.current_platform(), run, theazo_internal.current_environment(), s, 'u', a, 1);
 		INSERT INTO theazo_data.limit_hit (platform_id, id, session_id, rule) VALUES (theazo_internal.current_platform(), theazo_internal.id_new('hit'), s, 'limit:maxCost');
 		PERFORM theazo.agent_context_set(a, 'k', '1');
+		PERFORM theazo.governed_register('g' || s, 'return 1', session => s);
+		SELECT x.execution_id AS number, x.run_id INTO ex FROM theazo.execution_start('g' || s) x;
+		INSERT INTO theazo_data.governed_session (platform_id, environment, session_id)
+		VALUES (theazo_internal.current_platform(), theazo_internal.current_environment(), s) ON CONFLICT DO NOTHING;
+		INSERT INTO theazo_data.host_call (platform_id, root_id, call, agent_id, session_id, environment, fn, args_summary, allowed, counted, occurred_at)
+		SELECT x.platform_id, theazo_internal.id_root(x.run_id), 1, x.agent_id, x.session_id, x.environment, 'f', '', true, true, now()
+		  FROM theazo_data.execution x WHERE x.number = ex.number;
+		INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature)
+		SELECT x.platform_id, x.number, 'att_' || x.number, x.agent_id, x.session_id, x.environment, '{}', theazo_internal.id_new('aky'), decode(repeat('00', 64), 'hex')
+		  FROM theazo_data.execution x WHERE x.number = ex.number;
 		PERFORM theazo.permission_request_create(a, '{"allow_network": true}', 'to look something up');
 		WITH x AS (
 			INSERT INTO theazo_data.approval (platform_id, id, session_id, agent_id, user_id, environment, run_id, step_seq, action, params, params_hash,

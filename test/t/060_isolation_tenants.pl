@@ -71,6 +71,10 @@ SELECT kind AS jdg FROM theazo.safety_ai_set('moderation', '$mark-judge', endpoi
 SELECT id AS agt FROM theazo.agent_create(:'ses', '{"provider":"theazo","metadata":{"custom":{"m":"$mark"}}}') \\gset
 SELECT id AS agt2 FROM theazo.agent_create(:'ses2', '{"provider":"theazo","metadata":{"custom":{"m":"$mark-second"}}}') \\gset
 SELECT key FROM theazo.agent_context_set(:'agt', '$mark.key', '"$mark"') \\gset
+SELECT id AS gov FROM theazo.governed_register('$mark.governed', 'return 1', description => '$mark') \\gset
+SELECT run_id AS exe FROM theazo.execution_start(:'gov', '{"mark": "$mark"}') \\gset
+SELECT id AS gov2 FROM theazo.governed_register('$mark-second.governed', 'return 1', description => '$mark-second', session => :'ses2') \\gset
+SELECT run_id AS exe2 FROM theazo.execution_start(:'gov2', '{"mark": "$mark-second"}') \\gset
 SELECT id AS ckpt FROM theazo.checkpoint_create(:'agt', '$mark phase', 50, '{"m": "$mark"}') \\gset
 INSERT INTO theazo_data.compute_sweep (platform_id, provider_name, adapter) VALUES (:'plt', '$mark.provider', 'webhook');
 SELECT key FROM theazo.agent_context_set(:'agt2', '$mark-second.key', '"$mark-second"') \\gset
@@ -104,7 +108,7 @@ SELECT :'plt', :'apr', :'ses', :'agt', '$mark-user', 'live', :'run', 1, '$mark t
 INSERT INTO theazo_data.approval_vote (platform_id, approval_id, voter, voted_by, verdict, params_hash, reason, voted_at, session_id, environment)
 VALUES (:'plt', :'apr', 'key:k', '$mark', 'approve', sha256(''), '$mark', now(), :'ses', 'live');
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt gov=:gov gov2=:gov2 exe=:exe exe2=:exe2
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -133,6 +137,17 @@ my %cases = (
 	agent_context_get => [foreign => "'{agt}', '{mark}.key'"],
 	agent_context_list => [foreign => "'{agt}'"],
 	agent_context_set => [foreign => "'{agt}', '{mark}.key', '1'"],
+	agent_run => [foreign => "'{mark}.governed'"],
+	execution_cancel => [foreign => "'{exe}'"],
+	execution_get => [foreign => "'{exe}'"],
+	execution_list => [foreign => "'{gov}'"],
+	execution_start => [foreign => "'{gov}'", "'{mark}.governed'"],
+	execution_wait => [foreign => "'{exe}', '0 s'"],
+	governed_delete => [foreign => "'{gov}'"],
+	governed_get => [foreign => "'{gov}'", "'{mark}.governed'"],
+	governed_list => [own => ''],
+	governed_register => [foreign => "'x', session => '{ses}'"],
+	governed_update => [foreign => "'{gov}', '{\"version\": \"2\"}'"],
 	agent_create => [foreign => "'{ses}'", "'{ses}', '{\"definition\":\"{def}\"}'", "MY:'{ses}', '{\"definition\":\"{def}\"}'",
 		"MY:'{ses}', '{\"definition\":\"{mark}.definition\"}'", "MY:'{ses}', '{\"provider\":\"{mark}.provider\"}'", "MY:'{ses}', '{\"providerFallback\":\"{mark}.provider\"}'"],
 	agent_get => [foreign => "'{agt}'"],
@@ -314,7 +329,7 @@ my %cases = (
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_compute_sweeps operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_ai operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges checkpoints compute_capabilities compute_sweeps snapshots definition_versions definitions events flow_labels flow_rules guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges checkpoints compute_capabilities compute_sweeps snapshots definition_versions definitions events execution_details executions flow_labels flow_rules governed_agents governed_versions guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
 	progress sandbox_metrics sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

@@ -1,0 +1,397 @@
+-- execution.sql: executions of governed agents: started, looked at, waited for.
+--
+-- One is a run under a number. An agent with code has it run by the program for that (effect script.run); one without is given
+-- its task through the loop. Both end in run_finish(), which closes the execution.
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_ms(p_from timestamptz, p_to timestamptz)
+RETURNS bigint LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.round(EXTRACT(epoch FROM p_to - p_from) * 1000)::bigint;
+COMMENT ON FUNCTION theazo_internal.execution_ms(timestamptz, timestamptz) IS 'milliseconds between two times';
+
+CREATE OR REPLACE VIEW theazo.executions WITH (security_barrier) AS
+SELECT x.platform_id, x.number AS execution_id, x.run_id, x.agent_id, g.number AS agent_number, g.name AS agent_name, v.version, x.revision,
+	   x.session_id, x.environment, x.mode, x.status, x.error_code, x.error_message, x.created_at, x.started_at, x.ended_at,
+	   theazo_internal.execution_ms(coalesce(x.started_at, x.created_at), x.ended_at) AS duration_ms,
+	   x.cpu_ms, x.memory_mb, x.api_calls, x.host_calls, x.violations AS violation_count, x.was_terminated, x.attestation AS attestation_id
+  FROM theazo_data.execution x
+  JOIN theazo_data.governed_agent g ON g.platform_id = x.platform_id AND g.id = x.agent_id
+  JOIN theazo_data.governed_version v ON v.platform_id = x.platform_id AND v.agent_id = x.agent_id AND v.revision = x.revision
+ WHERE (SELECT theazo_internal.may_read('run:read'));
+COMMENT ON VIEW theazo.executions IS 'executions of governed agents, without what went in and came out';
+
+-- What code asked for, in the order of its calls: what was judged, and what was taken down on the spot.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_audit(p_platform text, p_root text, p_local jsonb)
+RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_agg(d.doc ORDER BY d.at, d.ord), '[]')
+	  FROM (SELECT h.occurred_at AS at, h.call AS ord, jsonb_strip_nulls(jsonb_build_object('fn', h.fn, 'args_summary', h.args_summary, 'allowed', h.allowed,
+					'timestamp', theazo_internal.time_iso(h.occurred_at), 'duration_ms', h.duration_ms, 'error', h.error)) AS doc
+			  FROM theazo_data.host_call h WHERE h.platform_id = p_platform AND h.root_id = p_root
+			UNION ALL
+			SELECT (l.it ->> 'at')::timestamptz, l.ord::integer, jsonb_build_object('fn', l.it -> 'fn', 'args_summary', coalesce(l.it ->> 'args_summary', ''),
+					'allowed', true, 'timestamp', l.it -> 'at', 'duration_ms', 0)
+			  FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_local) = 'array' THEN p_local ELSE '[]' END) WITH ORDINALITY AS l (it, ord)) d
+$$;
+COMMENT ON FUNCTION theazo_internal.execution_audit(text, text, jsonb) IS 'what code asked of its host: function, arguments in short, decision, duration';
+
+-- An answer of the loop as an output: the JSON it contains, else the text.
+CREATE OR REPLACE FUNCTION theazo_internal.output_json(p_text text)
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF p_text OPERATOR(pg_catalog.~) '^\s*[\[{]' THEN
+		RETURN p_text::jsonb;
+	END IF;
+	RETURN pg_catalog.to_jsonb(p_text);
+EXCEPTION WHEN OTHERS THEN
+	RETURN pg_catalog.to_jsonb(p_text);
+END $$;
+COMMENT ON FUNCTION theazo_internal.output_json(text) IS 'a text as JSON: the document it is, else a string';
+
+CREATE OR REPLACE VIEW theazo.execution_details WITH (security_barrier) AS
+SELECT e.*, p.input -> 'input' AS input,
+	   CASE WHEN e.mode = 'task' THEN theazo_internal.output_json(p.result ->> 'output') ELSE nullif(p.result -> 'output', 'null') END AS output,
+	   CASE WHEN e.error_code IS NOT NULL THEN jsonb_build_object('code', e.error_code, 'message', e.error_message) END AS error,
+	   jsonb_build_object('cpu_ms', e.cpu_ms, 'memory_mb', e.memory_mb, 'api_calls', e.api_calls, 'host_calls', e.host_calls) AS resource_usage,
+	   theazo_internal.execution_audit(e.platform_id, substr(e.run_id, 5), p.result -> 'host_calls_local') AS host_call_audit,
+	   coalesce(p.result -> 'logs', '[]') AS logs, coalesce((p.result ->> 'logs_dropped')::integer, 0) AS logs_dropped,
+	   p.result -> 'isolation' AS isolation, p.result ->> 'engine' AS engine, p.result ->> 'engine_version' AS engine_version,
+	   p.result ->> 'helper_sha256' AS helper_sha256
+  FROM theazo.executions e
+  LEFT JOIN theazo_data.run_payload p ON p.platform_id = e.platform_id AND p.root_id = substr(e.run_id, 5)
+ WHERE (SELECT theazo_internal.may_read('run:read'))
+   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
+COMMENT ON VIEW theazo.execution_details IS 'executions with input, output, logs, what they asked of their host, and what they ran in';
+
+-- By number, or by the id of the run.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_find(p_execution text)
+RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	v_number bigint;
+BEGIN
+	IF p_execution ~ '^[0-9]{1,18}$' THEN
+		SELECT x.number INTO v_number FROM theazo_data.execution x
+		 WHERE x.platform_id = theazo_internal.current_platform() AND x.number = p_execution::bigint
+		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
+		   AND x.environment = theazo_internal.current_environment();
+	ELSIF octet_length(p_execution) = 30 AND p_execution ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
+		SELECT x.number INTO v_number FROM theazo_data.run_payload p
+		  JOIN theazo_data.execution x ON x.platform_id = p.platform_id AND x.number = (p.input ->> 'execution_id')::bigint AND x.run_id = p_execution
+		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
+		   AND x.environment = theazo_internal.current_environment()
+		 WHERE p.platform_id = theazo_internal.current_platform() AND p.root_id = substr(p_execution, 5);
+	END IF;
+	IF v_number IS NULL THEN
+		PERFORM theazo_internal.raise_not_found('execution', p_execution);
+	END IF;
+	RETURN v_number;
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_find(text) IS 'number of an execution of the caller, by itself or by its run, or 42704';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_row(p_number bigint)
+RETURNS theazo.executions LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	result theazo.executions;
+BEGIN
+	SELECT * INTO result FROM theazo.executions e WHERE e.platform_id = theazo_internal.current_platform() AND e.execution_id = p_number;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_row(bigint) IS 'an execution as the caller may see it';
+
+-- ---------------------------------------------------------------------------------------
+-- starting
+
+-- All strings of a document, at any depth, names included: what the content filter reads.
+CREATE OR REPLACE FUNCTION theazo_internal.json_text(p_doc jsonb)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	CASE pg_catalog.jsonb_typeof(p_doc)
+		WHEN 'string' THEN RETURN p_doc #>> '{}';
+		WHEN 'object', 'array' THEN
+			RETURN pg_catalog.concat_ws(E'\n',
+				(SELECT pg_catalog.string_agg(x #>> '{}', E'\n') FROM pg_catalog.jsonb_path_query(p_doc, 'strict $.** ? (@.type() == "string")') x),
+				(SELECT pg_catalog.string_agg(k ->> 'key', E'\n') FROM pg_catalog.jsonb_path_query(p_doc, 'strict $.** ? (@.type() == "object").keyvalue()') k));
+		ELSE RETURN '';
+	END CASE;
+END $$;
+COMMENT ON FUNCTION theazo_internal.json_text(jsonb) IS 'the strings of a document, at any depth';
+
+-- The policy of an execution: the agent's, with what code may use of the machine.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_policy(a theazo_data.agent, p_held jsonb)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	p	jsonb := theazo_internal.policy_of(a);
+	c	jsonb := p_held -> 'config';
+BEGIN
+	-- what the platform has lowered since holds
+	RETURN p || pg_catalog.jsonb_build_object('run', pg_catalog.jsonb_build_object(
+		'memory_mb', least((c ->> 'memory_limit_mb')::integer, (p #>> '{limits,maxMemoryMb}')::integer),
+		'time_ms', least((c ->> 'cpu_time_limit_ms')::integer, (p #>> '{limits,maxExecutionTimeSec}')::integer * 1000),
+		'max_api_calls', least((c ->> 'max_api_calls_per_run')::integer, (p #>> '{limits,maxApiCallsPerRun}')::integer),
+		'calls_per_minute', p #> '{limits,maxApiCallsPerMinute}',
+		'allow_network', coalesce((a.options -> 'network' ->> 'enabled')::boolean, false),
+		'allowed_domains', coalesce(a.options -> 'network' -> 'allow', '[]')));
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_policy(theazo_data.agent, jsonb) IS 'what holds for an execution that begins now';
+
+-- In the caller's transaction, before anything is written: state of the agent and its session, the gate, the budgets.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_admit(
+	g theazo_data.governed_agent, a theazo_data.agent, p_policy jsonb, p_labels text[], p_run text, p_parent_root text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	v_refusal	jsonb;
+	v_status	text;
+	v_reason	text;
+BEGIN
+	v_refusal := theazo_internal.gate('script.run', a.platform_id, a.key_environment, a.session_id, a.id, p_run, p_parent_root, p_policy, p_labels);
+	IF v_refusal ? 'sqlstate' THEN
+		PERFORM theazo_internal.gate_raise(v_refusal, 'script.run', a.platform_id, a.key_environment, a.session_id, a.id, NULL);
+	ELSIF g.status <> 'ready' OR a.status IN ('paused', 'completed') THEN
+		PERFORM theazo_internal.raise_state('governed agent', g.id, CASE WHEN g.status <> 'ready' THEN g.status ELSE a.status END, 'execute',
+			CASE WHEN a.status = 'completed' THEN 'Its session or its agent was ended; register it again.'
+				 ELSE 'theazo.governed_update(agent, ''{"status": "ready"}'') makes it ready.' END);
+	END IF;
+	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
+	IF v_status <> 'active' THEN
+		PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
+		RAISE EXCEPTION USING ERRCODE = 'TZ101', MESSAGE = pg_catalog.format('session "%s" is %s', a.session_id, v_status),
+			DETAIL = coalesce(pg_catalog.format('Reason: %s.', v_reason), ''), HINT = 'Resume the session first.';
+	END IF;
+	PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_admit(theazo_data.governed_agent, theazo_data.agent, jsonb, text[], text, text) IS
+'may an execution of this agent begin, or why not';
+
+-- Run, payload and trace of an execution of code; p_status: queued, or failed for one that never begins.
+CREATE OR REPLACE FUNCTION theazo_internal.script_make(
+	a theazo_data.agent, p_run text, p_input jsonb, p_time_ms integer, p_status text, p_parent text, p_error jsonb DEFAULT NULL)
+RETURNS theazo_data.run LANGUAGE plpgsql AS $$
+DECLARE
+	v_root	text := substr(p_run, 5);
+	r		theazo_data.run;
+BEGIN
+	INSERT INTO theazo_data.run AS x (platform_id, id, session_id, agent_id, user_id, environment, kind, status, provider, timeout_ms, trace_id, parent_id,
+		ended_at, error_sqlstate, error_code, error_message, error_hint)
+	VALUES (a.platform_id, p_run, a.session_id, a.id, a.user_id, a.key_environment, 'script', p_status, 'theazo', p_time_ms, 'tr_' || v_root, p_parent,
+		CASE WHEN p_status = 'failed' THEN clock_timestamp() END, p_error ->> 'sqlstate', p_error ->> 'code', p_error ->> 'message', p_error ->> 'hint')
+	RETURNING x.* INTO r;
+	INSERT INTO theazo_data.run_payload (platform_id, root_id, input) VALUES (a.platform_id, v_root, p_input);
+	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, environment, session_id, agent_id, run_id, name, status, started_at, ended_at)
+	VALUES (a.platform_id, v_root, 'tr_' || v_root, 'tr_' || v_root, a.key_environment, a.session_id, a.id, p_run, 'script',
+		CASE p_status WHEN 'failed' THEN 'failed' ELSE 'running' END, clock_timestamp(), CASE WHEN p_status = 'failed' THEN clock_timestamp() END);
+	RETURN r;
+END $$;
+COMMENT ON FUNCTION theazo_internal.script_make(theazo_data.agent, text, jsonb, integer, text, text, jsonb) IS 'writes run, payload and trace of an execution of code';
+
+-- What the loop is told: the task, and the data as JSON.
+CREATE OR REPLACE FUNCTION theazo_internal.task_text(p_task text, p_data jsonb)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN p_task || CASE WHEN p_data IS NULL THEN '' ELSE E'\n\nData (JSON):\n' || p_data::text END;
+COMMENT ON FUNCTION theazo_internal.task_text(text, jsonb) IS 'a task with its data, as the loop is given it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_make(p_agent text, p_input jsonb, p_task text, p_data jsonb, p_parent text)
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	g			theazo_data.governed_agent;
+	a			theazo_data.agent;
+	v			theazo_data.governed_version;
+	r			theazo_data.run;
+	x			theazo_data.execution;
+	v_run		text := theazo_internal.id_new('run');
+	v_parent	text;
+	v_doc		jsonb;
+	v_verdict	jsonb;
+	v_error		jsonb;
+BEGIN
+	SELECT * INTO g FROM theazo_data.governed_agent y WHERE y.platform_id = theazo_internal.current_platform() AND y.id = p_agent;
+	SELECT * INTO a FROM theazo_data.agent y WHERE y.platform_id = g.platform_id AND y.id = g.id;
+	SELECT * INTO v FROM theazo_data.governed_version y WHERE y.platform_id = g.platform_id AND y.agent_id = g.id AND y.revision = g.revision;
+	IF p_parent IS NOT NULL THEN
+		v_parent := theazo_internal.loop_spawn(a, p_parent);
+	END IF;
+	x.platform_id := g.platform_id;
+	x.number := theazo_internal.number_new();
+	x.agent_id := g.id;
+	x.session_id := g.session_id;
+	x.environment := g.environment;
+	x.revision := g.revision;
+	x.mode := CASE WHEN v.entry_code IS NULL THEN 'task' ELSE 'code' END;
+	x.policy := theazo_internal.execution_policy(a, theazo_internal.governed_held(v.document, a.options));
+	x.labels := theazo_internal.flow_begin(a, '{}', '{}', v_parent);
+	PERFORM theazo_internal.execution_admit(g, a, x.policy, x.labels, v_run, v_parent);
+	IF x.mode = 'task' AND p_task IS NULL THEN
+		PERFORM theazo_internal.raise_value('task', 'is missing', 'The agent has no entry_code, so it needs a task.');
+	END IF;
+	v_doc := coalesce(CASE WHEN p_task IS NOT NULL THEN jsonb_build_object('task', p_task, 'data', p_data) END, p_input, '{}');
+	IF theazo_internal.guardrails_on(x.policy -> 'guardrails') THEN
+		v_verdict := theazo_internal.execution_judged(x.policy -> 'guardrails', g.platform_id, v_doc, x.mode);
+	END IF;
+	IF x.mode = 'task' AND NOT (v_verdict IS NOT NULL AND theazo_internal.safety_stops(v_verdict)) THEN
+		a := theazo_internal.agent_take(g.id, true);
+		PERFORM theazo_internal.loop_allowed(a);
+		v_run := theazo_internal.loop_make(a, theazo_internal.task_text(p_task, p_data), jsonb_build_object('execution_id', x.number,
+			'timeout_ms', x.policy #> '{run,time_ms}', 'input', v_doc), theazo_internal.outer_role(), p_parent);
+		PERFORM theazo_internal.execution_insert(x, v_run, NULL);
+		RETURN v_run;
+	END IF;
+	IF v_verdict IS NOT NULL AND theazo_internal.safety_stops(v_verdict) THEN
+		v_error := theazo_internal.safety_error('the input', v_verdict);
+	END IF;
+	r := theazo_internal.script_make(a, v_run, jsonb_build_object('execution', v_run, 'execution_id', x.number, 'agent_name', g.name, 'agent_version', v.version,
+			'revision', g.revision, 'input', v_doc) || (x.policy -> 'run'), (x.policy #>> '{run,time_ms}')::integer,
+		CASE WHEN v_error IS NULL THEN 'queued' ELSE 'failed' END, p_parent, v_error);
+	IF v_verdict IS NOT NULL THEN
+		PERFORM theazo_internal.safety_note(r, 'the input', v_verdict);
+	END IF;
+	PERFORM theazo_internal.execution_insert(x, v_run, v_error);
+	IF v_error IS NULL THEN
+		-- a dispatcher that has no place for it now gives it back; it must not wait for ever
+		PERFORM theazo_internal.effect_enqueue(g.platform_id, substr(v_run, 5), 'script.run', 'script', NULL, v_run, g.session_id, g.id,
+			p_timeout_ms => r.timeout_ms + 5000);
+	END IF;
+	RETURN v_run;
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_make(text, jsonb, text, jsonb, text) IS
+'writes an execution of a governed agent and queues its code, or gives its task to the loop; returns the run';
+
+-- The verdict about what goes in. What a task says is a prompt, and has the length of one at most.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_judged(p_guard jsonb, p_platform text, p_input jsonb, p_mode text)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	v_text text := theazo_internal.json_text(p_input);
+BEGIN
+	IF p_mode = 'task' AND pg_catalog.char_length(v_text) > 32000 THEN
+		RETURN '{"stage": "input", "status": "blocked", "type": "content_filter", "category": "prompt_length", "rule": "prompt_length",
+			"reason": "longer than 32000 characters"}';
+	END IF;
+	RETURN theazo_internal.safety_judge(p_platform, p_guard, 'input', v_text);
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_judged(jsonb, text, jsonb, text) IS 'the verdict about the input of an execution';
+
+-- p_error: it was blocked and is over.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_insert(x theazo_data.execution, p_run text, p_error jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	v_event text;
+BEGIN
+	IF p_error IS NOT NULL THEN
+		v_event := theazo_internal.event_write(x.platform_id, 'execution', 'execution_failed', jsonb_build_object('kind', 'script', 'execution', x.number,
+			'error', p_error -> 'code', 'message', p_error -> 'message'), x.session_id, x.agent_id, p_run, x.environment, 'deny', 'content_filter');
+	ELSE
+		PERFORM theazo_internal.event_write(x.platform_id, 'execution', 'execution_requested', jsonb_build_object('execution', x.number, 'mode', x.mode,
+			'revision', x.revision, 'policy', x.policy -> 'version'), x.session_id, x.agent_id, p_run, x.environment);
+	END IF;
+	INSERT INTO theazo_data.execution (platform_id, number, run_id, agent_id, session_id, environment, revision, mode, status, policy, labels,
+		error_code, error_message, ended_at, violations, end_event)
+	VALUES (x.platform_id, x.number, p_run, x.agent_id, x.session_id, x.environment, x.revision, x.mode,
+		CASE WHEN p_error IS NULL THEN 'running' ELSE 'blocked' END, x.policy, x.labels,
+		CASE WHEN p_error IS NOT NULL THEN 'CONTENT_BLOCKED' END, p_error ->> 'message', CASE WHEN p_error IS NOT NULL THEN clock_timestamp() END,
+		(p_error IS NOT NULL)::integer, v_event);
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_insert(theazo_data.execution, text, jsonb) IS 'writes the row of an execution, with its event';
+
+-- ---------------------------------------------------------------------------------------
+-- faces
+
+CREATE OR REPLACE FUNCTION theazo.execution_start(
+	agent text, input jsonb DEFAULT NULL, task text DEFAULT NULL, data jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	parent text DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS theazo.executions LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	g		theazo_data.governed_agent;
+	v_hash	bytea;
+	v_run	text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:write');
+	IF octet_length(input::text) > 1048576 OR octet_length(data::text) > 1048576 THEN
+		PERFORM theazo_internal.raise_value(CASE WHEN octet_length(data::text) > 1048576 THEN 'data' ELSE 'input' END, 'is larger than 1 MiB',
+			'Put larger things into the context of the agent, or where it can fetch them.');
+	ELSIF input IS NOT NULL AND task IS NOT NULL THEN
+		PERFORM theazo_internal.raise_value('input', 'does not go with task', 'Give input, or task with data.');
+	ELSIF task IS NULL AND data IS NOT NULL THEN
+		PERFORM theazo_internal.raise_value('data', 'does not go without task', 'Give input, or task with data.');
+	ELSIF task IS NOT NULL AND (btrim(task, E' \t\r\n') = '' OR octet_length(task) > 262144) THEN
+		PERFORM theazo_internal.raise_value('task', 'must have 1 to 262144 bytes', 'Say what the agent is to do.');
+	END IF;
+	g := theazo_internal.governed_find(agent);
+	IF idempotency_key IS NOT NULL THEN
+		v_hash := sha256(convert_to(jsonb_build_array(input, task, data)::text, 'UTF8'));
+		v_run := theazo_internal.idempotent_run('execution:', g.id, idempotency_key, v_hash);
+	END IF;
+	IF v_run IS NULL THEN
+		v_run := theazo_internal.execution_make(g.id, input, task, data, coalesce(parent, theazo_internal.current_run()));
+		PERFORM theazo_internal.idempotent_keep('execution:', g.id, idempotency_key, v_hash, v_run);
+	END IF;
+	RETURN theazo_internal.execution_row(theazo_internal.execution_find(v_run));
+END $$;
+COMMENT ON FUNCTION theazo.execution_start(text, jsonb, text, jsonb, text, text, text) IS
+'starts a governed agent, by id, number or name, and returns the execution at once; task, with data, is for agents that work through the loop, and is what code gets as {task, data}';
+
+CREATE OR REPLACE FUNCTION theazo.agent_run(name text, input jsonb DEFAULT NULL, api_key text DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:write');
+	RETURN (theazo.execution_start(agent_run.name, agent_run.input)).execution_id;
+END $$;
+COMMENT ON FUNCTION theazo.agent_run(text, jsonb, text) IS
+'starts a governed agent by its name, from wherever SQL runs: a statement, a trigger, pg_cron; returns the number of the execution, which begins when the transaction commits';
+
+CREATE OR REPLACE FUNCTION theazo.execution_get(execution text, api_key text DEFAULT NULL)
+RETURNS theazo.execution_details LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result	theazo.execution_details;
+	v_number bigint;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	v_number := theazo_internal.execution_find(execution_get.execution);
+	PERFORM theazo_internal.flow_look((theazo_internal.execution_row(v_number)).run_id);
+	SELECT * INTO result FROM theazo.execution_details e WHERE e.platform_id = theazo_internal.current_platform() AND e.execution_id = v_number;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION theazo.execution_get(text, text) IS 'one execution with input, output, logs and host calls, by number or by its run';
+
+CREATE OR REPLACE FUNCTION theazo.execution_list(
+	agent text DEFAULT NULL, status text DEFAULT NULL, page integer DEFAULT 1, page_size integer DEFAULT 20, api_key text DEFAULT NULL)
+RETURNS SETOF theazo.executions LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	v_agent text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	PERFORM theazo_internal.page_check(page, page_size);
+	IF status IS NOT NULL THEN
+		PERFORM theazo_internal.one_of('status', status, 'running', 'completed', 'failed', 'terminated', 'blocked');
+	END IF;
+	IF agent IS NOT NULL THEN
+		v_agent := (theazo_internal.governed_find(agent)).id;
+	END IF;
+	RETURN QUERY
+	SELECT e.* FROM theazo.executions e
+	 WHERE e.platform_id = theazo_internal.current_platform() AND (v_agent IS NULL OR e.agent_id = v_agent)
+	   AND (execution_list.status IS NULL OR e.status = execution_list.status)
+	 ORDER BY e.execution_id DESC LIMIT page_size OFFSET (page - 1)::bigint * page_size;
+END $$;
+COMMENT ON FUNCTION theazo.execution_list(text, text, integer, integer, text) IS 'executions of one governed agent or all, newest first, in pages counted from 1';
+
+CREATE OR REPLACE FUNCTION theazo.execution_wait(execution text, timeout interval DEFAULT '25 s', api_key text DEFAULT NULL)
+RETURNS theazo.executions LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	v_number bigint;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	v_number := theazo_internal.execution_find(execution_wait.execution);
+	PERFORM theazo.run_wait((theazo_internal.execution_row(v_number)).run_id, execution_wait.timeout);
+	RETURN theazo_internal.execution_row(v_number);
+END $$;
+COMMENT ON FUNCTION theazo.execution_wait(text, interval, text) IS 'waits until an execution has ended, at most 25 s, and returns it as it stands';
+
+CREATE OR REPLACE FUNCTION theazo.execution_cancel(execution text, api_key text DEFAULT NULL)
+RETURNS theazo.executions LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	v_number bigint;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:write');
+	v_number := theazo_internal.execution_find(execution_cancel.execution);
+	PERFORM theazo.run_cancel((theazo_internal.execution_row(v_number)).run_id);
+	RETURN theazo_internal.execution_row(v_number);
+END $$;
+COMMENT ON FUNCTION theazo.execution_cancel(text, text) IS 'cuts an execution; what it logged stays';
