@@ -463,10 +463,11 @@ DECLARE
 	v_open pg_catalog."numeric" := CASE WHEN b.started_at IS NULL OR b.billed_until IS NULL THEN 0 ELSE extract(epoch FROM p_at - b.billed_until) END;
 BEGIN
 	IF NOT b.managed THEN
-		RETURN CASE WHEN b.started_at IS NOT NULL
+		-- One that was made ahead holds the fee of whoever will get it.
+		RETURN CASE WHEN b.agent_id IS NOT NULL AND (b.started_at IS NOT NULL
 				OR EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = b.platform_id AND x.id = b.agent_id)
 				OR EXISTS (SELECT FROM theazo_data.charge c
-				WHERE c.platform_id = b.platform_id AND c.root_id = theazo_internal.id_root(b.agent_id) AND c.agent_id = b.agent_id AND c.item = 'agent.fee')
+				WHERE c.platform_id = b.platform_id AND c.root_id = theazo_internal.id_root(b.agent_id) AND c.agent_id = b.agent_id AND c.item = 'agent.fee'))
 			THEN 0 ELSE theazo_internal.amount_round(theazo_internal.price_at(b.platform_id, 'agent.fee', p_at)) END;
 	END IF;
 	RETURN ceil(theazo_internal.price_at(b.platform_id, CASE WHEN b.browser THEN 'compute.hour.browser' ELSE 'compute.hour' END, coalesce(b.billed_until, p_at))

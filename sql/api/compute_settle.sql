@@ -134,13 +134,20 @@ DECLARE
 	v_error	jsonb;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
+	IF p_state = 'done' AND s.agent_id IS NOT NULL AND s.status = 'creating' THEN
+		v_error := theazo_internal.policy_refusal(e, s, a, p_result, p_finished);
+		IF v_error IS NOT NULL THEN
+			p_state := 'failed';
+			p_result := v_error;
+		END IF;
+	END IF;
 	IF p_state = 'done' AND NOT s.managed AND s.agent_id IS NOT NULL THEN
 		-- The orchestration fee of an agent on its owner's machines: due once one of them is there, not when the
 		-- operator's had to step in. The key makes it count once.
 		PERFORM theazo_internal.fee_write(e.platform_id, 'agent.fee', e.agent_id, s.environment, s.session_id, e.agent_id, NULL,
 										  s.user_id, s.provider);
 	END IF;
-	IF p_state <> 'done' OR NOT s.managed THEN
+	IF p_state <> 'done' OR NOT s.managed AND (s.agent_id IS NOT NULL OR s.status = 'destroying') THEN
 		-- The fee is booked, or nothing was made.
 		PERFORM theazo_internal.budget_release(e.platform_id, s.id);
 	END IF;
@@ -202,7 +209,7 @@ BEGIN
 	END IF;
 
 	UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'failed' END, ended_at = p_finished
-	 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+	 WHERE x.platform_id = e.platform_id AND x.id = s.id AND x.status = 'creating';
 	-- Does another provider come after this one?
 	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
 		-- Halted meanwhile, or too many: there is no next one.

@@ -291,53 +291,12 @@ BEGIN
 	   SET policy = v_policy, policy_found = CASE WHEN pg_catalog.octet_length((p_result -> 'policy')::text) <= 4096 THEN p_result -> 'policy' END
 	 WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id;
 	IF v_policy = 'weaker' THEN
-		PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_policy_weaker', pg_catalog.jsonb_build_object('sandbox', e.sandbox_id, 'provider', s.provider,
-			'asked', pg_catalog.jsonb_build_object('network', v_request -> 'network', 'limits', v_request -> 'limits'), 'found', p_result -> 'policy'),
-			e.session_id, e.agent_id, NULL, s.environment, 'allow', 'sandbox_policy', true);
-		PERFORM theazo_internal.log_write(e.platform_id, NULL, 'warn', 'provider', pg_catalog.format('sandbox %s is held to less than was asked for', e.sandbox_id),
-			s.environment, e.session_id, e.agent_id, NULL, s.user_id, s.provider, NULL, pg_catalog.jsonb_build_object('found', p_result -> 'policy'));
+		PERFORM theazo_internal.policy_weaker(e, s, v_request, p_result -> 'policy', 'allow');
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.sandbox_granted(theazo_data.effect, theazo_data.sandbox, jsonb, timestamptz) IS
 'keeps what a provider has given a sandbox: its time, and what it is held to';
-
--- What a provider says it holds a sandbox to, against what was asked for: confirmed when it says so of everything.
-CREATE OR REPLACE FUNCTION theazo_internal.policy_verdict(p_asked jsonb, p_found jsonb)
-RETURNS text
-LANGUAGE plpgsql IMMUTABLE
-AS $$
-DECLARE
-	k			text;
-	v_open		boolean := coalesce((p_asked #>> '{network,enabled}')::boolean, false);
-	v_allow		jsonb := coalesce(p_asked #> '{network,allow}', '[]');
-	v_missing	boolean := false;
-BEGIN
-	IF p_found IS NULL OR pg_catalog.jsonb_typeof(p_found) <> 'object' THEN
-		RETURN 'unconfirmed';
-	END IF;
-	IF pg_catalog.jsonb_typeof(p_found -> 'network') = 'boolean' THEN
-		IF (p_found ->> 'network')::boolean
-			AND (NOT v_open OR v_allow <> '[]' AND NOT coalesce(pg_catalog.jsonb_typeof(p_found -> 'allow') = 'array' AND v_allow @> (p_found -> 'allow'), false)) THEN
-			RETURN 'weaker';
-		END IF;
-	ELSE
-		v_missing := true;
-	END IF;
-	FOREACH k IN ARRAY ARRAY['memory_mb', 'disk_mb', 'processes']
-	LOOP
-		CONTINUE WHEN NOT coalesce(p_asked -> 'limits', '{}') ? k;
-		IF pg_catalog.jsonb_typeof(p_found -> k) IS DISTINCT FROM 'number' THEN
-			v_missing := true;
-		ELSIF (p_found ->> k)::pg_catalog."numeric" > (p_asked -> 'limits' ->> k)::pg_catalog."numeric" THEN
-			RETURN 'weaker';
-		END IF;
-	END LOOP;
-	RETURN CASE WHEN v_missing THEN 'unconfirmed' ELSE 'confirmed' END;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.policy_verdict(jsonb, jsonb) IS
-'confirmed, unconfirmed or weaker: what a provider says of a sandbox against what was asked for';
 
 CREATE OR REPLACE FUNCTION theazo_internal.renewals_next()
 RETURNS timestamptz

@@ -37,6 +37,34 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.pool_agent(theazo_data.definition, jsonb) IS 'an agent as one of a definition would be, for what is made ahead of it';
 
+-- May this agent have it, as far as money goes? What waits holds its next minutes, or the fee of an agent on its owner's machines, from
+-- the budgets of the platform and the operator. A fee within narrower limits is reserved by a dispatcher, so there the usual way is gone.
+CREATE OR REPLACE FUNCTION theazo_internal.pool_payable(a theazo_data.agent, b theazo_data.sandbox)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+	v_held	bigint := coalesce((SELECT x.held FROM theazo_data.reservation x WHERE x.platform_id = b.platform_id AND x.id = b.id), 0);
+	v_fee	bigint;
+BEGIN
+	IF b.managed THEN
+		RETURN NOT EXISTS (SELECT FROM theazo_internal.budget_levels(a.platform_id, a.key_environment, a.session_id, a.user_id, pg_catalog.clock_timestamp()) l
+			WHERE l.level IN ('session', 'user') AND l.max - l.used - l.held < v_held);
+	END IF;
+	v_fee := theazo_internal.amount_round(theazo_internal.price_at(a.platform_id, 'agent.fee', pg_catalog.clock_timestamp()));
+	IF v_fee = 0 OR EXISTS (SELECT FROM theazo_data.reservation x WHERE x.platform_id = a.platform_id AND x.id = a.id) THEN
+		RETURN true;
+	ELSIF EXISTS (SELECT FROM theazo_data.run_loop l WHERE l.platform_id = a.platform_id AND l.root_id = theazo_internal.id_root(a.run_id)
+					AND (l.cost_cap IS NOT NULL OR l.parent_root IS NOT NULL)) THEN
+		RETURN false;
+	END IF;
+	RETURN NOT theazo_internal.budget_limited(a.platform_id, a.session_id)
+		OR v_held >= v_fee AND NOT EXISTS (SELECT FROM theazo_internal.budget_levels(a.platform_id, a.key_environment, a.session_id, a.user_id,
+			pg_catalog.clock_timestamp()) l WHERE l.level IN ('session', 'user'));
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.pool_payable(theazo_data.agent, theazo_data.sandbox) IS 'is what an agent would owe for a sandbox made ahead reserved or free';
+
 -- A sandbox for a locked agent that waits for one like it; null when there is none.
 CREATE OR REPLACE FUNCTION theazo_internal.pool_assign(a theazo_data.agent)
 RETURNS text
@@ -57,18 +85,20 @@ BEGIN
 	   AND x.pool_key = theazo_internal.pool_key(a) AND x.instance = theazo_internal.instance()
 	   AND (x.expires_at IS NULL OR x.expires_at > v_now + '5 minutes'::interval)
 	 ORDER BY x.started_at LIMIT 1 FOR UPDATE SKIP LOCKED;
-	IF NOT FOUND THEN
+	IF NOT FOUND OR NOT theazo_internal.pool_payable(a, b) THEN
 		RETURN NULL;
 	END IF;
 	PERFORM theazo_internal.gate_agent('compute.create', a, a.run_id, b.provider_name);
-	-- So far it was the platform's, from here on it is the session's.
+	-- So far it was the platform's, from here on it is the session's, with what is reserved for it.
 	PERFORM theazo_internal.sandbox_bill(b.platform_id, b.id, v_now, true);
-	PERFORM theazo_internal.budget_release(b.platform_id, b.id);
+	UPDATE theazo_data.reservation x SET session_id = a.session_id, user_id = a.user_id, agent_id = a.id
+	 WHERE x.platform_id = b.platform_id AND x.id = b.id;
 	UPDATE theazo_data.sandbox x
 	   SET status = 'ready', session_id = a.session_id, agent_id = a.id, user_id = a.user_id, assigned_at = v_now
 	 WHERE x.platform_id = b.platform_id AND x.id = b.id;
 	IF NOT b.managed THEN
 		PERFORM theazo_internal.fee_write(a.platform_id, 'agent.fee', a.id, b.environment, a.session_id, a.id, NULL, a.user_id, b.provider);
+		PERFORM theazo_internal.budget_release(b.platform_id, b.id);
 	END IF;
 	UPDATE theazo_data.agent x
 	   SET sandbox_id = b.id, provider = b.provider,
@@ -127,6 +157,8 @@ CREATE OR REPLACE FUNCTION theazo_internal.pool_made(e theazo_data.effect, s the
 RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	v_refusal jsonb;
 BEGIN
 	IF s.status IS DISTINCT FROM 'creating' THEN
 		RETURN;
@@ -138,6 +170,14 @@ BEGIN
 		PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
 			pg_catalog.jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', pg_catalog."left"(coalesce(p_result ->> 'message', ''), 200)),
 			NULL, NULL, NULL, s.environment);
+		RETURN;
+	END IF;
+	SELECT theazo_internal.policy_refusal(e, s, theazo_internal.pool_agent(d, v.content), p_result, p_finished) INTO v_refusal
+	  FROM theazo_data.definition d
+	  JOIN theazo_data.definition_version v ON v.platform_id = d.platform_id AND v.definition_id = d.id AND v.version = d.version
+	 WHERE d.platform_id = s.platform_id AND d.id = s.definition_id;
+	IF v_refusal IS NOT NULL THEN
+		PERFORM theazo_internal.budget_release(e.platform_id, s.id);
 		RETURN;
 	END IF;
 	UPDATE theazo_data.sandbox x
@@ -232,7 +272,7 @@ BEGIN
 			-- What has just failed is not tried again at once.
 			WHILE v_have < w.size
 				AND NOT EXISTS (SELECT FROM theazo_data.sandbox x WHERE x.platform_id = a.platform_id AND x.definition_id = a.definition_id
-									AND x.status IN ('failed', 'unknown') AND x.ended_at > clock_timestamp() - '1 minute'::interval)
+									AND (x.status IN ('failed', 'unknown') OR x.policy = 'weaker') AND x.ended_at > clock_timestamp() - '1 minute'::interval)
 			LOOP
 				EXIT WHEN NOT theazo_internal.pool_make(a, v_key);
 				v_have := v_have + 1;

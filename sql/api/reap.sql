@@ -149,6 +149,38 @@ $$;
 COMMENT ON FUNCTION theazo_internal.sandbox_reap(theazo_data.compute_sweep, text, text, theazo_data.sandbox) IS
 'destroys a sandbox at a provider that is nobody''s';
 
+-- A machine whose creation nobody heard the end of has run all the same: its time is booked as it ends, from when its provider says it
+-- started, else from when it was asked for, and then as an estimate. False: somebody holds it now.
+CREATE OR REPLACE FUNCTION theazo_internal.sandbox_found(s theazo_data.sandbox, p_started timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	v_now	timestamptz := pg_catalog.clock_timestamp();
+	v_from	timestamptz;
+BEGIN
+	IF s.agent_id IS NOT NULL THEN
+		PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = s.platform_id AND a.id = s.agent_id FOR UPDATE SKIP LOCKED;
+		IF NOT FOUND THEN
+			RETURN false;
+		END IF;
+	END IF;
+	PERFORM 1 FROM theazo_data.sandbox b
+	 WHERE b.platform_id = s.platform_id AND b.id = s.id AND b.status = s.status AND b.started_at IS NULL FOR UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	v_from := coalesce(p_started, (SELECT pg_catalog.min(e.claimed_at) FROM theazo_data.effect e
+		WHERE e.platform_id = s.platform_id AND e.sandbox_id = s.id AND e.kind = 'compute.create'), s.created_at);
+	v_from := least(v_now, greatest(v_from, s.created_at));
+	UPDATE theazo_data.sandbox b SET started_at = v_from, billed_until = v_from, ended_at = v_now WHERE b.platform_id = s.platform_id AND b.id = s.id;
+	PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, v_now, false, p_estimated => p_started IS NULL);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sandbox_found(theazo_data.sandbox, timestamptz) IS
+'books the time of a machine whose creation was never answered; false when its row is locked';
+
 -- What a provider has, against the rows. An account of the operator's holds sandboxes of every platform, and nobody else's counts.
 CREATE OR REPLACE FUNCTION theazo_internal.sweep_apply(w theazo_data.compute_sweep)
 RETURNS integer
@@ -165,7 +197,8 @@ DECLARE
 	v_n			integer := 0;
 BEGIN
 	FOR f IN
-		SELECT x ->> 'sandbox' AS sandbox, x ->> 'tag' AS tag, x ->> 'instance' AS instance
+		SELECT x ->> 'sandbox' AS sandbox, x ->> 'tag' AS tag, x ->> 'instance' AS instance,
+			   CASE WHEN x ->> 'started_at' ~ '^[0-9]{9,10}(\.[0-9]{1,9})?$' THEN pg_catalog.to_timestamp((x ->> 'started_at')::pg_catalog.float8) END AS started_at
 		  FROM pg_catalog.jsonb_array_elements(w.listing -> 'sandboxes') x WHERE pg_catalog.jsonb_typeof(x) = 'object'
 	LOOP
 		CONTINUE WHEN f.sandbox IS NULL OR f.tag IS NULL OR pg_catalog.octet_length(f.sandbox) > 512 OR f.tag !~ '^sbx_[0-9A-HJKMNP-TV-Z]{26}$';
@@ -187,6 +220,7 @@ BEGIN
 			-- under way, or moved while the provider looked
 			CONTINUE;
 		ELSE
+			CONTINUE WHEN s.status = 'unknown' AND s.started_at IS NULL AND NOT theazo_internal.sandbox_found(s, f.started_at);
 			PERFORM theazo_internal.sandbox_reap(w, f.sandbox, f.tag, s);
 			v_n := v_n + 1;
 			UPDATE theazo_data.sandbox b SET status = 'destroyed', reap_at = NULL

@@ -348,3 +348,42 @@ SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-1", "policy": {"ne
 SELECT status, policy FROM theazo.sandboxes;
 SELECT decision, rule, is_violation, summary - 'sandbox' FROM theazo.events WHERE action = 'sandbox_policy_weaker';
 ROLLBACK;
+-- template STRICT does not get such a one: it is destroyed, unpaid, and the next provider is asked
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"template": "STRICT"}') \gset
+SELECT adapter FROM tst.claim();
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-1", "policy": {"network": true}}', p_ms => 0);
+SELECT provider, status, policy, started_at FROM theazo.sandboxes ORDER BY id;
+SELECT decision, rule, is_violation FROM theazo.events WHERE action = 'sandbox_policy_weaker';
+SELECT message FROM theazo.logs WHERE level = 'warn' AND message LIKE 'provider%';
+SELECT * FROM tst.claim();
+SELECT tst.settle('compute.destroy', 'done');
+-- what is not known is not weaker
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-2", "policy": {"memory_mb": 128}}', p_ms => 0);
+SELECT provider, status, policy FROM theazo.sandboxes ORDER BY id;
+SELECT status, provider FROM theazo.agent_get(:'a');
+SELECT count(*) FROM theazo.charges WHERE item = 'compute.second';
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"template": "STRICT", "provider": "mine"}') \gset
+SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'true') \gset
+SELECT adapter FROM tst.claim();
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-1", "policy": {"network": false, "memory_mb": 4096}}', p_ms => 0);
+SELECT status, error FROM theazo.agent_get(:'a');
+SELECT status, error_sqlstate, error_hint FROM theazo.run_get(:'r');
+SELECT count(*) FROM theazo.charges;
+ROLLBACK;
+-- and none is made ahead
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS d FROM theazo.definition_create('helper', '{"template": "STRICT", "provider": "mine", "warmPool": 1}') \gset
+SELECT theazo_internal.keeper_pool() > 0;
+SELECT adapter FROM tst.claim();
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "box-1", "policy": {"network": true}}', p_ms => 0);
+SELECT status, policy FROM theazo.sandboxes;
+SELECT theazo_internal.keeper_pool() >= 0;
+SELECT * FROM tst.claim();
+ROLLBACK;

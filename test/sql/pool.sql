@@ -140,6 +140,63 @@ SELECT theazo_internal.keeper_pool() >= 0;
 SELECT count(*) FROM theazo.sandboxes;
 ROLLBACK;
 
+-- on one's own machines the fee of whoever will get it is held as long as it waits, and booked out of that
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('mine', type => 'webhook', endpoint => 'https://one.example');
+SELECT id AS d FROM theazo.definition_create('helper', '{"provider": "mine", "warmPool": 1}') \gset
+SELECT FROM theazo.budget_set(3);
+SELECT * FROM tst.pool();
+SELECT tst.boot();
+SELECT id AS b FROM theazo.sandboxes WHERE status = 'warm' \gset
+SELECT held, session_id, id = :'b' AS own FROM theazo_data.reservation WHERE platform_id = :'p';
+-- as long as it waits
+SELECT theazo_internal.keeper_minutes() + theazo_internal.keeper_reservations() >= 0;
+SELECT level, spent, reserved, remaining FROM theazo.budget_status;
+-- a session with a limit of its own goes the usual way: there a dispatcher reserves
+SELECT id AS s3 FROM theazo.session_create('user-3', limits => '{"maxCost": {"amount": 100, "period": "month"}}') \gset
+SELECT (theazo.agent_create(:'s3', jsonb_build_object('definition', :'d'))).status;
+SELECT id AS a, status FROM theazo.agent_create(:'s', jsonb_build_object('definition', :'d')) \gset
+SELECT :'status';
+SELECT cents, agent_id = :'a' AS agent FROM theazo.charges WHERE item = 'agent.fee';
+SELECT spent, reserved, remaining FROM theazo.budget_status;
+-- the next one's cannot be had
+SELECT * FROM tst.pool();
+SELECT * FROM tst.claim();
+SELECT kind, count(*) FROM theazo_data.effect WHERE held_reason = 'refused' GROUP BY 1;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+-- set later: held with the keeper's next turn, and until then nobody gets it
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('mine', type => 'webhook', endpoint => 'https://one.example');
+SELECT id AS d FROM theazo.definition_create('helper', '{"provider": "mine", "warmPool": 1}') \gset
+SELECT * FROM tst.pool();
+SELECT tst.boot();
+SELECT FROM theazo.budget_set(3);
+SELECT (theazo.agent_create(:'s', jsonb_build_object('definition', :'d'))).status;
+SELECT theazo_internal.keeper_minutes() >= 0;
+SELECT held, need FROM theazo_data.reservation WHERE platform_id = :'p';
+SELECT (theazo.agent_create(:'s', jsonb_build_object('definition', :'d'))).status;
+ROLLBACK;
+-- minutes of managed ones go along, and count within the limit of the session that gets one
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS d FROM theazo.definition_create('helper', '{"provider": "theazo", "warmPool": 1}') \gset
+SELECT FROM theazo.budget_set(3);
+SELECT * FROM tst.pool();
+SELECT tst.boot();
+SELECT id AS s3 FROM theazo.session_create('user-3', limits => '{"maxCost": {"amount": 1, "period": "month"}}') \gset
+SELECT held AS h FROM theazo_data.reservation WHERE platform_id = :'p' \gset
+UPDATE theazo_data.reservation SET held = 1000001 WHERE platform_id = :'p';
+SELECT (theazo.agent_create(:'s3', jsonb_build_object('definition', :'d'))).status;
+UPDATE theazo_data.reservation SET held = :h WHERE platform_id = :'p';
+SELECT id AS s4 FROM theazo.session_create('user-4', limits => '{"maxCost": {"amount": 1, "period": "month"}}') \gset
+SELECT id AS a, status FROM theazo.agent_create(:'s4', jsonb_build_object('definition', :'d')) \gset
+SELECT :'status';
+SELECT held > 0 AS held, session_id = :'s4' AS session, user_id, agent_id = :'a' AS agent FROM theazo_data.reservation WHERE platform_id = :'p' AND agent_id = :'a';
+ROLLBACK;
+
 -- what is refused
 BEGIN;
 SELECT theazo.authenticate(:'k');

@@ -29,7 +29,7 @@ CREATE FUNCTION tst.listed(VARIADIC p_there text[]) RETURNS void LANGUAGE plpgsq
 BEGIN
 	PERFORM tst.settle('compute.sweep', 'done', jsonb_build_object('complete', true, 'sandboxes', coalesce((
 		SELECT jsonb_agg(jsonb_build_object('tag', split_part(t, ' ', 1), 'sandbox', split_part(t, ' ', 2),
-			'instance', coalesce(nullif(split_part(t, ' ', 3), 'us'), theazo_internal.instance()))) FROM unnest(p_there) t WHERE t <> ''), '[]')));
+			'instance', coalesce(nullif(split_part(t, ' ', 3), 'us'), theazo_internal.instance()), 'started_at', nullif(split_part(t, ' ', 4), ''))) FROM unnest(p_there) t WHERE t <> ''), '[]')));
 	PERFORM theazo_internal.keeper_reap();
 END $$;
 -- moves the clock of what there is, so that it was made before the provider was asked
@@ -39,25 +39,34 @@ CREATE FUNCTION tst.older(p_seconds int) RETURNS void LANGUAGE sql AS $$
 	 WHERE platform_id IN (SELECT platform_id FROM theazo_data.platform WHERE name LIKE 'Reap%')
 $$;
 
+-- one after the other
+CREATE FUNCTION tst.swept(p_platform text, VARIADIC p_there text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM tst.ask(p_platform);
+	PERFORM tst.listed(VARIADIC p_there);
+END $$;
+-- an agent and its sandbox, which runs for so long
+CREATE FUNCTION tst.running(p_session text, p_options jsonb DEFAULT '{}', OUT a text, OUT b text) LANGUAGE plpgsql AS $$
+BEGIN
+	SELECT x.id INTO a FROM theazo.agent_create(p_session, p_options) x;
+	PERFORM tst.boot();
+	SELECT x.sandbox_id INTO b FROM theazo.agent_get(a) x;
+	PERFORM tst.older(100);
+END $$;
+
 -- rows without a sandbox: the first time it may be the list that is behind; the second time the row ends, owing up to when it was last seen
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT id AS a FROM theazo.agent_create(:'s') \gset
-SELECT tst.boot();
-SELECT id AS b FROM theazo.sandboxes \gset
-SELECT tst.older(100);
-SELECT tst.ask(:'p');
-SELECT tst.listed(:'b' || ' box-1 us');
+SELECT * FROM tst.running(:'s') \gset
+SELECT tst.swept(:'p', :'b' || ' box-1 us');
 SELECT status, missed, seen_at IS NOT NULL AS seen FROM theazo_data.sandbox WHERE id = :'b';
 SELECT provider, listed, lost, reaped, error FROM theazo.compute_sweeps;
 UPDATE theazo_data.sandbox SET seen_at = started_at + interval '41.5 s' WHERE id = :'b';
-SELECT tst.ask(:'p');
-SELECT tst.listed('');
+SELECT tst.swept(:'p', '');
 SELECT status, missed FROM theazo_data.sandbox WHERE id = :'b';
 -- asked again soon
 SELECT due_at < clock_timestamp() + interval '31 s' AS soon FROM theazo.compute_sweeps;
-SELECT tst.ask(:'p');
-SELECT tst.listed('');
+SELECT tst.swept(:'p', '');
 SELECT status, missed, ended_at - started_at AS lived FROM theazo_data.sandbox WHERE id = :'b';
 SELECT sum(quantity) FROM theazo.charges WHERE item = 'compute.second';
 SELECT status, sandbox_id FROM theazo.agent_get(:'a');
@@ -72,14 +81,9 @@ ROLLBACK;
 -- seen again after it was missed once: nothing has happened
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT id AS a FROM theazo.agent_create(:'s') \gset
-SELECT tst.boot();
-SELECT id AS b FROM theazo.sandboxes \gset
-SELECT tst.older(100);
-SELECT tst.ask(:'p');
-SELECT tst.listed('');
-SELECT tst.ask(:'p');
-SELECT tst.listed(:'b' || ' box-1 us');
+SELECT * FROM tst.running(:'s') \gset
+SELECT tst.swept(:'p', '');
+SELECT tst.swept(:'p', :'b' || ' box-1 us');
 SELECT status, missed FROM theazo_data.sandbox WHERE id = :'b';
 -- a part of a list says nothing about what is not in it
 SELECT tst.ask(:'p');
@@ -135,12 +139,8 @@ ROLLBACK;
 -- what one platform's provider lists does not reach another platform's rows
 BEGIN;
 SELECT theazo.authenticate(:'k2');
-SELECT id AS a FROM theazo.agent_create(:'s2') \gset
-SELECT tst.boot();
-SELECT id AS b FROM theazo.sandboxes \gset
-SELECT tst.older(100);
-SELECT tst.ask(:'p');
-SELECT tst.listed(:'b' || ' box-9 us');
+SELECT * FROM tst.running(:'s2') \gset
+SELECT tst.swept(:'p', :'b' || ' box-9 us');
 SELECT * FROM tst.claim();
 SELECT status, missed FROM theazo_data.sandbox WHERE id = :'b';
 ROLLBACK;
@@ -148,18 +148,14 @@ ROLLBACK;
 -- a second machine for one creation: the one that is known stays
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT id AS a FROM theazo.agent_create(:'s') \gset
-SELECT tst.boot();
-SELECT id AS b FROM theazo.sandboxes \gset
-SELECT tst.older(100);
-SELECT tst.ask(:'p');
-SELECT tst.listed(:'b' || ' box-1 us', :'b' || ' box-1b us');
+SELECT * FROM tst.running(:'s') \gset
+SELECT tst.swept(:'p', :'b' || ' box-1 us', :'b' || ' box-1b us');
 SELECT kind FROM tst.claim();
 SELECT request ->> 'sandbox' AS destroyed FROM tst.claimed;
 SELECT status FROM theazo.sandboxes;
 ROLLBACK;
 
--- the answer of a creation was lost: what it made is found by its tag
+-- the answer of a creation was lost: what it made is found by its tag, destroyed, and booked as it is: by the provider's word, else by an estimate
 BEGIN;
 SELECT theazo.authenticate(:'k');
 SELECT id AS a FROM theazo.agent_create(:'s') \gset
@@ -168,19 +164,35 @@ SELECT tst.settle('compute.create', 'unknown', '{"message": "no answer", "maybe_
 SELECT id AS b, status FROM theazo.sandboxes WHERE provider = 'mine' \gset
 SELECT :'status';
 SELECT tst.older(100);
-SELECT tst.ask(:'p');
-SELECT tst.listed(:'b' || ' box-7 us');
+UPDATE theazo_data.effect SET claimed_at = claimed_at - interval '95 s' WHERE sandbox_id = :'b';
+SELECT tst.swept(:'p', :'b' || ' box-7 us');
 SELECT kind FROM tst.claim() WHERE kind = 'compute.destroy';
 SELECT status FROM theazo_data.sandbox WHERE id = :'b';
+-- on the platform's own account time is counted and costs nothing here
+SELECT quantity BETWEEN 95 AND 110 AS seconds, cents, estimated, payer FROM theazo.charges WHERE item = 'compute.second';
+-- found again before it is gone: not booked twice
+SELECT tst.swept(:'p', :'b' || ' box-7 us');
+SELECT count(*) FROM theazo.charges WHERE item = 'compute.second';
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+-- on the operator's it is paid
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s') \gset
+SELECT * FROM tst.claim();
+UPDATE theazo_data.sandbox SET managed = true WHERE agent_id = :'a';
+SELECT tst.settle('compute.create', 'unknown', '{"message": "no answer", "maybe_sent": true}');
+SELECT tst.older(100);
+SELECT id AS b, extract(epoch FROM created_at)::bigint + 10 AS t FROM theazo.sandboxes WHERE provider = 'mine' \gset
+SELECT tst.swept(:'p', :'b' || ' box-7 us ' || :'t');
+SELECT quantity BETWEEN 88 AND 105 AS seconds, cents > 0 AS paid, estimated, payer FROM theazo.charges WHERE item = 'compute.second';
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
 ROLLBACK;
 
 -- rows that are nobody's: the agent has another one, or what made or ended it is no more; booked as they end
 BEGIN;
 SELECT theazo.authenticate(:'k');
-SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo"}') \gset
-SELECT tst.boot();
-SELECT id AS b FROM theazo.sandboxes \gset
-SELECT tst.older(100);
+SELECT * FROM tst.running(:'s', '{"provider": "theazo"}') \gset
 UPDATE theazo_data.agent SET sandbox_id = NULL WHERE id = :'a';
 SELECT theazo_internal.keeper_reap() >= 0;
 SELECT status FROM theazo.sandboxes;
