@@ -59,9 +59,14 @@ copy_tree() {
 	tar -cf - --exclude=./.build --exclude=./.git --exclude='*.o' --exclude='*.d' \
 		--exclude='*.so' --exclude='*.bc' --exclude='./theazo-init' --exclude='./theazo-verify' --exclude='./theazo-runner' \
 		--exclude='./theazo--*.sql' . | tar -xf - -C "$1" --no-same-owner
-	# The engine takes a minute to compile and the network to fetch: it goes along.
-	src/runner/engine/build.sh
-	tar -cf - .build/engine | tar -xf - -C "$1" --no-same-owner
+	# The engine takes a minute to compile and the network to fetch: it goes along. One copy at a time: a file that is
+	# touched meanwhile would end tar.
+	mkdir -p .build
+	(
+		flock 8
+		src/runner/engine/build.sh
+		tar -cf - .build/engine | tar -xf - -C "$1" --no-same-owner
+	) 8> .build/engine.lock
 }
 
 # Where what is fetched once is kept: outside the tree.

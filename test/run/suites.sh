@@ -25,10 +25,12 @@ bindir=$top/.build/pg$major/usr/lib/postgresql/$major/bin
 export PG_CONFIG=$bindir/pg_config
 pgxs=$top/.build/pg$major/usr/lib/postgresql/$major/lib/pgxs
 rc=0
+since=0
 
 # What failed in a log, each with the file it is in where the log says so.
 failed_in() {
 	awk -v suite="$1-$major" '
+		{ sub(/^\[[0-9:]+\] /, "") }
 		/^test\/t\/[a-z0-9_]+\.pl \.\./ || /^# \.build\// { file = ($1 == "#" ? $2 : $1) " " }
 		/^not ok / || /^test .* FAILED/ || /^\[  FAILED  \] [A-Za-z_]/ || / Dubious, / {
 			sub(/^test /, "")
@@ -39,7 +41,8 @@ failed_in() {
 # count SUITE PASSED FAILED SKIPPED
 count() {
 	printf '%s-%s %d %d %d\n' "$1" "$major" "$2" "$3" "$4" >> "$counts"
-	printf '   %s on %s: %d passed, %d failed, %d skipped\n' "$1" "$major" "$2" "$3" "$4"
+	printf '   %s on %s: %d passed, %d failed, %d skipped (%d s)\n' "$1" "$major" "$2" "$3" "$4" $((SECONDS - since))
+	since=$SECONDS
 	if [ "$3" != 0 ]; then
 		rc=1
 		if [ -s "$out/$1.log" ]; then
@@ -140,7 +143,7 @@ tap_suite() {
 		THEAZO_CONF=$(server_conf)
 		export THEAZO_CONF
 		# shellcheck disable=SC2086
-		timeout 3000 prove --verbose ${PROVE_FLAGS:-} "$@"
+		timeout 3000 prove --verbose --timer ${PROVE_FLAGS:-} "$@"
 	) > "$log" 2>&1
 	status=$?
 	p=$(grep -E '^ok [0-9]+' "$log" | grep -v -c -i '# skip')
@@ -158,6 +161,15 @@ tap_suite() {
 		cp "$top/.build/$suite"/tmp_check/log/* "$out/$suite-log/" 2> /dev/null
 	fi
 	count "$suite" "$p" "$f" "$s"
+	slowest "$log"
+}
+
+# The files of a TAP suite that took longest.
+slowest() {
+	awk '
+		{ sub(/^\[[0-9:]+\] /, "") }
+		/^test\/t\/[a-z0-9_]+\.pl \.\./ { file = $1; sub(/.*\//, "", file); sub(/\.pl$/, "", file) }
+		/^ok +[0-9]+ ms/ { printf "%d s %s\n", $2 / 1000, file }' "$1" | sort -n -r | head -n 8 | paste -s -d , | sed 's/,/, /g; s/^/   slowest: /'
 }
 
 tap_files() {				# chaos is a suite of its own under `make chaos`
