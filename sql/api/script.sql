@@ -115,6 +115,12 @@ DECLARE
 	v_started	timestamptz := CASE WHEN v_ran THEN coalesce(p_started, e.claimed_at, p_finished) END;
 	v_verdict	text;
 BEGIN
+	-- Of no execution: whoever queued it looks there.
+	IF e.run_id IS NULL THEN
+		UPDATE theazo_data.effect_payload y SET result = p_result
+		 WHERE y.platform_id = e.platform_id AND y.root_id = e.root_id AND y.id = e.id;
+		RETURN;
+	END IF;
 	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
 	SELECT y.* INTO x FROM theazo_data.run_payload p
 	  JOIN theazo_data.execution y ON y.platform_id = p.platform_id AND y.number = (p.input ->> 'execution_id')::bigint

@@ -58,6 +58,9 @@ int tz_guc_sandbox_max = 64;
 int tz_guc_sandbox_memory_mb = 512;
 int tz_guc_sandbox_minimum = TZ_SANDBOX_MINIMUM_NAMESPACES;
 int tz_guc_sandbox_processes = 64;
+int tz_guc_script_max = 32;
+char *tz_guc_script_runner = NULL;
+int tz_guc_script_spares = 2;
 int tz_guc_stream_buffer_kb = 16 * 1024;
 int tz_guc_sql_tool_workers = 4;
 char *tz_guc_web_search_header = NULL;
@@ -120,6 +123,17 @@ tz_guc_sandbox_init_path(void)
 	if (tz_guc_sandbox_init != NULL && tz_guc_sandbox_init[0] != '\0')
 		return tz_guc_sandbox_init;
 	snprintf(path, sizeof(path), "%s/theazo-init", pkglib_path);
+	return path;
+}
+
+const char *
+tz_guc_script_runner_path(void)
+{
+	static char path[MAXPGPATH];
+
+	if (tz_guc_script_runner != NULL && tz_guc_script_runner[0] != '\0')
+		return tz_guc_script_runner;
+	snprintf(path, sizeof(path), "%s/theazo-runner", pkglib_path);
 	return path;
 }
 
@@ -257,6 +271,13 @@ define_sandbox(void)
 	                         PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_int("theazo.sandbox_processes", "Most processes in a sandbox.", &tz_guc_sandbox_processes, 64, 4,
 	           100000, PGC_SIGHUP, 0);
+	define_int("theazo.script_max", "Most programs of agents a dispatcher runs at once.", &tz_guc_script_max,
+	           32, 1, 256, PGC_SIGHUP, 0);
+	define_string("theazo.script_runner",
+	              "Path of the program that runs agents' code; empty for the installed one.",
+	              &tz_guc_script_runner, "", PGC_SIGHUP, 0, check_path);
+	define_int("theazo.script_spares", "Processes a dispatcher keeps ready for programs of agents.",
+	           &tz_guc_script_spares, 2, 0, 8, PGC_SIGHUP, 0);
 }
 
 /* A list of identifiers; names longer than a database's can be are refused. */

@@ -53,6 +53,9 @@ extern int tz_guc_sandbox_max;
 extern int tz_guc_sandbox_memory_mb;
 extern int tz_guc_sandbox_minimum; /* TzSandboxMinimum */
 extern int tz_guc_sandbox_processes;
+extern int tz_guc_script_max;
+extern char *tz_guc_script_runner;
+extern int tz_guc_script_spares;
 extern int tz_guc_stream_buffer_kb;
 extern int tz_guc_sql_tool_workers;
 extern char *tz_guc_web_search_header;
@@ -70,6 +73,9 @@ extern void tz_guc_init(void);
 
 /* Path of the program that is PID 1 in a box: the setting, or where it was installed. */
 extern const char *tz_guc_sandbox_init_path(void);
+
+/* Path of the program that runs agents' code: the setting, or where it was installed. */
+extern const char *tz_guc_script_runner_path(void);
 
 /* Does theazo.databases name this database? A template only when listed by name. */
 extern bool tz_guc_database_listed(const char *dbname, bool is_template);

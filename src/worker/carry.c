@@ -24,6 +24,7 @@
 #include "worker/anchorfile.h"
 #include "worker/carry.h"
 #include "worker/carry_http.h"
+#include "worker/carry_script.h"
 
 #define MUX_EVENTS 512
 #define USER_AGENT "theazo/" THEAZO_VERSION
@@ -136,12 +137,25 @@ local_config(const TzCarrier *c)
 	return config;
 }
 
+static TzScriptConfig
+script_config(void)
+{
+	TzScriptConfig config = {
+		.runner = tz_guc_script_runner_path(),
+		.max = tz_guc_script_max,
+		.spares = tz_guc_script_spares,
+	};
+
+	return config;
+}
+
 void
 tz_carrier_init(TzCarrier *c, int slot, int64 incarnation)
 {
 	TzLocalCallbacks cb = {on_connection, on_gone, c};
 	TzHttpClientConfig http;
 	TzLocalConfig local;
+	TzScriptConfig script = script_config();
 	TzNetPolicy *old;
 	TzErr err;
 	char prefix[48];
@@ -166,6 +180,9 @@ tz_carrier_init(TzCarrier *c, int slot, int64 incarnation)
 	snprintf(prefix, sizeof(prefix), "box-%d-%llx", slot, (unsigned long long) incarnation);
 	if (tz_local_create(&local, &c->preflight, prefix, c->mux, &cb, &c->local, &err) != TZ_OK)
 		tz_throw(&err);
+	c->scripts = tz_scripts_new(&script, c->mux);
+	if (c->scripts == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 }
 
 void
@@ -173,6 +190,7 @@ tz_carrier_reconfigure(TzCarrier *c)
 {
 	TzHttpClientConfig http;
 	TzLocalConfig local;
+	TzScriptConfig script = script_config();
 	TzNetPolicy *old;
 
 	load_policy(c, &old);
@@ -180,6 +198,7 @@ tz_carrier_reconfigure(TzCarrier *c)
 	local = local_config(c);
 	tz_http_client_reconfigure(c->client, &http);
 	tz_local_configure(c->local, &local);
+	tz_scripts_configure(c->scripts, &script);
 	tz_netpolicy_free(old);
 }
 
@@ -222,25 +241,26 @@ tz_carrier_pump(TzCarrier *c)
 	tz_mux_pump(c->mux, MUX_EVENTS);
 	tz_http_client_pump(c->client);
 	tz_local_tick(c->local);
+	tz_scripts_tick(c->scripts);
 	tz_sqltool_tick();
+}
+
+static int
+sooner(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return Max(a, b);
+	return Min(a, b);
 }
 
 int
 tz_carrier_timeout(const TzCarrier *c)
 {
-	int http = tz_http_client_timeout(c->client);
-	int local = tz_local_timeout(c->local);
-	int sql = tz_sqltool_timeout();
+	int ms = sooner(tz_http_client_timeout(c->client), tz_local_timeout(c->local));
 
-	if (c->holds > 0)
-		http = http < 0 ? HOLDS_MS : Min(http, HOLDS_MS);
-	if (http < 0)
-		http = local;
-	else if (local >= 0)
-		http = Min(http, local);
-	if (http < 0)
-		return sql;
-	return sql < 0 ? http : Min(http, sql);
+	ms = sooner(ms, tz_scripts_timeout(c->scripts));
+	ms = sooner(ms, tz_sqltool_timeout());
+	return c->holds > 0 ? sooner(ms, HOLDS_MS) : ms;
 }
 
 /* ---- one effect -------------------------------------------------------------- */
@@ -422,6 +442,18 @@ tz_carrier_begin(TzCarrier *c, TzFlight *f)
 		tz_flight_end(f, "done", now);
 		return;
 	}
+	/* the program that asked is gone */
+	if (tz_carry_fetch_idle(c, f))
+	{
+		tz_flight_end(f, "cancelled", now);
+		return;
+	}
+	/* read as the text it is, so that numbers keep their digits */
+	if (strcmp(f->claim->adapter, "script") == 0)
+	{
+		tz_carry_script(c, f);
+		return;
+	}
 	if (tz_flight_prepare(f, (size_t) tz_guc_http_max_body_kb * 1024, unix_ms(now), &err) != TZ_OK ||
 	    tz_flight_records(f, &err) != TZ_OK)
 		tz_carry_fail(f, &err, NULL);
@@ -445,6 +477,8 @@ tz_carrier_cancel(TzCarrier *c, TzFlight *f)
 		tz_local_cancel(&f->job);
 	else if (f->state == TZ_FLIGHT_FLYING && f->sql)
 		tz_sqltool_cancel(&f->sql_job);
+	else if (f->state == TZ_FLIGHT_FLYING && f->script != NULL)
+		tz_script_cancel(f->script);
 	else if (f->state == TZ_FLIGHT_FLYING)
 		tz_carry_http_cut(f);
 }

@@ -18,6 +18,7 @@ typedef struct TzCarrier
 	TzMux *mux;
 	TzHttpClient *client;
 	TzLocal *local;
+	TzScripts *scripts;
 	TzNetPolicy *policy;
 	TzBoxPreflight preflight;
 	TzInflight flights;
@@ -42,6 +43,8 @@ extern void tz_carrier_cancel(TzCarrier *c, TzFlight *f);
  * Marks what the halts that were read last hold for, to be cut, and kills the sandboxes of it. Returns how many of both.
  */
 extern int tz_carrier_halt(TzCarrier *c);
+/* It has been settled: programs that wait for it are told. */
+extern void tz_carrier_settled(TzCarrier *c, const TzFlight *f);
 /* Opens a sealed secret; a TzSecretOpen. */
 extern TzStatus tz_carrier_open(const TzSealedSecret *sealed, TzBuf *out, int *sqlstate, TzErr *err);
 

@@ -18,6 +18,7 @@
 #include "lib/broker.h"
 #include "pg/guc.h"
 #include "worker/carry_http.h"
+#include "worker/carry_script.h"
 #include "worker/kept.h"
 
 #define STOP_MS 5000 /* all requests that end what a cut call left behind */
@@ -178,6 +179,9 @@ http_done(void *arg, const TzHttpResponse *res)
 		f->adapter->parse(&f->effect, res, &f->outcome);
 	if (f->outcome.keep)
 		tz_kept_put(f->claim, sandbox_name(f), tz_buf_slice(&f->outcome.kept));
+	/* whoever waits for it decides whether to ask again */
+	if (tz_carry_is_fetch(f) && f->outcome.verdict == TZ_V_RETRY)
+		f->outcome.verdict = TZ_V_FAILED;
 	if (goes_on(f))
 		go_on(f);
 	else if (!begin_stop(f, res))

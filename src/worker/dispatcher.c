@@ -24,7 +24,6 @@
 #include "utils/memutils.h"
 
 #include "gate/halt.h"
-#include "lib/json.h"
 #include "lib/pace.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -35,6 +34,8 @@
 #include "pg/worker.h"
 #include "vault/check.h"
 #include "worker/carry.h"
+#include "worker/preflight.h"
+#include "worker/script_sql.h"
 
 #define TURN_TIMEOUT_MS 30000
 #define SETTLE_ROWS_MAX 1000
@@ -47,6 +48,9 @@
 #define STREAMING_ROWS_MIN 4
 #define SETTLE_BYTES_MAX (16 * 1024 * 1024)
 #define NOTES_PER_TURN 200
+#define CALLS_PER_TURN 256 /* of programs */
+#define CALLS_STREAMING 16
+#define CALLS_HELD_MS 50 /* between looks at those that somebody's transaction holds up */
 #define SENT_ROWS_MAX 1000
 /* A call that takes longer than this is marked as sent; most end before. */
 #define SENT_AFTER_MS 500
@@ -78,6 +82,7 @@ typedef enum Phase
 	PHASE_IDLE,
 	PHASE_NOTES,
 	PHASE_SETTLE,
+	PHASE_CALLS,
 	PHASE_MARKS,
 	PHASE_CLAIM,
 	PHASE_COMMIT
@@ -134,31 +139,6 @@ list_of(Dispatcher *d, TzFlightState state)
 
 /* ---- start and end ------------------------------------------------------------ */
 
-static char *
-preflight_text(const TzBoxPreflight *pf)
-{
-	json_t *checks = json_array();
-	TzBuf buf;
-	char *text;
-
-	for (int i = 0; i < pf->nchecks; i++)
-	{
-		const TzBoxCheck *c = &pf->checks[i];
-		json_t *o = json_object();
-
-		tz_json_set_text(o, "name", tz_slice_cstr(c->name), NULL);
-		json_object_set_new(o, "ok", json_boolean(c->ok));
-		tz_json_set_text(o, "found", tz_slice_cstr(c->found), NULL);
-		tz_json_set_text(o, "hint", tz_slice_cstr(c->hint), NULL);
-		json_array_append_new(checks, o);
-	}
-	tz_buf_init(&buf, 64 * 1024);
-	text = tz_json_dump(checks, &buf, NULL) == TZ_OK && buf.len > 0 ? pstrdup(buf.data) : pstrdup("[]");
-	tz_buf_free(&buf);
-	json_decref(checks);
-	return text;
-}
-
 /* As effect_claim() and effect_done() set it: settling calls what is below them without them. */
 static void
 plan_plainly(void)
@@ -191,7 +171,7 @@ dispatcher_init(void *arg)
 	if (d->slot == 0)
 	{
 		values[0] = CStringGetTextDatum(tz_box_mode_name(d->carrier.preflight.mode));
-		values[1] = DirectFunctionCall1(jsonb_in, CStringGetDatum(preflight_text(&d->carrier.preflight)));
+		values[1] = DirectFunctionCall1(jsonb_in, CStringGetDatum(tz_preflight_text(&d->carrier.preflight)));
 		tz_spi_exec(&preflight_stmt, values, NULL, 0);
 	}
 	tz_txn_commit();
@@ -240,6 +220,13 @@ collect_ended(Dispatcher *d, int max)
 	}
 }
 
+static void
+settled(Dispatcher *d, TzFlight *f)
+{
+	tz_carrier_settled(&d->carrier, f);
+	tz_flight_free(f);
+}
+
 /* They are the first of the list, in its order. locked (or NULL): those that wait for somebody's transaction. */
 static void
 forget_settled(Dispatcher *d, int n, const bool *locked)
@@ -251,7 +238,7 @@ forget_settled(Dispatcher *d, int n, const bool *locked)
 		if (locked != NULL && locked[i])
 			tz_flight_move(ended->first, TZ_FLIGHT_PARKED);
 		else
-			tz_flight_free(ended->first);
+			settled(d, ended->first);
 	}
 	d->nsettle = 0;
 }
@@ -272,7 +259,7 @@ settle_parked(Dispatcher *d)
 		how = tz_effect_done_now(&item);
 		if (how == TZ_DONE_SETTLED)
 		{
-			tz_flight_free(f);
+			settled(d, f);
 			continue;
 		}
 		tz_flight_move(f, TZ_FLIGHT_ENDED);
@@ -376,7 +363,9 @@ static void
 turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
 {
 	uint32 epoch = tz_worker_cancel_epoch();
-	bool only_marks = d->nsettle == 0 && !claiming && d->carrier.notes.n == 0;
+	int calls = Min(tz_scripts_ready(d->carrier.scripts),
+	                d->carrier.flights.flows > 0 ? CALLS_STREAMING : CALLS_PER_TURN);
+	bool only_marks = d->nsettle == 0 && !claiming && d->carrier.notes.n == 0 && calls == 0;
 
 	tz_txn_begin("theazo: dispatching", TURN_TIMEOUT_MS);
 	d->phase = PHASE_NOTES;
@@ -394,6 +383,13 @@ turn_transaction(Dispatcher *d, bool claiming, TimestampTz now)
 	}
 	if (d->halting && d->nsettle > 0)
 		tz_wake_at_commit(TZ_WAKE_KEEPER);
+	d->phase = PHASE_CALLS;
+	if (calls > 0)
+	{
+		TZ_PAUSE_POINT("dispatcher-before-calls");
+		tz_effect_lock_wait(TZ_DONE_LOCK_MS);
+		tz_script_judge(d->carrier.scripts, d->slot, calls);
+	}
 	d->phase = PHASE_MARKS;
 	if (sent_due(d, now))
 		tell_sent(d);
@@ -439,6 +435,7 @@ turn_committed(Dispatcher *d, bool claiming, TimestampTz began)
 	if (claiming && d->more)
 		tz_worker_pass_on();
 	tz_notes_written(&d->carrier.notes, true);
+	tz_script_judged(d->carrier.scripts, true);
 	forget_settled(d, d->nsettle, NULL);
 	if (!has_news(d))
 		d->halting = false;
@@ -475,13 +472,15 @@ static void
 turn_failed(Dispatcher *d)
 {
 	Phase phase = d->phase;
-	bool locked = phase == PHASE_SETTLE && geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE;
+	bool locked =
+		(phase == PHASE_SETTLE || phase == PHASE_CALLS) && geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE;
 	bool *waits;
 	int settled = 0;
 
 	d->phase = PHASE_IDLE;
 	tz_claimed_free_list(&d->claimed);
 	tz_notes_written(&d->carrier.notes, false);
+	tz_script_judged(d->carrier.scripts, false);
 	d->want_claim = true;
 	if (tz_worker_stopping())
 		PG_RE_THROW();
@@ -499,6 +498,12 @@ turn_failed(Dispatcher *d)
 	if (phase == PHASE_NOTES)
 	{
 		tz_notes_write_each(&d->carrier.notes, NOTES_PER_TURN);
+		return;
+	}
+	/* what was to be settled is, with the next turn */
+	if (phase == PHASE_CALLS)
+	{
+		tz_script_judge_each(d->carrier.scripts, d->slot, CALLS_PER_TURN);
 		return;
 	}
 	waits = palloc0(sizeof(bool) * Max(d->nsettle, 1));
@@ -675,7 +680,8 @@ until(TimestampTz then, TimestampTz now)
 static bool
 has_news(Dispatcher *d)
 {
-	return list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0;
+	return list_of(d, TZ_FLIGHT_ENDED)->n > 0 || d->carrier.notes.n > 0 ||
+	       tz_scripts_ready(d->carrier.scripts) > 0;
 }
 
 static bool
@@ -722,6 +728,9 @@ turn_rows(Dispatcher *d, bool stopping)
 	if (list_of(d, TZ_FLIGHT_PARKED)->n > 0 && now >= d->parked_at)
 		settle_parked(d);
 	collect_ended(d, rows_max(d, &d->settling, SETTLE_ROWS_MAX));
+	/* what a program asks of the network is queued and claimed in one */
+	if (tz_scripts_wants_fetch(d->carrier.scripts))
+		d->want_claim = true;
 	claiming = !stopping && d->want_claim && has_room(d, now) && now >= claim_time(d);
 	if (claiming && d->careful && has_news(d))
 		turn_sql(d, false, now);
@@ -773,6 +782,8 @@ dispatcher_turn(void *arg, int why)
 		next_ms = Min(next_ms, SENT_AFTER_MS);
 	if (list_of(d, TZ_FLIGHT_PARKED)->n > 0)
 		next_ms = Min(next_ms, until(d->parked_at, now));
+	if (tz_scripts_waiting(d->carrier.scripts) > 0)
+		next_ms = Min(next_ms, CALLS_HELD_MS);
 	return next_ms;
 }
 
@@ -804,7 +815,9 @@ dispatcher_leave(void *arg, bool sql)
 		settle_parked(d);
 		leave_settle(d, give_up);
 	}
-	/* Commands of sandboxes end with them, and we know how: that is settled too. */
+	/* Commands of sandboxes end with them, and programs with their runner, and we know how: that is settled too. */
+	tz_scripts_free(d->carrier.scripts);
+	d->carrier.scripts = NULL;
 	tz_local_free(d->carrier.local);
 	d->carrier.local = NULL;
 	tz_sqltool_leave();

@@ -600,6 +600,16 @@ set_result(TzFlight *f, json_t *doc)
 	json_decref(doc);
 }
 
+void
+tz_flight_document(TzFlight *f, const char *verdict, TzBuf *document, TimestampTz now)
+{
+	free(f->result);
+	f->result = document->data;
+	f->result_len = document->len;
+	tz_buf_init(document, 0);
+	tz_flight_end(f, verdict, now);
+}
+
 static json_t *
 failure_document(const TzErr *err, const char *sqlstate, const char *code, int retry_after_ms,
                  bool maybe_sent)

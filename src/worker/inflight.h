@@ -17,6 +17,7 @@
 #include "worker/conceal.h"
 #include "worker/flow.h"
 #include "worker/local.h"
+#include "worker/script.h"
 #include "worker/sqltool.h"
 
 typedef enum TzFlightState
@@ -77,6 +78,7 @@ typedef struct TzFlight
 	TzLocalJob job;
 	bool sql;
 	TzSqlJob sql_job;
+	TzScriptJob *script; /* owned by whoever carries it, or NULL */
 	TzOutcome outcome;
 
 	/* while requests end what a cut call left running: what it ends with */
@@ -147,6 +149,8 @@ extern bool tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t s
  * stands for, code NULL the one of the sqlstate.
  */
 extern void tz_flight_end(TzFlight *f, const char *verdict, TimestampTz now);
+/* With a document that is text already; it is taken over, and holds no secret. */
+extern void tz_flight_document(TzFlight *f, const char *verdict, TzBuf *document, TimestampTz now);
 extern void tz_flight_fail(TzFlight *f, const char *verdict, const TzErr *err, const char *sqlstate,
                            const char *code, int retry_after_ms, bool maybe_sent, TimestampTz now);
 /* From f->outcome, which is freed but for its content. */
