@@ -47,8 +47,10 @@ AS $$
 DECLARE
 	s		theazo_data.sandbox;
 	v_op	text := split_part(e.kind, '.', 2);
+	v_unheard boolean;
 BEGIN
 	SELECT * INTO s FROM theazo_data.sandbox x WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id FOR UPDATE;
+	v_unheard := v_op = 'destroy' AND p_state = 'done' AND s.external_id IS NULL AND coalesce((p_result ->> 'gone')::boolean, false);
 	-- 501: switched off for this provider, never asked again.
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ406' THEN
 		PERFORM theazo_internal.compute_learn(e.platform_id, e.provider_name, CASE v_op WHEN 'sample' THEN 'metrics' ELSE v_op END);
@@ -97,14 +99,22 @@ BEGIN
 		WHEN 'sweep' THEN
 			PERFORM theazo_internal.compute_swept(e, p_state, p_result, p_started);
 		WHEN 'destroy' THEN
+			IF p_state = 'done' AND s.status = 'destroying' AND s.external_id IS NULL AND s.started_at IS NULL AND NOT v_unheard THEN
+				-- It knew our name of it, so it had made it.
+				PERFORM theazo_internal.sandbox_found(s, NULL);
+			END IF;
 			UPDATE theazo_data.sandbox x
-			   SET status = CASE WHEN p_state = 'done' THEN 'destroyed' ELSE 'unknown' END,
+			   SET status = CASE WHEN p_state = 'done' AND NOT v_unheard THEN 'destroyed' ELSE 'unknown' END,
 				   ended_at = coalesce(x.ended_at, p_finished),
-				   -- A machine left behind costs money.
-				   reap_at = CASE WHEN p_state <> 'done' AND x.external_id IS NOT NULL THEN p_finished + theazo_internal.reap_wait(x.reaps) END
+				   -- A machine left behind costs money. The name we gave it may not be known yet: its creation may still be under way.
+				   reap_at = CASE WHEN v_unheard THEN CASE WHEN x.reaps < 2 THEN p_finished + '75 seconds'::interval END
+								  WHEN p_state <> 'done' THEN p_finished + theazo_internal.reap_wait(x.reaps) END
 			 WHERE x.platform_id = e.platform_id AND x.id = e.sandbox_id AND x.status = 'destroying';
 			IF e.sandbox_id IS NULL THEN
 				-- one that was nobody's: its event was written when it was found
+				NULL;
+			ELSIF v_unheard THEN
+				-- it does not know our name of it: it never made it, or calls it otherwise
 				NULL;
 			ELSIF p_state = 'done' THEN
 				PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_destroyed',
@@ -122,6 +132,17 @@ $$;
 COMMENT ON FUNCTION theazo_internal.compute_settle(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS
 'what the end of a compute effect means for sandbox, agent and run';
 
+-- May a creation that ended like this have left something at its provider? A box of a dispatcher's is gone with it.
+CREATE OR REPLACE FUNCTION theazo_internal.compute_unseen(e theazo_data.effect, p_state text)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	RETURN e.adapter <> 'local' AND (p_state = 'unknown' OR p_state = 'cancelled' AND e.attempt > 0);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.compute_unseen(theazo_data.effect, text) IS 'may a creation have made a sandbox whose name nobody has learnt';
+
 CREATE OR REPLACE FUNCTION theazo_internal.compute_created(
 	e theazo_data.effect, s theazo_data.sandbox, p_state text, p_result jsonb, p_started timestamptz, p_finished timestamptz)
 RETURNS void
@@ -132,6 +153,7 @@ DECLARE
 	a		theazo_data.agent;
 	v_next	text;
 	v_error	jsonb;
+	v_unseen boolean := theazo_internal.compute_unseen(e, p_state);
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = e.platform_id AND x.id = e.agent_id;
 	IF p_state = 'done' AND s.agent_id IS NOT NULL AND s.status = 'creating' THEN
@@ -163,7 +185,9 @@ BEGIN
 				p_sandbox => s.id, p_provider => s.provider_name, p_max_attempts => 5,
 				p_affinity => CASE WHEN e.adapter = 'local' THEN e.affinity END);
 		ELSE
-			UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'destroyed' END, ended_at = p_finished
+			UPDATE theazo_data.sandbox x
+			   SET status = CASE WHEN p_state = 'unknown' OR v_unseen THEN 'unknown' ELSE 'destroyed' END, ended_at = p_finished,
+				   reap_at = CASE WHEN v_unseen THEN p_finished END
 			 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 		END IF;
 		RETURN;
@@ -208,7 +232,9 @@ BEGIN
 		RETURN;
 	END IF;
 
-	UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'failed' END, ended_at = p_finished
+	UPDATE theazo_data.sandbox x
+	   SET status = CASE WHEN p_state = 'unknown' OR v_unseen THEN 'unknown' ELSE 'failed' END, ended_at = p_finished,
+		   reap_at = CASE WHEN v_unseen THEN p_finished END
 	 WHERE x.platform_id = e.platform_id AND x.id = s.id AND x.status = 'creating';
 	-- Does another provider come after this one?
 	IF a.status NOT IN ('completed', 'failed') AND p_state IN ('failed', 'unknown') AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ202' THEN
@@ -328,6 +354,9 @@ BEGIN
 	ELSIF p_state = 'done' AND s.status = 'paused' THEN
 		UPDATE theazo_data.sandbox x SET snapshot = coalesce(p_result ->> 'snapshot', '')
 		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
+	ELSIF p_state = 'unknown' AND s.status = 'paused' THEN
+		-- It may sleep: its provider is asked to wake it before anything is sent to it.
+		UPDATE theazo_data.sandbox x SET snapshot = '' WHERE x.platform_id = e.platform_id AND x.id = s.id;
 	END IF;
 	-- Resumed while the pause was under way.
 	IF p_state <> 'cancelled' AND s.status = 'paused'
@@ -346,6 +375,8 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	v_http	integer := coalesce((p_result ->> 'http_status')::integer, (p_result ->> 'status')::integer);
 BEGIN
 	IF s.status IS DISTINCT FROM 'paused' THEN
 		RETURN;
@@ -362,6 +393,9 @@ BEGIN
 		ELSE
 			PERFORM theazo_internal.snapshots_take(e.platform_id, e.agent_id);
 		END IF;
+	ELSIF p_state = 'failed' AND (v_http = 409 OR v_http IN (400, 412, 422) AND s.snapshot = '') THEN
+		-- Nothing to wake: the answer to the pause, or to an earlier resume, was lost.
+		PERFORM theazo_internal.sandbox_awake(e.platform_id, s.id, p_finished);
 	ELSIF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ406', 'TZ410') THEN
 		-- It cannot be brought back: the next exec makes a new one.
 		PERFORM theazo_internal.sandbox_refuse(e.platform_id, e.agent_id, p_result);

@@ -165,7 +165,9 @@ BEGIN
 	END IF;
 	IF p_state <> 'done' THEN
 		PERFORM theazo_internal.budget_release(e.platform_id, s.id);
-		UPDATE theazo_data.sandbox x SET status = CASE WHEN p_state = 'unknown' THEN 'unknown' ELSE 'failed' END, ended_at = p_finished
+		UPDATE theazo_data.sandbox x
+		   SET status = CASE WHEN p_state = 'unknown' OR theazo_internal.compute_unseen(e, p_state) THEN 'unknown' ELSE 'failed' END, ended_at = p_finished,
+			   reap_at = CASE WHEN theazo_internal.compute_unseen(e, p_state) THEN p_finished END
 		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 		PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
 			pg_catalog.jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', pg_catalog."left"(coalesce(p_result ->> 'message', ''), 200)),

@@ -102,6 +102,22 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.sweep_ask(theazo_data.compute_sweep) IS 'asks one provider which sandboxes it has';
 
+-- A creation ended that may have made this sandbox, and nobody knows its name: its provider is asked now and not when its turn comes.
+CREATE OR REPLACE FUNCTION theazo_internal.sweep_soon(s theazo_data.sandbox)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+	INSERT INTO theazo_data.compute_sweep (platform_id, provider_name, adapter, due_at)
+	SELECT a.platform_id, a.provider_name, a.adapter, pg_catalog.clock_timestamp() FROM theazo_internal.sweep_accounts() a
+	 WHERE a.platform_id = (SELECT n.owner FROM theazo_internal.compute_entry(s.platform_id, s.provider_name) n)
+	   AND a.provider_name = s.provider_name AND a.adapter = s.adapter
+	    ON CONFLICT ON CONSTRAINT compute_sweep_pkey DO UPDATE SET due_at = least(compute_sweep.due_at, excluded.due_at);
+	UPDATE theazo_data.sandbox b SET reap_at = NULL WHERE b.platform_id = s.platform_id AND b.id = s.id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.sweep_soon(theazo_data.sandbox) IS 'has a provider asked at once whether it has a sandbox whose creation nobody saw the end of';
+
 -- The answer, or why there is none. In a dispatcher's transaction, so nothing is done about it here.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_swept(e theazo_data.effect, p_state text, p_result jsonb, p_started timestamptz)
 RETURNS void
@@ -255,7 +271,7 @@ BEGIN
 		   AND (w.platform_id = theazo_internal.operator_platform() OR b.platform_id = w.platform_id)
 		   AND CASE WHEN v_local THEN 'local:' || b.worker_slot = w.provider_name AND b.incarnation = (w.listing ->> 'incarnation')::bigint
 					ELSE b.provider_name = w.provider_name END
-		   AND b.started_at < p_at AND b.id <> ALL (p_there)
+		   AND b.started_at < p_at AND b.id <> ALL (p_there) AND b.labelled IS NULL
 		   -- what sleeps in a snapshot need not be among the machines
 		   AND NOT (b.status = 'paused' AND coalesce(b.snapshot, '') <> '')
 		 ORDER BY b.agent_id, b.id
@@ -302,16 +318,22 @@ CREATE OR REPLACE FUNCTION theazo_internal.sandbox_end(s theazo_data.sandbox)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	-- What was made unseen has no name but ours; who cannot list what it has may know it by that.
+	v_named	boolean := s.external_id IS NULL AND s.status IN ('creating', 'unknown') AND s.adapter <> 'local'
+		AND NOT theazo_internal.compute_offers(s.adapter, 'sweep');
 BEGIN
 	PERFORM theazo_internal.sandbox_bill(s.platform_id, s.id, pg_catalog.clock_timestamp(), false);
 	PERFORM theazo_internal.budget_release(s.platform_id, s.id);
 	UPDATE theazo_data.sandbox x
-	   SET status = CASE WHEN x.external_id IS NOT NULL THEN 'destroying' WHEN x.status = 'creating' THEN 'unknown' ELSE 'destroyed' END,
-		   ended_at = coalesce(x.ended_at, pg_catalog.clock_timestamp()), reap_at = NULL
+	   SET status = CASE WHEN x.external_id IS NOT NULL OR v_named THEN 'destroying' WHEN x.status IN ('creating', 'unknown') THEN 'unknown' ELSE 'destroyed' END,
+		   ended_at = coalesce(x.ended_at, pg_catalog.clock_timestamp()),
+		   reap_at = CASE WHEN x.status = 'creating' AND x.adapter <> 'local' AND NOT v_named THEN pg_catalog.clock_timestamp() END
 	 WHERE x.platform_id = s.platform_id AND x.id = s.id;
-	IF s.external_id IS NOT NULL THEN
+	IF s.external_id IS NOT NULL OR v_named THEN
 		PERFORM theazo_internal.effect_enqueue(
-			s.platform_id, NULL, 'compute.destroy', s.adapter, NULL, p_session => s.session_id, p_agent => s.agent_id,
+			s.platform_id, NULL, 'compute.destroy', s.adapter,
+			CASE WHEN v_named THEN pg_catalog.jsonb_build_object('sandbox', s.id, 'tag', s.id) END, p_session => s.session_id, p_agent => s.agent_id,
 			p_sandbox => s.id, p_provider => s.provider_name, p_max_attempts => 5,
 			p_affinity => CASE WHEN s.adapter = 'local' THEN s.worker_slot END);
 	END IF;
@@ -377,12 +399,17 @@ BEGIN
 		PERFORM theazo_internal.sandbox_end(s);
 		v_n := v_n + 1;
 	END LOOP;
-	-- Could not be destroyed, and may be there.
+	-- Could not be destroyed, or was perhaps made unseen, and may be there.
 	FOR s IN
 		SELECT b.* FROM theazo_data.sandbox b
 		 WHERE b.reap_at <= clock_timestamp() AND b.status = 'unknown' AND b.instance = v_here ORDER BY b.reap_at LIMIT 100 FOR UPDATE SKIP LOCKED
 	LOOP
 		UPDATE theazo_data.sandbox b SET reaps = b.reaps + 1 WHERE b.platform_id = s.platform_id AND b.id = s.id;
+		IF s.external_id IS NULL AND theazo_internal.compute_offers(s.adapter, 'sweep') THEN
+			PERFORM theazo_internal.sweep_soon(s);
+			v_n := v_n + 1;
+			CONTINUE;
+		END IF;
 		PERFORM theazo_internal.sandbox_end(s);
 		v_n := v_n + 1;
 	END LOOP;

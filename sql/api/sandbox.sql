@@ -478,7 +478,9 @@ BEGIN
 		   paused_seconds = s.paused_seconds + CASE WHEN s.paused_at IS NULL AND s.billed_until IS NOT NULL
 			THEN greatest(0, extract(epoch FROM clock_timestamp() - s.billed_until)) ELSE 0 END,
 		   billed_until = CASE WHEN s.paused_at IS NULL AND s.billed_until IS NOT NULL THEN clock_timestamp() ELSE s.billed_until END,
-		   status_before_hold = NULL, instance = theazo_internal.instance()
+		   status_before_hold = NULL, instance = theazo_internal.instance(),
+		   -- its provider goes on calling it the other's, so it is never in the list of ours
+		   labelled = nullif(coalesce(s.labelled, s.instance), theazo_internal.instance())
 	  FROM theazo_data.agent a
 	 WHERE s.status = 'held' AND a.platform_id = s.platform_id AND a.id = s.agent_id;
 	GET DIAGNOSTICS v_n = ROW_COUNT;

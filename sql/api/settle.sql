@@ -395,7 +395,8 @@ BEGIN
 	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'booting' AND e.kind = 'compute.create';
 	-- It may exist or not; nothing waits for it any more, and the next exec makes a new one.
 	UPDATE theazo_data.sandbox s SET status = 'unknown', ended_at = coalesce(s.ended_at, clock_timestamp()),
-		   reap_at = CASE WHEN s.external_id IS NOT NULL THEN clock_timestamp() + theazo_internal.reap_wait(s.reaps) END
+		   reap_at = CASE WHEN s.external_id IS NOT NULL THEN clock_timestamp() + theazo_internal.reap_wait(s.reaps)
+						  WHEN theazo_internal.compute_unseen(e, 'unknown') THEN clock_timestamp() END
 	 WHERE s.platform_id = e.platform_id AND s.id = e.sandbox_id
 	   AND (e.kind = 'compute.create' AND s.status IN ('creating', 'destroying') OR e.kind = 'compute.destroy' AND s.status = 'destroying');
 	IF FOUND AND e.kind = 'compute.create' THEN

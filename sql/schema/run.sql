@@ -36,6 +36,7 @@ CREATE TABLE theazo_data.sandbox (
 	sampled_at		timestamptz,						-- when its figures were last asked for
 	labels			text[] NOT NULL DEFAULT '{}',		-- of what was put into it
 	instance		text NOT NULL,						-- of the database that made it
+	labelled		text,								-- the instance its provider knows it by, where that is another
 	status_before_hold text,							-- while held
 	lifetime_s		integer,							-- what was asked for, at creation or last
 	expires_at		timestamptz,						-- its provider ends it then; null: never, or nobody says when

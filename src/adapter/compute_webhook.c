@@ -26,10 +26,12 @@
 #define COMMAND_MAX (48 * 1024 * 1024)
 #define EXEC_MARGIN_MS 5000 /* for the answer, after the command's own limit */
 #define ANSWER_SLACK 65536 /* of a document around its payload */
+#define TAG_MAX 128 /* bytes of our id of a sandbox */
 #define WISH_MAX 512 /* bytes of a region's or a gpu's name */
 
 static TzStatus webhook_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus build_create(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
+static TzStatus add_tag(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus build_exec(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus build_file(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus build_write(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
@@ -139,7 +141,23 @@ build_create(const TzEffect *effect, TzHttpRequest *out, TzErr *err)
 	if (status == TZ_OK)
 		status = append_wishes(effect, &out->body, err);
 	tz_buf_append_byte(&out->body, '}');
-	return status;
+	return status == TZ_OK ? add_tag(effect, out, err) : status;
+}
+
+/* Our name of the sandbox, which it may be destroyed by when nobody has learnt its own. */
+static TzStatus
+add_tag(const TzEffect *effect, TzHttpRequest *out, TzErr *err)
+{
+	TzSlice tag = {NULL, 0};
+	char name[TAG_MAX + 1];
+	TzStatus status = tz_json_get_str(effect->request, "tag", false, TAG_MAX, &tag, err);
+
+	if (status != TZ_OK || tag.len == 0)
+		return status;
+	if (tz_utf8_has_control(tag))
+		return tz_err_set(err, TZ_BAD_INPUT, "tag of the sandbox is not valid");
+	snprintf(name, sizeof(name), "%.*s", (int) tag.len, tag.data);
+	return tz_http_request_header(out, "X-Theazo-Sandbox", name, false, err);
 }
 
 static TzStatus

@@ -55,7 +55,7 @@ tz_webhook_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *ou
 	else if (in->status == 404 && op->on_file)
 		file_missing(in, out);
 	else if ((in->status == 404 || in->status == 410) && op->repeat == TZ_REPEAT_REMOVE)
-		tz_answer_done(out, json_object());
+		tz_answer_done(out, json_pack("{s:b}", "gone", 1));
 	else if (in->status < 200 || in->status > 299)
 		tz_answer_status(effect, op->repeat, in, out);
 	else if (in->status == 204 && op->parse == tz_webhook_ok)

@@ -78,6 +78,7 @@ class State(double.State):
                 double.signal_all(box["home"], signal.SIGSTOP if box["state"] == "paused" else signal.SIGCONT)
         if box["state"] == "destroyed":
             self.boxes.pop(box["id"], None)
+            self.ended(box["id"])
             shutil.rmtree(box["home"], ignore_errors=True)
             shutil.rmtree(box["home"] + ".tmp", ignore_errors=True)
         return box["state"]
@@ -189,6 +190,7 @@ class Handler(double.Handler):
             os.mkdir(box["home"] + ".tmp")
             st.put(box, "creating")
             st.boxes[box_id] = box
+            st.born(box_id, box["labels"].get("theazo.id"))
             if rule.get("fail_start"):
                 box["doomed"] = True
         # held until it has started, but what is answered is what it was when it was made

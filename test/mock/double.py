@@ -46,6 +46,7 @@ class State:
         self.args = args
         self.rules = []
         self.counts = collections.Counter()
+        self.lives = []
         self.serial = 0
         self.fd = os.open(os.path.join(args.dir, "journal.jsonl"), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
 
@@ -71,8 +72,18 @@ class State:
         if "rule" in wish:
             self.rules.insert(0, wish["rule"])
 
+    def born(self, name, tag):
+        with self.lock:
+            self.lives.append({"id": name, "tag": tag, "from": time.time(), "to": None})
+
+    def ended(self, name):
+        with self.lock:
+            for life in self.lives:
+                if life["id"] == name and life["to"] is None:
+                    life["to"] = time.time()
+
     def document(self):
-        return {"counts": dict(self.counts), "rules": self.rules}
+        return {"counts": dict(self.counts), "rules": self.rules, "lives": self.lives}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -178,6 +178,7 @@ class State:
         self.rules = []
         self.counts = collections.Counter()
         self.made = 0
+        self.lives = []
         self.max_sandboxes = args.max_sandboxes
         self.fd = os.open(os.path.join(args.dir, "journal.jsonl"), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
 
@@ -245,6 +246,7 @@ class State:
                 shutil.copytree(self.snapshots[name], box.home, dirs_exist_ok=True, symlinks=True)
             self.boxes[box.id] = box
             self.made += 1
+            self.lives.append({"id": box.id, "tag": box.metadata.get("theazo.id"), "from": time.time(), "to": None})
             return box
 
     def pause(self, box):
@@ -263,6 +265,9 @@ class State:
     def kill(self, box):
         box.signal(signal.SIGKILL)
         self.boxes.pop(box.id, None)
+        for life in self.lives:
+            if life["id"] == box.id and life["to"] is None:
+                life["to"] = time.time()
         shutil.rmtree(box.home, ignore_errors=True)
 
     def document(self):
@@ -273,7 +278,8 @@ class State:
                                    "deadline": b.deadline, "token": b.token,
                                    "processes": sum(p.end is None for p in b.processes.values())}
                                   for b in self.boxes.values()],
-                    "snapshots": sorted(self.snapshots), "rules": self.rules, "counts": dict(self.counts), "made": self.made}
+                    "snapshots": sorted(self.snapshots), "rules": self.rules, "counts": dict(self.counts), "made": self.made,
+                    "lives": self.lives}
 
 
 def dumps(document, wild=True):
@@ -396,6 +402,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = dumps(document)
             headers.setdefault("Content-Type", "application/json")
         self.state.journal({"event": "answer", "t": time.time(), "plane": self.plane, "status": status, "path": self.path})
+        time.sleep(rule.get("after_ms", 0) / 1000)
         if mode == "close":
             self.cut()
             return

@@ -69,6 +69,7 @@ class State(double.State):
             shutil.rmtree(home, ignore_errors=True)
             if state == "destroyed":
                 self.machines.pop(machine["id"], None)
+                self.ended(machine["id"])
             else:
                 os.makedirs(home + "/tmp")
 
@@ -158,6 +159,7 @@ class Handler(double.Handler):
                    "config": config, "home": home, "doomed": bool(rule.get("fail_start"))}
         st.put(machine, "created")
         st.machines[machine["id"]] = machine
+        st.born(machine["id"], (config.get("metadata") or {}).get("theazo.id"))
         return Answer(200, self.shown(machine))
 
     def wait(self, machine):

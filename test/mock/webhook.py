@@ -69,6 +69,7 @@ class State:
         self.dir = args.dir
         self.journal = Journal(os.path.join(args.dir, "journal.jsonl"), not args.no_fsync)
         self.sandboxes = {}
+        self.lives = []
         self.rules = []
         self.counts = collections.Counter()
         self.credential = args.credential
@@ -93,26 +94,35 @@ class State:
                 return dict(rule)
         return None
 
-    def create(self, body):
+    def create(self, body, tag=None):
         with self.lock:
             self.serial += 1
             name = "sb-%06d-%s" % (self.serial, os.urandom(4).hex())
             home = tempfile.mkdtemp(prefix="sandbox-", dir=self.dir)
             self.sandboxes[name] = {"home": home, "env": body.get("envVars") or {}, "paused": False,
-                                    "runtime": body.get("runtime"), "timeout": body.get("timeout")}
+                                    "runtime": body.get("runtime"), "timeout": body.get("timeout"), "tag": tag}
+            self.lives.append({"id": name, "tag": tag, "from": time.time(), "to": None})
             return name
 
     def destroy(self, name):
         with self.lock:
+            name = self.known(name)
             box = self.sandboxes.pop(name, None)
+            for life in self.lives:
+                if life["id"].split("-r")[0] == str(name).split("-r")[0] and life["to"] is None:
+                    life["to"] = time.time()
         if box is None:
             return False
         shutil.rmtree(box["home"], ignore_errors=True)
         return True
 
+    def known(self, name):
+        """Its own name, where it is called by the one its caller gave it."""
+        return next((n for n, b in self.sandboxes.items() if b["tag"] == name and name), name)
+
     def document(self):
         with self.lock:
-            return {"sandboxes": sorted(self.sandboxes), "rules": self.rules, "counts": dict(self.counts),
+            return {"sandboxes": sorted(self.sandboxes), "rules": self.rules, "counts": dict(self.counts), "lives": self.lives,
                     "inflight": self.inflight, "inflight_max": self.inflight_max}
 
 
@@ -254,9 +264,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def perform(self, op, sandbox, segments, url, body, rule):
         state = self.state
         if op == "create":
-            return {"sandboxId": state.create(json.loads(body)), "metadata": {"double": True}}
+            return {"sandboxId": state.create(json.loads(body), self.headers.get("X-Theazo-Sandbox")), "metadata": {"double": True}}
         with state.lock:
-            box = state.sandboxes.get(sandbox)
+            box = state.sandboxes.get(state.known(sandbox))
         if op == "unknown":
             raise Refused(404, "no such path")
         if box is None:
@@ -357,6 +367,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.state.journal.write({
             "event": "answer", "n": number, "t": time.time(), "op": op, "mode": mode, "status": status,
             "sandbox": out.get("sandboxId", sandbox), "exit_code": out.get("exitCode")})
+        time.sleep(rule.get("after_ms", 0) / 1000)
         if mode == "close":
             self.cut()
         elif mode == "big":

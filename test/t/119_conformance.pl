@@ -6,6 +6,7 @@ use FindBin;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoCompute;
 use TheazoPath;
 use Time::HiRes qw(sleep time);
 
@@ -16,51 +17,8 @@ sub sql { return $node->safe_psql('postgres', $_[0]) }
 sql("UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHERE platform_id = '$p->{id}'");
 sql("SELECT theazo.secret_set('SHOWN', 'shown-4711-abcdef', session => '$p->{session}', $key)");
 
-my @doubles;
-END { my $status = $?; kill 'TERM', map { $_->[0] } @doubles; $? = $status; }
-
-# What a double says on its first line.
-sub double
-{
-	my ($script, @arguments) = @_;
-	my $pid = open(my $out, '-|', 'python3', "$FindBin::RealBin/../mock/$script", '--dir', PostgreSQL::Test::Utils::tempdir(), @arguments)
-	  or die "cannot start $script: $!";
-	push @doubles, [ $pid, $out ];
-	my $line = <$out>;
-	chomp $line;
-	return $line;
-}
-
 # --- the kinds: how each is set up; the provider's name is that of the kind ------------------------------------------
-my @kinds = (
-	{ type => 'local', provider => 'theazo', start => sub { } },
-	{ type => 'webhook', start => sub {
-		my $double = new_double('--exec', 'real');
-		sql("SELECT theazo.provider_set('webhook', type => 'webhook', endpoint => 'http://127.0.0.1:$double->{port}', $key)");
-	} },
-	{ type => 'e2b', start => sub {
-		my ($api, $gateway) = split ' ', double('e2b.py', '--key', 'e2b_c0ffee0123456789abcdef0123456789abcdef01', '--max-timeout', 7200);
-		sql("SELECT theazo.secret_set('e2b.key', 'e2b_c0ffee0123456789abcdef0123456789abcdef01', $key)");
-		sql("SELECT theazo.provider_set('e2b', type => 'e2b', endpoint => 'http://127.0.0.1:$api', credential_ref => 'e2b.key',
-			config => '{\"sandboxUrl\": \"http://{port}-{id}.localhost:$gateway\"}', $key)");
-	} },
-	{ type => 'daytona', start => sub {
-		my $api = double('daytona.py', '--key', 'dtn_4711-abcdef', '--hold-ms', 0);
-		sql("SELECT theazo.secret_set('daytona.key', 'dtn_4711-abcdef', $key)");
-		sql("SELECT theazo.provider_set('daytona', type => 'daytona', endpoint => 'http://127.0.0.1:$api/api', credential_ref => 'daytona.key', $key)");
-	} },
-	{ type => 'fly', start => sub {
-		my $api = double('fly.py', '--key', 'fly_4711-abcdef', '--no-limit');
-		sql("SELECT theazo.secret_set('fly.key', 'fly_4711-abcdef', $key)");
-		sql("SELECT theazo.provider_set('fly', type => 'fly', endpoint => 'http://127.0.0.1:$api', credential_ref => 'fly.key', config => '{\"app\": \"boxes\"}', $key)");
-	} },
-	{ type => 'docker', provider => 'theazo', start => sub {
-		# the operator's: managed, from here on in the place of the local sandbox
-		my $socket = $ENV{THEAZO_ENGINE} // BAIL_OUT('no engine: run the suite as root, or name the socket of one in THEAZO_ENGINE');
-		sql("SELECT theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://$socket',
-			config => '{\"image\": \"localhost/theazo-test:1\", \"pull\": false, \"memoryMb\": 128, \"ulimits\": {\"nofile\": 1024, \"nproc\": 4096}}')");
-	} },
-);
+my @kinds = compute_kinds($node, $p);
 
 # --- operations: each returns nothing, or what went wrong --------------------------------------------------------------
 my %can;		# type => operation => support
@@ -148,7 +106,7 @@ my %table;
 foreach my $kind (@kinds)
 {
 	my $type = $kind->{type};
-	$kind->{start}->();
+	$kind->{start}->($kind);
 	$can{$type} = { map { split /\|/ } split /\n/, sql("SELECT operation, support FROM theazo_internal.compute_operations() WHERE type = '$type'") };
 	foreach my $o (@operations)
 	{
@@ -162,7 +120,7 @@ foreach my $kind (@kinds)
 		}
 		else
 		{
-			$wrong = $do->($kind->{provider} // $type, $kind);
+			$wrong = $do->($kind->{provider}, $kind);
 		}
 		is($wrong, undef, "$type: $what" . ($support eq 'none' ? ', refused' : ''));
 		$table{$what}{$type} = defined $wrong ? 'WRONG' : $support;

@@ -86,6 +86,25 @@ assert_refused(const char *op, const char *request)
 
 #define BASE "https://h.example/base"
 
+/* Our name of a sandbox goes with its creation, where its receiver can find it before it has read the body. */
+static void
+test_tag(void **state)
+{
+	Built b = build("create", "{\"tag\":\"sbx_01\"}", NONE, NULL, 0);
+
+	(void) state;
+	assert_int_equal(b.status, TZ_OK);
+	assert_string_equal(adapter_header(&b.req, "X-Theazo-Sandbox"), "sbx_01");
+	assert_null(strstr(b.req.body.data, "sbx_01"));
+	drop(&b);
+	b = build("create", "{}", NONE, NULL, 0);
+	assert_null(adapter_header(&b.req, "X-Theazo-Sandbox"));
+	drop(&b);
+	assert_refused("create", "{\"tag\":\"a\\r\\nb: c\"}");
+	assert_refused("create", "{\"tag\":7}");
+	assert_call("destroy", "{\"sandbox\":\"sbx_01\",\"tag\":\"sbx_01\"}", "DELETE", BASE "/sbx_01", "");
+}
+
 static void
 test_requests(void **state)
 {
@@ -536,11 +555,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registry),     cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_bad_endpoints),
-		cmocka_unit_test(test_signatures),   cmocka_unit_test(test_vectors),
-		cmocka_unit_test(test_file_content), cmocka_unit_test(test_secrets_in_the_environment),
-		cmocka_unit_test(test_quote),        cmocka_unit_test(test_recorded),
+		cmocka_unit_test(test_tag),
+		cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_bad_endpoints),
+		cmocka_unit_test(test_signatures),
+		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_file_content),
+		cmocka_unit_test(test_secrets_in_the_environment),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_recorded),
 		cmocka_unit_test(test_command_runs),
 	};
 
