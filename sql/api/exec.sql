@@ -162,7 +162,7 @@ BEGIN
 	v_run := theazo_internal.run_make(
 		a.platform_id, a.id, 'exec', 'exec',
 		jsonb_build_object('language', v_language, 'code', code, 'timeout_ms', v_ms, 'env', v_env, 'max_output', 1048576)
-			|| theazo_internal.output_request(a, 1),
+			|| theazo_internal.output_request(theazo_internal.guardrails_of(a), 1, false),
 		NULL, v_language, v_ms, v_ms + 5000,
 		jsonb_build_object('language', v_language, 'bytes', octet_length(code), 'input', theazo_internal.excerpt(code)));
 	PERFORM theazo_internal.idempotent_keep('exec:', a.id, exec_start.idempotency_key, v_hash, v_run);

@@ -3,7 +3,8 @@
 -- A reader's place is one number, the seq of the last event it was told. Its parts, from the left: 12 bits step,
 -- 4 how often the step's text began anew, 1 whether the live text was lost, 10 which attempt the text is of, 25
 -- bytes of it. So whoever comes back with it goes on where it was, in rows or in memory, and it fits into a
--- double. Of tool calls the low bits count events; results stand behind the last call of their round in the order in which they came.
+-- double. Of tool calls the low bits count events; results stand behind the last call of their round in the order in which they
+-- came, the results told so far being bits 32 to 39; what a command prints meanwhile is told below them (follow_tool.sql).
 
 CREATE OR REPLACE FUNCTION theazo_internal.follow_seq(p_step integer, p_anew integer, p_lost boolean, p_attempt integer, p_bytes bigint)
 RETURNS bigint
@@ -26,7 +27,8 @@ BEGIN
 	RETURN QUERY
 	WITH s AS (
 		SELECT x.seq AS no, x.kind, x.state, x.name, x.ended_no, p.input, p.output, theazo_internal.stream_generation(x.effect_id, e.attempt) AS attempt,
-			   max(x.seq) OVER (PARTITION BY x.round) AS last
+			   max(x.seq) OVER w AS last, min(x.seq) FILTER (WHERE x.kind = 'tool') OVER w AS first,
+			   array_agg(x.ended_no::integer) FILTER (WHERE x.kind = 'tool') OVER w AS ends
 		  FROM theazo_data.step x
 		  LEFT JOIN theazo_data.step_payload p ON p.platform_id = x.platform_id AND p.root_id = x.root_id AND p.seq = x.seq
 		  LEFT JOIN theazo_data.effect e ON e.platform_id = x.platform_id AND e.root_id = x.root_id AND e.id = x.effect_id
@@ -34,6 +36,7 @@ BEGIN
 		   -- From the round of the reader's step on; behind the last step there is nothing.
 		   AND x.round >= (SELECT coalesce(max(y.round) FILTER (WHERE y.seq = p_after >> 40), CASE WHEN max(y.seq) < p_after >> 40 THEN max(y.round) + 1 END, 0)
 							 FROM theazo_data.step y WHERE y.platform_id = p_platform AND y.root_id = p_root)
+		WINDOW w AS (PARTITION BY x.round ORDER BY x.seq ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 	), v AS (
 		SELECT theazo_internal.follow_seq(s.no, 0, false, coalesce(s.attempt, 0), octet_length(convert_to(s.output, 'UTF8'))) AS seq,
 			   'text' AS type, jsonb_build_object('text', s.output, 'step', s.no) AS data
@@ -46,9 +49,11 @@ BEGIN
 			   jsonb_strip_nulls(jsonb_build_object('message', s.input ->> 'message', 'percentage', s.input -> 'percentage', 'step', s.no))
 		  FROM s WHERE s.kind = 'tool' AND s.name = 'report_progress' AND s.state = 'done'
 		UNION ALL
-		SELECT theazo_internal.follow_seq(s.last, 0, false, 1, s.ended_no), 'tool_result',
+		SELECT theazo_internal.follow_seq_ended(s.last, s.ended_no) | theazo_internal.follow_carried(p_after, s.last, s.ended_no, s.first, s.ends), 'tool_result',
 			   jsonb_build_object('tool', s.name, 'output', coalesce(s.output, ''), 'step', s.no)
 		  FROM s WHERE s.kind = 'tool' AND s.ended_no IS NOT NULL
+			   -- whatever else the reader's place says
+			   AND theazo_internal.follow_seq_ended(s.last, s.ended_no) > p_after - (p_after & 4294967295)
 	)
 	SELECT v.seq, v.type, v.data FROM v WHERE v.seq > p_after ORDER BY v.seq;
 END
@@ -127,7 +132,7 @@ DECLARE
 	v_step	integer := p_after >> 40;
 BEGIN
 	RETURN QUERY
-	SELECT e.seq, e.type, e.data FROM (
+	WITH told AS MATERIALIZED (
 		SELECT t.* FROM theazo_data.step x
 		 CROSS JOIN LATERAL theazo_internal.follow_text(p_run, x, CASE WHEN x.seq = v_step THEN (p_after >> 25 & 1023)::integer ELSE 0 END,
 			CASE WHEN x.seq = v_step THEN p_after & 33554431 ELSE 0 END, CASE WHEN x.seq = v_step THEN (p_after >> 36 & 15)::integer ELSE 0 END,
@@ -135,7 +140,11 @@ BEGIN
 		 WHERE x.platform_id = p_platform AND x.root_id = v_root AND x.kind = 'model'
 		   AND (x.seq = v_step OR (x.seq > v_step AND x.state = 'queued'))
 		UNION ALL
-		SELECT t.* FROM theazo_internal.follow_rows(p_platform, v_root, p_after) t) e
+		SELECT t.* FROM theazo_internal.follow_rows(p_platform, v_root, p_after) t)
+	SELECT e.seq, e.type, e.data FROM (
+		SELECT t.* FROM told t
+		UNION ALL
+		SELECT t.* FROM theazo_internal.follow_output(p_platform, p_run, greatest(p_after, (SELECT max(y.seq) FROM told y))) t) e
 	 ORDER BY e.seq;
 END
 $$;
@@ -176,6 +185,7 @@ DECLARE
 	v_mark		integer;
 	v_last		integer;
 	v_told		boolean;
+	v_command	record;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
 	IF run_follow.timeout IS NULL OR extract(epoch FROM run_follow.timeout) < 0 THEN
@@ -229,6 +239,16 @@ BEGIN
 		IF v_open = v_step THEN
 			PERFORM theazo_internal.stream_block(run_follow.run, v_mark, v_step, (after >> 25 & 1023)::integer,
 				CASE WHEN after >> 35 & 1 = 1 THEN 33554431 ELSE after & 33554431 END, v_left);
+			CONTINUE;
+		END IF;
+		-- Without a step nothing is printed.
+		SELECT p.* INTO v_command
+		  FROM theazo_internal.follow_output_place(theazo_internal.current_platform(), run_follow.run, CASE WHEN v_next IS NULL THEN after ELSE 0 END) p;
+		IF v_command.step IS NOT NULL THEN
+			IF theazo_internal.stream_block(run_follow.run, v_mark, v_command.step, v_command.generation, v_command.bytes,
+					CASE WHEN v_command.alone THEN v_left ELSE least(v_left, 500) END) OR NOT v_command.alone THEN
+				v_mark := NULL;
+			END IF;
 		ELSIF theazo_internal.stream_block(run_follow.run, v_mark, coalesce(v_next, 0), 0, 0, v_left) THEN
 			v_mark := NULL;
 		END IF;
@@ -236,4 +256,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo.run_follow(text, bigint, interval, text) IS
-'events of a run behind a place: text, tool_call, tool_result, progress, gap, done, error, of a command stdout and stderr; waits for the next ones, at most 25 s';
+'events of a run behind a place: text, tool_call, tool_output, tool_result, progress, gap, done, error, of a command stdout and stderr; waits for the next ones, at most 25 s';

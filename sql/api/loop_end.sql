@@ -43,7 +43,7 @@ BEGIN
 		   count(*) FILTER (WHERE s.kind = 'tool')
 	  INTO v_result, v_tools
 	  FROM theazo_data.step s WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id;
-	IF v_tools > 0 AND l.tools @> '[{"name": "write_file"}]' THEN
+	IF v_tools > 0 AND (l.tools @> '[{"name": "write_file"}]' OR l.tools @> '[{"name": "run_code"}]') THEN
 		v_result := v_result || jsonb_build_object('artifacts', theazo_internal.run_artifacts(l));
 	END IF;
 	PERFORM theazo_internal.run_finish(r.platform_id, r.id, p_status, v_result, NULL, p_error, v_cost, NULL, v_now, p_unknown, p_verdict);
@@ -96,19 +96,26 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.loop_deliver(theazo_data.run_loop, theazo_data.run, text) IS 'ends a run with its answer, where the filters let it out';
 
--- Files that a run wrote.
+-- Files that a run wrote, and what its commands handed over with complete(), unless their answer was withheld.
 CREATE OR REPLACE FUNCTION theazo_internal.run_artifacts(l theazo_data.run_loop)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-	RETURN (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT p.input ->> 'path'), '[]')
-	  FROM theazo_data.step s
-	  JOIN theazo_data.step_payload p ON p.platform_id = s.platform_id AND p.root_id = s.root_id AND p.seq = s.seq
-	 WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id AND s.kind = 'tool' AND s.name = 'write_file' AND s.state = 'done');
+	RETURN (SELECT coalesce(pg_catalog.jsonb_agg(a.path ORDER BY a.path), '[]') FROM (
+		SELECT DISTINCT f.path
+		  FROM theazo_data.step s
+		  JOIN theazo_data.step_payload p ON p.platform_id = s.platform_id AND p.root_id = s.root_id AND p.seq = s.seq
+		 CROSS JOIN LATERAL (
+			SELECT p.input ->> 'path' AS path WHERE s.name = 'write_file'
+			UNION ALL
+			SELECT x FROM pg_catalog.jsonb_array_elements_text(p.raw -> 'artifacts') x
+			 WHERE s.name = 'run_code' AND p.output NOT LIKE '[withheld: %') f
+		 WHERE s.platform_id = l.platform_id AND s.root_id = l.root_id AND s.kind = 'tool' AND s.state = 'done'
+		 LIMIT 1000) a);
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.run_artifacts(theazo_data.run_loop) IS 'paths of the files that a run wrote';
+COMMENT ON FUNCTION theazo_internal.run_artifacts(theazo_data.run_loop) IS 'paths of the files that a run wrote or its commands handed over';
 
 -- What is still under way belongs to a run that ends: it is dropped, or cut by its dispatcher. Not through its area, which
 -- would go on with the run.

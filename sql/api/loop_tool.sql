@@ -120,6 +120,10 @@ BEGIN
 	v_end := jsonb_build_object('state', CASE WHEN p_state IN ('cancelled', 'unknown') THEN p_state WHEN t.failed THEN 'failed' ELSE 'done' END,
 		'started', p_started, 'finished', p_finished, 'code', CASE WHEN p_state <> 'done' THEN p_result ->> 'code' WHEN t.failed THEN 'tool_failed' END,
 		'message', CASE WHEN p_state <> 'done' THEN p_result ->> 'message' END);
+	IF e.kind = 'compute.exec' AND jsonb_array_length(p_result -> 'artifacts') > 0 THEN
+		UPDATE theazo_data.step_payload x SET raw = jsonb_build_object('artifacts', p_result -> 'artifacts')
+		 WHERE x.platform_id = s.platform_id AND x.root_id = s.root_id AND x.seq = s.seq;
+	END IF;
 	-- What a handler says when it fails is from outside as well.
 	IF p_state <> 'cancelled' THEN
 		l := theazo_internal.tool_read(l, r, s, e.kind, t.output, p_result -> 'labels');

@@ -4,19 +4,20 @@
 -- left: 1 bit for what comes behind all output, 5 which attempt, 1 and 1 whether live output of either stream was lost, 22 bytes
 -- of what it printed, 22 of its errors. It grows with each of them, and fits into a double.
 
--- What a dispatcher needs to show the output of a command and to tell its records from it. Output that the agent's
--- guardrails have to judge is shown when it has been judged: whole, at the end.
-CREATE OR REPLACE FUNCTION theazo_internal.output_request(a theazo_data.agent, p_step integer)
+-- What a dispatcher needs to show the output of a command and to tell its records from it. Output that guardrails have to
+-- judge is shown when it has been judged: whole, at the end. Joined: both streams as one text, as a tool call is told of.
+CREATE OR REPLACE FUNCTION theazo_internal.output_request(p_guard jsonb, p_step integer, p_joined boolean)
 RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
 BEGIN
 	RETURN pg_catalog.jsonb_build_object('records', pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''))
-		|| CASE WHEN theazo_internal.guardrails_on(theazo_internal.guardrails_of(a)) THEN '{}'
+		|| CASE WHEN theazo_internal.guardrails_on(p_guard) THEN '{}'
+				WHEN p_joined THEN pg_catalog.jsonb_build_object('stream', true, 'step', p_step, 'joined', true)
 				ELSE pg_catalog.jsonb_build_object('stream', true, 'step', p_step) END;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.output_request(theazo_data.agent, integer) IS
+COMMENT ON FUNCTION theazo_internal.output_request(jsonb, integer, boolean) IS
 'members of a command''s request: whether its output is shown while it runs, and the nonce of its records';
 
 CREATE OR REPLACE FUNCTION theazo_internal.output_seq(p_attempt integer, p_lost boolean, p_lost_errors boolean, p_printed bigint, p_errors bigint)

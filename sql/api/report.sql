@@ -69,7 +69,35 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.report_write(theazo_data.run, jsonb) IS 'a record from inside a sandbox becomes a log line or a span of its run';
 
--- The records of a command that has ended. Returns its result without them, with what it handed over: output, artifacts, progress.
+-- What a command reports while it runs, in pieces. What it hands over, and the count of what was no good, come with its end.
+CREATE OR REPLACE FUNCTION theazo_internal.reports_note(p_platform text, p_run text, p_records jsonb)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r		theazo_data.run;
+	x		jsonb;
+	v_last	jsonb;
+BEGIN
+	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = p_platform AND y.id = p_run;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	FOR x IN SELECT y.value FROM jsonb_array_elements(p_records) y
+	LOOP
+		PERFORM theazo_internal.report_write(r, x);
+		v_last := CASE WHEN x ->> 't' = 'progress' THEN x ELSE v_last END;
+	END LOOP;
+	IF v_last IS NOT NULL AND r.status IN ('queued', 'running') THEN
+		PERFORM theazo_internal.progress_set(r, (v_last ->> 'percentage')::numeric, v_last ->> 'message');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.reports_note(text, text, jsonb) IS
+'what a command has reported so far: logs, spans and progress of its run';
+
+-- The records of a command that has ended; so many of them were written while it ran. Returns its result without them, with what it handed over: output, artifacts, progress.
 CREATE OR REPLACE FUNCTION theazo_internal.reports_settle(e theazo_data.effect, p_result jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER
@@ -82,6 +110,7 @@ DECLARE
 	v_progress	jsonb[] := '{}';
 	v_bad		bigint := (p_result #>> '{records,spoiled}')::bigint;
 	v_over		bigint := (p_result #>> '{records,dropped}')::bigint;
+	v_told		integer := coalesce((p_result #>> '{records,told}')::integer, 0);
 BEGIN
 	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
 	IF NOT FOUND THEN
@@ -89,7 +118,10 @@ BEGIN
 	END IF;
 	FOR x IN SELECT y.value FROM jsonb_array_elements(p_result #> '{records,list}') y
 	LOOP
-		PERFORM theazo_internal.report_write(r, x);
+		v_told := v_told - 1;
+		IF v_told < 0 THEN
+			PERFORM theazo_internal.report_write(r, x);
+		END IF;
 		IF x ->> 't' = 'complete' THEN
 			v_done := x;
 		ELSIF x ->> 't' = 'progress' THEN

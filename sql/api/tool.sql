@@ -147,7 +147,8 @@ BEGIN
 			WHEN 'run_code' THEN
 				effect_id := theazo_internal.tool_call_compute(l, r, p_seq, 'exec', jsonb_build_object(
 					'language', theazo_internal.language_check(p_arguments ->> 'language'), 'code', p_arguments ->> 'code',
-					'timeout_ms', least(60000, theazo_internal.policy_time_ms(l.policy)), 'env', '{}'::jsonb, 'max_output', 1048576, 'records', replace(gen_random_uuid()::text, '-', '')), NULL, 65000);
+					'timeout_ms', least(60000, theazo_internal.policy_time_ms(l.policy)), 'env', '{}'::jsonb, 'max_output', 1048576)
+					|| theazo_internal.output_request(theazo_internal.safety_guard(l), p_seq, true), NULL, 65000);
 			WHEN 'read_file' THEN
 				effect_id := theazo_internal.tool_call_compute(l, r, p_seq, 'read', jsonb_build_object(
 					'path', theazo_internal.path_check(p_arguments ->> 'path', false), 'max_bytes', 1048576), NULL, 30000);
@@ -292,7 +293,8 @@ BEGIN
 				output := format('{"stdout":%s,"stderr":%s,"exitCode":%s%s}', coalesce(p_result -> 'stdout', 'null'), coalesce(p_result -> 'stderr', 'null'),
 					coalesce(p_result -> 'exit_code', 'null'),
 					-- handed over with complete()
-					CASE WHEN p_result ? 'output' THEN ',"output":' || theazo_internal.json_compact(p_result -> 'output') END);
+					CASE WHEN p_result ? 'output' THEN ',"output":' || theazo_internal.json_compact(p_result -> 'output') END
+					|| CASE WHEN jsonb_array_length(p_result -> 'artifacts') > 0 THEN ',"artifacts":' || theazo_internal.json_compact(p_result -> 'artifacts') ELSE '' END);
 			END IF;
 		WHEN 'compute.read' THEN
 			BEGIN

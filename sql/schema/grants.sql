@@ -164,7 +164,7 @@ DECLARE
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_settle', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
-		'connection_record', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal', 'halts_in_force', 'rate_of', 'host_calls'];
+		'connection_record', 'reports_note', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal', 'halts_in_force', 'rate_of', 'host_calls'];
 	-- who asks: the policies behind the views call these as the caller. Without USAGE on the
 	-- schema nobody can name them.
 	identity_functions CONSTANT text[] := ARRAY['current_platform', 'current_session', 'current_environment'];

@@ -73,7 +73,7 @@ CREATE TABLE theazo_data.step_payload (
 	seq				integer NOT NULL,
 	input			jsonb,								-- tool: arguments
 	output			text,								-- tool: what the model is told; model: text
-	raw				jsonb								-- model: usage and limits as reported
+	raw				jsonb								-- model: usage and limits as reported; tool: files a command handed over
 ) PARTITION BY RANGE (root_id);
 
 CREATE TABLE theazo_data.message (

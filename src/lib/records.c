@@ -331,6 +331,12 @@ tz_records_document(const TzRecords *records)
 	                 "spoiled", (json_int_t) records->spoiled);
 }
 
+json_t *
+tz_records_list(const TzRecords *records)
+{
+	return records->list;
+}
+
 /* ---- a command's result -------------------------------------------------------------- */
 
 static bool

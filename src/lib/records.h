@@ -62,6 +62,9 @@ extern void tz_records_frame(void *arg, TzSlice body);
  */
 extern json_t *tz_records_document(const TzRecords *records);
 
+/* Those of known shape so far, in their order; borrowed. */
+extern json_t *tz_records_list(const TzRecords *records);
+
 /*
  * Takes the records out of "stdout" and "stderr" of a command's result and adds them as "records".
  * False when out of memory; the result is then as it was or without some text.

@@ -243,6 +243,8 @@ tz_carrier_pump(TzCarrier *c)
 	tz_local_tick(c->local);
 	tz_scripts_tick(c->scripts);
 	tz_sqltool_tick();
+	if (c->reporting)
+		tz_carry_reports_pump(c);
 }
 
 static int
@@ -260,6 +262,8 @@ tz_carrier_timeout(const TzCarrier *c)
 
 	ms = sooner(ms, tz_scripts_timeout(c->scripts));
 	ms = sooner(ms, tz_sqltool_timeout());
+	if (c->reporting)
+		ms = sooner(ms, tz_carry_reports_timeout(c));
 	return c->holds > 0 ? sooner(ms, HOLDS_MS) : ms;
 }
 
@@ -294,7 +298,12 @@ tz_carry_live(TzFlight *f)
 	seq = (int) json_integer_value(step);
 	generation = tz_stream_generation(f->claim->id, f->claim->attempt);
 	tz_stream_open(&pens[TZ_LIVE_STDOUT], MyDatabaseId, f->claim->run_id, seq, generation);
-	tz_stream_open(&pens[TZ_LIVE_STDERR], MyDatabaseId, f->claim->run_id, TZ_STREAM_ERRORS(seq), generation);
+	/* of a model's tool call one text, in the order in which it came */
+	if (json_is_true(json_object_get(f->request, "joined")))
+		pens[TZ_LIVE_STDERR] = pens[TZ_LIVE_STDOUT];
+	else
+		tz_stream_open(&pens[TZ_LIVE_STDERR], MyDatabaseId, f->claim->run_id, TZ_STREAM_ERRORS(seq),
+		               generation);
 	tz_flight_live(f, pens);
 }
 
@@ -304,6 +313,7 @@ local_output(TzLocalJob *job, bool is_stderr, TzSlice bytes)
 	TzFlight *f = job->arg;
 
 	tz_live_feed(f->live, is_stderr ? TZ_LIVE_STDERR : TZ_LIVE_STDOUT, bytes);
+	tz_carry_reported(f);
 }
 
 static void
@@ -322,6 +332,7 @@ begin_local(TzCarrier *c, TzFlight *f, int timeout_ms)
 	TzLocalJob *job = &f->job;
 
 	f->local = true;
+	f->carrier = c;
 	job->effect = &f->effect;
 	job->sandbox_id = f->claim->sandbox_id;
 	job->session_id = f->claim->session_id;

@@ -23,6 +23,8 @@ typedef struct TzCarrier
 	TzBoxPreflight preflight;
 	TzInflight flights;
 	TzNotes notes;
+	bool reporting; /* a command has said something that nobody was told yet */
+	TimestampTz report_at; /* when what commands say is passed on again */
 	int holds; /* calls that only wait: probe.hold */
 	int slot;
 } TzCarrier;

@@ -202,8 +202,10 @@ static TzHttpTaste
 http_take(void *arg, TzSlice bytes, size_t *kept)
 {
 	TzFlight *f = arg;
+	TzHttpTaste taste = tz_flow_take(f->flow, bytes, kept);
 
-	return tz_flow_take(f->flow, bytes, kept);
+	tz_carry_reported(f);
+	return taste;
 }
 
 static const TzHttpSink sink = {http_wants, http_take};

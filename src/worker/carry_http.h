@@ -27,4 +27,12 @@ extern int tz_carry_time_left(const TzFlight *f, TimestampTz now);
 extern void tz_carry_live(TzFlight *f);
 extern uint32 tz_carry_random(void);
 
+/* ---- carry_report.c ---- */
+
+/* Its command has printed: if it has reported, that is passed on soon. */
+extern void tz_carry_reported(TzFlight *f);
+extern void tz_carry_reports_pump(TzCarrier *c);
+/* Milliseconds until that has to be called, where something is to be passed on. */
+extern int tz_carry_reports_timeout(const TzCarrier *c);
+
 #endif /* TZ_CARRY_HTTP_H */

@@ -214,6 +214,12 @@ tz_conceal_withhold(TzOutcome *out, TzStatus why)
 	tz_err_hint(&out->err, "Print less, or give the agent fewer and shorter secrets.");
 }
 
+TzStatus
+tz_conceal_document(const TzMask *mask, json_t *doc)
+{
+	return mask != NULL ? conceal_value(mask, doc, false, 1) : TZ_OK;
+}
+
 void
 tz_conceal_outcome(const TzMask *mask, const TzSlice *values, int n, TzOutcome *out)
 {

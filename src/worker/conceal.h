@@ -18,6 +18,8 @@
  * cannot be masked becomes a failure that says so and keeps nothing of it.
  */
 extern void tz_conceal_outcome(const TzMask *mask, const TzSlice *values, int n, TzOutcome *out);
+/* The same in a document that is only read. */
+extern TzStatus tz_conceal_document(const TzMask *mask, json_t *doc);
 /* Message, detail and hint, each perhaps cut off at its end. Without memory they are emptied. */
 extern void tz_conceal_err(const TzMask *mask, TzErr *err);
 /* Nothing of it can be kept, as its secrets cannot be found. */

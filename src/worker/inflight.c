@@ -532,6 +532,32 @@ tz_flight_live(TzFlight *f, const TzPen *pens)
 		f->flow->live = f->live;
 }
 
+char *
+tz_flight_reports(TzFlight *f)
+{
+	json_t *list = f->live != NULL && need_mask(f) == TZ_OK ? tz_live_take_records(f->live) : NULL;
+	TzBuf text;
+
+	if (list == NULL)
+		return NULL;
+	tz_buf_init(&text, RESULT_BYTES_MAX);
+	if (tz_conceal_document(f->mask, list) != TZ_OK || tz_json_dump(list, &text, NULL) != TZ_OK ||
+	    tz_buf_append_byte(&text, '\0') != TZ_OK)
+		tz_buf_wipe(&text);
+	json_decref(list);
+	return text.data;
+}
+
+/* Those that were told while it ran are not to be told again. */
+static void
+note_told(TzFlight *f)
+{
+	json_t *records = json_object_get(f->outcome.result, "records");
+
+	if (f->live != NULL && records != NULL && tz_live_records_taken(f->live) > 0)
+		json_object_set_new(records, "told", json_integer(tz_live_records_taken(f->live)));
+}
+
 /* A command has ended: the rest of what it printed is shown, and what it reported is taken out of its output. */
 static void
 command_over(TzFlight *f)
@@ -544,6 +570,8 @@ command_over(TzFlight *f)
 		                         json_is_true(json_object_get(o->result, "timed_out")));
 	if (done && is_exec(f) && !tz_records_take(o->result, records_nonce(f)))
 		tz_conceal_withhold(o, TZ_NOMEM);
+	if (done)
+		note_told(f);
 }
 
 void

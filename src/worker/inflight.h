@@ -141,6 +141,8 @@ extern void tz_flight_live(TzFlight *f, const TzPen *pens);
 extern TzStatus tz_flight_records(TzFlight *f, TzErr *err);
 /* Forgets what only a model's request needed, which may be most of what a call holds. */
 extern void tz_flight_slim(TzFlight *f);
+/* What its command has reported and nobody was told yet, masked: JSON text to be freed, or NULL. */
+extern char *tz_flight_reports(TzFlight *f);
 /* A text of a call in flight, masked; false when that is not possible. */
 extern bool tz_flight_conceal(TzFlight *f, const char *text, char *out, size_t size);
 

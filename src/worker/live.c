@@ -29,8 +29,49 @@ typedef struct Channel
 struct TzLive
 {
 	bool dark;
+	TzRecords *records; /* from the first frame on, of both channels */
+	size_t taken; /* so many of them */
 	Channel channels[TZ_LIVE_CHANNELS];
 };
+
+/* A program reports while it runs: whoever asks gets what it has said so far. */
+static void
+on_frame(void *arg, TzSlice body)
+{
+	TzLive *live = arg;
+
+	if (live->records == NULL)
+		live->records = tz_records_new();
+	if (live->records != NULL)
+		tz_records_frame(live->records, body);
+}
+
+bool
+tz_live_has_records(const TzLive *live)
+{
+	return live->records != NULL && json_array_size(tz_records_list(live->records)) > live->taken;
+}
+
+json_t *
+tz_live_take_records(TzLive *live)
+{
+	json_t *list;
+	json_t *fresh;
+
+	if (!tz_live_has_records(live) || (fresh = json_array()) == NULL)
+		return NULL;
+	list = tz_records_list(live->records);
+	for (; live->taken < json_array_size(list); live->taken++)
+		if (json_array_append(fresh, json_array_get(list, live->taken)) != 0)
+			break;
+	return fresh;
+}
+
+int
+tz_live_records_taken(const TzLive *live)
+{
+	return (int) live->taken;
+}
 
 TzLive *
 tz_live_new(const TzPen *pens, const TzMask *mask, TzSlice nonce, size_t max)
@@ -45,7 +86,7 @@ tz_live_new(const TzPen *pens, const TzMask *mask, TzSlice nonce, size_t max)
 
 		c->pen = pens[i];
 		c->left = max;
-		tz_record_cut_init(&c->cut, nonce, NULL, NULL);
+		tz_record_cut_init(&c->cut, nonce, on_frame, live);
 		tz_mask_stream_init(&c->mask, mask);
 		tz_buf_init_secret(&c->tail, SIZE_MAX);
 	}
@@ -72,6 +113,7 @@ tz_live_free(TzLive *live)
 	tz_live_dark(live);
 	for (int i = 0; i < TZ_LIVE_CHANNELS; i++)
 		tz_stream_close(&live->channels[i].pen);
+	tz_records_free(live->records);
 	free(live);
 }
 

@@ -38,6 +38,7 @@ struct TzNote
 	char *host;
 	char *address;
 	char *reason;
+	char *records; /* what a command reported; else NULL */
 };
 
 static TzStmt connection_stmt = {
@@ -46,6 +47,10 @@ static TzStmt connection_stmt = {
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, BOOLOID, TEXTOID}};
 
 static TzStmt gone_stmt = {"SELECT theazo_internal.sandbox_gone($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}};
+
+static TzStmt reports_stmt = {"SELECT theazo_internal.reports_note($1, $2, $3::jsonb)",
+                              3,
+                              {TEXTOID, TEXTOID, TEXTOID}};
 
 static void
 note_free(TzNote *n)
@@ -58,6 +63,7 @@ note_free(TzNote *n)
 	free(n->host);
 	free(n->address);
 	free(n->reason);
+	free(n->records);
 	free(n);
 }
 
@@ -114,6 +120,28 @@ tz_notes_gone(TzNotes *notes, const char *platform_id, const char *sandbox_id, c
 	return note_push(notes, n, n->platform_id && n->sandbox_id && n->reason);
 }
 
+bool
+tz_notes_room(const TzNotes *notes)
+{
+	return notes->n < NOTES_MAX;
+}
+
+bool
+tz_notes_reports(TzNotes *notes, const char *platform_id, const char *run_id, char *records)
+{
+	TzNote *n = records != NULL ? calloc(1, sizeof(TzNote)) : NULL;
+
+	if (n == NULL)
+	{
+		free(records);
+		return false;
+	}
+	n->records = records;
+	n->platform_id = strdup(platform_id);
+	n->run_id = strdup(run_id);
+	return note_push(notes, n, n->platform_id && n->run_id);
+}
+
 /* "" is stored as NULL. */
 static void
 set_text(Datum *value, bool *null, const char *text)
@@ -134,6 +162,13 @@ note_write(const TzNote *n)
 		values[1] = CStringGetTextDatum(n->sandbox_id);
 		values[2] = CStringGetTextDatum(n->reason);
 		tz_spi_exec(&gone_stmt, values, NULL, 0);
+		return;
+	}
+	if (n->records != NULL)
+	{
+		values[1] = CStringGetTextDatum(n->run_id);
+		values[2] = CStringGetTextDatum(n->records);
+		tz_spi_exec(&reports_stmt, values, NULL, 0);
 		return;
 	}
 	values[1] = CStringGetTextDatum(n->root_id);

@@ -2,7 +2,8 @@
  *
  * notes.h
  *	  What happened without being asked for, on its way to the rows:
- *	  connections of sandboxes, and sandboxes that ended by themselves.
+ *	  connections of sandboxes, what programs in them report, and sandboxes that
+ *	  ended by themselves.
  *
  * Include after postgres.h.
  *
@@ -25,6 +26,9 @@ typedef struct TzNotes
 
 /* False when it cannot be kept: too many wait, or no memory. Never throw. */
 extern bool tz_notes_connection(TzNotes *notes, const TzLocalConnection *conn);
+/* records: JSON text, taken over; NULL: nothing to be done. Ask for room before. */
+extern bool tz_notes_reports(TzNotes *notes, const char *platform_id, const char *run_id, char *records);
+extern bool tz_notes_room(const TzNotes *notes);
 extern bool tz_notes_gone(TzNotes *notes, const char *platform_id, const char *sandbox_id,
                           const char *reason);
 

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use FindBin;
+use HTTP::Tiny;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -87,11 +88,14 @@ import os, sys, time
 door = os.environ['DOOR'].encode()
 out = b'a\xff\xc3\xa9 ' + door + b' \xe2\x82\xac tail \xe2\x82'
 for i in range(len(out)):
+    while i == 20 and not os.path.exists('half'): time.sleep(0.02)
     os.write(1, out[i:i + 1])
     os.write(2, out[i:i + 1])
     time.sleep(0.002)
 PY
-@seen = follow($run, 0);
+@seen = follow($run, 0, 'stdout');
+$node->safe_psql('postgres', "CALL theazo.file_write('$agent', '/half', '', api_key => '$p->{key}')");
+push @seen, follow($run, place(@seen));
 $r = wait_run($p, $run);
 my $want = "a\x{fffd}\x{e9} *** \x{20ac} tail \x{fffd}";
 is($r->{stdout}, $want, 'stored: repaired and masked');
@@ -130,12 +134,73 @@ is($node->safe_psql('postgres', "SELECT string_agg(stream || ':' || line, ' ') F
 like($node->safe_psql('postgres', "SELECT count(DISTINCT run_id) FROM theazo.output_tail('$agent', 1000, api_key => '$p->{key}')"), qr/^[1-9]/,
 	'of several of them');
 
+# --- commands that a model runs: told while they run, both streams as one text, the answer has it all
+our $said;
+my $model = open($said, '-|', 'python3', "$FindBin::RealBin/../mock/model_server.py") or die "cannot start the model server: $!";
+my $port = <$said>;
+chomp $port;
+END { my $status = $?; kill 'TERM', $model if $model; $? = $status; }
+$node->safe_psql('postgres', "SELECT theazo.secret_set('model.key', 'sk-test', api_key => '$p->{key}');"
+	  . " SELECT theazo.provider_set('double', 'model', 'openai-compatible', endpoint => 'http://127.0.0.1:$port/v1', credential_ref => 'model.key', api_key => '$p->{key}');"
+	  . " UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHERE platform_id = '$p->{id}'");
+
+# A run of an agent whose model says these turns.
+sub begin
+{
+	my ($who, @turns) = @_;
+	my $answer = HTTP::Tiny->new->post("http://127.0.0.1:$port/_control", { content => encode_json({ rules => [ { turns => \@turns } ] }) });
+	die "the model server refused: $answer->{content}" if !$answer->{success};
+	return $node->safe_psql('postgres', "SELECT id FROM theazo.run_start('$who', 'Do it.', api_key => '$p->{key}')");
+}
+sub code { return { name => 'run_code', arguments => { language => $_[0], code => $_[1] } } }
+sub go { $node->safe_psql('postgres', "CALL theazo.file_write('$agent', '/$_[0]', '', api_key => '$p->{key}')"); return }
+sub until_go { return "while [ ! -e $_[0] ]; do sleep 0.05; done; rm $_[0]" }
+
+$agent = new_agent($p, '{"provider": "theazo", "model": "acme/talker"}');
+$run = begin($agent, { tools => [
+	code('bash', 'echo first; ' . until_go('one') . '; echo "$DOOR is the secret of the door" >&2; ' . until_go('two') . '; echo end of first'),
+	code('bash', 'echo second; ' . until_go('three') . '; echo end of second'),
+	code('python', "from theazo_sandbox import complete, log\nlog('from a tool')\ncomplete('made', artifacts=['made.csv', 'b.csv'])") ] },
+	{ text => 'Done.' });
+@seen = follow($run, 0, 'tool_output');
+is(join(' ', map { $_->{type} } @seen[0 .. 2]), 'tool_call tool_call tool_call', 'all calls of a round are told first');
+is(joined('tool_output', @seen), "first\n", 'a command of a tool call is told of while it runs');
+is($seen[-1]{data}{tool} . $seen[-1]{data}{step}, 'run_code' . $seen[0]{data}{step}, 'with its tool and step');
+go('one');
+push @seen, follow($run, place(@seen), 'tool_output') while joined('tool_output', @seen) !~ /secret/;
+like(joined('tool_output', @seen), qr/^first\n\*\*\* is the secret/, 'both streams are one text, and secrets are masked');
+push @seen, follow($run, place(@seen), 'tool_result') if !grep { $_->{type} eq 'tool_result' } @seen;
+is((grep { $_->{type} eq 'tool_result' } @seen)[0]{data}{output},
+	'{"stdout":"","stderr":"","exitCode":0,"output":"made","artifacts":["made.csv","b.csv"]}', 'the shortest has ended: the model is told what it handed over');
+go('two');
+push @seen, follow($run, place(@seen), 'tool_output') while joined('tool_output', @seen) !~ /second\n$/;
+like(joined('tool_output', @seen), qr/^first\n\*\*\* is the secret[^\n]*\n?(end of first\n)?second\n$/, 'when the first has ended the second is told of from its beginning');
+go('three');
+push @seen, follow($run, place(@seen));
+is(scalar(grep { $_->{type} eq 'tool_result' } @seen), 3, 'each answer is told once');
+is($seen[-1]{type}, 'done', 'to the end');
+is_deeply($seen[-1]{data}{artifacts}, [ 'b.csv', 'made.csv' ], 'what was handed over in a call is the run\'s');
+my %result = map { $_->{data}{step} => $_->{data}{output} } grep { $_->{type} eq 'tool_result' } @seen;
+my $broken = 0;
+foreach my $i (0 .. $#seen - 1)
+{
+	my @all = (@seen[0 .. $i], follow($run, $seen[$i]{seq}));
+	my @ended = map { $_->{data}{step} . $_->{data}{output} } grep { $_->{type} eq 'tool_result' } @all;
+	$broken++ if join('|', sort @ended) ne join('|', map { $_ . $result{$_} } sort keys %result) || $all[-1]{type} ne 'done';
+}
+is($broken, 0, 'whoever comes back with any place is told each answer once');
+is(scalar(grep { $_->{type} eq 'tool_output' } follow($run, 0)), 0, 'who comes late is told of answers only');
+is($node->safe_psql('postgres', "SELECT count(*) FROM theazo_data.log WHERE run_id = '$run' AND message = 'from a tool'"), '1', 'records of a tool call are logs of its run');
+
 # --- governed: judged first, so nothing is shown before the end
 my $governed = new_agent($p, '{"provider": "theazo", "template": "STANDARD"}');
 $run = start_run($p, 'exec_start', $governed, "'bash', " . quote('echo quiet; sleep 1; echo done'));
 @seen = follow($run, 0, 'stdout');
 is(joined('stdout', @seen), "quiet\ndone\n", 'an agent with guardrails is told of as a whole');
 is(scalar(grep { $_->{type} eq 'stdout' } @seen), 1, 'in one piece');
+$governed = new_agent($p, '{"provider": "theazo", "model": "acme/talker", "template": "STANDARD"}');
+@seen = follow(begin($governed, { tools => [ code('bash', 'echo quiet; sleep 0.5; echo done') ] }, { text => 'Done.' }), 0);
+is(join(' ', map { $_->{type} } grep { $_->{type} =~ /^tool/ } @seen), 'tool_call tool_result', 'nor is a tool call of it');
 
 $node->stop;
 done_testing();

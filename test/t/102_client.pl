@@ -154,6 +154,40 @@ except ValueError as e:
 PY
 like($r->{stdout}, qr/too large for the control plane/, 'a result that is too large is said to be');
 
+# --- rows while the command runs, each once
+$run = start_run($p, 'exec_start', $agent, "'python', " . quote(<<'PY'));
+import os, time
+from theazo_sandbox import log, progress, span, complete
+def until(name):
+    while not os.path.exists(name): time.sleep(0.02)
+log('begun ' + os.environ['DOOR'])
+until('one')
+for i in range(300): log('many %d' % i)
+progress(30, 'third')
+with span('work'): pass
+until('two')
+log('over\u0000')
+complete('all')
+PY
+my $running = "(SELECT status = 'running' FROM theazo_data.run WHERE id = '$run')";
+wait_sql($node, "SELECT string_agg(message, ' ') || $running FROM theazo_data.log WHERE run_id = '$run' AND source = 'agent'", 'begun ***true',
+	'a log line is a row while the command runs, masked');
+$node->safe_psql('postgres', "CALL theazo.file_write('$agent', '/one', '', api_key => '$p->{key}')");
+wait_sql($node, "SELECT count(*) || ' ' || $running FROM theazo_data.log WHERE run_id = '$run' AND message ~ '^many '", '300 true', 'so are many');
+wait_sql($node, "SELECT percentage || message FROM theazo_data.progress WHERE run_id = '$run' AND $running", '30third', 'and progress');
+wait_sql($node, "SELECT count(*) || ' ' || $running FROM theazo_data.span WHERE run_id = '$run' AND name = 'work'", '1 true', 'and spans');
+$node->safe_psql('postgres', "CALL theazo.file_write('$agent', '/two', '', api_key => '$p->{key}')");
+$r = wait_run($p, $run);
+is($r->{output}, 'all', 'what it hands over comes with its end');
+is(sql("SELECT count(*) || ' ' || count(DISTINCT message) FROM theazo_data.log WHERE run_id = '$run' AND message ~ '^(begun|many|third)'"), '302 302',
+	'nothing is written a second time') or diag logs($run);
+is(sql("SELECT count(*) FROM theazo_data.span WHERE run_id = '$run' AND name = 'work'"), '1', 'spans neither');
+$run = start_run($p, 'exec_start', $agent, "'python', " . quote("from theazo_sandbox import log\nimport time\nlog('told')\ntime.sleep(600)"));
+wait_sql($node, "SELECT count(*) FROM theazo_data.log WHERE run_id = '$run' AND message = 'told'", '1', 'what was told');
+sql("SELECT theazo.run_cancel('$run', api_key => '$p->{key}')");
+wait_run($p, $run);
+is(sql("SELECT count(*) FROM theazo_data.log WHERE run_id = '$run' AND message = 'told'"), '1', 'stays when the command is cancelled');
+
 # --- shown live without records, and only once it is certain
 $run = start_run($p, 'exec_start', $agent, "'python', " . quote(<<'PY'));
 import os, time
