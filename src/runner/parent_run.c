@@ -30,6 +30,7 @@
 static const char *const run_functions[] = TZ_RUNNER_FUNCTIONS;
 
 static void run_on_socket(void *arg, int fd, int events);
+static void run_fault(TzRunnerRun *run, const char *why);
 
 /* --- birth ------------------------------------------------------------------------- */
 
@@ -109,6 +110,15 @@ run_close(TzRunnerRun *run)
 	run->fd = -1;
 }
 
+/* Nobody who is still without work has anything to say. */
+static bool
+run_spoke(const TzRunnerRun *run)
+{
+	char byte;
+
+	return recv(run->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 TzStatus
 tz_runner_begin(TzRunnerRun *run, const TzRunnerJob *job, TzErr *err)
 {
@@ -137,6 +147,11 @@ tz_runner_begin(TzRunnerRun *run, const TzRunnerJob *job, TzErr *err)
 		run->begun = true;
 		run->started_us = tz_runner_now_us();
 		run->deadline_ms = run->started_us / 1000 + run->time_ms + TZ_RUNNER_GRACE_MS;
+	}
+	if (run_spoke(run))
+	{
+		run_fault(run, "words before its work");
+		return TZ_OK;
 	}
 	run_flush(run);
 	run_interest(run);
