@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use TheazoPath;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(script_host script_queue script_wait script_run dispatchers tree_below tree_left);
+our @EXPORT = qw(script_host script_queue script_wait script_run dispatchers tree_below tree_depth tree_left);
 
 # In place of the real host: read_context answers its arguments, "no" is refused, "boom" throws, "held" waits for a lock.
 sub script_host
@@ -118,6 +118,28 @@ sub tree_below
 		push @todo, @{ $children{$pid} // [] };
 	}
 	return @found;
+}
+
+# How far below, by pid.
+sub tree_depth
+{
+	my @roots = @_;
+	my %depth = map { $_ => 0 } @roots;
+	my @below = map { (split / /)[0] } tree_below(@roots);
+	my $found = 1;
+	while ($found)
+	{
+		$found = 0;
+		foreach my $pid (grep { !defined $depth{$_} } @below)
+		{
+			my ($parent) = stat_of($pid) or next;
+			next if !defined $depth{$parent};
+			$depth{$pid} = $depth{$parent} + 1;
+			$found = 1;
+		}
+	}
+	delete $depth{$_} foreach @roots;
+	return %depth;
 }
 
 # Those of them that still live.

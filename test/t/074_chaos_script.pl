@@ -1,0 +1,114 @@
+# Chaos with programs of agents: while they run, ask their host and send requests, the runner, one of its processes, the
+# dispatcher and the whole server are killed with SIGKILL. Afterwards each has ended once, none was begun twice, and no
+# process is left.
+#
+# THEAZO_CHAOS: number of kills (4: one of each kind); THEAZO_CHAOS_SEED: as in 070.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TheazoPath;
+use TheazoScript;
+use Time::HiRes qw(sleep time);
+
+my $kills = $ENV{THEAZO_CHAOS} || 4;
+my $seed = $ENV{THEAZO_CHAOS_SEED} || 20261122;
+my $patience = 120;
+srand($seed);
+diag("seed $seed, $kills kills");
+
+my $node = new_server('chaosscript', "restart_after_crash = on\ntheazo.dispatchers = 2\ntheazo.script_max = 4\ntheazo.keeper_interval = 1s\n");
+my $p = new_platform($node, 'chaos');
+script_host($p);
+my $double = new_double();
+
+sub try_sql
+{
+	my ($sql) = @_;
+	my ($out, $err);
+	my $rc = eval { $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0) };
+	return defined $rc && $rc == 0 ? $out : undef;
+}
+
+sub wait_for
+{
+	my ($what, $sql, $want) = @_;
+	my ($until, $got) = (time() + $patience, '');
+	while (time() < $until)
+	{
+		$got = try_sql($sql) // '';
+		return 1 if $got eq $want;
+		sleep 0.1;
+	}
+	diag("$what: got '$got', wanted '$want'");
+	return 0;
+}
+
+# Says that it begins, sends a request, computes, says that it ends.
+sub code
+{
+	my ($i) = @_;
+	return "await thetazero.read_context('s$i'); await thetazero.http_request('http://127.0.0.1:$double->{port}/$i');"
+	  . " const t = Date.now() + 150; while (Date.now() < t); thetazero.log('late'); await thetazero.read_context('e$i'); return $i";
+}
+
+my $begun = "(SELECT count(*) FROM asked WHERE call -> 'args' ->> 0 LIKE 's%')";
+my $open = "(SELECT count(*) FROM theazo_data.effect WHERE kind = 'script.run' AND state NOT IN ('done', 'failed', 'cancelled', 'unknown'))";
+my @kinds = qw(runner child dispatcher server);
+my %killed;
+my $i = 0;
+for my $n (0 .. $kills - 1)
+{
+	my $kind = $n < @kinds ? $kinds[$n] : $kinds[ int rand @kinds ];
+	my $before = try_sql("SELECT $begun") // 0;
+	my @more = map { code($i++) } 1 .. 10;
+	ok(wait_for('the server answers', 'SELECT 1', '1'), "$kind: the server answers");
+	script_queue($p, { time_ms => 20000 }, @more);
+	wait_for('programs begin', "SELECT $begun > $before OR $open = 0", 't');
+	sleep rand 0.4;
+	my @dispatchers = dispatchers($p);
+	my @tree = tree_below(@dispatchers);
+	# a process in between makes the zygote the first of its namespace; its children are those that run code
+	my %depth = tree_depth(@dispatchers);
+	my @runners = grep { $depth{$_} == 1 } sort keys %depth;
+	my @children = grep { $depth{$_} > 2 } sort keys %depth;
+	my @victims = $kind eq 'runner' ? @runners : $kind eq 'child' ? @children : $kind eq 'dispatcher' ? @dispatchers : ();
+	my $victim = $victims[ rand @victims ];
+	if ($kind eq 'server')
+	{
+		$node->stop('immediate');
+		is(tree_left(@tree), 0, 'server: no process of a runner outlives it');
+		$node->start;
+	}
+	elsif (defined $victim && kill 'KILL', $victim)
+	{
+		# with a dispatcher all processes go, and the server begins anew
+		is(tree_left(@tree), 0, 'dispatcher: no process of a runner outlives it') if $kind eq 'dispatcher';
+		$killed{$kind}++;
+	}
+}
+ok(wait_for('all programs end', "SELECT $open", '0'), 'all programs end');
+is(try_sql("SELECT count(*) FROM theazo_data.effect WHERE kind = 'script.run'"), $i, 'each of them');
+is(try_sql("SELECT count(*) FROM (SELECT call -> 'args' ->> 0 FROM asked WHERE call ->> 'fn' = 'read_context' GROUP BY 1 HAVING count(*) > 1) x"), '0',
+	'none was begun twice');
+is(try_sql("SELECT count(*) FROM theazo_data.effect e JOIN theazo_data.effect_payload x USING (platform_id, root_id, id)"
+	  . " WHERE e.kind = 'script.run' AND x.result ->> 'status' = 'completed'"
+	  . " AND (SELECT count(*) FROM asked a WHERE a.call -> 'args' ->> 0 IN ('s' || (x.result ->> 'output'), 'e' || (x.result ->> 'output'))) <> 2"), '0',
+	'what completed had said all that it had to say');
+is(try_sql("SELECT count(*) FROM theazo_data.effect e LEFT JOIN theazo_data.effect_payload x USING (platform_id, root_id, id) WHERE e.kind = 'script.run'"
+	  . " AND NOT (e.state = 'done' AND x.result ->> 'status' IN ('completed', 'failed') OR e.state = 'unknown')"), '0',
+	'the others failed, or nobody knows');
+my $ends = try_sql("SELECT string_agg(concat_ws(' ', n, state, status), ', ') FROM (SELECT count(*) AS n, e.state, x.result ->> 'status' AS status"
+	  . " FROM theazo_data.effect e LEFT JOIN theazo_data.effect_payload x USING (platform_id, root_id, id) WHERE e.kind = 'script.run' GROUP BY 2, 3) y");
+diag("ends: $ends; killed: " . join(' ', map { "$_ $killed{$_}" } sort keys %killed));
+ok(wait_for('requests', "SELECT count(*) FROM theazo_data.effect WHERE kind = 'http.fetch' AND state NOT IN ('done', 'failed', 'cancelled', 'unknown')", '0'),
+	'no request is left open');
+is(script_run($p, 'return 1')->{output}, 1, 'programs run');
+is(try_sql('SELECT count(*) FROM theazo.integrity_check()'), 0, 'the rows fit together');
+my @tree = tree_below(dispatchers($p));
+$node->stop;
+is(tree_left(@tree), 0, 'no process is left');
+done_testing();
