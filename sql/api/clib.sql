@@ -378,6 +378,15 @@ CREATE OR REPLACE PROCEDURE theazo.run(
 COMMENT ON PROCEDURE theazo.run(text, text, numeric, interval, integer, jsonb, text, text, text, text, numeric, bigint, jsonb, jsonb, jsonb) IS
 	'Gives an agent a task: commits, waits and returns the answer. cost and max_cost are in cents.';
 
+CREATE OR REPLACE PROCEDURE theazo.execute(
+	agent text, input jsonb DEFAULT NULL, task text DEFAULT NULL, data jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL, api_key text DEFAULT NULL,
+	INOUT execution_id bigint DEFAULT NULL, INOUT status text DEFAULT NULL, INOUT output jsonb DEFAULT NULL, INOUT error jsonb DEFAULT NULL,
+	INOUT duration_ms bigint DEFAULT NULL, INOUT resource_usage jsonb DEFAULT NULL, INOUT host_call_audit jsonb DEFAULT NULL,
+	INOUT violation_count integer DEFAULT NULL, INOUT was_terminated boolean DEFAULT NULL, INOUT logs jsonb DEFAULT NULL)
+	LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_execute';
+COMMENT ON PROCEDURE theazo.execute(text, jsonb, text, jsonb, text, text, bigint, text, jsonb, jsonb, bigint, jsonb, jsonb, integer, boolean, jsonb) IS
+	'Runs a governed agent: commits, waits and returns the execution, whatever its status.';
+
 -- ---- partitions: membership in the extension (src/pg/member.c) ----
 
 CREATE OR REPLACE FUNCTION theazo_internal.partition_member_swap(old_table regclass, new_table regclass) RETURNS void

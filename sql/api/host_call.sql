@@ -305,6 +305,10 @@ DECLARE
 	h	theazo_data.host_call;
 	r	theazo_data.run;
 BEGIN
+	IF e.run_id IS NULL THEN
+		UPDATE theazo_data.effect_payload y SET result = p_result WHERE y.platform_id = e.platform_id AND y.root_id = e.root_id AND y.id = e.id;
+		RETURN;
+	END IF;
 	UPDATE theazo_data.host_call x
 	   SET duration_ms = greatest(0, theazo_internal.execution_ms(x.occurred_at, p_finished)),
 		   error = CASE WHEN p_state <> 'done' THEN pg_catalog."left"(theazo_internal.text_mask(pg_catalog.concat_ws(': ', p_result ->> 'code',

@@ -81,7 +81,8 @@ CREATE TABLE theazo_data.execution (
 );
 CREATE INDEX execution_agent_idx ON theazo_data.execution (platform_id, agent_id, number);
 -- What the keeper has to attest.
-CREATE INDEX execution_attest_idx ON theazo_data.execution (ended_at) WHERE ended_at IS NOT NULL AND attestation IS NULL;
+CREATE INDEX execution_attest_idx ON theazo_data.execution (ended_at)
+	WHERE ended_at IS NOT NULL AND attestation IS NULL AND end_event IS NOT NULL;
 
 -- What code asked of its host and was not answered on the spot. Those that are (log, write_result) lie with the result.
 CREATE TABLE theazo_data.host_call (

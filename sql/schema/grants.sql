@@ -18,7 +18,7 @@ DECLARE
 	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
 	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_refused', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
 		'round_record', 'anchor_record',
-		'audit_seal', 'checkpoints_make', 'segment_exported', 'segment_detach'];
+		'audit_seal', 'checkpoints_make', 'attestation_sign', 'segment_exported', 'segment_detach'];
 	guard_tables CONSTANT text[] := ARRAY['event', 'seal', 'tree_node', 'audit_checkpoint', 'audit_key', 'audit_cursor', 'audit_sweep',
 		'audit_round', 'audit_round_leaf', 'audit_anchor', 'audit_segment'];
 	s text;

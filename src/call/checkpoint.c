@@ -16,8 +16,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -32,6 +34,7 @@
 #include "pg/export.h"
 #include "pg/guc.h"
 #include "pg/ids.h"
+#include "pg/objects.h"
 #include "pg/pausepoint.h"
 #include "pg/spi.h"
 #include "pg/worker.h"
@@ -112,6 +115,60 @@ THEAZO_FUNCTION(theazo_checkpoints_make)
 	}
 	SPI_finish();
 	PG_RETURN_INT32((int32) made);
+}
+
+/* theazo_internal.attestation_sign(statement): key id and Ed25519 signature; nulls without a master key. */
+THEAZO_FUNCTION(theazo_attestation_sign)
+{
+	TupleDesc desc = tz_result_desc(fcinfo);
+	TzSlice statement = tz_datum_slice(PG_GETARG_DATUM(0));
+	uint8_t signature[TZ_ED25519_SIG_LEN];
+	bool nulls[2] = {true, true};
+	Datum values[2] = {0};
+	volatile TzStatus status = TZ_OK;
+	AuditKey key;
+	TzErr err;
+
+	if (!tz_worker_is_keeper())
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("only the keeper signs statements"),
+		        errhint("It does so when the end of an execution is sealed."));
+	if (tz_keyring_count() > 0)
+	{
+		SPI_connect();
+		tz_buf_init_secret(&key.seed, TZ_ED25519_LEN);
+		PG_TRY();
+		{
+			if (!key_load(&key))
+				key_make(&key);
+			status = tz_ed25519_sign((const uint8_t *) key.seed.data, statement, signature, &err);
+		}
+		PG_CATCH();
+		{
+			tz_buf_wipe(&key.seed);
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+		tz_buf_wipe(&key.seed);
+		SPI_finish();
+		tz_check(status, &err);
+		values[0] = CStringGetTextDatum(key.id);
+		values[1] = tz_bytea_datum(tz_slice((const char *) signature, sizeof(signature)));
+		nulls[0] = nulls[1] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* theazo_internal.ed25519_verify(key, message, signature) */
+THEAZO_FUNCTION(theazo_ed25519_verify)
+{
+	TzSlice key = tz_datum_slice(PG_GETARG_DATUM(0));
+	TzSlice message = tz_datum_slice(PG_GETARG_DATUM(1));
+	TzSlice signature = tz_datum_slice(PG_GETARG_DATUM(2));
+	TzErr err;
+
+	PG_RETURN_BOOL(key.len == TZ_ED25519_LEN && signature.len == TZ_ED25519_SIG_LEN &&
+	               tz_ed25519_verify((const uint8_t *) key.data, message, (const uint8_t *) signature.data,
+	                                 &err) == TZ_OK);
 }
 
 /* theazo_internal.audit_vkey(origin, public_key): a public key as verifiers take it. */

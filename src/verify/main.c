@@ -16,6 +16,7 @@
 
 #include "verify/help.h"
 #include "verify/report.h"
+#include "verify/statement.h"
 
 #define EXIT_FINE 0
 #define EXIT_TAMPERED 1
@@ -32,6 +33,9 @@ typedef struct Options
 	bool json;
 	bool quiet;
 	const char *at; /* file at hand */
+	const char *statement;
+	TzStatementFile file[TZ_STATEMENT_FILES_MAX];
+	int nfiles;
 } Options;
 
 static const struct option options_long[] = {
@@ -42,6 +46,11 @@ static const struct option options_long[] = {
 	{"evm-tx", required_argument, NULL, 'e'},
 	{"checkpoint", required_argument, NULL, 'c'},
 	{"require-anchored", required_argument, NULL, 'r'},
+	{"statement", required_argument, NULL, 's'},
+	{"helper", required_argument, NULL, 'x'},
+	{"code", required_argument, NULL, 'p'},
+	{"input", required_argument, NULL, 'i'},
+	{"output", required_argument, NULL, 'o'},
 	{"json", no_argument, NULL, 'j'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
@@ -54,6 +63,9 @@ static void read_options(int argc, char **argv, TzTrust *trust, Options *options
 static void read_option(int c, const char *arg, TzTrust *trust);
 static void read_time(const char *text, int64_t *us);
 static void read_whole(const char *path, TzTrust *trust, TakeText take);
+static void read_text(const char *path, size_t max, TzBuf *text);
+static void read_digest(const char *path, const char *field, Options *options);
+static int verify_statement(const TzTrust *trust, const Options *options);
 static void read_lines(const char *path, TzTrust *trust, TakeText take, size_t max);
 static bool verify_file(TzJudge *judge, const char *path);
 static FILE *open_file(const char *path);
@@ -73,6 +85,12 @@ main(int argc, char **argv)
 
 	tz_trust_init(&trust);
 	read_options(argc, argv, &trust, &options);
+	if (options.statement != NULL)
+	{
+		code = verify_statement(&trust, &options);
+		tz_trust_free(&trust);
+		return code;
+	}
 	if (tz_trust_ready(&trust, &err) != TZ_OK || tz_judge_new(&judge, &trust, print, &options, &err) != TZ_OK)
 		die("%s", err.message);
 	files = argv[optind] == NULL ? standard_input : argv + optind;
@@ -130,6 +148,21 @@ read_options(int argc, char **argv, TzTrust *trust, Options *options)
 			case 'V':
 				puts("theazo-verify " THEAZO_VERSION ", export format 1");
 				exit(EXIT_FINE);
+			case 's':
+				options->statement = optarg;
+				break;
+			case 'x':
+				read_digest(optarg, "helper_sha256", options);
+				break;
+			case 'p':
+				read_digest(optarg, "code_sha256", options);
+				break;
+			case 'i':
+				read_digest(optarg, "input_sha256", options);
+				break;
+			case 'o':
+				read_digest(optarg, "output_sha256", options);
+				break;
 			case '?':
 				fputs("Try --help.\n", stderr);
 				exit(EXIT_UNREADABLE);
@@ -196,25 +229,72 @@ read_time(const char *text, int64_t *us)
 static void
 read_whole(const char *path, TzTrust *trust, TakeText take)
 {
-	FILE *f = open_file(path);
 	TzBuf text;
 	TzErr err;
-	size_t n;
 
-	tz_buf_init(&text, TZ_TRUST_FILE_MAX);
-	do
-	{
-		if (tz_buf_reserve(&text, BLOCK) != TZ_OK)
-			die("%s: more than %zu bytes", path, TZ_TRUST_FILE_MAX);
-		n = fread(text.data + text.len, 1, BLOCK, f);
-		text.len += n;
-	} while (n > 0);
-	if (ferror(f))
-		die("%s: %s", path, strerror(errno));
-	fclose(f);
+	read_text(path, TZ_TRUST_FILE_MAX, &text);
 	if (take(trust, tz_buf_slice(&text), &err) != TZ_OK)
 		die("%s: %s", path, err.message);
 	tz_buf_free(&text);
+}
+
+static void
+read_text(const char *path, size_t max, TzBuf *text)
+{
+	FILE *f = open_file(path);
+	size_t n;
+
+	tz_buf_init(text, max);
+	do
+	{
+		if (tz_buf_reserve(text, BLOCK) != TZ_OK)
+			die("%s: more than %zu bytes", path, max);
+		n = fread(text->data + text->len, 1, BLOCK, f);
+		text->len += n;
+	} while (n > 0);
+	if (ferror(f))
+		die("%s: %s", path, strerror(errno));
+	if (f != stdin)
+		fclose(f);
+}
+
+static void
+read_digest(const char *path, const char *field, Options *options)
+{
+	TzStatementFile *file = &options->file[options->nfiles];
+	TzBuf text;
+	TzErr err;
+
+	if (options->nfiles == TZ_STATEMENT_FILES_MAX)
+		die("%s: too many files", path);
+	read_text(path, TZ_TRUST_FILE_MAX, &text);
+	file->field = field;
+	if (tz_sha256(tz_buf_slice(&text), file->digest, &err) != TZ_OK)
+		die("%s: %s", path, err.message);
+	options->nfiles++;
+	tz_buf_free(&text);
+}
+
+static int
+verify_statement(const TzTrust *trust, const Options *options)
+{
+	TzStatementFinding finding;
+	TzBuf text;
+	TzBuf out;
+	TzErr err;
+
+	read_text(options->statement, TZ_STATEMENT_MAX * 4, &text);
+	if (tz_statement_check(tz_buf_slice(&text), trust, options->file, options->nfiles, &finding, &err) !=
+	    TZ_OK)
+		die("%s: %s", options->statement, err.message);
+	tz_buf_free(&text);
+	tz_buf_init(&out, BLOCK);
+	if (!(options->quiet && finding.fine) &&
+	    (tz_statement_report(&finding, options->json, &out) != TZ_OK ||
+	     fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
+		die("could not write the result");
+	tz_buf_free(&out);
+	return finding.fine ? EXIT_FINE : EXIT_TAMPERED;
 }
 
 /* Empty lines and lines that begin with # are left out. */

@@ -50,17 +50,22 @@ typedef struct StartCall
 	const char *sql; /* one row, one column: the run's id */
 	int nargs;
 	Oid types[START_ARGS_MAX];
+	const char *answer; /* takes the run's id and gives the result row; NULL: run_result() */
+	bool any_end; /* whatever became of the run is an answer and no error */
 } StartCall;
+
+#define ANSWER_RUN "SELECT r.* FROM theazo.run_result($1) AS r"
 
 static Datum procedure_body(FunctionCallInfo fcinfo, const StartCall *start);
 static void tz_procedure_refuse_atomic(FunctionCallInfo fcinfo);
 static char *procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer);
-static bool procedure_ended(const char *run_id);
-static void procedure_wait(const char *run_id, const TzIdentity *identity);
+static bool procedure_ended(const StartCall *start, const char *run_id);
+static void procedure_wait(const StartCall *start, const char *run_id, const TzIdentity *identity);
 static bool dispatcher_runs(void);
 static void tz_procedure_tell_waiting(const char *run_id);
 static void tz_procedure_tell_note(const char *run_id, const char *note);
-static HeapTuple procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer);
+static HeapTuple procedure_answer(const StartCall *start, const char *run_id, TupleDesc desc,
+                                  MemoryContext outer);
 static TZ_NORETURN void tz_procedure_failed(const char *run_id, bool cancelled);
 static char *column_text(const char *name);
 
@@ -139,6 +144,19 @@ THEAZO_FUNCTION(theazo_run)
 	return procedure_body(fcinfo, &start);
 }
 
+/* An execution's end is told, not thrown: code that fails has failed as an answer. */
+THEAZO_FUNCTION(theazo_execute)
+{
+	static const StartCall start = {
+		"SELECT r.run_id::text AS id FROM theazo.execution_start($1, $2, $3, $4, $5, NULL, $6) AS r",
+		6,
+		{TEXTOID, JSONBOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID},
+		"SELECT r.* FROM theazo.execution_get($1) AS r",
+		true};
+
+	return procedure_body(fcinfo, &start);
+}
+
 static Datum
 procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 {
@@ -162,8 +180,8 @@ procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
 		run_id = procedure_start(fcinfo, start, outer);
 		tz_identity_save(&identity);
 		SPI_commit();
-		procedure_wait(run_id, &identity);
-		answer = procedure_answer(run_id, desc, outer);
+		procedure_wait(start, run_id, &identity);
+		answer = procedure_answer(start, run_id, desc, outer);
 		SPI_finish();
 	}
 	PG_FINALLY();
@@ -215,7 +233,7 @@ procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext o
 
 /* Waits for the end in slices, each in a transaction that ended before the sleep. */
 static void
-procedure_wait(const char *run_id, const TzIdentity *identity)
+procedure_wait(const StartCall *start, const char *run_id, const TzIdentity *identity)
 {
 	int bucket = tz_wake_run_bucket(run_id, strlen(run_id));
 	int alone = 0; /* slices in a row that nobody was there to work in */
@@ -226,7 +244,7 @@ procedure_wait(const char *run_id, const TzIdentity *identity)
 
 		CHECK_FOR_INTERRUPTS();
 		tz_identity_restore(identity);
-		if (procedure_ended(run_id))
+		if (procedure_ended(start, run_id))
 			return;
 		SPI_commit();
 		if (!tz_run_wait(bucket, seen, SLICE_MS))
@@ -264,9 +282,9 @@ tz_procedure_tell_note(const char *run_id, const char *note)
 	ereport(NOTICE, (errmsg("%s", note), errdetail("Run \"%s\".", run_id)));
 }
 
-/* Throws what the run failed with, when it did. */
+/* Throws what the run failed with, when it did and that is no answer. */
 static bool
-procedure_ended(const char *run_id)
+procedure_ended(const StartCall *start, const char *run_id)
 {
 	Oid types[1] = {TEXTOID};
 	Datum values[1] = {CStringGetTextDatum(run_id)};
@@ -280,6 +298,8 @@ procedure_ended(const char *run_id)
 	status = column_text("status");
 	if (status != NULL && strcmp(status, "completed") == 0)
 		return true;
+	if (start->any_end)
+		return status != NULL && strcmp(status, "queued") != 0 && strcmp(status, "running") != 0;
 	if (status != NULL && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
 		tz_procedure_failed(run_id, strcmp(status, "cancelled") == 0);
 	return false;
@@ -304,7 +324,7 @@ tz_procedure_failed(const char *run_id, bool cancelled)
 
 /* The result row, its columns matched by name to the output parameters. */
 static HeapTuple
-procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
+procedure_answer(const StartCall *start, const char *run_id, TupleDesc desc, MemoryContext outer)
 {
 	Oid types[1] = {TEXTOID};
 	Datum args[1] = {CStringGetTextDatum(run_id)};
@@ -316,16 +336,17 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 
 	/* large values are fetched below, which needs a snapshot */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args("SELECT r.* FROM theazo.run_result($1) AS r", 1, types, args, NULL, false, 1) !=
-	        SPI_OK_SELECT ||
+	if (SPI_execute_with_args(start->answer != NULL ? start->answer : ANSWER_RUN, 1, types, args, NULL, false,
+	                          1) != SPI_OK_SELECT ||
 	    SPI_processed != 1)
 		elog(ERROR, "could not read the result of run \"%s\"", run_id);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		/* of an answer over HTTP; a procedure that returns at all has no other to tell */
-		const char *name =
-			strcmp(NameStr(att->attname), "status") == 0 ? "http_status" : NameStr(att->attname);
+		const char *name = start->answer == NULL && strcmp(NameStr(att->attname), "status") == 0
+		                       ? "http_status"
+		                       : NameStr(att->attname);
 		int col = SPI_fnumber(SPI_tuptable->tupdesc, name);
 
 		nulls[i] = true;
@@ -341,10 +362,10 @@ procedure_answer(const char *run_id, TupleDesc desc, MemoryContext outer)
 				values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
 		}
 		else
-			tz_objects_differ("View \"run_results\" has no column \"%s\" of the right type.",
+			tz_objects_differ("What a procedure answers has no column \"%s\" of the right type.",
 			                  NameStr(att->attname));
 	}
-	note = column_text("note");
+	note = start->answer == NULL ? column_text("note") : NULL;
 	old = MemoryContextSwitchTo(outer);
 	tuple = heap_form_tuple(desc, values, nulls);
 	MemoryContextSwitchTo(old);

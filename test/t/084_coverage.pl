@@ -231,6 +231,16 @@ one(execution_get => "SELECT FROM theazo.execution_get('$x')");
 one(execution_list => "SELECT count(*) FROM theazo.execution_list('covered')");
 one(execution_wait => "SELECT FROM theazo.execution_wait('$x', '1 s')");
 one(execution_cancel => "SELECT FROM theazo.execution_cancel((SELECT x.run_id FROM theazo.execution_start('covered') x))");
+one(secure_agent_configure => "SELECT FROM theazo.secure_agent_configure('secured', '{\"entry_code\": \"return 1\", \"permissions\": \"READONLY\"}')");
+one(secure_agent_start => "SELECT FROM theazo.secure_agent_start('secured', '{\"task\": \"add\", \"data\": [1]}')");
+one(secure_agent_request_permission => "SELECT FROM theazo.secure_agent_request_permission('secured', '{\"allow_network\": true}', 'to look it up')");
+one(secure_agent_audit_log => "SELECT FROM theazo.secure_agent_audit_log('secured')");
+one(secure_agent_stop => "SELECT FROM theazo.secure_agent_stop('secured', 'enough')");
+one(execute => 'SELECT 1');
+wait_sql($node, "SELECT count(*) FROM theazo_data.execution WHERE status = 'blocked' AND attestation IS NOT NULL", '1', 'the keeper signs statements');
+my $blocked = sql("SELECT number FROM theazo_data.execution WHERE status = 'blocked'");
+one(verify_execution => "SELECT FROM theazo.verify_execution('$blocked')");
+one(execution_statement => "SELECT FROM theazo.execution_statement('$blocked')");
 one(governed_delete => "SELECT theazo.governed_delete('$g')");
 # ---- approvals, permissions asked for, webhooks -----------------------------------------------------------------------
 my $wh = one(webhook_create => "SELECT id FROM theazo.webhook_create('http://127.0.0.1:$double->{port}/hook', '{*}')");

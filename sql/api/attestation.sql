@@ -1,0 +1,223 @@
+-- attestation.sql: the signed statement about an execution, and whether everything is still as it says.
+--
+-- A statement is a text of lines, "field: JSON", signed with the key of the audit trail once the event of the execution's end
+-- has its place in the chain. What is exported has the fields beside the text, so that whoever changes one is named by it.
+
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_sign(p_statement text, OUT key_id text, OUT signature bytea)
+LANGUAGE c STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'theazo_attestation_sign';
+COMMENT ON FUNCTION theazo_internal.attestation_sign(text) IS
+'keeper: signs a statement with the key of the audit trail; nulls without a master key';
+
+CREATE OR REPLACE FUNCTION theazo_internal.ed25519_verify(p_key bytea, p_message text, p_signature bytea)
+RETURNS boolean LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'theazo_ed25519_verify';
+COMMENT ON FUNCTION theazo_internal.ed25519_verify(bytea, text, bytea) IS 'is this the Ed25519 signature of the message';
+
+-- Which kind of wall was around it. Hardware says so only with a quote that was verified, and none is known here.
+CREATE OR REPLACE FUNCTION theazo_internal.tee_mode(x theazo_data.execution)
+RETURNS text LANGUAGE sql STABLE
+AS $$
+	SELECT CASE WHEN x.mode = 'code' THEN 'local_sandbox'
+		ELSE coalesce((SELECT CASE b.adapter WHEN 'local' THEN 'local_sandbox' WHEN 'docker' THEN 'docker_fallback' ELSE 'provider' END
+						 FROM theazo_data.sandbox b JOIN theazo_data.agent a ON a.platform_id = b.platform_id AND a.sandbox_id = b.id
+						WHERE a.platform_id = x.platform_id AND a.id = x.agent_id), 'local_sandbox') END
+$$;
+COMMENT ON FUNCTION theazo_internal.tee_mode(theazo_data.execution) IS 'local_sandbox, docker_fallback or provider: where an execution ran';
+
+CREATE OR REPLACE FUNCTION theazo_internal.json_hash(p_doc jsonb)
+RETURNS jsonb LANGUAGE sql IMMUTABLE
+RETURN pg_catalog.to_jsonb(theazo_internal.text_hash(p_doc::text));
+COMMENT ON FUNCTION theazo_internal.json_hash(jsonb) IS 'SHA-256 of a document as jsonb prints it, in hexadecimal digits';
+
+-- The fields of a statement, in their order, as they are now.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_fields(x theazo_data.execution)
+RETURNS TABLE (name text, value jsonb)
+LANGUAGE sql STABLE
+AS $$
+	SELECT f.name, coalesce(f.value, 'null')
+	  FROM theazo_data.governed_agent g
+	  JOIN theazo_data.governed_version v ON v.platform_id = g.platform_id AND v.agent_id = g.id AND v.revision = x.revision
+	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = x.platform_id AND p.root_id = theazo_internal.id_root(x.run_id)
+	  LEFT JOIN LATERAL theazo_internal.audit_place(x.platform_id, x.end_event) s ON true
+	 CROSS JOIN LATERAL (VALUES
+		(1, 'origin', to_jsonb(pg_catalog.current_setting('theazo.audit_origin') || '/' || x.platform_id)),
+		(2, 'execution', to_jsonb(x.number)), (3, 'run', to_jsonb(x.run_id)), (4, 'agent', to_jsonb(x.agent_id)),
+		(5, 'agent_version', to_jsonb(v.version)), (6, 'revision', to_jsonb(x.revision)), (7, 'mode', to_jsonb(x.mode)),
+		(8, 'status', to_jsonb(x.status)), (9, 'error_code', to_jsonb(x.error_code)),
+		(10, 'code_sha256', to_jsonb(encode(CASE WHEN v.entry_code IS NOT NULL THEN pg_catalog.sha256(pg_catalog.convert_to(v.entry_code, 'UTF8')) END, 'hex'))),
+		(11, 'input_sha256', theazo_internal.json_hash(coalesce(p.input -> 'input', 'null'))),
+		(12, 'output_sha256', theazo_internal.json_hash(coalesce(p.result -> 'output', 'null'))),
+		(13, 'helper_sha256', p.result -> 'helper_sha256'), (14, 'engine', p.result -> 'engine'), (15, 'engine_version', p.result -> 'engine_version'),
+		(16, 'template', x.policy -> 'template'), (17, 'limits', x.policy -> 'run'), (18, 'permissions', x.policy -> 'scopes'),
+		(19, 'policy_version', x.policy -> 'version'), (20, 'isolation', p.result -> 'isolation'), (21, 'tee_mode', to_jsonb(theazo_internal.tee_mode(x))),
+		(22, 'started_at', to_jsonb(theazo_internal.time_iso(coalesce(x.started_at, x.created_at)))), (23, 'ended_at', to_jsonb(theazo_internal.time_iso(x.ended_at))),
+		(24, 'api_calls', to_jsonb(x.api_calls)), (25, 'host_calls', to_jsonb(x.host_calls)), (26, 'violations', to_jsonb(x.violations)),
+		(27, 'audit_event', to_jsonb(x.end_event)), (28, 'audit_seq', to_jsonb(s.seq)), (29, 'audit_leaf', to_jsonb(encode(s.leaf, 'hex')))) f (n, name, value)
+	 WHERE g.platform_id = x.platform_id AND g.id = x.agent_id
+	 ORDER BY f.n
+$$;
+COMMENT ON FUNCTION theazo_internal.attestation_fields(theazo_data.execution) IS 'what a statement about an execution says, field by field, read from what is stored';
+
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_text(x theazo_data.execution)
+RETURNS text LANGUAGE sql STABLE
+AS $$
+	SELECT E'theazo execution statement v1\n' || pg_catalog.string_agg(f.name || ': ' || theazo_internal.json_compact(f.value) || E'\n', '' ORDER BY f.n)
+	  FROM theazo_internal.attestation_fields(x) WITH ORDINALITY AS f (name, value, n)
+$$;
+COMMENT ON FUNCTION theazo_internal.attestation_text(theazo_data.execution) IS 'the statement about an execution, as it is signed';
+
+-- What the one who ran it says of itself; it is kept, not believed.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_evidence(x theazo_data.execution)
+RETURNS jsonb LANGUAGE sql STABLE
+AS $$
+	SELECT b.metadata -> 'attestation' FROM theazo_data.agent a
+	  JOIN theazo_data.sandbox b ON b.platform_id = a.platform_id AND b.id = a.sandbox_id
+	 WHERE x.mode = 'task' AND a.platform_id = x.platform_id AND a.id = x.agent_id
+$$;
+COMMENT ON FUNCTION theazo_internal.attestation_evidence(theazo_data.execution) IS 'the attestation document of the provider of an execution''s sandbox, or null';
+
+-- Those whose end is sealed. What a deletion takes away meanwhile is not stated.
+CREATE OR REPLACE FUNCTION theazo_internal.keeper_attest()
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+	x		theazo_data.execution;
+	v_text	text;
+	s		record;
+	v_doc	jsonb;
+	v_n		integer := 0;
+BEGIN
+	FOR x IN
+		SELECT y.* FROM theazo_data.execution y
+		 WHERE y.ended_at IS NOT NULL AND y.attestation IS NULL AND y.end_event IS NOT NULL ORDER BY y.ended_at LIMIT 500
+	LOOP
+		CONTINUE WHEN (SELECT p.seq FROM theazo_internal.audit_place(x.platform_id, x.end_event) p) IS NULL;
+		v_text := theazo_internal.attestation_text(x);
+		CONTINUE WHEN v_text IS NULL;
+		SELECT * INTO s FROM theazo_internal.attestation_sign(v_text);
+		EXIT WHEN s.signature IS NULL;
+		v_doc := theazo_internal.attestation_evidence(x);
+		INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature, provider_document, provider_kind)
+		VALUES (x.platform_id, x.number, 'att_' || theazo_internal.text_hash(v_text), x.agent_id, x.session_id, x.environment, v_text, s.key_id, s.signature,
+			v_doc, CASE WHEN v_doc IS NOT NULL THEN 'unverified' END);
+		UPDATE theazo_data.execution y SET attestation = 'att_' || theazo_internal.text_hash(v_text)
+		 WHERE y.platform_id = x.platform_id AND y.number = x.number;
+		v_n := v_n + 1;
+	END LOOP;
+	RETURN v_n;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.keeper_attest() IS 'keeper: signs the statements about executions whose end has its place in the chain';
+
+-- Soon while executions of the last minutes have no statement.
+CREATE OR REPLACE FUNCTION theazo_internal.attest_due()
+RETURNS interval
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+	SELECT '1 second'::interval WHERE EXISTS (SELECT FROM theazo_data.execution y
+		WHERE y.ended_at > clock_timestamp() - '2 minutes'::interval AND y.attestation IS NULL AND y.end_event IS NOT NULL)
+$$;
+COMMENT ON FUNCTION theazo_internal.attest_due() IS 'when the keeper looks for executions without a statement again; null when there are none';
+
+-- ---------------------------------------------------------------------------------------
+-- faces
+
+-- The first field that is not any more what was signed, or null.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_differs(x theazo_data.execution, t theazo_data.attestation)
+RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	v_signed	text[] := string_to_array(t.statement, E'\n');
+	f			record;
+BEGIN
+	IF v_signed[1] IS DISTINCT FROM 'theazo execution statement v1' THEN
+		RETURN 'statement';
+	END IF;
+	FOR f IN SELECT y.* FROM theazo_internal.attestation_fields(x) WITH ORDINALITY AS y (name, value, n) ORDER BY y.n LOOP
+		-- a name that is given to the trail later does not unmake what was signed under another
+		CONTINUE WHEN f.name = 'origin';
+		IF v_signed[f.n + 1] IS DISTINCT FROM f.name || ': ' || theazo_internal.json_compact(f.value) THEN
+			RETURN f.name;
+		END IF;
+	END LOOP;
+	RETURN CASE WHEN t.id <> 'att_' || theazo_internal.text_hash(t.statement) OR x.attestation IS DISTINCT FROM t.id THEN 'attestation_id'
+				WHEN NOT coalesce(theazo_internal.ed25519_verify((SELECT k.public_key FROM theazo_internal.audit_key_list() k WHERE k.id = t.key_id), t.statement, t.signature), false)
+				THEN 'signature' END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.attestation_differs(theazo_data.execution, theazo_data.attestation) IS
+'the first field of a statement that is not as it was signed, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_take(p_execution text)
+RETURNS theazo_data.execution LANGUAGE sql STABLE
+AS $$
+	SELECT x.* FROM theazo_data.execution x
+	 WHERE x.platform_id = theazo_internal.current_platform() AND x.number = theazo_internal.execution_find(p_execution)
+$$;
+COMMENT ON FUNCTION theazo_internal.execution_take(text) IS 'the row of an execution of the caller, or 42704';
+
+CREATE OR REPLACE FUNCTION theazo.verify_execution(execution text, api_key text DEFAULT NULL)
+RETURNS TABLE (execution_id bigint, tee_mode text, attestation_id text, valid boolean, chain_valid boolean, problem text, verified_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x	theazo_data.execution;
+	t	theazo_data.attestation;
+	c	record;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	x := theazo_internal.execution_take(execution);
+	SELECT * INTO t FROM theazo_data.attestation y WHERE y.platform_id = x.platform_id AND y.number = x.number;
+	execution_id := x.number;
+	tee_mode := theazo_internal.tee_mode(x);
+	attestation_id := t.id;
+	verified_at := clock_timestamp();
+	IF t.id IS NULL THEN
+		problem := CASE WHEN x.ended_at IS NULL THEN 'it has not ended' ELSE 'it has no statement yet: its end is about to be sealed' END;
+	ELSE
+		problem := theazo_internal.attestation_differs(x, t);
+		valid := problem IS NULL;
+		SELECT y.* INTO c FROM theazo_internal.audit_check(x.platform_id, NULL, NULL, x.end_event) y;
+		chain_valid := c.chain_valid;
+		problem := coalesce(problem, CASE WHEN NOT c.chain_valid THEN 'audit_seq: ' || coalesce(c.problem, 'the chain does not hold') END);
+	END IF;
+	RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION theazo.verify_execution(text, text) IS
+'is an execution as its signed statement says, and is its place in the audit chain intact; problem names the first field that is not';
+
+-- For theazo-verify and for people: the fields, the text that was signed, and the proof of its place where a signed head covers it.
+CREATE OR REPLACE FUNCTION theazo.execution_statement(execution text, api_key text DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x		theazo_data.execution;
+	t		theazo_data.attestation;
+	v_key	bytea;
+	v_proof	text;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'run:read');
+	x := theazo_internal.execution_take(execution);
+	SELECT * INTO t FROM theazo_data.attestation y WHERE y.platform_id = x.platform_id AND y.number = x.number;
+	IF t.id IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('execution %s has no statement yet', x.number),
+			HINT = 'It is signed when the execution has ended and its end is sealed, which takes seconds. Ask again.';
+	END IF;
+	SELECT k.public_key INTO v_key FROM theazo_internal.audit_key_list() k WHERE k.id = t.key_id;
+	BEGIN
+		SELECT p.proof INTO v_proof FROM theazo.audit_proof(x.end_event) p;
+	EXCEPTION WHEN OTHERS THEN
+		v_proof := NULL;
+	END;
+	RETURN jsonb_build_object('type', 'theazo-execution-statement', 'attestation_id', t.id,
+		'fields', (SELECT jsonb_object_agg(split_part(l, ': ', 1), substr(l, strpos(l, ': ') + 2)::jsonb)
+					 FROM unnest((string_to_array(rtrim(t.statement, E'\n'), E'\n'))[2:]) l),
+		'statement', t.statement, 'signature', replace(encode(t.signature, 'base64'), E'\n', ''),
+		'vkey', theazo_internal.audit_vkey(substring(t.statement, 'origin: "([^"]*)"'), v_key), 'proof', v_proof,
+		'provider_document', t.provider_document, 'provider_kind', t.provider_kind);
+END $$;
+COMMENT ON FUNCTION theazo.execution_statement(text, text) IS
+'the signed statement about an execution with its fields, signature and place in the audit tree, as theazo-verify --statement takes it';
