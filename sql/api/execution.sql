@@ -20,7 +20,7 @@ SELECT x.platform_id, x.number AS execution_id, x.run_id, x.agent_id, g.number A
 COMMENT ON VIEW theazo.executions IS 'executions of governed agents, without what went in and came out';
 
 -- What code asked for, in the order of its calls: what was judged, and what was taken down on the spot.
-CREATE OR REPLACE FUNCTION theazo_internal.execution_audit(p_platform text, p_root text, p_local jsonb)
+CREATE OR REPLACE FUNCTION theazo_internal.execution_audit(p_platform text, p_root text, p_local jsonb, p_logs jsonb)
 RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -31,9 +31,13 @@ AS $$
 			UNION ALL
 			SELECT (l.it ->> 'at')::timestamptz, l.ord::integer, jsonb_build_object('fn', l.it -> 'fn', 'args_summary', coalesce(l.it ->> 'args_summary', ''),
 					'allowed', true, 'timestamp', l.it -> 'at', 'duration_ms', 0)
-			  FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_local) = 'array' THEN p_local ELSE '[]' END) WITH ORDINALITY AS l (it, ord)) d
+			  FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_local) = 'array' THEN p_local ELSE '[]' END) WITH ORDINALITY AS l (it, ord)
+			UNION ALL
+			SELECT (l.it ->> 'timestamp')::timestamptz, l.ord::integer, jsonb_build_object('fn', 'log', 'args_summary', coalesce(theazo_internal.excerpt(l.it ->> 'message'), ''),
+					'allowed', true, 'timestamp', l.it -> 'timestamp', 'duration_ms', 0)
+			  FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_logs) = 'array' THEN p_logs ELSE '[]' END) WITH ORDINALITY AS l (it, ord)) d
 $$;
-COMMENT ON FUNCTION theazo_internal.execution_audit(text, text, jsonb) IS 'what code asked of its host: function, arguments in short, decision, duration';
+COMMENT ON FUNCTION theazo_internal.execution_audit(text, text, jsonb, jsonb) IS 'what code asked of its host: function, arguments in short, decision, duration';
 
 -- An answer of the loop as an output: the JSON it contains, else the text.
 CREATE OR REPLACE FUNCTION theazo_internal.output_json(p_text text)
@@ -53,7 +57,7 @@ SELECT e.*, p.input -> 'input' AS input,
 	   CASE WHEN e.mode = 'task' THEN theazo_internal.output_json(p.result ->> 'output') ELSE nullif(p.result -> 'output', 'null') END AS output,
 	   CASE WHEN e.error_code IS NOT NULL THEN jsonb_build_object('code', e.error_code, 'message', e.error_message) END AS error,
 	   jsonb_build_object('cpu_ms', e.cpu_ms, 'memory_mb', e.memory_mb, 'api_calls', e.api_calls, 'host_calls', e.host_calls) AS resource_usage,
-	   theazo_internal.execution_audit(e.platform_id, substr(e.run_id, 5), p.result -> 'host_calls_local') AS host_call_audit,
+	   theazo_internal.execution_audit(e.platform_id, substr(e.run_id, 5), p.result -> 'host_calls_local', p.result -> 'logs') AS host_call_audit,
 	   coalesce(p.result -> 'logs', '[]') AS logs, coalesce((p.result ->> 'logs_dropped')::integer, 0) AS logs_dropped,
 	   p.result -> 'isolation' AS isolation, p.result ->> 'engine' AS engine, p.result ->> 'engine_version' AS engine_version,
 	   p.result ->> 'helper_sha256' AS helper_sha256

@@ -133,7 +133,8 @@ BEGIN
 	END IF;
 	IF v_ran THEN
 		v_doc := pg_catalog.jsonb_build_object('logs', theazo_internal.script_logs(x, r, p_result -> 'logs'), 'usage', p_result -> 'usage',
-				'host_calls', p_result -> 'host_calls', 'host_calls_local', p_result -> 'host_calls_local', 'isolation', p_result -> 'isolation',
+				'host_calls', coalesce((p_result ->> 'log_calls')::integer, 0) + pg_catalog.jsonb_array_length(CASE WHEN pg_catalog.jsonb_typeof(p_result -> 'host_calls_local') = 'array'
+					THEN p_result -> 'host_calls_local' ELSE '[]' END), 'host_calls_local', p_result -> 'host_calls_local', 'isolation', p_result -> 'isolation',
 				'helper_sha256', p_result -> 'helper_sha256', 'engine', p_result -> 'engine', 'engine_version', p_result -> 'engine_version',
 				'logs_dropped', p_result -> 'logs_dropped', 'fault', p_result -> 'fault');
 		v_doc := pg_catalog.jsonb_strip_nulls(v_doc);
@@ -215,7 +216,7 @@ BEGIN
 		   started_at = r.started_at, ended_at = r.ended_at,
 		   cpu_ms = (p_result #>> '{usage,cpu_ms}')::pg_catalog."numeric", memory_mb = (p_result #>> '{usage,memory_mb}')::pg_catalog."numeric",
 		   api_calls = CASE x.mode WHEN 'code' THEN v_calls.counted ELSE theazo_internal.execution_steps(r) END,
-		   host_calls = CASE x.mode WHEN 'code' THEN greatest(v_calls.n, coalesce((p_result ->> 'host_calls')::integer, 0)) ELSE theazo_internal.execution_steps(r) END,
+		   host_calls = CASE x.mode WHEN 'code' THEN v_calls.n + coalesce((p_result ->> 'host_calls')::integer, 0) ELSE theazo_internal.execution_steps(r) END,
 		   violations = v_calls.violations + coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'CONTENT_BLOCKED') OR p_result ? 'fault', false)::integer,
 		   was_terminated = r.status = 'cancelled' OR coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT'), false),
 		   end_event = p_event

@@ -83,7 +83,7 @@ SELECT call, fn, args_summary, allowed, counted, violation, duration_ms IS NOT N
 -- it ends: output, logs, usage, trail, price
 SELECT tst.finish(:'r', 'done', '{"status": "completed", "returned": true, "output": {"n": 1, "mail": "a@b.example"}, "written": {"w": 1},
 	"logs": [{"level": "info", "message": "hello", "at": "2026-01-01T00:00:00Z"}, {"level": "odd", "message": "key sk-abcdefgh12345", "at": "2026-01-01T00:00:01Z"}], "logs_dropped": 3,
-	"host_calls_local": [{"fn": "log", "at": "2026-01-01T00:00:00Z", "args_summary": "hello"}], "usage": {"cpu_ms": 3, "memory_mb": 4.5, "wall_ms": 7}, "host_calls": 14,
+	"log_calls": 5, "host_calls_local": [{"fn": "write_result", "at": "2026-01-01T00:00:02Z", "args_summary": "{}"}], "usage": {"cpu_ms": 3, "memory_mb": 4.5, "wall_ms": 7}, "host_calls": 14,
 	"isolation": {"mode": "full"}, "helper_sha256": "ab", "engine": "quickjs-ng", "engine_version": "0.11"}');
 SELECT status, error, api_calls, host_calls, violation_count, was_terminated, cpu_ms, memory_mb FROM theazo.execution_get(:'x');
 SELECT input, output, logs, logs_dropped, resource_usage, isolation, engine, engine_version, helper_sha256 FROM theazo.execution_get(:'r');
