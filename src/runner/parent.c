@@ -242,7 +242,7 @@ runner_on_channel(void *arg, int fd, int events)
 			                   : "the program that runs code has ended");
 			return;
 		}
-		good = n >= TZ_FRAME_HEADER && msg.msg_flags == MSG_EOR * 0 && tz_frame_get_head(packet, &head) &&
+		good = n >= TZ_FRAME_HEADER && (msg.msg_flags & MSG_TRUNC) == 0 && tz_frame_get_head(packet, &head) &&
 		       head.len == (size_t) n - TZ_FRAME_HEADER;
 		if (good && head.type == TZ_FRAME_HELLO)
 			good = runner_on_hello(runner, &head, packet + TZ_FRAME_HEADER);
@@ -485,7 +485,9 @@ tz_runner_tick(TzRunner *runner)
 	{
 		if (r->deadline_ms == 0 || now < r->deadline_ms)
 			continue;
-		if (r->state == RUN_RUNNING)
+		if (r->state == RUN_RUNNING && r->fd < 0)
+			tz_runner_end(r, TZ_RUNNER_FAULT, TZ_BAD_ANSWER, "sandbox fault", "it ended without a result");
+		else if (r->state == RUN_RUNNING)
 			tz_runner_end(r, TZ_RUNNER_TIME, TZ_TIMEOUT, "the execution took too long", NULL);
 		else if (r->state == RUN_SAID)
 			tz_runner_end(r, r->res.end, r->res.err.status, NULL, r->res.fault);

@@ -11,8 +11,11 @@
 #include "runner/frame.h"
 #include "runner/parent.h"
 
+/* Tests have less patience. */
+#ifndef RUNNER_START_MS
 #define RUNNER_START_MS 15000 /* until HELLO, on a machine that is overloaded */
 #define RUNNER_EXIT_MS 5000 /* until a killed or finished child is reported */
+#endif
 #define RUNNER_AGAIN_MS 1000 /* between attempts to start what does not start */
 #define RUNNER_DEATH_MS 3000 /* tz_runner_free waits so long for the processes */
 #define RUNNER_READS_A_TURN 8

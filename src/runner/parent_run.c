@@ -580,6 +580,8 @@ tz_runner_exited(TzRunnerRun *run, int status, int error, int64_t cpu_us, int64_
 	/* Its last words may be behind. It is dead, so there is an end to them. */
 	while (run->fd >= 0 && run_read(run))
 		;
+	if (run->in.len > 0 && run->state != RUN_KILLED)
+		run_fault(run, "it ended within a frame");
 	if (error != 0)
 	{
 		run->res.exit_status = -1;

@@ -89,26 +89,33 @@ here() {
 	fi
 }
 
-# Attacks on a sandbox need root for the half of their modes that root has.
+# What runs foreign code is attacked as root as well: privileges that are there must be given up.
 as_root_too() {
-	if is_root && [ -x test/box/run.sh ]; then
-		local log=$scratch/box-root.log p f s status=0
-		say "sandbox attacks as root"
-		(cd "$scratch/tree" && timeout 900 test/box/run.sh) > "$log" 2>&1 || status=$?
-		p=$(grep -E '^ok ' "$log" | grep -v -c '# SKIP' || true)
-		s=$(grep -E -c '^ok .*# SKIP' "$log" || true)
-		f=$(grep -E -c '^not ok ' "$log" || true)
-		if [ "$status" != 0 ] && [ "$f" = 0 ]; then
-			f=1
-		fi
-		if [ "$f" != 0 ]; then
-			rc=1
-			grep -E '^not ok ' "$log" | sed 's/^/box-root: /' >> "$failures" || true
-			tail -n 60 "$log"
-		fi
-		echo "box-root $p $f $s" >> "$counts"
-		printf '   box-root: %d passed, %d failed, %d skipped\n' "$p" "$f" "$s"
+	local suite
+	if is_root; then
+		for suite in box runner; do
+			as_root "$suite"
+		done
 	fi
+}
+
+as_root() {
+	local log=$scratch/$1-root.log p f s status=0
+	say "$1 as root"
+	(cd "$scratch/tree" && timeout 900 "test/$1/run.sh") > "$log" 2>&1 || status=$?
+	p=$(grep -E '^ok ' "$log" | grep -v -c '# SKIP' || true)
+	s=$(grep -E -c '^ok .*# SKIP' "$log" || true)
+	f=$(grep -E -c '^not ok ' "$log" || true)
+	if [ "$status" != 0 ] && [ "$f" = 0 ]; then
+		f=1
+	fi
+	if [ "$f" != 0 ]; then
+		rc=1
+		grep -E '^not ok ' "$log" | sed "s/^/$1-root: /" >> "$failures" || true
+		tail -n 60 "$log"
+	fi
+	echo "$1-root $p $f $s" >> "$counts"
+	printf '   %s-root: %d passed, %d failed, %d skipped\n' "$1" "$p" "$f" "$s"
 }
 
 versions() {
@@ -154,7 +161,7 @@ compare_versions() {
 case ${1:-} in
 	all)
 		versions_aside regress isolation tap-core
-		here 15 lint clients unit fuzz box regress isolation tap
+		here 15 lint clients unit fuzz box runner regress isolation tap
 		as_root_too
 		versions_wait
 		compare_versions regress isolation

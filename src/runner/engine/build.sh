@@ -65,7 +65,9 @@ command -v wasm2c > /dev/null || die 'wasm2c is missing: it is in the package wa
 
 found=$(wasm-objdump -j Import -x $out/quickjs.wasm | sed -n 's/^ - func\[[0-9]*\] sig=[0-9]* <\([^>]*\)>.*/\1/p' | sort)
 others=$(wasm-objdump -j Import -x $out/quickjs.wasm | grep -c '^ - ' || true)
-[ "$found" = "$imports" ] && [ "$others" = 12 ] || die 'the JavaScript engine imports something else than it should'
+if [ "$found" != "$imports" ] || [ "$others" != 12 ]; then
+	die 'the JavaScript engine imports something else than it should'
+fi
 
 wasm2c $out/quickjs.wasm -n qjs -o "$tmp/qjs.c"
 for dir in /usr/include /usr/src/wasm2c /usr/share/wabt/wasm2c; do

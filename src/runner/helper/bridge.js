@@ -9,7 +9,7 @@
 	const { defineProperty, freeze, create, setPrototypeOf } = Object;
 	const PromiseCtor = Promise, then = Promise.prototype.then;
 	const ErrorCtor = Error, TypeErrorCtor = TypeError, InternalErrorCtor = InternalError, StringCtor = String;
-	const slice = String.prototype.slice;
+	const { slice, indexOf } = String.prototype;
 	const global = globalThis;
 
 	const allowed = ('globalThis Infinity NaN undefined isFinite isNaN parseFloat parseInt ' +
@@ -46,6 +46,13 @@
 		return s.length > max ? apply(slice, s, [0, max]) : s;
 	};
 
+	// The author's part of a stack: below it is how we came to call his code.
+	const ours = '    at apply (native)\n    at start (bridge.js';
+	const trace = function (stack) {
+		const at = apply(indexOf, stack, [ours]);
+		return at < 0 ? text(stack, 16000) : apply(slice, stack, [0, at < 16000 ? at : 16000]);
+	};
+
 	// What was thrown, without asking more of it than must be; getters of its own may throw as they like.
 	const describe = function (e) {
 		const d = create(null);
@@ -53,9 +60,9 @@
 		d.message = '';
 		d.stack = '';
 		if (typeof e === 'object' && e !== null || typeof e === 'function') {
-			try { d.name = text(e.name, 200) || 'Error'; } catch (x) { /* as it is */ }
+			try { if (e.name !== undefined) d.name = text(e.name, 200) || 'Error'; } catch (x) { /* as it is */ }
 			try { d.message = e.message === undefined ? text(e, 8000) : text(e.message, 8000); } catch (x) { /* as it is */ }
-			try { if (typeof e.stack === 'string') d.stack = text(e.stack, 16000); } catch (x) { /* as it is */ }
+			try { if (typeof e.stack === 'string') d.stack = trace(e.stack); } catch (x) { /* as it is */ }
 		} else {
 			d.message = typeof e === 'symbol' ? 'a symbol' : text(e, 8000);
 		}
@@ -141,8 +148,15 @@
 		hostDone(ok, json, memory);
 	};
 	// Out of memory is an InternalError, or null where there was no memory for one.
+	const noMemory = function (e) {
+		try {
+			return e === null || (e instanceof InternalErrorCtor && e.message === 'out of memory');
+		} catch (x) {
+			return false;
+		}
+	};
 	const failed = function (e) {
-		finish(false, stringify(describe(e)), e === null || (e instanceof InternalErrorCtor && e.message === 'out of memory'));
+		finish(false, stringify(describe(e)), noMemory(e));
 	};
 	const returned = function (v) {
 		let json;

@@ -21,7 +21,7 @@ typedef enum EngineStop
 	ENGINE_GOES_ON,
 	ENGINE_STOPPED, /* by engine_interrupt */
 	ENGINE_OUT_OF_MEMORY,
-	ENGINE_BROKEN, /* bridge or engine do not do what they must */
+	ENGINE_BROKEN, /* code has changed what the bridge stands on */
 } EngineStop;
 
 extern const char engine_name[];

@@ -45,6 +45,7 @@ static struct Z_wasi_snapshot_preview1_instance_t wasi;
 static uint32_t fn_prepare, fn_start, fn_answer, fn_idle, undefined;
 static bool stopped; /* once asked to stop it stops for good */
 static bool running; /* foreign code has begun */
+static uint32_t random_at; /* state of Math.random */
 static char version[24];
 
 /* --- memory of the module ---------------------------------------------------- */
@@ -166,29 +167,6 @@ string(char *p, uint32_t len)
 	return v;
 }
 
-/* --- start ---------------------------------------------------------------------- */
-
-bool
-engine_boot(void)
-{
-	uint32_t v;
-
-	wasm_rt_init();
-	Z_qjs_init_module();
-	Z_qjs_instantiate(&js, &env, &wasi);
-	Z_qjsZ__initialize(&js);
-	v = Z_qjsZ_qjs_get_quickjs_version(&js);
-	if (v != 0)
-	{
-		const char *s = at(v, 1);
-
-		for (size_t i = 0; i < sizeof(version) - 1 && (uint64_t) v + i < js.w2c_memory.size && s[i] != '\0';
-		     i++)
-			version[i] = s[i];
-	}
-	return true;
-}
-
 const char *
 engine_version(void)
 {
@@ -216,27 +194,32 @@ member(uint32_t object, const char *name)
 	return v;
 }
 
-bool
-engine_realm(void)
+static uint32_t
+eval(const char *text, uint32_t len, const char *name)
 {
-	uint32_t code, name, make, argv, bridge, args[3];
+	uint32_t code = copy_in(text, len), file = copy_in(name, (uint32_t) strlen(name));
+	uint32_t v = code == 0 || file == 0 ? 0 : Z_qjsZ_qjs_eval(&js, code, len, file, 0);
+
+	Z_qjsZ_wasm_free(&js, code);
+	Z_qjsZ_wasm_free(&js, file);
+	return v != 0 && Z_qjsZ_qjs_is_exception(&js, v) ? 0 : v;
+}
+
+static bool
+realm(void)
+{
+	uint32_t make, argv, bridge, args[3];
 
 	if (Z_qjsZ_qjs_init(&js) != 0)
 		return false;
 	Z_qjsZ_qjs_set_max_stack_size(&js, MAX_STACK);
 	undefined = Z_qjsZ_qjs_get_undefined(&js);
-	code = copy_in(bridge_text, bridge_text_len);
-	name = copy_in("bridge.js", 9);
-	if (code == 0 || name == 0)
-		return false;
-	make = Z_qjsZ_qjs_eval(&js, code, bridge_text_len, name, 0);
-	Z_qjsZ_wasm_free(&js, code);
-	Z_qjsZ_wasm_free(&js, name);
+	make = eval(bridge_text, bridge_text_len, "bridge.js");
 	args[0] = host_function("log");
 	args[1] = host_function("call");
 	args[2] = host_function("done");
 	argv = Z_qjsZ_wasm_malloc(&js, sizeof(args));
-	if (make == 0 || argv == 0 || Z_qjsZ_qjs_is_exception(&js, make))
+	if (make == 0 || argv == 0)
 		return false;
 	memcpy(at(argv, sizeof(args)), args, sizeof(args));
 	bridge = Z_qjsZ_qjs_call(&js, make, undefined, 3, argv);
@@ -249,6 +232,119 @@ engine_realm(void)
 	fn_idle = member(bridge, "idle");
 	Z_qjsZ_qjs_set_interrupt_handler(&js, 1);
 	return fn_prepare != 0 && fn_start != 0 && fn_answer != 0 && fn_idle != 0;
+}
+
+/* --- random numbers ------------------------------------------------------------- */
+
+/* What Math.random does to its state (xorshift64*), and what it makes of it. */
+static uint64_t
+random_step(uint64_t x)
+{
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	return x;
+}
+
+static double
+random_value(uint64_t state)
+{
+	uint64_t bits = (uint64_t) 0x3ff << 52 | (state * 0x2545F4914F6CDD1DULL) >> 12;
+	double d;
+
+	memcpy(&d, &bits, sizeof(d));
+	return d - 1.0;
+}
+
+static double
+random_call(uint32_t fn)
+{
+	uint32_t v = Z_qjsZ_qjs_call(&js, fn, undefined, 0, 0);
+	double d = v == 0 ? -1 : Z_qjsZ_qjs_get_float64(&js, v);
+
+	Z_qjsZ_qjs_free_value(&js, v);
+	return d;
+}
+
+/*
+ * A realm made once and forked would give every run the same numbers. So the
+ * place of the generator's state is looked for: the one word that a call changes
+ * as the generator does, and that, when set, decides what comes next. 0: not
+ * found; then nothing runs.
+ */
+static uint32_t
+random_find(void)
+{
+	uint32_t fn = eval("Math.random", 11, "random"), found = 0, size = js.w2c_memory.size;
+	const uint64_t known = 0x0123456789abcdefULL;
+	uint8_t *before = malloc(size);
+	double value;
+
+	if (fn == 0 || before == NULL)
+		return 0;
+	(void) random_call(fn);
+	memcpy(before, js.w2c_memory.data, size);
+	value = random_call(fn);
+	for (uint32_t i = 8; i + 8 <= size; i += 8)
+	{
+		uint64_t old, new;
+
+		memcpy(&old, before + i, 8);
+		memcpy(&new, js.w2c_memory.data + i, 8);
+		if (old != new &&random_step(old) == new &&random_value(new) == value)
+		{
+			if (found != 0)
+				return 0;
+			found = i;
+		}
+	}
+	free(before);
+	if (found != 0)
+	{
+		memcpy(at(found, 8), &known, 8);
+		if (random_call(fn) != random_value(random_step(known)))
+			found = 0;
+	}
+	Z_qjsZ_qjs_free_value(&js, fn);
+	return found;
+}
+
+/* --- start ------------------------------------------------------------------------ */
+
+bool
+engine_boot(void)
+{
+	uint32_t v;
+
+	wasm_rt_init();
+	Z_qjs_init_module();
+	Z_qjs_instantiate(&js, &env, &wasi);
+	Z_qjsZ__initialize(&js);
+	v = Z_qjsZ_qjs_get_quickjs_version(&js);
+	if (v != 0)
+	{
+		const char *s = at(v, 1);
+
+		for (size_t i = 0; i < sizeof(version) - 1 && (uint64_t) v + i < js.w2c_memory.size && s[i] != '\0';
+		     i++)
+			version[i] = s[i];
+	}
+	if (!realm())
+		return false;
+	random_at = random_find();
+	return random_at != 0;
+}
+
+bool
+engine_realm(void)
+{
+	uint64_t seed = 0;
+
+	while (seed == 0)
+		if (getrandom(&seed, sizeof(seed), 0) != (ssize_t) sizeof(seed))
+			return false;
+	memcpy(at(random_at, 8), &seed, sizeof(seed));
+	return true;
 }
 
 void

@@ -194,7 +194,13 @@ judge(EngineStop st)
 		end_limit("TimeLimit", "the execution took too long", TZ_FRAME_LIMIT_TIME, EXIT_DONE);
 	if (st == ENGINE_OUT_OF_MEMORY)
 		run_out_of_memory();
-	run_trap("the engine does not answer");
+	else
+	{
+		static const char broken[] =
+			"{\"name\":\"Error\",\"message\":\"the code has broken what it runs on\",\"stack\":\"\"}";
+
+		end(TZ_FRAME_DONE_ERR, broken, sizeof(broken) - 1, EXIT_DONE);
+	}
 }
 
 static void
