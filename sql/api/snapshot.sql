@@ -9,11 +9,11 @@
 CREATE OR REPLACE VIEW theazo.snapshots WITH (security_barrier) AS
 	SELECT s.id, s.agent_id, s.session_id, s.environment, s.provider, s.origin, s.status,
 		   round(coalesce(s.size_bytes, 0) / 1048576.0)::text || CASE WHEN coalesce(s.size_bytes, 0) = 0 THEN 'B' ELSE 'MB' END AS size,
-		   coalesce(s.size_bytes, 0) AS size_bytes, s.created_at, s.taken_at, s.ended_at
+		   coalesce(s.size_bytes, 0) AS size_bytes, s.created_at, s.taken_at, s.ended_at, 'run_' || s.memory_root AS last_run_id
 	  FROM theazo_data.snapshot s
 	 WHERE (SELECT theazo_internal.may_read('agent:read'))
 	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
-COMMENT ON VIEW theazo.snapshots IS 'sandboxes as they were at a pause or a checkpoint; status empty: the provider keeps no files of it';
+COMMENT ON VIEW theazo.snapshots IS 'sandboxes as they were at a pause or a checkpoint; status empty: the provider keeps no files of it; last_run_id: its agent remembered up to there';
 
 -- native, emulated or none: what a kind of compute says of an operation.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_support(p_type text, p_op text)
@@ -46,9 +46,9 @@ DECLARE
 	v_id text := theazo_internal.id_new('snap');
 BEGIN
 	INSERT INTO theazo_data.snapshot (platform_id, id, session_id, agent_id, user_id, environment, sandbox_id, origin, status, provider, provider_name,
-		adapter, managed, labels)
+		adapter, managed, labels, memory_root)
 	VALUES (a.platform_id, v_id, a.session_id, a.id, a.user_id, a.key_environment, b.id, p_origin, p_status, coalesce(b.provider, a.provider), b.provider_name,
-		b.adapter, coalesce(b.managed, false), coalesce(b.labels, '{}'));
+		b.adapter, coalesce(b.managed, false), coalesce(b.labels, '{}'), a.memory_root);
 	RETURN v_id;
 END
 $$;

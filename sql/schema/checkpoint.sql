@@ -18,6 +18,7 @@ CREATE TABLE theazo_data.snapshot (
 	handle			text,								-- the provider's name of it; null: no files are kept
 	size_bytes		bigint,								-- as the provider says
 	labels			text[] NOT NULL DEFAULT '{}',		-- of the sandbox
+	memory_root		theazo.root,						-- of the last run that the agent remembered
 	effect_id		theazo.id,							-- that takes it
 	billed_until	timestamptz,						-- end of the last day that is booked
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),

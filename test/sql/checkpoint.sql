@@ -283,6 +283,53 @@ SELECT tst.back(3700);
 SELECT theazo_internal.keeper_agents() > 0;
 SELECT tst.try(format($$SELECT theazo.exec_start(%L, 'sh', 'true')$$, :'a'));
 ROLLBACK;
+-- what wakes one that fell asleep, and what does not; who somebody paused is not woken
+CREATE FUNCTION tst.woken(p_session text, p_options jsonb, p_by text, p_paused boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	v_agent	text := (theazo.agent_create(p_session, '{"provider": "theazo", "hibernateAfterIdle": "1h", "model": "openai/gpt-5.4"}' || p_options)).id;
+	v_was	text;
+	v_now	text;
+BEGIN
+	PERFORM tst.boot();
+	IF p_paused THEN
+		PERFORM theazo.agent_pause(v_agent);
+	ELSE
+		PERFORM tst.back(3700);
+		PERFORM theazo_internal.keeper_agents();
+	END IF;
+	SELECT status INTO v_was FROM theazo.agent_get(v_agent);
+	BEGIN
+		CASE p_by WHEN 'exec' THEN PERFORM theazo.exec_start(v_agent, 'sh', 'true'); WHEN 'run' THEN PERFORM theazo.run_start(v_agent, 'Go on');
+				  WHEN 'file' THEN PERFORM theazo.file_read_start(v_agent, 'x'); ELSE PERFORM theazo.agent_send(v_agent, 'note', 'x'); END CASE;
+	EXCEPTION WHEN OTHERS THEN
+		RETURN concat_ws(' ', v_was, SQLSTATE);
+	END;
+	SELECT a.status || ' ' || s.status INTO v_now FROM theazo.agent_get(v_agent) a JOIN theazo.sandboxes s ON s.agent_id = a.id;
+	RETURN v_was || ' -> ' || v_now;
+END $$;
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT name FROM theazo.provider_set('gate', 'model', 'openai-compatible', endpoint => 'https://gate.example/v1');
+SELECT x AS work, tst.woken(:'s', '{}', x) AS idle, tst.woken(:'s', '{"longRunning": true}', x) AS long, tst.woken(:'s', '{"autoResume": false}', x) AS unless, tst.woken(:'s', '{}', x, true) AS paused
+  FROM unnest('{exec,file,run,input}'::text[]) x;
+SELECT * FROM theazo.integrity_check() WHERE platform_id = :'p';
+ROLLBACK;
+-- how far it is: its newest checkpoint, without one what was reported
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "theazo", "longRunning": true, "checkpointInterval": "10m"}') \gset
+SELECT tst.boot();
+SELECT phase, progress, checkpoints, status, last_checkpoint_at FROM theazo.agent_progress(:'a');
+SELECT id AS r FROM theazo.exec_start(:'a', 'sh', 'true') \gset
+SELECT theazo_internal.progress_set(x, 30, 'reading') FROM theazo_data.run x WHERE x.id = :'r';
+SELECT phase, progress, checkpoints, last_checkpoint_at IS NOT NULL AS at FROM theazo.agent_progress(:'a');
+SELECT FROM theazo.checkpoint_create(:'a', 'writing', 60);
+SELECT phase, progress, checkpoints FROM theazo.agent_progress(:'a');
+-- what a pause and a checkpoint keep of the conversation is said with them
+UPDATE theazo_data.agent SET memory_root = theazo_internal.id_root(theazo_internal.id_new('run')) WHERE id = :'a' RETURNING memory_root AS m \gset
+SELECT FROM theazo.checkpoint_create(:'a', 'done', 100);
+SELECT last_run_id = 'run_' || :'m' AS last FROM theazo.snapshots ORDER BY id;
+ROLLBACK;
 -- maxDuration ends it, whatever it does
 BEGIN;
 SELECT theazo.authenticate(:'k');

@@ -153,6 +153,31 @@ my @resumed = $double->requests('resume');
 like($resumed[-1]{body}, qr/"snapshotId":"snap-/, 'by its snapshot');
 is(run_code($p, $hooked, 'sh', 'cat state')->{stdout}, "one\n", 'and works');
 
+# ---- elsewhere: at another provider, in another region, and back at a checkpoint of where it was ------------------------------
+my $mover = new_agent($p, '{"provider": "theazo"}');
+run_code($p, $mover, 'sh', 'echo here > where');
+my $home = sql("SELECT id FROM theazo.checkpoint_create('$mover', 'home', 1, $k)");
+wait_sql($node, "SELECT files FROM theazo.checkpoint_get('$home', $k)", 'kept', 'its files are kept');
+sql("SELECT theazo.agent_pause('$mover', $k)");
+is(sql("SELECT status || ' ' || provider FROM theazo.agent_resume_with('$mover', provider => 'hooked', region => 'eu-west-1', $k)"), 'ready hooked', 'from here to a webhook');
+is(run_code($p, $mover, 'sh', 'cat where || echo nothing')->{stdout}, "nothing\n", 'it works there, and its files stayed behind');
+like(($double->requests('create'))[-1]{body}, qr/"region":"eu-west-1"/, 'in the region that was asked for');
+is(sql("SELECT count(*) FROM theazo_data.log WHERE agent_id = '$mover' AND level = 'warn' AND message LIKE 'files of agent % stay behind%'"), 1, 'as the log says');
+wait_sql($node, "SELECT string_agg(status, ' ' ORDER BY id) FROM theazo_data.sandbox WHERE agent_id = '$mover'", 'destroyed ready', 'the one here is gone');
+my (undef, undef, $err) = $node->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT theazo.agent_resume_with('$mover', '$home', 'theazo', $k)");
+like($err, qr/TZ406/, 'nobody here serves a region');
+my $second = new_agent($p, '{"provider": "hooked"}');
+run_code($p, $second, 'sh', 'echo there > where');
+sql("SELECT theazo.agent_resume_with('$second', provider => 'theazo', $k)");
+is(run_code($p, $second, 'sh', 'cat where || echo nothing')->{stdout}, "nothing\n", 'from a webhook to here');
+run_code($p, $second, 'sh', 'echo new > where');
+my $at_home = sql("SELECT id FROM theazo.checkpoint_create('$second', 'home', 1, $k)");
+wait_sql($node, "SELECT files FROM theazo.checkpoint_get('$at_home', $k)", 'kept', 'its files are kept');
+sql("SELECT theazo.agent_resume_with('$second', provider => 'hooked', $k)");
+is(run_code($p, $second, 'sh', 'cat where || echo nothing')->{stdout}, "nothing\n", 'there again without them');
+sql("SELECT theazo.agent_resume_with('$second', '$at_home', 'theazo', $k)");
+is(run_code($p, $second, 'sh', 'cat where')->{stdout}, "new\n", 'and back here with them');
+
 # ---- asleep when idle, awake with work -------------------------------------------------------------------------------------
 my $sleeper = new_agent($p, '{"provider": "hooked", "hibernateAfterIdle": "1h"}');
 sql("UPDATE theazo_data.agent SET created_at = created_at - interval '2 h' WHERE id = '$sleeper'");

@@ -96,6 +96,20 @@ my @operations = (
 		sql("SELECT theazo.agent_resume('$agent', $key)");
 		return same(run_sh('cat kept')->{stdout}, "kept\n", 'what was kept');
 	} ],
+	[ 'back to a checkpoint', 'snapshot', sub {
+		my $whole = $can{ $_[1]{type} }{snapshot} eq 'native';
+		run_sh('echo one > point; mkdir -p deep; echo x > deep/x');
+		my $point = sql("SELECT id FROM theazo.checkpoint_create('$agent', 'one', 10, $key)");
+		wait_sql($node, "SELECT files FROM theazo.checkpoint_get('$point', $key)", 'kept', 'files are kept') or return 'nothing is kept';
+		run_sh('echo two > point; rm -r deep');
+		my $before = sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$agent'");
+		sql("SELECT theazo.agent_resume_with('$agent', '$point', $key)");
+		my $r = run_sh('cat point deep/x');
+		# where a pause is what keeps them, the receiver decides what comes back
+		return same($r->{status}, 'completed', 'work') if !$whole;
+		return 'it is the same sandbox' if $before eq sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$agent'");
+		return same($r->{stdout}, "one\nx\n", 'what is there');
+	} ],
 	[ 'destroy', 'destroy', sub {
 		sql("SELECT theazo.agent_terminate('$agent', $key)");
 		return wait_sql($node, "SELECT string_agg(DISTINCT status, ' ') FROM theazo_data.sandbox WHERE agent_id = '$agent'", 'destroyed', 'it is gone') ? undef : 'it is there';
