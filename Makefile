@@ -45,7 +45,7 @@ SQL_FILES = sql/header.sql \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql segment.sql charge.sql \
 		log.sql gate.sql halt.sql halt_apply.sql halt_drill.sql rate.sql permission.sql flow.sql flow_rule.sql template.sql effect.sql settle.sql recovery.sql \
 		budget.sql budget_reserve.sql budget_aside.sql budget_alert.sql verdict.sql safety.sql \
-		worker.sql delivery.sql capability.sql compute.sql compute_turn.sql compute_settle.sql sandbox.sql meter.sql \
+		worker.sql delivery.sql capability.sql compute.sql compute_turn.sql stop.sql compute_settle.sql sandbox.sql meter.sql \
 		reap.sql snapshot.sql \
 		tenant.sql session.sql provider.sql provider_health.sql secret.sql \
 		managed.sql provider_test.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \

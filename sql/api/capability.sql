@@ -1,7 +1,7 @@
 -- capability.sql: what each kind of compute can do. What one provider lacks beyond this is learnt from it (compute.sql).
 
 -- support: native; emulated, by other means that note names; none, which is refused with TZ406, as is what has no row. Operations are
--- those of the provider interface, and what a sandbox can be asked to have: region, browser, storage, gpu.
+-- those of the provider interface, stop (the end of a command that is cancelled), and what a sandbox can be asked to have: region, browser, storage, gpu.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_operations()
 RETURNS TABLE (type text, operation text, support text, note text)
 LANGUAGE sql IMMUTABLE
@@ -21,6 +21,7 @@ AS $$
 	('local', 'renew', 'none', 'a sandbox lives as long as its dispatcher'),
 	('local', 'snapshot', 'native', 'files only, 24 MB of them packed, kept in the database'),
 	('local', 'forget', 'native', NULL),
+	('local', 'stop', 'native', NULL),
 	('local', 'region', 'none', 'it is where the database is'),
 	('local', 'browser', 'none', 'no browser is installed in it'),
 	('local', 'storage', 'none', 'its disk is as large as theazo.sandbox_disk says'),
@@ -58,6 +59,7 @@ AS $$
 	('webhook', 'renew', 'none', 'the contract has no call for more time'),
 	('webhook', 'snapshot', 'emulated', 'a pause and a resume, where the receiver has them'),
 	('webhook', 'forget', 'none', NULL),
+	('webhook', 'stop', 'none', 'a command that is cancelled goes on until its own limit'),
 	('webhook', 'region', 'native', 'handed to the receiver'),
 	('webhook', 'browser', 'native', 'handed to the receiver'),
 	('webhook', 'storage', 'native', 'handed to the receiver'),
@@ -77,6 +79,7 @@ AS $$
 	('e2b', 'renew', 'native', 'up to what the account''s plan allows'),
 	('e2b', 'snapshot', 'native', 'with memory, and what processes left running hold in it'),
 	('e2b', 'forget', 'native', NULL),
+	('e2b', 'stop', 'native', NULL),
 	('e2b', 'browser', 'emulated', 'by a template that has one: templates.browser of the provider''s config'),
 	('e2b', 'region', 'none', 'the account has one region'),
 	('e2b', 'storage', 'none', 'disk is that of the template'),
@@ -87,14 +90,16 @@ AS $$
 	('daytona', 'write', 'native', NULL),
 	('daytona', 'list', 'native', NULL),
 	('daytona', 'expose_port', 'native', 'a signed address, for a day at most'),
-	('daytona', 'pause', 'native', 'containers are stopped: files stay, processes end; virtual machines keep their memory, and what processes hold of secrets in it'),
+	('daytona', 'pause', 'native', 'containers are stopped: files stay, processes end; virtual machines keep their memory, after what was given secrets has ended'),
 	('daytona', 'resume', 'native', NULL),
 	('daytona', 'metrics', 'native', 'by a command where the daemon is an old one'),
 	('daytona', 'destroy', 'native', NULL),
 	('daytona', 'sweep', 'native', NULL),
-	('daytona', 'renew', 'none', 'its limit counts from the creation on'),
-	('daytona', 'snapshot', 'none', NULL),
-	('daytona', 'forget', 'none', NULL),
+	('daytona', 'renew', 'native', NULL),
+	('daytona', 'snapshot', 'native', 'files; of virtual machines memory, too, after what was given secrets has ended'),
+	('daytona', 'forget', 'native', NULL),
+	('daytona', 'stop', 'native', NULL),
+	('daytona', 'logs', 'none', 'what programs print comes with their exec'),
 	('daytona', 'region', 'native', 'the target of the sandbox'),
 	('daytona', 'browser', 'emulated', 'by a snapshot that has one: snapshots.browser of the provider''s config'),
 	('daytona', 'storage', 'none', 'disk is that of the snapshot'),
@@ -105,14 +110,16 @@ AS $$
 	('fly', 'write', 'emulated', 'by a command, as base64'),
 	('fly', 'list', 'emulated', 'by a command'),
 	('fly', 'expose_port', 'none', 'an address is that of the application, from the creation on'),
-	('fly', 'pause', 'native', 'memory is kept as long as the machine stays on its host, and what processes hold of secrets in it'),
+	('fly', 'pause', 'native', 'memory is kept as long as the machine stays on its host; what was given secrets is ended before'),
 	('fly', 'resume', 'native', NULL),
 	('fly', 'metrics', 'emulated', 'by a command'),
 	('fly', 'destroy', 'native', NULL),
 	('fly', 'sweep', 'native', NULL),
 	('fly', 'renew', 'none', 'a machine lives as long as it was made for'),
-	('fly', 'snapshot', 'none', NULL),
+	('fly', 'snapshot', 'none', 'a suspended machine is its only copy, and not a lasting one'),
 	('fly', 'forget', 'none', NULL),
+	('fly', 'stop', 'native', NULL),
+	('fly', 'logs', 'none', 'what programs print comes with their exec'),
 	('fly', 'region', 'native', NULL),
 	('fly', 'browser', 'none', 'what is installed is what the image has'),
 	('fly', 'storage', 'none', 'disk is that of the image'),

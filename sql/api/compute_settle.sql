@@ -325,6 +325,7 @@ BEGIN
 	ELSE
 		PERFORM theazo_internal.compute_run_ended(e, p_state, p_result, p_content, v_amount, v_started, p_finished);
 	END IF;
+	PERFORM theazo_internal.compute_stop(e, s, p_state);
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' = 'TZ410' AND s.status = 'ready' THEN
 		PERFORM theazo_internal.sandbox_lost(e.platform_id, s.id, coalesce(p_result ->> 'message', 'the provider does not know it'), p_finished);
 	END IF;

@@ -195,7 +195,7 @@ BEGIN
 			v_max := greatest(v_max, 2);
 		ELSIF v_recovery IN ('repeat', 'reconcile') THEN
 			v_verdict := 'retry';
-			v_max := CASE WHEN e.kind = 'webhook.deliver' THEN v_max ELSE greatest(v_max, 5) END;
+			v_max := CASE WHEN e.kind = 'webhook.deliver' THEN v_max ELSE greatest(v_max, e.step + 5) END;
 			IF v_recovery = 'reconcile' THEN
 				UPDATE theazo_data.effect_payload x SET step_state = coalesce(x.step_state, '{}') || '{"reconcile": true}'
 				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
@@ -208,8 +208,8 @@ BEGIN
 
 	IF p_verdict = 'retry' THEN
 		-- The adapter's table of verdicts has counted the attempts: a request that never left, or that the other side
-		-- has not carried out, goes again also where a request is sent once.
-		v_max := CASE WHEN e.kind IN ('model.call', 'webhook.deliver') THEN v_max ELSE greatest(v_max, 6) END;
+		-- has not carried out, goes again also where a request is sent once. Each step has its own.
+		v_max := CASE WHEN e.kind IN ('model.call', 'webhook.deliver') THEN v_max ELSE greatest(v_max, e.step + 6) END;
 	END IF;
 	IF v_verdict = 'retry' THEN
 		IF e.cancel_requested THEN

@@ -4,7 +4,7 @@
  *	  Sandboxes of Daytona: phases, and requests to the control plane.
  *
  * An operation is a walk through phases, each a request; where it goes on after an
- * answer is in daytona_answer.c and daytona_worked.c. What happens inside a sandbox is
+ * answer is in daytona_answer.c, _made.c, _keep.c and _worked.c. What happens inside a sandbox is
  * asked of its toolbox, whose address the control plane tells: it is kept in memory
  * like a secret, and whoever does not have it begins with "find".
  *
@@ -15,7 +15,6 @@
  *-------------------------------------------------------------------------
  */
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "adapter/daytona.h"
@@ -32,30 +31,28 @@ static void daytona_parse(const TzEffect *effect, const TzHttpResponse *in, TzOu
 static TzStatus build_create(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus build_look(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus build_named(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
-static TzStatus build_box(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus build_port(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
-static TzStatus append_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus add_headers(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
-static TzStream *stream_new(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta, void *arg);
-static TzStatus stream_feed(TzStream *stream, TzSlice bytes, TzErr *err);
 static void stream_end(TzStream *stream, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
-static void stream_free(TzStream *stream);
-static bool stream_wants(const TzEffect *effect, const TzHttpResponse *head);
-static bool stream_whole(const TzStream *stream);
 
 static const TzDaytonaPhase phases[] = {
 	{"create", "POST", build_create},
 	{"look", "GET", build_look},
 	{"sweep", "GET", build_look},
 	{"named", "GET", build_named},
-	{"poll", "GET", build_box},
-	{"find", "GET", build_box},
-	{"drop", "DELETE", build_box},
-	{"delete", "DELETE", build_box},
-	{"start", "POST", build_box},
-	{"stop", "POST", build_box},
-	{"pause", "POST", build_box},
+	{"poll", "GET", tz_daytona_build_box},
+	{"find", "GET", tz_daytona_build_box},
+	{"drop", "DELETE", tz_daytona_build_box},
+	{"delete", "DELETE", tz_daytona_build_box},
+	{"start", "POST", tz_daytona_build_box},
+	{"stop", "POST", tz_daytona_build_box},
+	{"pause", "POST", tz_daytona_build_box},
 	{"port", "GET", build_port},
+	{"ttl", "POST", tz_daytona_build_ttl},
+	{"unlimit", "POST", tz_daytona_build_ttl},
+	{"shoot", "POST", tz_daytona_build_shoot},
+	{"shot", "GET", tz_daytona_build_shot},
+	{"forget", "DELETE", tz_daytona_build_shot},
 	{"clear", "POST", tz_daytona_build_clear},
 	{"work", "POST", tz_daytona_build_work},
 	{"watch", "POST", tz_daytona_build_watch},
@@ -69,11 +66,13 @@ static const struct
 } ops[] = {
 	{"create", "create"}, {"exec", NULL},        {"read", NULL},          {"write", NULL},
 	{"list", NULL},       {"metrics", NULL},     {"expose_port", "port"}, {"pause", "find"},
-	{"resume", "find"},   {"destroy", "delete"}, {"sweep", "sweep"},
+	{"resume", "find"},   {"destroy", "delete"}, {"sweep", "sweep"},      {"renew", "ttl"},
+	{"snapshot", "find"}, {"forget", "forget"},  {"stop", NULL},
 };
 
-static const char *const op_names[] = {"create", "exec",   "read",    "write",   "list",  "expose_port",
-                                       "pause",  "resume", "metrics", "destroy", "sweep", NULL};
+static const char *const op_names[] = {"create",   "exec",   "read",    "write",   "list",  "expose_port",
+                                       "pause",    "resume", "metrics", "destroy", "sweep", "renew",
+                                       "snapshot", "forget", "stop",    NULL};
 
 extern const TzAdapter tz_compute_daytona;
 const TzAdapter tz_compute_daytona = {
@@ -82,12 +81,12 @@ const TzAdapter tz_compute_daytona = {
 	.ops = op_names,
 	.build = daytona_build,
 	.parse = daytona_parse,
-	.stream_new = stream_new,
-	.stream_feed = stream_feed,
+	.stream_new = tz_job_stream_new,
+	.stream_feed = tz_job_stream_feed,
 	.stream_end = stream_end,
-	.stream_free = stream_free,
-	.stream_wants = stream_wants,
-	.stream_whole = stream_whole,
+	.stream_free = tz_job_stream_free,
+	.stream_wants = tz_job_stream_wants,
+	.stream_whole = tz_job_stream_whole,
 };
 
 /*
@@ -155,7 +154,7 @@ daytona_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, 
 static TzStatus
 build_create(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	TzStatus status = append_base(to, out, err);
+	TzStatus status = tz_daytona_base(to, out, err);
 
 	if (status != TZ_OK)
 		return status;
@@ -175,7 +174,7 @@ build_look(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzE
 		tz_json_get_str(effect->request, sweep ? "instance" : "tag", true, TZ_DAYTONA_ID_MAX, &value, err);
 
 	if (status == TZ_OK)
-		status = append_base(to, out, err);
+		status = tz_daytona_base(to, out, err);
 	if (status != TZ_OK)
 		return status;
 	tz_buf_init(&filter, 1024);
@@ -197,7 +196,7 @@ build_look(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzE
 static TzStatus
 build_named(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	TzStatus status = append_base(to, out, err);
+	TzStatus status = tz_daytona_base(to, out, err);
 
 	tz_buf_append_cstr(&out->url, "/sandbox/");
 	tz_daytona_name(effect, &out->url);
@@ -205,8 +204,8 @@ build_named(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, Tz
 }
 
 /* The sandbox itself, or one of the things that can be done with it. */
-static TzStatus
-build_box(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
+TzStatus
+tz_daytona_build_box(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
 	const char *phase = tz_daytona_phase(effect, to, NULL);
 	bool ours = json_object_get(effect->state, "id") != NULL;
@@ -217,7 +216,7 @@ build_box(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzEr
 	if (status == TZ_OK && !tz_daytona_id_ok(id))
 		status = tz_err_set(err, TZ_BAD_INPUT, "id of the sandbox is not valid");
 	if (status == TZ_OK)
-		status = append_base(to, out, err);
+		status = tz_daytona_base(to, out, err);
 	if (status != TZ_OK)
 		return status;
 	tz_buf_append_cstr(&out->url, "/sandbox/");
@@ -238,7 +237,7 @@ build_port(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzE
 	if (status == TZ_OK)
 		status = tz_json_get_int(to->config, "previewSeconds", false, 1, 86400, &seconds, err);
 	if (status == TZ_OK)
-		status = build_box(effect, to, out, err);
+		status = tz_daytona_build_box(effect, to, out, err);
 	if (status == TZ_OK)
 		tz_buf_printf(&out->url, "/ports/%d/signed-preview-url?expiresInSeconds=%d", (int) port,
 		              (int) seconds);
@@ -246,8 +245,8 @@ build_port(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzE
 }
 
 /* The base URL without its trailing slashes. */
-static TzStatus
-append_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
+TzStatus
+tz_daytona_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
 	TzSlice base = tz_slice_cstr(to->url != NULL ? to->url : DEFAULT_URL);
 
@@ -337,60 +336,11 @@ tz_daytona_encode(TzSlice text, const char *kept, TzBuf *out)
 static void
 daytona_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	tz_daytona_answer(effect, in, &(TzDaytonaFollower){NULL, NULL}, out);
-}
-
-/* ---- what a command prints, told as each look brings it ---- */
-
-struct TzStream
-{
-	TzDaytonaFollower to;
-};
-
-static TzStream *
-stream_new(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta, void *arg)
-{
-	TzStream *stream = calloc(1, sizeof(*stream));
-
-	(void) effect;
-	(void) to;
-	if (stream != NULL)
-		stream->to = (TzDaytonaFollower){on_delta, arg};
-	return stream;
-}
-
-/* Answers are documents, whole or worthless. */
-static bool
-stream_wants(const TzEffect *effect, const TzHttpResponse *head)
-{
-	(void) effect;
-	(void) head;
-	return false;
-}
-
-static TzStatus
-stream_feed(TzStream *stream, TzSlice bytes, TzErr *err)
-{
-	(void) stream;
-	(void) bytes;
-	return tz_err_set(err, TZ_INTERNAL, "an answer was fed that is not read in pieces");
-}
-
-static bool
-stream_whole(const TzStream *stream)
-{
-	(void) stream;
-	return false;
+	tz_daytona_answer(effect, in, &(TzJobFollower){NULL, NULL}, out);
 }
 
 static void
 stream_end(TzStream *stream, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	tz_daytona_answer(effect, in, &stream->to, out);
-}
-
-static void
-stream_free(TzStream *stream)
-{
-	free(stream);
+	tz_daytona_answer(effect, in, tz_job_stream_to(stream), out);
 }

@@ -73,7 +73,7 @@ tz_daytona_name(const TzEffect *effect, TzBuf *out)
 		tz_buf_append_byte(out, isalnum((unsigned char) *p) ? (char) tolower((unsigned char) *p) : '-');
 }
 
-/* That of the runtime, else the one for all, else the provider's own default. */
+/* The one it is to go on from, else that of the runtime, else the one for all, else the provider's own default. */
 static TzStatus
 add_snapshot(const TzEffect *effect, const TzEndpoint *to, json_t *body, TzErr *err)
 {
@@ -85,7 +85,9 @@ add_snapshot(const TzEffect *effect, const TzEndpoint *to, json_t *body, TzErr *
 	                                                              : runtime != NULL ? runtime
 	                                                                                : "python");
 
-	if (browser && !json_is_string(snapshot))
+	if (json_is_string(json_object_get(effect->request, "snapshot")))
+		snapshot = json_object_get(effect->request, "snapshot");
+	else if (browser && !json_is_string(snapshot))
 	{
 		tz_err_set(err, TZ_UNSUPPORTED, "provider has no snapshot with a browser");
 		tz_err_hint(err, "Name one in snapshots.browser of the provider's config.");

@@ -24,6 +24,7 @@ static TzStatus append_toolbox(const TzEffect *effect, const TzEndpoint *to, con
                                TzHttpRequest *out, TzErr *err);
 static TzStatus build_job(const TzEffect *effect, const TzEndpoint *to, bool start, TzHttpRequest *out,
                           TzErr *err);
+static TzStatus build_stop(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus build_read(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus build_write(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus build_list(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
@@ -49,6 +50,8 @@ tz_daytona_build_work(const TzEffect *effect, const TzEndpoint *to, TzHttpReques
 
 	if (strcmp(effect->op, "exec") == 0)
 		return build_job(effect, to, true, out, err);
+	if (strcmp(effect->op, "stop") == 0)
+		return build_stop(effect, to, out, err);
 	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++)
 	{
 		TzStatus status;
@@ -68,6 +71,25 @@ TzStatus
 tz_daytona_build_watch(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
 	return build_job(effect, to, false, out, err);
+}
+
+static TzStatus
+build_stop(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
+{
+	const char *job = json_string_value(json_object_get(effect->request, "exec"));
+	TzBuf script;
+	TzStatus status = append_toolbox(effect, to, "/process/execute", out, err);
+
+	if (status == TZ_OK && job == NULL)
+		status = tz_err_set(err, TZ_BAD_INPUT, "\"exec\" is missing");
+	if (status != TZ_OK)
+		return status;
+	tz_buf_init(&script, 8192);
+	status = tz_job_stop_script(job, &script, err);
+	if (status == TZ_OK)
+		status = execute(tz_buf_slice(&script), GUARD_S, out);
+	tz_buf_free(&script);
+	return status;
 }
 
 /* Before a pause: what commands printed is not to be in what is kept of the disk. */

@@ -19,15 +19,17 @@
 #include "lib/utf8.h"
 
 #define TRIPS_MAX 5 /* to the control plane and back */
+#define CLEARS_MAX 3
 #define ENTRIES_MAX 10000
 #define LATE_MS 60000 /* beyond a command's limit, until nobody asks any more */
 
 static void worked_exec(const TzEffect *effect, const char *phase, const TzHttpResponse *in,
-                        const TzDaytonaFollower *to, TzOutcome *out);
+                        const TzJobFollower *to, TzOutcome *out);
 static void reported(const TzEffect *effect, const char *phase, const TzJobReport *report,
-                     const TzHttpResponse *in, const TzDaytonaFollower *to, TzOutcome *out);
-static void tell(const TzDaytonaFollower *to, TzDeltaKind kind, const TzBuf *bytes);
+                     const TzHttpResponse *in, const TzJobFollower *to, TzOutcome *out);
 static void unreported(json_t *doc, const TzHttpResponse *in, TzOutcome *out);
+static void cleared(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+static void worked_stop(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static bool lost_way(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void worked_read(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void worked_list(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
@@ -37,20 +39,21 @@ static void too_large(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 
 void
 tz_daytona_worked(const TzEffect *effect, const char *phase, const TzHttpResponse *in,
-                  const TzDaytonaFollower *to, TzOutcome *out)
+                  const TzJobFollower *to, TzOutcome *out)
 {
 	json_t *doc;
 
 	if (strcmp(phase, "clear") == 0)
 	{
-		/* what cannot be cleared is not worth keeping it awake */
-		tz_daytona_next(effect, json_string_value(json_object_get(effect->state, "then")), 0, NULL, out);
+		cleared(effect, in, out);
 		return;
 	}
 	if (in->err.status == TZ_OK && lost_way(effect, in, out))
 		return;
 	if (strcmp(effect->op, "exec") == 0)
 		worked_exec(effect, phase, in, to, out);
+	else if (strcmp(effect->op, "stop") == 0)
+		worked_stop(effect, in, out);
 	else if (strcmp(effect->op, "read") == 0)
 		worked_read(effect, in, out);
 	else if (strcmp(effect->op, "list") == 0)
@@ -71,6 +74,34 @@ tz_daytona_worked(const TzEffect *effect, const char *phase, const TzHttpRespons
 		tz_answer_done(out, json_object());
 		json_decref(doc);
 	}
+}
+
+/* Before a pause or a snapshot: tried again, but what cannot be cleared is not worth keeping it awake. */
+static void
+cleared(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+{
+	json_t *doc = tz_daytona_document(effect, in, TZ_REPEAT_SAME, out);
+	const char *text = json_string_value(json_object_get(doc, "result"));
+	int64_t tries = tz_daytona_counted(effect, "clears") + 1;
+
+	if ((text == NULL || !tz_job_stopped(tz_slice_cstr(text))) && tries < CLEARS_MAX)
+		tz_daytona_next(effect, "clear", 1000, json_pack("{s:I}", "clears", (json_int_t) tries), out);
+	else
+		tz_daytona_next(effect, strcmp(effect->op, "snapshot") == 0 ? "shoot" : "unlimit", 0, NULL, out);
+	json_decref(doc);
+}
+
+static void
+worked_stop(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+{
+	json_t *doc = tz_daytona_document(effect, in, TZ_REPEAT_SAME, out);
+	const char *text = json_string_value(json_object_get(doc, "result"));
+
+	if (doc != NULL && text != NULL && tz_job_stopped(tz_slice_cstr(text)))
+		tz_answer_done(out, json_object());
+	else if (doc != NULL)
+		unreported(doc, in, out);
+	json_decref(doc);
 }
 
 /* True when the answer is of who stands before the sandbox, or may be; out is filled. */
@@ -127,7 +158,7 @@ lost_way(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 /* ---- exec ---- */
 
 static void
-worked_exec(const TzEffect *effect, const char *phase, const TzHttpResponse *in, const TzDaytonaFollower *to,
+worked_exec(const TzEffect *effect, const char *phase, const TzHttpResponse *in, const TzJobFollower *to,
             TzOutcome *out)
 {
 	TzJobReport report;
@@ -158,7 +189,7 @@ worked_exec(const TzEffect *effect, const char *phase, const TzHttpResponse *in,
 
 static void
 reported(const TzEffect *effect, const char *phase, const TzJobReport *report, const TzHttpResponse *in,
-         const TzDaytonaFollower *to, TzOutcome *out)
+         const TzJobFollower *to, TzOutcome *out)
 {
 	int64_t timeout_ms = 60000;
 	int64_t max_output = TZ_JOB_OUTPUT_MAX;
@@ -167,11 +198,7 @@ reported(const TzEffect *effect, const char *phase, const TzJobReport *report, c
 
 	(void) tz_json_get_int(effect->request, "timeout_ms", false, 1, INT_MAX, &timeout_ms, NULL);
 	(void) tz_json_get_int(effect->request, "max_output", false, 1, TZ_JOB_OUTPUT_MAX, &max_output, NULL);
-	if (done || report->state == TZ_JOB_RUNNING)
-	{
-		tell(to, TZ_DELTA_STDOUT, &report->out);
-		tell(to, TZ_DELTA_STDERR, &report->err);
-	}
+	tz_job_tell(to, report);
 	if (since == 0)
 		since = effect->now_ms;
 	if (done)
@@ -208,18 +235,6 @@ reported(const TzEffect *effect, const char *phase, const TzJobReport *report, c
 		tz_err_hint(&out->err, "It may have run in part; look at its effects before doing it again.");
 		tz_answer_fail(in, "provider_error", out);
 	}
-}
-
-/* Each look is told as a whole: who follows sees the latest one instead of those before. */
-static void
-tell(const TzDaytonaFollower *to, TzDeltaKind kind, const TzBuf *bytes)
-{
-	TzDelta delta = {.kind = kind};
-
-	if (to->on_delta == NULL || bytes->len == 0)
-		return;
-	delta.text = tz_buf_slice(bytes);
-	to->on_delta(to->arg, &delta);
 }
 
 /* No shell there, or one that does not do what shells do. */

@@ -30,6 +30,7 @@ static TzStatus build_phase(const TzE2bOp *op, const TzEffect *effect, const TzE
 static const TzE2bOp ops[] = {
 	{"create", TZ_REPEAT_NEVER, false, 60000, tz_e2b_build_create, tz_e2b_created},
 	{"exec", TZ_REPEAT_NEVER, true, 0, tz_e2b_build_exec, tz_e2b_executed},
+	{"stop", TZ_REPEAT_SAME, true, 20000, tz_e2b_build_stop, tz_e2b_stopped},
 	{"read", TZ_REPEAT_READ, true, 30000, tz_e2b_build_read, tz_e2b_read},
 	{"write", TZ_REPEAT_SAME, true, 30000, tz_e2b_build_write, tz_e2b_written},
 	{"list", TZ_REPEAT_READ, true, 30000, tz_e2b_build_list, tz_e2b_listed},
@@ -47,7 +48,7 @@ static const TzE2bOp ops[] = {
 
 static const char *const op_names[] = {"create", "exec",   "read",    "write", "list",  "expose_port",
                                        "pause",  "resume", "metrics", "logs",  "renew", "snapshot",
-                                       "forget", "sweep",  "destroy", NULL};
+                                       "forget", "sweep",  "destroy", "stop",  NULL};
 
 static const struct
 {

@@ -160,6 +160,8 @@ extern void tz_e2b_failed(const TzEffect *effect, TzRepeat repeat, const TzHttpR
 /* e2b_start.c, e2b_exec.c */
 extern TzStatus tz_e2b_build_exec(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
                                   TzHttpRequest *out, TzErr *err);
+/* Of a call that starts a process, which the daemon ends a little after that. */
+extern TzStatus tz_e2b_start_headers(int64_t timeout_ms, TzHttpRequest *out, TzErr *err);
 extern void tz_e2b_executed(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 extern TzStream *tz_e2b_stream_new(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta,
                                    void *arg);
@@ -170,5 +172,10 @@ extern void tz_e2b_stream_free(TzStream *stream);
 extern bool tz_e2b_stream_wants(const TzEffect *effect, const TzHttpResponse *head);
 extern bool tz_e2b_stream_whole(const TzStream *stream);
 extern void tz_e2b_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+
+/* e2b_stop.c */
+extern TzStatus tz_e2b_build_stop(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept *kept,
+                                  TzHttpRequest *out, TzErr *err);
+extern void tz_e2b_stopped(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 
 #endif /* TZ_ADAPTER_E2B_H */

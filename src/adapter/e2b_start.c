@@ -96,7 +96,8 @@ append_start(const TzEffect *effect, TzSlice command, TzHttpRequest *out, TzErr 
 	if (process == NULL)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");
 	status = add_env(effect, process, err);
-	body = json_pack("{s:o, s:b}", "process", process, "stdin", 0);
+	/* by that its pid is found again */
+	body = json_pack("{s:o, s:b, s:s}", "process", process, "stdin", 0, "tag", effect->id);
 	tz_buf_init_secret(&text, TZ_CONNECT_FRAME_MAX);
 	if (status == TZ_OK)
 		status = tz_json_dump(body, &text, err);
@@ -107,8 +108,8 @@ append_start(const TzEffect *effect, TzSlice command, TzHttpRequest *out, TzErr 
 	return status;
 }
 
-static TzStatus
-start_headers(int64_t timeout_ms, TzHttpRequest *out, TzErr *err)
+TzStatus
+tz_e2b_start_headers(int64_t timeout_ms, TzHttpRequest *out, TzErr *err)
 {
 	char text[24];
 	TzStatus status;
@@ -160,7 +161,7 @@ tz_e2b_build_exec(const TzEffect *effect, const TzEndpoint *to, const TzE2bKept 
 	if (status == TZ_OK)
 		status = tz_e2b_envd(effect, to, kept, "POST", false, out, err);
 	if (status == TZ_OK)
-		status = start_headers(timeout_ms, out, err);
+		status = tz_e2b_start_headers(timeout_ms, out, err);
 	if (status == TZ_OK)
 	{
 		tz_buf_append_cstr(&out->url, "/process.Process/Start");

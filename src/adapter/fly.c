@@ -31,10 +31,13 @@
 #define LIFETIME_MAX_S (30 * 24 * 3600)
 
 static TzStatus fly_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
+static void fly_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+static void stream_end(TzStream *stream, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static TzStatus append_machines(const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus append_machine(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 static TzStatus create_body(const TzEffect *effect, const TzEndpoint *to, TzBuf *out, TzErr *err);
 static TzStatus build_exec(const TzEffect *effect, bool start, TzHttpRequest *out, TzErr *err);
+static TzStatus build_stop(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus build_script(const TzEffect *effect, TzHttpRequest *out, TzErr *err);
 static TzStatus quote_path(const TzEffect *effect, const char *key, TzBuf *out, TzErr *err);
 static void exec_body(TzSlice script, int timeout_s, TzHttpRequest *out);
@@ -43,12 +46,12 @@ static const struct
 {
 	const char *op;
 	const char *first;
-} ops[] = {{"create", "create"},  {"exec", "work"},    {"read", "work"},     {"write", "work"},
-           {"list", "work"},      {"metrics", "work"}, {"pause", "suspend"}, {"resume", "start"},
-           {"destroy", "delete"}, {"sweep", "sweep"}};
+} ops[] = {{"create", "create"},  {"exec", "work"},    {"read", "work"},   {"write", "work"},
+           {"list", "work"},      {"metrics", "work"}, {"pause", "clear"}, {"resume", "start"},
+           {"destroy", "delete"}, {"sweep", "sweep"},  {"stop", "work"}};
 
 static const char *const op_names[] = {"create", "exec",   "read",    "write", "list", "metrics",
-                                       "pause",  "resume", "destroy", "sweep", NULL};
+                                       "pause",  "resume", "destroy", "sweep", "stop", NULL};
 
 extern const TzAdapter tz_compute_fly;
 const TzAdapter tz_compute_fly = {
@@ -56,7 +59,13 @@ const TzAdapter tz_compute_fly = {
 	.kind = TZ_COMPUTE,
 	.ops = op_names,
 	.build = fly_build,
-	.parse = tz_fly_parse,
+	.parse = fly_parse,
+	.stream_new = tz_job_stream_new,
+	.stream_feed = tz_job_stream_feed,
+	.stream_end = stream_end,
+	.stream_free = tz_job_stream_free,
+	.stream_wants = tz_job_stream_wants,
+	.stream_whole = tz_job_stream_whole,
 };
 
 const char *
@@ -141,8 +150,12 @@ fly_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzEr
 	else if (strcmp(phase, "work") == 0 || strcmp(phase, "watch") == 0)
 	{
 		tz_buf_append_cstr(&out->url, "/exec");
-		status = strcmp(effect->op, "exec") == 0 ? build_exec(effect, strcmp(phase, "work") == 0, out, err)
-		                                         : build_script(effect, out, err);
+		if (strcmp(effect->op, "exec") == 0)
+			status = build_exec(effect, strcmp(phase, "work") == 0, out, err);
+		else if (strcmp(effect->op, "stop") == 0)
+			status = build_stop(effect, out, err);
+		else
+			status = build_script(effect, out, err);
 	}
 	for (int i = 0; status == TZ_OK && i < effect->nsecrets; i++)
 		status = tz_http_request_mask(out, effect->secrets[i].value, err);
@@ -258,7 +271,8 @@ build_exec(const TzEffect *effect, bool start, TzHttpRequest *out, TzErr *err)
 	                    .reports = json_object_get(effect->request, "records") != NULL,
 	                    .secrets = effect->secrets,
 	                    .nsecrets = effect->nsecrets};
-	TzJobLook look = {.id = effect->id, .max_output = TZ_JOB_OUTPUT_MAX};
+	bool followed = json_is_true(json_object_get(effect->request, "stream"));
+	TzJobLook look = {.id = effect->id, .early = followed, .max_output = TZ_JOB_OUTPUT_MAX};
 	TzSlice language = {NULL, 0};
 	char name[33];
 	int64_t timeout_ms = 60000;
@@ -279,14 +293,33 @@ build_exec(const TzEffect *effect, bool start, TzHttpRequest *out, TzErr *err)
 	snprintf(name, sizeof(name), "%.*s", (int) language.len, language.data);
 	code.language = name;
 	code.timeout_ms = look.timeout_ms = (int) timeout_ms;
-	look.wait_ms = tz_job_wait_ms((int) tz_daytona_counted(effect, "looks"), false);
+	look.wait_ms = tz_job_wait_ms((int) tz_daytona_counted(effect, "looks"), followed);
 	if (look.wait_ms > timeout_ms + 3000)
 		look.wait_ms = (int) timeout_ms + 3000;
+	look.out_seen = tz_daytona_counted(effect, "out");
+	look.err_seen = tz_daytona_counted(effect, "err");
 	tz_buf_init_secret(&script, SCRIPT_MAX);
 	status = tz_job_script(&look, start ? &code : NULL, &script, err);
 	if (status == TZ_OK)
 		exec_body(tz_buf_slice(&script), look.wait_ms / 1000 + GUARD_S, out);
 	tz_buf_wipe(&script);
+	return status;
+}
+
+static TzStatus
+build_stop(const TzEffect *effect, TzHttpRequest *out, TzErr *err)
+{
+	const char *job = json_string_value(json_object_get(effect->request, "exec"));
+	TzBuf script;
+	TzStatus status;
+
+	if (job == NULL)
+		return tz_err_set(err, TZ_BAD_INPUT, "\"exec\" is missing");
+	tz_buf_init(&script, 8192);
+	status = tz_job_stop_script(job, &script, err);
+	if (status == TZ_OK)
+		exec_body(tz_buf_slice(&script), GUARD_S, out);
+	tz_buf_free(&script);
 	return status;
 }
 
@@ -372,4 +405,16 @@ exec_body(TzSlice script, int timeout_s, TzHttpRequest *out)
 	tz_buf_append_cstr(&out->body, "{\"command\":[\"sh\"],\"stdin\":");
 	tz_job_json_string(script, &out->body);
 	tz_buf_printf(&out->body, ",\"timeout\":%d}", timeout_s);
+}
+
+static void
+fly_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+{
+	tz_fly_answer(effect, in, &(TzJobFollower){NULL, NULL}, out);
+}
+
+static void
+stream_end(TzStream *stream, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+{
+	tz_fly_answer(effect, in, tz_job_stream_to(stream), out);
 }

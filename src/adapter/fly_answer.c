@@ -7,49 +7,32 @@
  *	                -> look -> wait            nobody heard the answer, or the name is taken
  *	                -> drop                    it stopped again, or does not start in time
  *	exec...  work -> watch; work -> check -> start -> wait -> work where the machine sleeps
- *	pause    suspend -> wait; resume start -> wait; destroy delete -> check
+ *	pause    clear -> suspend -> wait; resume start -> wait; destroy delete -> check
  *
  * "started" says that the machine runs, not that it still does: it is looked at after the wait.
  *
  *-------------------------------------------------------------------------
  */
-#include <ctype.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "adapter/daytona.h"
 #include "adapter/fly.h"
 #include "lib/json.h"
-#include "lib/sign.h"
-#include "lib/utf8.h"
 
 #define SETTLE_MS (5 * 60 * 1000)
-#define LATE_MS 60000
 #define LOOKS_EMPTY 3
-#define TRIES_MAX 10
 
 static void made(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void looked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void waited(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void moved(const TzEffect *effect, const char *phase, const TzHttpResponse *in, TzOutcome *out);
-static void worked(const TzEffect *effect, const char *phase, const TzHttpResponse *in, TzOutcome *out);
-static void job_told(const TzEffect *effect, const char *phase, TzSlice text, const TzHttpResponse *in,
-                     TzOutcome *out);
-static void file_told(const TzEffect *effect, TzSlice text, const TzHttpResponse *in, TzOutcome *out);
-static void list_told(TzSlice text, const TzHttpResponse *in, TzOutcome *out);
-static void metrics_told(TzSlice text, const TzHttpResponse *in, TzOutcome *out);
 static void swept(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
 static void fail_kept(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
-static void bad(const TzHttpResponse *in, TzOutcome *out, const char *what);
-static json_t *read_document(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
-                             TzOutcome *out);
 static TzSlice id_of(json_t *doc);
 
 void
-tz_fly_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
+tz_fly_answer(const TzEffect *effect, const TzHttpResponse *in, const TzJobFollower *to, TzOutcome *out)
 {
 	const char *phase = tz_fly_phase(effect);
 
@@ -62,10 +45,8 @@ tz_fly_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 		waited(effect, in, out);
 	else if (strcmp(phase, "check") == 0)
 		checked(effect, in, out);
-	else if (strcmp(phase, "clear") == 0)
-		tz_daytona_next(effect, "suspend", 0, NULL, out);
-	else if (strcmp(phase, "work") == 0 || strcmp(phase, "watch") == 0)
-		worked(effect, phase, in, out);
+	else if (strcmp(phase, "work") == 0 || strcmp(phase, "watch") == 0 || strcmp(phase, "clear") == 0)
+		tz_fly_worked(effect, phase, in, to, out);
 	else if (strcmp(phase, "sweep") == 0)
 		swept(effect, in, out);
 	else
@@ -87,7 +68,7 @@ wait_for(const TzEffect *effect, TzSlice id, const char *goal, int wait_ms, TzOu
 static void
 made(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	json_t *doc = read_document(effect, in, TZ_REPEAT_NEVER, out);
+	json_t *doc = tz_fly_document(effect, in, TZ_REPEAT_NEVER, out);
 	TzSlice id = id_of(doc);
 
 	if (id.len > 0)
@@ -108,7 +89,7 @@ made(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 static void
 looked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	json_t *doc = read_document(effect, in, TZ_REPEAT_READ, out);
+	json_t *doc = tz_fly_document(effect, in, TZ_REPEAT_READ, out);
 	const char *tag = json_string_value(json_object_get(effect->request, "tag"));
 	int64_t empty = tz_daytona_counted(effect, "empty") + 1;
 	json_t *item;
@@ -126,7 +107,7 @@ looked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 			return;
 		}
 	}
-	if (empty < (doc == NULL ? TRIES_MAX : LOOKS_EMPTY))
+	if (empty < (doc == NULL ? TZ_FLY_TRIES_MAX : LOOKS_EMPTY))
 		tz_daytona_next(effect, "look", 2000, json_pack("{s:I}", "empty", (json_int_t) empty), out);
 	else if (doc != NULL && tz_daytona_counted(effect, "refused") == 0 &&
 	         tz_daytona_counted(effect, "again") < 2)
@@ -153,7 +134,7 @@ waited(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 		                out);
 		return;
 	}
-	doc = read_document(effect, in, TZ_REPEAT_READ, out);
+	doc = tz_fly_document(effect, in, TZ_REPEAT_READ, out);
 	if (doc != NULL)
 		tz_daytona_next(effect, "check", 0, NULL, out);
 	else if (create)
@@ -168,6 +149,7 @@ checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 	bool create = strcmp(effect->op, "create") == 0;
 	bool destroy = strcmp(effect->op, "destroy") == 0;
 	bool pause = strcmp(effect->op, "pause") == 0;
+	bool stop = strcmp(effect->op, "stop") == 0;
 	const char *goal = pause ? "suspended" : "started";
 	int64_t since = tz_daytona_counted(effect, "since");
 	int64_t checks = tz_daytona_counted(effect, "checks") + 1;
@@ -178,7 +160,7 @@ checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 
 	if (in->err.status == TZ_OK && in->status == 404)
 	{
-		if (destroy)
+		if (destroy || stop)
 			tz_answer_done(out, json_object());
 		else if (create)
 			fail_kept(effect, in, out);
@@ -186,7 +168,7 @@ checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 			tz_daytona_gone(in, out);
 		return;
 	}
-	doc = read_document(effect, in, TZ_REPEAT_READ, out);
+	doc = tz_fly_document(effect, in, TZ_REPEAT_READ, out);
 	id = id_of(doc);
 	state = json_string_value(json_object_get(doc, "state"));
 	if (id.len == 0 || state == NULL)
@@ -194,11 +176,11 @@ checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 		if (create && !late)
 			tz_daytona_next(effect, "check", 2000, NULL, out);
 		else if (doc != NULL)
-			bad(in, out, "it is no machine");
+			tz_fly_bad(in, out, "it is no machine");
 	}
 	else if (strcmp(state, "destroyed") == 0 || (strcmp(state, "destroying") == 0 && !destroy))
 	{
-		if (destroy)
+		if (destroy || stop)
 			tz_answer_done(out, json_object());
 		else if (create)
 			fail_kept(effect, in, out);
@@ -210,7 +192,7 @@ checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 		if (checks < 60)
 			tz_daytona_next(effect, "check", 500, json_pack("{s:I}", "checks", (json_int_t) checks), out);
 		else
-			bad(in, out, "the machine is not destroyed");
+			tz_fly_bad(in, out, "the machine is not destroyed");
 	}
 	else if (strcmp(state, goal) == 0)
 	{
@@ -234,10 +216,17 @@ checked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 	                    strcmp(state, "launch_failed") == 0))
 		tz_daytona_next(effect, "drop", 0, json_pack("{s:s}", "why", "the machine does not stay started"),
 		                out);
+	/* somebody else held it when it was asked to */
+	else if (pause && strcmp(state, "started") == 0 && json_object_get(effect->state, "asked") == NULL &&
+	         checks < TZ_FLY_TRIES_MAX)
+		tz_daytona_next(effect, "suspend", 1000, json_pack("{s:I}", "checks", (json_int_t) checks), out);
+	/* what sleeps runs nothing that could be stopped */
+	else if (stop && (strcmp(state, "stopped") == 0 || strcmp(state, "suspended") == 0))
+		tz_answer_done(out, json_object());
 	else if (late)
-		bad(in, out, "the machine does not get into the state that was asked for");
+		tz_fly_bad(in, out, "the machine does not get into the state that was asked for");
 	else if (!create && !pause && (strcmp(state, "stopped") == 0 || strcmp(state, "suspended") == 0) &&
-	         checks < TRIES_MAX)
+	         checks < TZ_FLY_TRIES_MAX)
 		tz_daytona_next(effect, "start", 0, json_pack("{s:I}", "checks", (json_int_t) checks), out);
 	else
 		wait_for(effect, id, goal, 500, out);
@@ -267,210 +256,31 @@ moved(const TzEffect *effect, const char *phase, const TzHttpResponse *in, TzOut
 		return;
 	}
 	/* somebody else holds it, or it is on its way: looked at, then asked again */
-	if (in->err.status == TZ_OK && (in->status == 409 || in->status == 412) && tries < TRIES_MAX)
+	if (in->err.status == TZ_OK && (in->status == 409 || in->status == 412) && tries < TZ_FLY_TRIES_MAX)
 	{
 		tz_daytona_next(effect, drop || destroy ? phase : "check", 1000,
 		                json_pack("{s:I}", "tries", (json_int_t) tries), out);
 		return;
 	}
-	doc = read_document(effect, in, destroy || drop ? TZ_REPEAT_REMOVE : TZ_REPEAT_SAME, out);
+	doc = tz_fly_document(effect, in, destroy || drop ? TZ_REPEAT_REMOVE : TZ_REPEAT_SAME, out);
 	if (doc != NULL && drop)
 		fail_kept(effect, in, out);
 	else if (doc != NULL && destroy)
 		tz_daytona_next(effect, "check", 200, NULL, out);
 	else if (doc != NULL)
+	{
 		wait_for(effect, tz_slice(NULL, 0), strcmp(phase, "suspend") == 0 ? "suspended" : "started", 0, out);
-	else if (drop && tries < TRIES_MAX)
+		json_object_set_new(out->state, "asked", json_true());
+	}
+	else if (drop && tries < TZ_FLY_TRIES_MAX)
 		tz_daytona_next(effect, "drop", 2000, json_pack("{s:I}", "tries", (json_int_t) tries), out);
 	json_decref(doc);
 }
 
 static void
-worked(const TzEffect *effect, const char *phase, const TzHttpResponse *in, TzOutcome *out)
-{
-	int64_t trips = tz_daytona_counted(effect, "trips") + 1;
-	json_t *doc;
-	TzSlice text = {NULL, 0};
-
-	/* whatever kept it from running: what is the machine doing? */
-	if (in->err.status == TZ_OK &&
-	    (in->status == 404 || in->status == 408 || in->status == 409 || in->status == 412 ||
-	     (in->status == 400) || in->status >= 500) &&
-	    trips <= TRIES_MAX)
-	{
-		tz_daytona_next(effect, "check", in->status >= 500 ? 1000 : 200,
-		                json_pack("{s:I}", "trips", (json_int_t) trips), out);
-		return;
-	}
-	doc = read_document(effect, in, TZ_REPEAT_SAME, out);
-	if (doc == NULL)
-		return;
-	(void) tz_json_get_str(doc, "stdout", false, INT_MAX, &text, NULL);
-	if (strcmp(effect->op, "exec") == 0)
-		job_told(effect, phase, text, in, out);
-	else if (strcmp(effect->op, "list") == 0)
-		list_told(text, in, out);
-	else if (strcmp(effect->op, "metrics") == 0)
-		metrics_told(text, in, out);
-	else
-		file_told(effect, text, in, out);
-	json_decref(doc);
-}
-
-static void
-job_told(const TzEffect *effect, const char *phase, TzSlice text, const TzHttpResponse *in, TzOutcome *out)
-{
-	int64_t timeout_ms = 60000;
-	int64_t max_output = TZ_JOB_OUTPUT_MAX;
-	int64_t since = tz_daytona_counted(effect, "begun");
-	TzJobReport report;
-
-	(void) tz_json_get_int(effect->request, "timeout_ms", false, 1, INT_MAX, &timeout_ms, NULL);
-	(void) tz_json_get_int(effect->request, "max_output", false, 1, TZ_JOB_OUTPUT_MAX, &max_output, NULL);
-	if (since == 0)
-		since = effect->now_ms;
-	tz_job_report_init(&report);
-	if (!tz_job_read(text, effect->id, &report))
-		bad(in, out, "the machine's shell did not report; its image needs sh, base64, head, find and sleep");
-	else if (report.state == TZ_JOB_DONE)
-		tz_answer_done(out, tz_job_result(&report, (int) timeout_ms, max_output));
-	else if (report.state == TZ_JOB_RUNNING && effect->now_ms - since <= timeout_ms + LATE_MS)
-		tz_daytona_next(effect, "watch", 0,
-		                json_pack("{s:i, s:I, s:I}", "job", 1, "begun", (json_int_t) since, "looks",
-		                          (json_int_t) tz_daytona_counted(effect, "looks") + 1),
-		                out);
-	else if (report.state == TZ_JOB_NONE && strcmp(phase, "watch") == 0 &&
-	         json_object_get(effect->state, "job") == NULL)
-		tz_daytona_next(effect, "work", 0, NULL, out);
-	else
-	{
-		/* a machine that was started anew has a fresh disk */
-		tz_err_set(&out->err, TZ_UNAVAILABLE, "the command was stopped from outside; its result is lost");
-		tz_err_hint(&out->err, "It may have run in part; look at its effects before doing it again.");
-		tz_answer_fail(in, "provider_error", out);
-	}
-	tz_job_report_free(&report);
-}
-
-static void
-missing(const TzHttpResponse *in, TzOutcome *out)
-{
-	tz_err_set(&out->err, TZ_NOT_FOUND, "no such file in the sandbox");
-	tz_err_hint(&out->err, "theazo.file_list() shows what is there.");
-	tz_answer_fail(in, "not_found", out);
-}
-
-static void
-file_told(const TzEffect *effect, TzSlice text, const TzHttpResponse *in, TzOutcome *out)
-{
-	const char *mark = text.len > 0 ? memmem(text.data, text.len, "@theazo ", 8) : NULL;
-	const char *end = text.len > 0 ? memmem(text.data, text.len, "@end", 4) : NULL;
-	int64_t max_bytes = INT_MAX;
-	const char *p;
-	TzBuf joined;
-
-	(void) tz_json_get_int(effect->request, "max_bytes", false, 1, INT_MAX, &max_bytes, NULL);
-	if (mark != NULL && strncmp(mark + 8, "written", 7) == 0)
-	{
-		tz_answer_done(out, json_object());
-		return;
-	}
-	if (mark != NULL && strncmp(mark + 8, "none", 4) == 0)
-	{
-		missing(in, out);
-		return;
-	}
-	if (mark == NULL || end == NULL || strncmp(mark + 8, "file ", 5) != 0)
-	{
-		tz_err_set(&out->err, TZ_REFUSED,
-		           strcmp(effect->op, "write") == 0 ? "the file could not be written"
-		                                            : "path must be a file");
-		tz_answer_fail(in, "provider_error", out);
-		return;
-	}
-	tz_buf_init(&joined, SIZE_MAX);
-	p = memchr(mark, '\n', (size_t) (end - mark));
-	for (; p != NULL && p < end; p++)
-		if (!isspace((unsigned char) *p))
-			tz_buf_append_byte(&joined, *p);
-	if (joined.len > 0 && tz_base64_decode(tz_buf_slice(&joined), &out->content, NULL) != TZ_OK)
-		bad(in, out, "the file is not base64");
-	else if (out->content.len > (size_t) max_bytes)
-	{
-		tz_buf_reset(&out->content);
-		tz_err_set(&out->err, TZ_TOO_LARGE, "file is larger than %lld bytes", (long long) max_bytes);
-		tz_answer_fail(in, "provider_error", out);
-	}
-	else
-		tz_answer_done(out, json_pack("{s:I}", "size", (json_int_t) out->content.len));
-	tz_buf_free(&joined);
-}
-
-static void
-list_told(TzSlice text, const TzHttpResponse *in, TzOutcome *out)
-{
-	const char *p = text.len > 0 ? memmem(text.data, text.len, "@theazo list\n", 13) : NULL;
-	const char *stop = text.data + text.len;
-	json_t *entries;
-
-	if (p == NULL)
-	{
-		missing(in, out);
-		return;
-	}
-	entries = json_array();
-	for (p += 13; p < stop && *p != '@';)
-	{
-		const char *eol = memchr(p, '\n', (size_t) (stop - p));
-		const char *blank = eol != NULL ? memchr(p, ' ', (size_t) (eol - p)) : NULL;
-		TzBuf name;
-		json_t *entry = json_object();
-
-		tz_buf_init(&name, 4096);
-		if (blank == NULL ||
-		    tz_base64_decode(tz_slice(blank + 1, (size_t) (eol - blank - 1)), &name, NULL) != TZ_OK)
-		{
-			tz_buf_free(&name);
-			json_decref(entry);
-			json_decref(entries);
-			bad(in, out, "the list is broken");
-			return;
-		}
-		tz_json_set_text(entry, "name", tz_buf_slice(&name), NULL);
-		json_object_set_new(entry, "size", json_integer(*p == 'd' ? 0 : strtoll(p, NULL, 10)));
-		json_object_set_new(entry, "is_dir", json_boolean(*p == 'd'));
-		json_array_append_new(entries, entry);
-		tz_buf_free(&name);
-		p = eol + 1;
-	}
-	tz_answer_done(out, json_pack("{s:o}", "entries", entries));
-}
-
-static void
-metrics_told(TzSlice text, const TzHttpResponse *in, TzOutcome *out)
-{
-	const char *mark = text.len > 0 ? memmem(text.data, text.len, "@theazo metrics ", 16) : NULL;
-	double v[6];
-
-	/* a string of the document, so it has an end */
-	if (mark == NULL ||
-	    sscanf(mark + 16, "%lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]) != 6)
-		bad(in, out, "the machine's shell did not tell its figures");
-	else
-	{
-		double busy = v[2] - v[0];
-		double all = busy + v[3] - v[1];
-
-		tz_answer_done(out, json_pack("{s:f, s:f, s:f}", "cpu_percent",
-		                              all > 0 && busy > 0 ? busy / all * 100 : 0.0, "memory_mb", v[4] / 1024,
-		                              "disk_mb", v[5] / 1024));
-	}
-}
-
-static void
 swept(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	json_t *doc = read_document(effect, in, TZ_REPEAT_READ, out);
+	json_t *doc = tz_fly_document(effect, in, TZ_REPEAT_READ, out);
 	json_t *found = json_array();
 	json_t *item;
 	size_t i;
@@ -508,16 +318,16 @@ fail_kept(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 	tz_answer_fail(in, "provider_error", out);
 }
 
-static void
-bad(const TzHttpResponse *in, TzOutcome *out, const char *what)
+void
+tz_fly_bad(const TzHttpResponse *in, TzOutcome *out, const char *what)
 {
 	tz_answer_bad(in, out, "%s", what);
 	tz_err_hint(&out->err, "Check endpoint and config of the provider.");
 }
 
 /* Some answers of exec are documents that say they are not. Errors are {"error"} or {"status", "message"}. */
-static json_t *
-read_document(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat, TzOutcome *out)
+json_t *
+tz_fly_document(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat, TzOutcome *out)
 {
 	TzBuf scratch;
 	json_t *doc = NULL;
@@ -528,7 +338,7 @@ read_document(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
 	{
 		tz_daytona_status(effect, in, repeat, out);
 		/* no time is told with a 429, but the limit is one a second */
-		if (in->status == 429 && effect->attempt - effect->step <= TRIES_MAX)
+		if (in->status == 429 && effect->attempt - effect->step <= TZ_FLY_TRIES_MAX)
 		{
 			out->verdict = TZ_V_RETRY;
 			out->retry_after_ms = out->retry_after_ms > 0 ? out->retry_after_ms : 1500;
@@ -540,7 +350,7 @@ read_document(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
 		doc = tz_answer_document(tz_buf_slice(&in->body), &scratch, NULL, NULL);
 		tz_buf_free(&scratch);
 		if (doc == NULL)
-			bad(in, out, "it is no document");
+			tz_fly_bad(in, out, "it is no document");
 	}
 	return doc;
 }

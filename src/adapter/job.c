@@ -30,6 +30,8 @@
 #define END "@end"
 #define COMMAND_MAX (8 * 1024 * 1024)
 #define GRACE_S 5 /* beyond its limit, until a look stops what timeout(1) should have stopped */
+#define HELD "THEAZO_HELD" /* in the environment of what was given secrets: where its jobs are */
+#define STOPPED MARK "stopped"
 #define EXIT_TIMED_OUT 124
 #define EXIT_KILLED 137
 #define EXIT_TERMINATED 143 /* what busybox' timeout leaves */
@@ -43,14 +45,22 @@ static bool take_base64(const char **p, const char *end, TzBuf *out);
 static const char clear_ended[] = "| while read -r tz_f; do tz_j=${tz_f%/*}; : >\"$tz_j/gone\"; "
 								  "rm -f \"$tz_j/code\" \"$tz_j/out\" \"$tz_j/err\" \"$tz_j/run\"; done; ";
 
+static TzStatus
+check_id(const char *id, TzErr *err)
+{
+	for (const char *p = id; *p != '\0'; p++)
+		if (!isalnum((unsigned char) *p) && *p != '_' && *p != '-')
+			return tz_err_set(err, TZ_INTERNAL, "a job has a bad name");
+	return TZ_OK;
+}
+
 TzStatus
 tz_job_script(const TzJobLook *look, const TzShellCode *code, TzBuf *out, TzErr *err)
 {
-	TzStatus status = TZ_OK;
+	TzStatus status = check_id(look->id, err);
 
-	for (const char *p = look->id; *p != '\0'; p++)
-		if (!isalnum((unsigned char) *p) && *p != '_' && *p != '-')
-			return tz_err_set(err, TZ_INTERNAL, "a job has a bad name");
+	if (status != TZ_OK)
+		return status;
 	/* as one compound command: it is read whole before a program in it could read the rest */
 	tz_buf_printf(out, "{ tz_r=" ROOT "; tz_d=\"$tz_r/%s\"; ", look->id);
 	if (code != NULL)
@@ -87,6 +97,12 @@ append_start(const TzJobLook *look, const TzShellCode *code, TzBuf *out, TzErr *
 	                        "date +%s >\"$tz_d/at\"; : >\"$tz_d/out\"; : >\"$tz_d/err\"; "
 	                        "tz_s=$(command -v setsid || command -v nohup || command -v env); ( ");
 	tz_buf_free(&line);
+	for (int i = 0; i < code->nsecrets; i++)
+		if (strcmp(code->secrets[i].use, "env") == 0)
+		{
+			tz_buf_append_cstr(out, "export " HELD "=\"$tz_r\"; ");
+			break;
+		}
 	if (status == TZ_OK)
 		status = tz_shell_exports(code, out, err);
 	tz_buf_append_cstr(out, "exec \"$tz_s\" sh -c 'echo $$ >\"$1/pid\"; "
@@ -145,12 +161,49 @@ append_look(const TzJobLook *look, TzBuf *out)
 	tz_buf_append_cstr(out, "fi; echo " END "; ");
 }
 
+/* What was given secrets ends first, so that its jobs are among those that have ended; more than once, because it may start others. */
 void
 tz_job_clear_script(TzBuf *out)
 {
-	tz_buf_append_cstr(out, "{ find " ROOT " -mindepth 2 -maxdepth 2 -name code ");
-	tz_buf_append_cstr(out, clear_ended);
-	tz_buf_append_cstr(out, "} </dev/null 2>/dev/null\n");
+	tz_buf_append_cstr(
+		out,
+		"{ tz_r=" ROOT "; for tz_n in 1 2 3 4 5; do tz_k=; for tz_p in /proc/[0-9]*/environ; do "
+		"if tr '\\000' '\\n' <\"$tz_p\" | grep -qxF \"" HELD "=$tz_r\"; then "
+		"tz_p=${tz_p#/proc/}; kill -s KILL \"${tz_p%/environ}\" && tz_k=1; fi; done; "
+		"[ -n \"$tz_k\" ] || break; sleep 0.1 || sleep 1; done; "
+		"for tz_j in \"$tz_r\"/*; do if [ ! -f \"$tz_j/code\" ]; then read -r tz_p <\"$tz_j/pid\" || continue; "
+		"if kill -0 \"$tz_p\" && { [ ! -r \"/proc/$tz_p/cmdline\" ] || grep -qF \"$tz_j\" \"/proc/$tz_p/cmdline\"; }; then continue; fi; fi; "
+		": >\"$tz_j/gone\"; rm -f \"$tz_j/code\" \"$tz_j/out\" \"$tz_j/err\" \"$tz_j/run\"; done; "
+		"echo; echo " STOPPED "; } </dev/null 2>/dev/null\n");
+}
+
+/* Its directory is what decides who starts a job: where there is none yet, one is made that says it is over. */
+TzStatus
+tz_job_stop_script(const char *id, TzBuf *out, TzErr *err)
+{
+	TzStatus status = check_id(id, err);
+
+	if (status != TZ_OK)
+		return status;
+	tz_buf_printf(out, "{ tz_r=" ROOT "; tz_d=\"$tz_r/%s\"; mkdir -p \"$tz_r\"; chmod 700 \"$tz_r\"; ", id);
+	tz_buf_append_cstr(
+		out,
+		"if mkdir -m 700 \"$tz_d\"; then : >\"$tz_d/gone\"; elif [ ! -f \"$tz_d/code\" ]; then "
+		"tz_n=0; while [ ! -s \"$tz_d/pid\" ] && [ $tz_n -lt 40 ]; do sleep 0.05 || sleep 1; tz_n=$((tz_n + 1)); done; "
+		"if read -r tz_p <\"$tz_d/pid\" && kill -0 \"$tz_p\" && "
+		"{ [ ! -r \"/proc/$tz_p/cmdline\" ] || grep -qF \"$tz_d\" \"/proc/$tz_p/cmdline\"; }; then ");
+	tz_shell_end_tree("\"$tz_p\"", out);
+	tz_buf_printf(out,
+	              "fi; read -r tz_t <\"$tz_d/at\"; echo \"%d $(($(date +%%s) - ${tz_t:-0}))\" >\"$tz_d/c\"; "
+	              "mv \"$tz_d/c\" \"$tz_d/code\"; fi; echo; echo " STOPPED "; } </dev/null 2>/dev/null\n",
+	              EXIT_KILLED);
+	return out->status == TZ_OK ? TZ_OK : tz_err_set(err, out->status, "out of memory");
+}
+
+bool
+tz_job_stopped(TzSlice text)
+{
+	return text.len > 0 && memmem(text.data, text.len, STOPPED, strlen(STOPPED)) != NULL;
 }
 
 void

@@ -57,8 +57,17 @@ typedef struct TzJobReport
  */
 extern TzStatus tz_job_script(const TzJobLook *look, const TzShellCode *code, TzBuf *out, TzErr *err);
 
-/* Appends a script that throws away what jobs that have ended have printed. */
+/*
+ * Appends a script for the time before a pause: throws away what jobs that have ended have
+ * printed, and ends processes that were given secrets, wherever they run.
+ */
 extern void tz_job_clear_script(TzBuf *out);
+
+/* Appends a script that ends a job with all it has started; one that comes to be started later is not. */
+extern TzStatus tz_job_stop_script(const char *id, TzBuf *out, TzErr *err);
+
+/* A script of stop or clear has run to its end. */
+extern bool tz_job_stopped(TzSlice text);
 
 extern void tz_job_report_init(TzJobReport *report);
 extern void tz_job_report_free(TzJobReport *report);
@@ -70,6 +79,24 @@ extern int tz_job_wait_ms(int looks, bool followed);
 
 /* The result document of exec: stdout, stderr, exit_code, truncated, timed_out. */
 extern json_t *tz_job_result(const TzJobReport *report, int timeout_ms, int64_t max_output);
+
+/* Sees what a job has printed so far; on_delta may be NULL. */
+typedef struct TzJobFollower
+{
+	TzDeltaFn on_delta;
+	void *arg;
+} TzJobFollower;
+
+extern void tz_job_tell(const TzJobFollower *to, const TzJobReport *report);
+
+/* job_follow.c: the streams of adapters whose commands are jobs; stream_end is the adapter's own. */
+extern TzStream *tz_job_stream_new(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_delta,
+                                   void *arg);
+extern bool tz_job_stream_wants(const TzEffect *effect, const TzHttpResponse *head);
+extern TzStatus tz_job_stream_feed(TzStream *stream, TzSlice bytes, TzErr *err);
+extern bool tz_job_stream_whole(const TzStream *stream);
+extern void tz_job_stream_free(TzStream *stream);
+extern const TzJobFollower *tz_job_stream_to(const TzStream *stream);
 
 /* text as a JSON string, quotes included; text must be UTF-8. For bodies that are wiped. */
 extern void tz_job_json_string(TzSlice text, TzBuf *out);

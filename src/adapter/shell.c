@@ -127,6 +127,18 @@ append_run(const TzShellCode *code, const Language *language, TzBuf *out, TzErr 
 	return TZ_OK;
 }
 
+/* The body is a subshell, so that each depth has variables of its own. The name of a process may have blanks in it. */
+void
+tz_shell_end_tree(const char *pid, TzBuf *out)
+{
+	tz_buf_printf(
+		out,
+		"tz_end() ( kill -s STOP \"$1\"; for s in /proc/[0-9]*/stat; do read -r l <\"$s\" || continue; "
+		"q=${l##*) }; q=${q#* }; if [ \"${q%%%% *}\" = \"$1\" ]; then c=${s#/proc/}; tz_end \"${c%%/stat}\"; fi; "
+		"done; kill -s KILL \"$1\" ); { tz_end %s; } 2>/dev/null; ",
+		pid);
+}
+
 /* Inside single quotes nothing is special but the quote itself. */
 TzStatus
 tz_shell_quote(TzSlice word, TzBuf *out)

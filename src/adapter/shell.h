@@ -39,6 +39,12 @@ extern TzStatus tz_shell_file(const TzShellCode *code, const char *path, TzBuf *
 /* Appends only its environment: an export each, of secrets and of env. */
 extern TzStatus tz_shell_exports(const TzShellCode *code, TzBuf *out, TzErr *err);
 
+/*
+ * Appends commands that end a process and all it has started, with whatever groups they are in; pid is a word of
+ * the shell. They are stopped before they are looked for, so that none starts another meanwhile.
+ */
+extern void tz_shell_end_tree(const char *pid, TzBuf *out);
+
 /* One word in single quotes, safe in any POSIX shell; refuses NUL. */
 extern TzStatus tz_shell_quote(TzSlice word, TzBuf *out);
 

@@ -50,6 +50,7 @@ static const GateKind kinds[] = {
 	{"script.run", NULL},
 	{"safety.judge", "judges what is about to pass the gate"},
 	{"compute.pause", "stops work"},
+	{"compute.stop", "ends work"},
 	{"compute.destroy", "ends work"},
 	{"webhook.deliver", "tells the platform what happened, a halt too"},
 	{"anchor.rfc3161", "evidence of the operator's"},

@@ -123,7 +123,7 @@ bool
 tz_halt_spares(const char *kind)
 {
 	static const char *const spared[] = {"compute.destroy", "compute.pause", "compute.forget",
-	                                     "compute.sweep", "webhook.deliver"};
+	                                     "compute.stop",    "compute.sweep", "webhook.deliver"};
 
 	for (size_t i = 0; i < lengthof(spared); i++)
 	{

@@ -26,7 +26,7 @@ import double  # noqa: E402
 from double import Answer  # noqa: E402
 
 MOVING = {"creating": "started", "starting": "started", "stopping": "stopped", "pausing": "paused",
-          "resuming": "started", "archiving": "archived", "destroying": "destroyed"}
+          "resuming": "started", "archiving": "archived", "destroying": "destroyed", "snapshotting": "started"}
 WORDS = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
          409: "Conflict", 422: "Unprocessable Entity", 429: "Too Many Requests", 500: "Internal Server Error"}
 LIMITS = {"POST /sandbox": "sandbox-create", "other": "authenticated", "life": "sandbox-lifecycle"}
@@ -37,7 +37,8 @@ class State(double.State):
         super().__init__(args)
         self.boxes = {}
         self.sessions = {}
-        self.snapshots = {"daytona-small", "py-agent", "node-agent"}
+        self.snapshots = {name: {"id": str(uuid.uuid4()), "name": name, "state": "active"}
+                          for name in ("daytona-small", "py-agent", "node-agent")}
         self.port = None
 
     def take(self, wish):
@@ -58,8 +59,9 @@ class State(double.State):
 
     def document(self):
         return {**super().document(),
-                "boxes": [{"id": b["id"], "name": b["name"], "state": self.settle(b), "labels": b["labels"]}
-                          for b in list(self.boxes.values())]}
+                "boxes": [{"id": b["id"], "name": b["name"], "state": self.settle(b), "labels": b["labels"],
+                           "ttlMinutes": b["ttlMinutes"], "target": b["target"]} for b in list(self.boxes.values())],
+                "snapshots": sorted(self.snapshots)}
 
     def put(self, box, state):
         box["state"], box["since"] = state, time.time()
@@ -104,6 +106,8 @@ class Handler(double.Handler):
         if not path.startswith("/api/"):
             return "dashboard", ("dashboard",)
         parts = path[5:].strip("/").split("/")
+        if parts[0] == "snapshots" and len(parts) == 2:
+            return {"GET": "snapshot get", "DELETE": "snapshot delete"}.get(self.command, "unknown"), ("snapshots", parts[1])
         if parts[0] != "sandbox":
             return "unknown", ("unknown",)
         if len(parts) == 1:
@@ -145,6 +149,8 @@ class Handler(double.Handler):
             return self.fail(404, "Cannot %s %s" % (self.command, self.url.path))
         if found[0] == "toolbox":
             return self.toolbox(found[1], found[2], body, rule)
+        if found[0] == "snapshots":
+            return self.snapshots(op, found[1])
         if op == "create":
             return self.create(json.loads(body), rule)
         if op == "list":
@@ -188,6 +194,9 @@ class Handler(double.Handler):
                    "createdAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                    "home": tempfile.mkdtemp(prefix="box-", dir=st.args.dir), "token": uuid.uuid4().hex}
             os.mkdir(box["home"] + ".tmp")
+            kept = st.snapshots.get(box["snapshot"], {}).get("home")
+            if kept:
+                subprocess.run(["cp", "-a", kept + "/.", box["home"]], check=True)
             st.put(box, "creating")
             st.boxes[box_id] = box
             st.born(box_id, box["labels"].get("theazo.id"))
@@ -246,6 +255,8 @@ class Handler(double.Handler):
                 return Answer(200, before)
             if state in MOVING:
                 return self.fail(409, "Sandbox state change in progress")
+            if op == "snapshot":
+                return self.shoot(box, state, json.loads(body), rule, before)
             if op == "start":
                 if state == "started":
                     return Answer(200, before)
@@ -270,6 +281,35 @@ class Handler(double.Handler):
             else:
                 return self.fail(404, "Cannot %s %s" % (self.command, self.url.path))
             return Answer(200, before)
+
+    def shoot(self, box, state, body, rule, before):
+        st, vm = self.state, box["sandboxClass"] != "container"
+        if body["name"] in st.snapshots:
+            return self.fail(409, "Snapshot with name %s already exists" % body["name"])
+        if rule.get("classless") or (body.get("includeMemory") and not vm):
+            return self.fail(422, "Sandbox class %s does not support it" % box["sandboxClass"])
+        if vm and bool(body.get("includeMemory")) != (state == "started"):
+            return self.fail(400, "Sandbox is not in valid state")
+        kept = tempfile.mkdtemp(prefix="snapshot-", dir=st.args.dir)
+        subprocess.run(["cp", "-a", box["home"] + "/.", kept], check=True)
+        st.snapshots[body["name"]] = {"id": str(uuid.uuid4()), "name": body["name"], "state": "snapshotting", "size": 0.25, "home": kept,
+                                      "since": time.time(), "fails": bool(rule.get("fail_shot"))}
+        st.put(box, "snapshotting")
+        return Answer(200, before)
+
+    def snapshots(self, op, name):
+        st = self.state
+        with st.lock:
+            one = next((s for s in st.snapshots.values() if name in (s["name"], s["id"])), None)
+            if one is None:
+                return self.fail(404, "Snapshot %s not found" % name)
+            if op == "snapshot delete":
+                del st.snapshots[one["name"]]
+                shutil.rmtree(one.get("home") or "/nonexistent", ignore_errors=True)
+                return Answer(200)
+            if one["state"] == "snapshotting" and time.time() - one["since"] >= st.args.move_ms / 1000:
+                one.update(state="error" if one["fails"] else "active", errorReason="no room" if one["fails"] else None)
+            return Answer(200, {k: v for k, v in one.items() if k not in ("home", "since", "fails")})
 
     def preview_url(self, op, box, parts):
         port = int(parts[1]) if parts[1].isdigit() else 0

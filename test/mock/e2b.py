@@ -679,7 +679,9 @@ class Gateway(Handler):
         op = {"/health": "health", "/metrics": "metrics", "/envs": "envs", "/files": "read" if self.command == "GET" else "write",
               "/files/compose": "compose"}.get(path)
         if op is None and path.startswith("/process.Process/"):
-            op = {"Start": "exec", "Connect": "attach"}.get(path.split("/")[2], "process." + path.split("/")[2])
+            # a command without a login shell is none of an agent's: it ends another one
+            start = "end" if b'"args":["-c"' in self.body else "exec"
+            op = {"Start": start, "Connect": "attach"}.get(path.split("/")[2], "process." + path.split("/")[2])
         if op is None and path.startswith("/filesystem.Filesystem/"):
             op = {"ListDir": "list"}.get(path.split("/")[2], "filesystem." + path.split("/")[2])
         return op or "unknown", name
@@ -710,6 +712,9 @@ class Gateway(Handler):
             self.filesystem(op.split(".")[1])
         else:
             getattr(self, "do_" + op, self.do_unknown)()
+
+    def do_end(self):
+        self.do_exec()
 
     def do_unknown(self):
         raise Refused(404, {"message": "not found", "code": 404})

@@ -39,7 +39,7 @@ class State(double.State):
                 self.put(machine, wish["state"])
 
     def document(self):
-        return {**super().document(), "machines": [{"id": m["id"], "state": self.settle(m)} for m in list(self.machines.values())]}
+        return {**super().document(), "machines": [{"id": m["id"], "state": self.settle(m), "region": m["region"]} for m in list(self.machines.values())]}
 
     def put(self, machine, state):
         machine["state"], machine["since"] = state, time.time()
@@ -119,7 +119,7 @@ class Handler(double.Handler):
             state = st.settle(machine) if machine else "destroyed"
             if state == "destroyed":
                 return self.fail(404, "machine not found", "unknown")
-            if rule.get("leased"):
+            if rule.get("leased") and op != "get":
                 return self.fail(409, "machine has an active lease", "unknown")
             if op == "get":
                 return Answer(200, self.shown(machine))

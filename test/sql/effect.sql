@@ -112,6 +112,17 @@ SELECT tst.due() \gset
 SELECT count(*) FROM tst.claim();
 SELECT tst.settle('probe.noop', 'retry');
 SELECT state, attempt FROM theazo_data.effect WHERE id = :'e';
+-- of each step: a walk through many does not end at the first that must be tried again
+SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop') AS e \gset
+UPDATE theazo_data.effect SET step = 8, attempt = 8, max_attempts = 9 WHERE id = :'e';
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'retry');
+SELECT state, attempt, max_attempts FROM theazo_data.effect WHERE id = :'e';
+UPDATE theazo_data.effect SET attempt = 13 WHERE id = :'e';
+SELECT tst.due() \gset
+SELECT count(*) FROM tst.claim();
+SELECT tst.settle('probe.noop', 'retry');
+SELECT state, attempt FROM theazo_data.effect WHERE id = :'e';
 -- a retry that would come after the deadline fails now
 SELECT theazo_internal.effect_enqueue(:'p', NULL, 'probe.noop', 'noop', p_max_attempts => 9, p_deadline => now() + '1 min') AS e \gset
 SELECT count(*) FROM tst.claim();

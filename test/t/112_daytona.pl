@@ -55,6 +55,7 @@ sub journal
 
 sub asked { return scalar journal(event => 'request', op => $_[0]); }
 sub boxes { return @{ control({})->{boxes} }; }
+sub boxes_of { return (grep { $_->{labels}{'theazo.id'} eq sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$_[0]'") } boxes())[0]; }
 
 # --- server ------------------------------------------------------------------------
 my $node = PostgreSQL::Test::Cluster->new('daytona');
@@ -116,9 +117,10 @@ my $session = sql("SELECT id FROM theazo.session_create('user-1', $k)");
 
 sub agent
 {
-	my ($provider) = @_;
+	my ($provider, $of) = @_;
 	$provider //= 'daytona';
-	return sql("SELECT id FROM theazo.agent_create('$session', '{\"provider\": \"$provider\"}', $k)");
+	$of //= $session;
+	return sql("SELECT id FROM theazo.agent_create('$of', '{\"provider\": \"$provider\"}', $k)");
 }
 
 sub exec_sql
@@ -275,6 +277,34 @@ is(sql("SELECT count(*) > 0 FROM theazo_data.log WHERE metadata ->> 'detail' LIK
 	like(sql("SELECT stdout FROM theazo.run_result('$run', $k)"), qr/^survived\n1$/, 'with its result, and it ran once');
 }
 
+# --- a command that is cancelled -------------------------------------------------------------------
+{
+	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'echo \$\$ >leader; sleep 611 & echo \$! >child; wait', $k)");
+	for (1 .. 200) { last if glob("$dir/box-*/child"); sleep 0.05; }
+	my @pids = map { slurp_file($_) =~ /(\d+)/ } glob("$dir/box-*/leader"), glob("$dir/box-*/child");
+	is(scalar(grep { kill 0, $_ } @pids), 2, 'a command and what it has started run');
+	sql("SELECT theazo.run_cancel('$run', $k)");
+	settled('the cancelled command is settled');
+	for (1 .. 100) { last unless grep { kill 0, $_ } @pids; sleep 0.05; }
+	is(scalar(grep { kill 0, $_ } @pids), 0, 'both have ended');
+	is(sql("SELECT status FROM theazo.run_get('$run', $k)"), 'cancelled', 'it was cancelled');
+}
+
+# --- a snapshot -------------------------------------------------------------------------------------
+{
+	run($agent, 'echo as it was >state');
+	sql("SELECT theazo.checkpoint_create('$agent', $k)");
+	settled('a checkpoint is settled');
+	my ($handle) = sql("SELECT handle FROM theazo_data.snapshot WHERE agent_id = '$agent' AND status = 'kept'");
+	like($handle, qr/^theazo-snap-/, 'the provider keeps it under our name');
+	is(scalar(grep { $_ eq $handle } @{ control({})->{snapshots} }), 1, 'and has it');
+	my $kept = sql("SELECT size_bytes FROM theazo_data.snapshot WHERE handle = '$handle'");
+	is($kept, 268435456, 'with its size');
+	my @in = grep { slurp_file($_) =~ /as it was/ } glob("$dir/snapshot-*/state");
+	is(scalar(@in), 1, 'its files are in it');
+	like(run($agent, 'cat state'), qr/\|as it was\n\|/, 'the sandbox goes on');
+}
+
 # --- the provider moves it -----------------------------------------------------------------------
 my $external = sql("SELECT external_id FROM theazo_data.sandbox WHERE id = '$sandbox'");
 run($agent, 'echo kept >kept');
@@ -305,14 +335,26 @@ is(pause_and_resume($with_secret, 'container'), 'stopped', 'a container is stopp
 }
 like(run($with_secret, 'echo again'), qr/\|again\n\|/, 'it works after the pause');
 control({ kind => 'linux-vm' });
-my $vm = agent();
-like(run($vm, 'n=0; (while :; do n=$((n+1)); echo $n >c; mv c counter; sleep 0.05; done) & sleep 0.3; cat counter'), qr/\|\d+\n\|/, 'a counter in a process of a virtual machine');
+my $plain = sql("SELECT id FROM theazo.session_create('user-2', $k)");
+my $vm = agent('daytona', $plain);
+my $counts = 'n=0; (while :; do n=$((n+1)); echo $n >c; mv c counter; sleep 0.05; done) >/dev/null 2>&1 & sleep 0.3; cat counter';
+like(run($vm, $counts), qr/\|\d+\n\|/, 'a counter in a process of a virtual machine');
 is(pause_and_resume($vm, 'virtual machine'), 'paused', 'a virtual machine is paused');
 {
 	my ($first) = run($vm, 'cat counter') =~ /\|(\d+)\n\|/;
 	my ($then) = run($vm, 'sleep 0.5; cat counter') =~ /\|(\d+)\n\|/;
 	cmp_ok($then, '>', $first, 'its process goes on counting');
 }
+{
+	my $knowing = agent();
+	run($knowing, $counts);
+	is(pause_and_resume($knowing, 'virtual machine with secrets'), 'paused', 'one with secrets is paused');
+	my ($first) = run($knowing, 'cat counter') =~ /\|(\d+)\n\|/;
+	my ($then) = run($knowing, 'sleep 0.5; cat counter') =~ /\|(\d+)\n\|/;
+	is($then, $first, 'what was given secrets has ended before');
+	end($knowing);
+}
+is(boxes_of($vm)->{ttlMinutes}, 60, 'its limit counts anew after the pause');
 end($vm);
 control({ kind => 'container' });
 

@@ -50,8 +50,56 @@ rule(op => 'exec', status => 500, body => { error => 'deadline_exceeded' }, exec
 is(run_sh($agent, 'echo x >>count; wc -l <count | tr -d " "')->{stdout}, "2\n", 'a guest that was not reached; each ran once');
 is(run_sh($agent, "echo $_")->{stdout}, "$_\n", "one command after the other, within the limit: $_") for 1 .. 5;
 my $machine = (machines())[0]{id};
+my $plain = sql("SELECT id FROM theazo.session_create('other', $key)");
 control({ machine => $machine, state => 'suspended' });
 is(run_sh($agent, 'wc -l <count | tr -d " "')->{stdout}, "2\n", 'one that was suspended is started, with its files');
+
+# a command that is cancelled, and a follower
+{
+	my $run = start_run($p, 'exec_start', $agent, q('sh', 'echo $$ >leader; sleep 612 & echo $! >child; wait'));
+	for (1 .. 200) { last if glob("$dir/machine-*/child"); sleep 0.05; }
+	my @pids = map { slurp_file($_) =~ /(\d+)/ } glob("$dir/machine-*/leader"), glob("$dir/machine-*/child");
+	is(scalar(grep { kill 0, $_ } @pids), 2, 'a command and what it has started run');
+	sql("SELECT theazo.run_cancel('$run', $key)");
+	for (1 .. 200) { last unless grep { kill 0, $_ } @pids; sleep 0.05; }
+	is(scalar(grep { kill 0, $_ } @pids), 0, 'cancelled, both end');
+}
+
+# pause: what was given secrets ends before; what was not goes on where it was; a cold start keeps the disk
+sub sleeps_and_wakes
+{
+	my ($one, $cold) = @_;
+	sql("SELECT theazo.agent_pause('$one', $key)");
+	wait_sql($node, "SELECT count(*) = 0 FROM theazo_data.effect WHERE kind = 'compute.pause' AND state IN ('queued', 'claimed', 'sent')", 't', 'it sleeps');
+	my $id = sql("SELECT external_id FROM theazo_data.sandbox WHERE agent_id = '$one' AND status = 'paused'");
+	is((grep { $_->{id} eq $id } machines())[0]{state}, 'suspended', 'it is suspended') or diag(encode_json([machines()]));
+	control({ machine => $id, cold => JSON::PP::true }) if $cold;
+	sql("SELECT theazo.agent_resume('$one', $key)");
+	return;
+}
+sub counts
+{
+	my ($one) = @_;
+	my ($first, $then) = split /\n/, run_sh($one, 'cat counter; sleep 0.5; cat counter')->{stdout};
+	return $then - $first;
+}
+my $count = 'n=0; (while :; do n=$((n+1)); echo $n >c; mv c counter; sleep 0.05; done) >/dev/null 2>&1 & sleep 0.3; cat counter';
+my $other = sql("SELECT id FROM theazo.agent_create('$plain', '{\"provider\": \"fly\", \"region\": \"fra\"}', $key)");
+made($other, 'ready', 'one in a region of its own');
+is((grep { $_->{id} ne $machine } machines())[0]{region}, 'fra', 'it is there');
+run_sh($other, $count);
+sleeps_and_wakes($other);
+cmp_ok(counts($other), '>', 0, 'a counter goes on after the pause');
+rule(op => 'suspend', leased => JSON::PP::true, times => 1);
+sleeps_and_wakes($other, 1);
+is(counts($other), 0, 'a cold start ends it, and keeps its files');
+is(scalar(grep { $_->{op} eq 'suspend' && $_->{event} eq 'answer' && $_->{status} == 409 } map { decode_json($_) } split /\n/, slurp_file("$dir/journal.jsonl")), 1,
+	'a lease was in the way once');
+run_sh($agent, $count);
+rule(op => 'delete', leased => JSON::PP::true, times => 1);
+sleeps_and_wakes($agent);
+is(counts($agent), 0, 'what was given secrets has ended');
+sql("SELECT theazo.session_terminate('$plain', $key)");
 control({ machine => $machine, state => 'destroyed' });
 is(run_sh($agent, 'true')->{error_sqlstate}, 'TZ410', 'one that is gone');
 rule(op => 'create', fail_start => JSON::PP::true, times => 1);
