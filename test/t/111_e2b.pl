@@ -222,7 +222,7 @@ control({ token => $box });
 like(sql("CALL theazo.file_list('$agent', '/data', $k)"), qr/"in put\.bin"/, 'the same for files');
 
 # --- pause and resume ------------------------------------------------------------------------
-sql(exec_sql($agent, 'sh -c "i=0; while :; do i=\$((i+1)); echo \$i > count; sleep 0.05; done" > /dev/null 2>&1 & sleep 0.5'));
+sql(exec_sql($agent, 'sh -c "i=0; while :; do i=\$((i+1)); echo \$i > c; mv c count; sleep 0.05; done" > /dev/null 2>&1 & sleep 0.5'));
 sql("SELECT theazo.agent_pause('$agent', $k)");
 settled($agent, 'paused');
 is((grep { $_->{id} eq $box } boxes())[0]{state}, 'paused', 'it sleeps at the provider');
