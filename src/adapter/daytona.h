@@ -108,6 +108,8 @@ extern void tz_daytona_status(const TzEffect *effect, const TzHttpResponse *in, 
                               TzOutcome *out);
 extern void tz_daytona_transport(const TzEffect *effect, const TzHttpResponse *in, TzRepeat repeat,
                                  TzOutcome *out);
+/* What somebody there said, as the detail of the error. */
+extern void tz_daytona_quote(const TzHttpResponse *in, TzSlice said, TzOutcome *out);
 extern void tz_daytona_bad(const TzHttpResponse *in, TzOutcome *out, const char *what);
 extern void tz_daytona_gone(const TzHttpResponse *in, TzOutcome *out);
 /* Goes on with this phase after wait_ms; the rest of the state is kept. Takes over more, if given. */

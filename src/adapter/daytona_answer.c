@@ -126,9 +126,7 @@ polled(TzDaytonaWalk *w)
 	else if (tz_daytona_is(box.state, tz_daytona_dead))
 	{
 		tz_err_set(&w->out->err, TZ_UNAVAILABLE, "the sandbox is broken at its provider");
-		if (box.reason.len > 0)
-			tz_err_detail(&w->out->err, "Provider said: %.*s", (int) tz_utf8_cut(box.reason, 200),
-			              box.reason.data);
+		tz_daytona_quote(w->in, box.reason, w->out);
 		tz_err_hint(&w->out->err, "End the agent, or recover the sandbox there.");
 		tz_answer_fail(w->in, "provider_error", w->out);
 	}

@@ -17,7 +17,6 @@
 
 #include "adapter/daytona.h"
 #include "lib/json.h"
-#include "lib/utf8.h"
 
 #define LIFETIME_MAX_S (30 * 24 * 3600)
 #define SHOT_MS (15 * 60 * 1000) /* until a snapshot can be used */
@@ -186,9 +185,7 @@ tz_daytona_shot(TzDaytonaWalk *w)
 		const char *why = json_string_value(json_object_get(doc, "errorReason"));
 
 		tz_err_set(&w->out->err, TZ_UNAVAILABLE, "the snapshot failed");
-		if (why != NULL)
-			tz_err_detail(&w->out->err, "Provider said: %.*s", (int) tz_utf8_cut(tz_slice_cstr(why), 200),
-			              why);
+		tz_daytona_quote(w->in, tz_slice_cstr(why), w->out);
 		tz_err_hint(&w->out->err, "The provider's dashboard says more.");
 		tz_answer_fail(w->in, "provider_error", w->out);
 	}

@@ -12,7 +12,6 @@
 
 #include "adapter/daytona.h"
 #include "lib/json.h"
-#include "lib/utf8.h"
 
 #define DROP_TRIES 30
 #define LOOKS_EMPTY 3 /* before a creation is sent again */
@@ -144,7 +143,10 @@ tz_daytona_drop(TzDaytonaWalk *w, TzSlice id, const char *what, TzSlice why)
 	if (what != NULL)
 		json_object_set_new(more, "why", json_string(what));
 	if (why.len > 0)
-		tz_json_set_text(more, "said", tz_slice(why.data, tz_utf8_cut(why, 200)), NULL);
+	{
+		tz_daytona_quote(w->in, why, w->out);
+		json_object_set_new(more, "said", json_string(w->out->err.detail));
+	}
 	tz_daytona_next(w->effect, "drop", 0, more, w->out);
 }
 
@@ -188,8 +190,7 @@ fail_kept(TzDaytonaWalk *w)
 	tz_err_set(&w->out->err, tz_daytona_counted(w->effect, "refused") != 0 ? TZ_REFUSED : TZ_UNAVAILABLE,
 	           "%s", why != NULL ? why : "the sandbox could not be made");
 	if (said != NULL && said[0] != '\0')
-		tz_err_detail(&w->out->err, "%s%s",
-		              strncmp(said, "Provider said", 13) == 0 ? "" : "Provider said: ", said);
+		tz_err_detail(&w->out->err, "%s", said);
 	tz_err_hint(&w->out->err, "The provider's dashboard says more; nothing is left of it there.");
 	tz_answer_fail(w->in, "provider_error", w->out);
 }

@@ -170,3 +170,14 @@ tz_daytona_counted(const TzEffect *effect, const char *name)
 {
 	return json_integer_value(json_object_get(effect->state, name));
 }
+
+/* As the detail of the error; no secret that was sent is shown. */
+void
+tz_daytona_quote(const TzHttpResponse *in, TzSlice said, TzOutcome *out)
+{
+	json_t *doc = said.len > 0 ? json_object() : NULL;
+
+	if (doc != NULL && tz_json_set_text(doc, "error", said, NULL) == TZ_OK)
+		tz_answer_upstream(in, doc, out);
+	json_decref(doc);
+}

@@ -16,7 +16,6 @@
 
 #include "adapter/daytona.h"
 #include "lib/json.h"
-#include "lib/utf8.h"
 
 #define TRIPS_MAX 5 /* to the control plane and back */
 #define CLEARS_MAX 3
@@ -242,7 +241,6 @@ static void
 unreported(json_t *doc, const TzHttpResponse *in, TzOutcome *out)
 {
 	TzSlice text = {NULL, 0};
-	TzBuf shown;
 
 	(void) tz_json_get_str(doc, "result", false, INT_MAX, &text, NULL);
 	tz_daytona_bad(in, out,
@@ -250,11 +248,7 @@ unreported(json_t *doc, const TzHttpResponse *in, TzOutcome *out)
 	                   ? "the command could not be started"
 	                   : "the sandbox's shell did not report");
 	tz_err_hint(&out->err, "The snapshot needs a POSIX shell, base64, head, tail, find and sleep.");
-	text.len = tz_utf8_cut(text, 200);
-	tz_buf_init(&shown, 1024);
-	if (text.len > 0 && tz_utf8_sanitize(text, &shown) == TZ_OK)
-		tz_err_detail(&out->err, "Provider said: %.*s", (int) shown.len, shown.data);
-	tz_buf_free(&shown);
+	tz_daytona_quote(in, text, out);
 }
 
 /* ---- files ---- */

@@ -200,7 +200,7 @@ static void
 list_told(TzSlice text, const TzHttpResponse *in, TzOutcome *out)
 {
 	const char *p = text.len > 0 ? memmem(text.data, text.len, "@theazo list\n", 13) : NULL;
-	const char *stop = text.data + text.len;
+	const char *stop;
 	json_t *entries;
 
 	if (p == NULL)
@@ -208,6 +208,7 @@ list_told(TzSlice text, const TzHttpResponse *in, TzOutcome *out)
 		missing(in, out);
 		return;
 	}
+	stop = text.data + text.len;
 	entries = json_array();
 	for (p += 13; p < stop && *p != '@';)
 	{

@@ -235,13 +235,14 @@ tz_job_read(TzSlice text, const char *id, TzJobReport *report)
 	              {"lost", TZ_JOB_LOST},
 	              {"cleared", TZ_JOB_CLEARED}};
 	size_t mark_len = strlen(MARK);
-	const char *end = text.data + text.len;
 	const char *p = text.len > 0 ? memmem(text.data, text.len, MARK, mark_len) : NULL;
+	const char *end;
 	TzSlice word;
 	int64_t code;
 
 	if (p == NULL)
 		return false;
+	end = text.data + text.len;
 	p += mark_len;
 	if (!take_word(&p, end, &word) || !tz_slice_eq_cstr(word, id) || !take_word(&p, end, &word))
 		return false;
