@@ -32,7 +32,7 @@ tz_daytona_created(TzDaytonaWalk *w)
 			tz_daytona_transport(w->effect, w->in, TZ_REPEAT_NEVER, w->out);
 		else
 			tz_daytona_status(w->effect, w->in, TZ_REPEAT_NEVER, w->out);
-		tz_daytona_next(w->effect, "look", w->in->status == 400 ? 0 : 1000,
+		tz_daytona_next(w->effect, "look", w->in->status == 400 ? 0 : 500,
 		                json_pack("{s:s, s:s, s:i, s:i, s:i}", "why", w->out->err.message, "said",
 		                          w->out->err.detail, "refused", w->in->status == 400 ? 400 : 0, "taken",
 		                          w->in->status == 409, "empty", 0),
@@ -82,7 +82,7 @@ tz_daytona_looked(TzDaytonaWalk *w)
 			bool passing = w->in->err.status != TZ_OK || w->in->status >= 500 || w->in->status == 429;
 
 			if (empty < (passing ? DROP_TRIES : LOOKS_EMPTY))
-				tz_daytona_next(w->effect, w->phase, 2000, json_pack("{s:I}", "empty", (json_int_t) empty),
+				tz_daytona_next(w->effect, w->phase, 1000, json_pack("{s:I}", "empty", (json_int_t) empty),
 				                w->out);
 			else
 				tz_daytona_give_up(w);
@@ -120,7 +120,7 @@ tz_daytona_looked(TzDaytonaWalk *w)
 	else if (tz_daytona_counted(w->effect, "taken") != 0 && !by_name)
 		tz_daytona_next(w->effect, "named", 0, NULL, w->out);
 	else if (empty < LOOKS_EMPTY)
-		tz_daytona_next(w->effect, "look", 2000, json_pack("{s:I}", "empty", (json_int_t) empty), w->out);
+		tz_daytona_next(w->effect, "look", 1000, json_pack("{s:I}", "empty", (json_int_t) empty), w->out);
 	else if (tz_daytona_counted(w->effect, "again") < 2)
 		/* its name is taken once only: should the first one still come, this one is refused */
 		tz_daytona_next(w->effect, "create", 0,

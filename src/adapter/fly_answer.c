@@ -108,7 +108,7 @@ looked(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 		}
 	}
 	if (empty < (doc == NULL ? TZ_FLY_TRIES_MAX : LOOKS_EMPTY))
-		tz_daytona_next(effect, "look", 2000, json_pack("{s:I}", "empty", (json_int_t) empty), out);
+		tz_daytona_next(effect, "look", 1000, json_pack("{s:I}", "empty", (json_int_t) empty), out);
 	else if (doc != NULL && tz_daytona_counted(effect, "refused") == 0 &&
 	         tz_daytona_counted(effect, "again") < 2)
 		/* its name is taken once only: should the first one still come, this one is refused */

@@ -189,7 +189,7 @@ def e2b():
     raw = socket.create_connection(("127.0.0.1", int(d.ports[1])))
     doc = json.dumps({"process": {"cmd": "/bin/bash", "args": ["-l", "-c", "sleep 1; echo there > s; mv s survived"]}, "stdin": False}).encode()
     body = struct.pack(">BI", 0, len(doc)) + doc
-    raw.sendall(("POST /process.Process/Start HTTP/1.1\r\nHost: x\r\nE2b-Sandbox-Id: %s\r\nE2b-Sandbox-Port: 49983\r\nX-Access-Token: %s\r\n"
+    raw.sendall(("POST /process.Process/Start HTTP/1.1\r\nHost: 127.0.0.1\r\nE2b-Sandbox-Id: %s\r\nE2b-Sandbox-Port: 49983\r\nX-Access-Token: %s\r\n"
                  "Content-Type: application/connect+json\r\nContent-Length: %d\r\n\r\n" % (box["sandboxID"], box["envdAccessToken"], len(body))).encode() + body)
     raw.recv(4096)
     raw.close()

@@ -146,8 +146,9 @@ class Box:
         self.log("sandbox created")
 
     def log(self, message):
-        self.logs.append({"timestamp": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".%06dZ" % random.randrange(10**6),
-                          "level": "info", "message": message, "fields": {"logger": "process"}, "ms": int(time.time() * 1000)})
+        now = time.time()
+        self.logs.append({"timestamp": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%06dZ" % (now * 10**6 % 10**6),
+                          "level": "info", "message": message, "fields": {"logger": "process"}, "ms": int(now * 1000)})
 
     def signal(self, number):
         for p in list(self.processes.values()):
