@@ -82,8 +82,8 @@ tz_daytona_looked(TzDaytonaWalk *w)
 			bool passing = w->in->err.status != TZ_OK || w->in->status >= 500 || w->in->status == 429;
 
 			if (empty < (passing ? DROP_TRIES : LOOKS_EMPTY))
-				tz_daytona_next(w->effect, w->phase, 1000, json_pack("{s:I}", "empty", (json_int_t) empty),
-				                w->out);
+				tz_daytona_next(w->effect, w->phase, passing ? 2000 : 1000,
+				                json_pack("{s:I}", "empty", (json_int_t) empty), w->out);
 			else
 				tz_daytona_give_up(w);
 			return;
