@@ -92,8 +92,8 @@ runner_send(TzRunner *runner, const unsigned char *packet, size_t len, int fd)
 	return n >= 0 ? 1 : errno == EAGAIN || errno == ETOOMANYREFS ? 0 : -1;
 }
 
-static void
-runner_interest(TzRunner *runner)
+void
+tz_runner_interest(TzRunner *runner)
 {
 	if (runner->state != RUNNER_DOWN)
 		(void) tz_mux_set(runner->mux, runner->fd, TZ_MUX_READ | (runner->queue != NULL ? TZ_MUX_WRITE : 0),
@@ -138,7 +138,7 @@ tz_runner_tell(TzRunner *runner, TzFrameType type, uint32_t id, const void *data
 	}
 	*runner->queue_tail = p;
 	runner->queue_tail = &p->next;
-	runner_interest(runner);
+	tz_runner_interest(runner);
 	return TZ_OK;
 }
 
@@ -158,7 +158,7 @@ runner_flush(TzRunner *runner)
 			close(p->fd);
 		free(p);
 	}
-	runner_interest(runner);
+	tz_runner_interest(runner);
 }
 
 static bool

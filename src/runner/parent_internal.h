@@ -100,6 +100,8 @@ extern void tz_runner_kill(TzRunner *runner, int wait_ms);
 /* parent.c */
 extern TzStatus tz_runner_tell(TzRunner *runner, TzFrameType type, uint32_t id, const void *data, size_t len,
                                int fd);
+/* Watches the channel. */
+extern void tz_runner_interest(TzRunner *runner);
 /* The program is gone or cannot be trusted: everything ends. */
 extern void tz_runner_down(TzRunner *runner, TzStatus status, const char *why);
 extern void tz_runner_refill(TzRunner *runner);

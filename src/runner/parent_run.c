@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "lib/utf8.h"
 #include "runner/parent_internal.h"
 #include "runner/text.h"
 
@@ -368,22 +369,26 @@ run_keep(TzRunnerRun *run, const json_t *object, const char *key, size_t *at, si
 		*len = json_string_length(s);
 }
 
+static TzSlice
+run_kept(const TzRunnerRun *run, size_t at, size_t len)
+{
+	return len > 0 ? tz_slice(run->texts.data + at, len) : tz_slice("", 0);
+}
+
 static void
 run_threw(TzRunnerRun *run, const json_t *e)
 {
 	size_t at[3], len[3];
-	char shown[TZ_ERR_MESSAGE_MAX - 1];
 
 	run_keep(run, e, "name", &at[0], &len[0]);
 	run_keep(run, e, "message", &at[1], &len[1]);
 	run_keep(run, e, "stack", &at[2], &len[2]);
-	run->res.error_name = tz_slice(run->texts.data + at[0], len[0]);
-	run->res.error_message = tz_slice(run->texts.data + at[1], len[1]);
-	run->res.error_stack = tz_slice(run->texts.data + at[2], len[2]);
-	strncpy(shown, len[1] > 0 ? run->texts.data + at[1] : "", sizeof(shown) - 1);
-	shown[sizeof(shown) - 1] = '\0';
+	run->res.error_name = run_kept(run, at[0], len[0]);
+	run->res.error_message = run_kept(run, at[1], len[1]);
+	run->res.error_stack = run_kept(run, at[2], len[2]);
 	(void) tz_err_set(&run->res.err, TZ_REFUSED, "%.*s",
-	                  (int) (len[1] < sizeof(shown) ? len[1] : sizeof(shown) - 1), shown);
+	                  (int) tz_utf8_cut(run->res.error_message, TZ_ERR_MESSAGE_MAX - 1),
+	                  run->res.error_message.data);
 }
 
 static void

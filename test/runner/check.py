@@ -298,6 +298,10 @@ def walls():
         walls_process(wrap, full)
     label = ''
     ok('mode: full' in info and info.count(': yes') == 10, 'all walls stand here', info)
+    for wrap, mode in (((), 'full'), ((NONS, 'namespaces'), 'seccomp'), ((NONS, 'seccomp'), 'none')):
+        out = json.loads(subprocess.run(list(wrap) + [RUNNER, '--probe'], stdout=subprocess.PIPE).stdout)
+        ok(out['mode'] == mode and (mode == 'none' or out['seccomp'] is True and (out['user'] is True) == (mode == 'full')),
+           'the probe says ' + mode, out)
     info = cli('info', wrap=(NONS, 'namespaces'))
     ok('mode: seccomp' in info and 'user namespace: Operation not permitted' in info, 'what is refused is told', info)
     info = cli('info', wrap=(NONS, 'seccomp'))
