@@ -1,0 +1,30 @@
+# shellcheck shell=bash disable=SC2154
+# Row 8: the program that runs agents' code, alone, beside worker threads of Node that do the same. Sourced by run.sh.
+
+runner_cli() {
+	"$work/runnercli" --runner ./theazo-runner --spares 2 "$@"
+}
+
+runner_median() {			# runner_median N < CODE: microseconds
+	runner_cli bench "$1" | awk '/^median_us/ { print $2 }'
+}
+
+runner_rows() {
+	local small="thetazero.log('begun'); const c = await thetazero.read_context('k'); return c"
+	local heavy='let s = 0; for (let i = 0; i < 5e6; i++) s = (s * 31 + i) % 1000003; return s'
+	local i
+	"$cc" -O2 -std=gnu11 -D_GNU_SOURCE -Isrc -o "$work/runnercli" test/runner/runnercli.c src/runner/*.c src/http/mux.c \
+		src/lib/{status,buf,utf8,json,sign}.c -ljansson -lcrypto
+	: > "$work/ref"
+	: > "$work/own"
+	for i in $(seq 1 "$rounds"); do
+		node test/bench/worker.mjs 40 <<< "$small" >> "$work/ref"
+		runner_median 400 <<< "$small" >> "$work/own"
+	done
+	row 8 "a small agent's run, p50" us "$(median < "$work/ref")" "$(median < "$work/own")" "<= 0.02"
+	row 8c "a run of 5 million steps (told, no aim)" us "$(node test/bench/worker.mjs 3 <<< "$heavy")" "$(runner_median 3 <<< "$heavy")" "<= 1000"
+}
+
+if wants 8 || wants 8c; then
+	runner_rows
+fi
