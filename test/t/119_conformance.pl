@@ -21,6 +21,7 @@ sql("SELECT theazo.secret_set('SHOWN', 'shown-4711-abcdef', session => '$p->{ses
 my @kinds = compute_kinds($node, $p);
 
 # --- operations: each returns nothing, or what went wrong --------------------------------------------------------------
+my %live = map { $_ => 1 } qw(local docker e2b);	# output is told as it comes; elsewhere whole, at the end
 my %can;		# type => operation => support
 my $agent;
 sub run_sh { return run_code($p, $agent, 'sh', @_) }
@@ -64,6 +65,39 @@ my @operations = (
 	[ 'much output is cut', 'exec', sub {
 		my $r = run_sh('head -c 3000000 /dev/zero | tr "\\0" x');
 		return $r->{truncated} && length($r->{stdout}) <= 1048576 && length($r->{stdout}) > 1000000 ? undef : 'it is not: ' . length($r->{stdout} // '');
+	} ],
+	[ 'output while it runs', 'exec', sub {
+		my ($after, $told, $early) = (0, '', '');
+		my $run = start_run($p, 'exec_start', $agent, q('sh', 'echo first; n=0; while [ ! -e go ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done; echo second', '60 s'));
+		# where it comes whole, it need not wait
+		work('file_write_start', "'go'", "''::bytea") if !$live{ $_[1]{type} };
+		for (1 .. 40)
+		{
+			my @e = map { decode_json($_) } split /\n/, sql("SELECT jsonb_build_object('seq', seq, 'type', type, 'data', data) FROM theazo.run_follow('$run', $after, '5 s', $key)");
+			$after = $_->{seq} foreach @e;
+			$told .= $_->{data}{text} foreach grep { $_->{type} eq 'stdout' } @e;
+			if ($early eq '' && $told ne '' && $live{ $_[1]{type} })
+			{
+				$early = $told . sql("SELECT status FROM theazo_data.run WHERE id = '$run'");
+				work('file_write_start', "'go'", "''::bytea");
+			}
+			last if grep { $_->{type} =~ /^(done|error)$/ } @e;
+		}
+		return same($told, "first\nsecond\n", 'what is told') // ($live{ $_[1]{type} } ? same($early, "first\nrunning", 'what is told while it runs') : undef);
+	} ],
+	# Where there is no interpreter the frame is written by hand, where the library lies.
+	[ 'programs report', 'exec', sub {
+		my $run = start_run($p, 'exec_start', $agent, "'sh', " . quote(<<'SH'));
+frame() { printf '\036theazo1 %s 0000000%s 1 .{"t":"log","message":"%s"}\n' "$THEAZO_RECORDS" "$1" "$2" >&2; }
+if command -v python3 > /dev/null; then python3 -c "from theazo_sandbox import log; log('from python')"
+else [ -s "$PYTHONPATH/theazo_sandbox.py" ] && frame 1 'from python'; fi
+if command -v node > /dev/null; then node -e "require('theazo_sandbox').log('from node')"
+else [ -s "$NODE_PATH/theazo_sandbox/index.js" ] && frame 2 'from node'; fi
+echo said
+SH
+		my $r = wait_run($p, $run);
+		return same("$r->{stdout}$r->{stderr}", "said\n", 'what it prints')
+		  // same(sql("SELECT string_agg(message, ', ' ORDER BY message) FROM theazo_data.log WHERE run_id = '$run' AND message ~ '^from '"), 'from node, from python', 'its log');
 	} ],
 	[ 'a secret in the environment', 'exec', sub { my $r = run_sh('[ "$SHOWN" = shown-4711-abcdef ] && echo "$SHOWN"'); return same($r->{stdout}, "***\n", 'what it prints') } ],
 	[ 'variables of one exec', 'exec', sub { my $r = work('exec_start', "'sh'", q('printf "$A"'), q(env => '{"A": "it''s"}')); return same($r->{stdout}, "it's", 'it') } ],
