@@ -46,7 +46,7 @@ SQL_FILES = sql/header.sql \
 		log.sql gate.sql halt.sql halt_apply.sql halt_drill.sql rate.sql permission.sql flow.sql flow_rule.sql template.sql effect.sql settle.sql recovery.sql \
 		budget.sql budget_reserve.sql budget_aside.sql budget_alert.sql verdict.sql safety.sql \
 		worker.sql delivery.sql capability.sql compute.sql compute_turn.sql stop.sql compute_settle.sql sandbox.sql meter.sql \
-		reap.sql snapshot.sql \
+		reap.sql storage.sql snapshot.sql \
 		tenant.sql session.sql provider.sql provider_health.sql secret.sql \
 		managed.sql provider_test.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \
 		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql tool_gate.sql loop.sql \

@@ -45,6 +45,7 @@ BEGIN
 	  FROM theazo_data.step s WHERE s.platform_id = r.platform_id AND s.root_id = l.root_id;
 	IF v_tools > 0 AND (l.tools @> '[{"name": "write_file"}]' OR l.tools @> '[{"name": "run_code"}]') THEN
 		v_result := v_result || jsonb_build_object('artifacts', theazo_internal.run_artifacts(l));
+		PERFORM theazo_internal.artifact_keep(l, r);
 	END IF;
 	PERFORM theazo_internal.run_finish(r.platform_id, r.id, p_status, v_result, NULL, p_error, v_cost, NULL, v_now, p_unknown, p_verdict);
 	PERFORM theazo_internal.log_write(r.platform_id, l.root_id, CASE p_status WHEN 'failed' THEN 'error' ELSE 'info' END, 'agent',

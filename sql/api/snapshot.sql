@@ -156,46 +156,22 @@ AS $$
 DECLARE
 	v_from		timestamptz := x.billed_until;
 	v_to		timestamptz;
-	v_month		timestamptz;
 	v_part		pg_catalog."numeric";
 	v_id		text;
 BEGIN
 	WHILE v_from < p_until
 	LOOP
 		v_to := least(p_until, (pg_catalog.date_trunc('day', v_from AT TIME ZONE 'UTC') + '1 day'::interval) AT TIME ZONE 'UTC');
-		v_month := pg_catalog.date_trunc('month', v_from AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
-		v_part := extract(epoch FROM v_to - v_from) / extract(epoch FROM (v_month AT TIME ZONE 'UTC' + '1 month'::interval) AT TIME ZONE 'UTC' - v_month);
+		v_part := extract(epoch FROM v_to - v_from) / theazo_internal.month_seconds(v_from);
 		v_id := theazo_internal.id_derive('chg', theazo_internal.id_floor(v_from), x.id || '|storage|' || extract(epoch FROM v_from));
-		PERFORM theazo_internal.storage_charge(x, v_id, pg_catalog.round(x.size_bytes / 1000000000.0 * v_part, 12), v_from, v_to);
+		PERFORM theazo_internal.storage_charge(x.platform_id, x.environment, x.session_id, x.agent_id, x.user_id, x.provider, x.id, v_id,
+			pg_catalog.round(x.size_bytes / 1000000000.0 * v_part, 12), v_from, v_to);
 		v_from := v_to;
 	END LOOP;
 	UPDATE theazo_data.snapshot y SET billed_until = v_from WHERE y.platform_id = x.platform_id AND y.id = x.id AND y.billed_until < v_from;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.snapshot_bill(theazo_data.snapshot, timestamptz) IS 'books the storage of a snapshot up to a moment, day by day';
-
--- Nothing is reserved for storage, so none of its agent's reservations is touched.
-CREATE OR REPLACE FUNCTION theazo_internal.storage_charge(
-	x theazo_data.snapshot, p_id text, p_quantity numeric, p_from timestamptz, p_to timestamptz)
-RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v_root		text := theazo_internal.id_root(p_id);
-	v_amount	bigint := theazo_internal.amount_round(theazo_internal.price_at(x.platform_id, 'storage.gb_month', p_from) * p_quantity);
-BEGIN
-	IF EXISTS (SELECT FROM theazo_data.charge c WHERE c.platform_id = x.platform_id AND c.root_id = v_root AND c.id = p_id) THEN
-		RETURN;
-	END IF;
-	INSERT INTO theazo_data.charge (platform_id, root_id, id, environment, session_id, agent_id, user_id, item, quantity, amount, payer, provider,
-		interval_start, interval_end, occurred_at)
-	VALUES (x.platform_id, v_root, p_id, x.environment, x.session_id, x.agent_id, x.user_id, 'storage.gb_month', p_quantity, v_amount, 'theazo', x.provider,
-		p_from, p_to, p_to);
-	PERFORM theazo_internal.spend_append(x.platform_id, p_id, x.environment, x.session_id, x.user_id, v_amount, p_to, x.id, false);
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.storage_charge(theazo_data.snapshot, text, numeric, timestamptz, timestamptz) IS 'books storage once';
 
 -- Gives a snapshot up, and books its last day.
 CREATE OR REPLACE FUNCTION theazo_internal.snapshot_end(x theazo_data.snapshot, p_forget boolean DEFAULT true)

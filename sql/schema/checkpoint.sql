@@ -44,6 +44,27 @@ CREATE TABLE theazo_data.snapshot_content (
 );
 ALTER TABLE theazo_data.snapshot_content ALTER COLUMN content SET STORAGE EXTERNAL;
 
+-- What runs have written into files by tool and the rows of their steps hold, one row a run, as long as those rows are there.
+CREATE TABLE theazo_data.artifact (
+	platform_id		theazo.id NOT NULL,
+	root_id			theazo.root NOT NULL,				-- of the run
+	session_id		theazo.id NOT NULL,
+	user_id			text NOT NULL,
+	environment		text NOT NULL,
+	size_bytes		bigint NOT NULL,
+	created_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	CONSTRAINT artifact_pkey PRIMARY KEY (platform_id, root_id)
+);
+CREATE INDEX artifact_session_id_idx ON theazo_data.artifact (platform_id, session_id);
+
+-- Up to when the artifacts of a session are booked; the operator platform's, without a session: of all of them.
+CREATE TABLE theazo_data.artifact_account (
+	platform_id		theazo.id NOT NULL,
+	session_id		text NOT NULL,
+	billed_until	timestamptz NOT NULL,
+	CONSTRAINT artifact_account_pkey PRIMARY KEY (platform_id, session_id)
+);
+
 -- Where an agent can be taken back to. Conversations are not copied: they are runs, and a run knows those before it.
 CREATE TABLE theazo_data.checkpoint (
 	platform_id		theazo.id NOT NULL,

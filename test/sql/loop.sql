@@ -100,6 +100,22 @@ SELECT name, status, attributes FROM theazo.spans WHERE run_id = :'r' AND parent
 SELECT action, count(*) FROM theazo.events WHERE run_id = :'r' GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM theazo_data.charge WHERE run_id = :'r' AND item = 'compute.second';
 SELECT * FROM tst.whole(:'p');
+-- what it wrote into files is kept with it, and booked by the day to its session, each day once; a run that is gone keeps nothing
+SELECT size_bytes, session_id = :'s' AS session, user_id FROM theazo_data.artifact;
+SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS today \gset
+UPDATE theazo_data.artifact SET size_bytes = 1000000000, created_at = :'today'::timestamptz - interval '36 hours';
+SELECT theazo_internal.keeper_artifacts();
+SELECT theazo_internal.keeper_artifacts();
+DELETE FROM theazo_data.artifact_account WHERE session_id = '';
+SELECT theazo_internal.keeper_artifacts();
+SELECT interval_end - interval_start AS long, quantity = round(extract(epoch FROM interval_end - interval_start) / theazo_internal.month_seconds(interval_start), 12) AS part, session_id = :'s' AS session,
+	   agent_id, run_id, payer, amount = round(10000000 * quantity) AS priced FROM theazo_data.charge WHERE item = 'storage.gb_month' ORDER BY interval_start;
+UPDATE theazo_data.artifact SET root_id = theazo_internal.id_root(theazo_internal.id_new('run'));
+UPDATE theazo_data.artifact_account SET billed_until = billed_until - interval '1 day';
+SELECT theazo_internal.keeper_artifacts();
+SELECT count(*) FROM theazo_data.artifact;
+SELECT count(*) FROM theazo_data.artifact_account WHERE session_id <> '';
+SELECT * FROM tst.whole(:'p');
 ROLLBACK;
 
 -- an output is cut at 32 KiB, and not inside a character

@@ -78,6 +78,9 @@ BEGIN
 		  FROM theazo_data.secret x WHERE x.session_id = s;
 		INSERT INTO theazo_data.snapshot (platform_id, id, session_id, agent_id, user_id, environment, origin, status, provider)
 		VALUES (theazo_internal.current_platform(), theazo_internal.id_new('snap'), s, a, 'u', theazo_internal.current_environment(), 'checkpoint', 'empty', 'p');
+		INSERT INTO theazo_data.artifact (platform_id, root_id, session_id, user_id, environment, size_bytes)
+		VALUES (theazo_internal.current_platform(), theazo_internal.id_root(run), s, 'u', theazo_internal.current_environment(), 1);
+		INSERT INTO theazo_data.artifact_account (platform_id, session_id, billed_until) VALUES (theazo_internal.current_platform(), s, now());
 		INSERT INTO theazo_data.snapshot_content (platform_id, id, session_id, environment, content)
 		SELECT x.platform_id, x.id, s, x.environment, '' FROM theazo_data.snapshot x WHERE x.agent_id = a;
 		INSERT INTO theazo_data.checkpoint (platform_id, id, session_id, agent_id, environment, snapshot_id)
