@@ -204,7 +204,7 @@ check_docs() {
 		WHERE n.nspname IN ('theazo', 'theazo_api', 'theazo_internal')
 		UNION SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname IN ('theazo', 'theazo_api')" | sort > "$work/have"
-	grep -oE '^\| *`theazo(_api|_internal)?\.[a-z_]+' docs/reference.md 2> /dev/null | grep -oE 'theazo[a-z_]*\.[a-z_]+' | sort -u > "$work/told"
+	grep -oE '^\| *`theazo(_api|_internal)?\.[a-z0-9_]+' docs/reference.md 2> /dev/null | grep -oE 'theazo[a-z_]*\.[a-z0-9_]+' | sort -u > "$work/told"
 	comm -13 "$work/have" "$work/told" > "$work/o"
 	report "docs/reference.md lists nothing else" "$work/o"
 }
