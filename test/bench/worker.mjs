@@ -1,5 +1,6 @@
-// The reference of row 8: each run in a worker thread of its own with resource limits, the code in a context of vm.
+// The reference of rows 8, 8s and 8q: each run in a worker thread of its own with resource limits, the code in a context of vm.
 // worker.mjs N: runs the code on standard input N times one after another; median in microseconds.
+// worker.mjs N AT_ONCE: for N seconds, so many at once; runs per second.
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
@@ -36,11 +37,25 @@ function run() {
 	});
 }
 
-const times = [];
-for (let i = 0; i < Number(process.argv[2]); i++) {
-	const from = process.hrtime.bigint();
-	await run();
-	times.push(Number(process.hrtime.bigint() - from) / 1000);
+async function rate(seconds, atOnce) {
+	const until = performance.now() + seconds * 1000;
+	let runs = 0;
+	await Promise.all(Array.from({ length: atOnce }, async () => {
+		for (; performance.now() < until; runs++) await run();
+	}));
+	return runs / seconds;
 }
-times.sort((a, b) => a - b);
-console.log(times[Math.floor(times.length / 2)]);
+
+async function median(n) {
+	const times = [];
+	for (let i = 0; i < n; i++) {
+		const from = process.hrtime.bigint();
+		await run();
+		times.push(Number(process.hrtime.bigint() - from) / 1000);
+	}
+	times.sort((a, b) => a - b);
+	return times[Math.floor(times.length / 2)];
+}
+
+const [n, atOnce] = process.argv.slice(2).map(Number);
+console.log(atOnce ? await rate(n, atOnce) : await median(n));
