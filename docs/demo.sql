@@ -45,6 +45,21 @@ SELECT occurred_at::time(3) AS at, category, action, actor_kind FROM theazo.even
 SELECT item, quantity, cents, payer FROM theazo.charges WHERE agent_id = :'agent' ORDER BY id;
 COMMIT;
 
+-- A secure agent: code behind the kernel's walls that may read what is given to it and keep a note, and nothing else.
+SELECT name, status, permissions FROM theazo.secure_agent_configure('co2-watch', jsonb_build_object('sandbox', 'STRICT', 'permissions', '["data:read", "data:write"]'::jsonb, 'entry_code', $js$
+const rows = input.csv.trim().split("\n").slice(1).map(l => l.split(",").map(Number));
+const [year, ppm] = rows.at(-1);
+const seen = (await thetazero.read_context("runs")) ?? 0;
+await thetazero.write_context("runs", seen + 1);
+await thetazero.log(`${rows.length} years, the last is ${year}`);
+try { await thetazero.http_request("https://example.com/") } catch (e) { await thetazero.log(e.message, "warn") }
+return {year, ppm, rise: +(ppm - rows[0][1]).toFixed(2), seen};
+$js$), api_key => :'key');
+CALL theazo.execute('co2-watch', jsonb_build_object('csv', convert_from(decode(:'csv', 'base64'), 'UTF8')), api_key => :'key') \gset secure_
+\echo execution :secure_execution_id is :secure_status: :secure_output
+SELECT resource_usage, jsonb_pretty(host_call_audit) AS host_calls, isolation ->> 'mode' AS walls FROM theazo.execution_get(:'secure_execution_id', api_key => :'key') \gx
+SELECT action, category, is_violation FROM theazo.audit_log(agent => (theazo.governed_get('co2-watch', api_key => :'key')).id, api_key => :'key') ORDER BY id;
+
 -- And nobody can change it unseen: events are sealed into a hash chain and a tree, which can be recomputed any time.
 SELECT chain_valid, events, first_seq, last_seq, pending, problem FROM theazo.audit_verify(api_key => :'key');
 
