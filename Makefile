@@ -24,8 +24,16 @@ PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/safety/*.c src/http/*.c src/adapt
 INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c src/sandbox/wire.c))
 INIT = theazo-init
 # Runs agents' code. The engine in it is fetched and compiled once, see src/runner/engine.
-RUNNER_SRCS = $(sort $(wildcard src/runner/helper/*.c) src/runner/frame.c)
+# RUNNER_ENGINE=jsc takes JavaScriptCore of the system instead, for machines without access to npm.
+RUNNER_ENGINE ?= quickjs
+RUNNER_SRCS = $(sort $(wildcard src/runner/helper/*.c src/runner/helper/$(RUNNER_ENGINE)/*.c) src/runner/frame.c)
+ifeq ($(RUNNER_ENGINE),jsc)
+RUNNER_LINK = -pie -Wl,-z,now -DJSC_VERSION='"$(shell pkg-config --modversion javascriptcoregtk-4.1)"' \
+	$(shell pkg-config --cflags --libs javascriptcoregtk-4.1)
+else
 RUNNER_ENGINE_OBJ = .build/engine/qjs.o
+RUNNER_LINK = -static-pie
+endif
 RUNNER = theazo-runner
 # The auditor's program: checks exports where no server runs.
 VERIFY_SRCS = $(sort $(wildcard src/verify/*.c) \
@@ -147,12 +155,12 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_FILES) Makefile
 $(INIT): $(INIT_SRCS) $(wildcard src/sandbox/init/*.h src/sandbox/*.h src/lib/*.h) Makefile
 	$(CC) $(INIT_CFLAGS) -Isrc -static -o $@ $(INIT_SRCS)
 
-$(RUNNER_ENGINE_OBJ): src/runner/engine/build.sh src/runner/engine/package-lock.json
+.build/engine/qjs.o: src/runner/engine/build.sh src/runner/engine/package-lock.json
 	CC='$(CC)' src/runner/engine/build.sh
 
 $(RUNNER): $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) src/runner/helper/bridge.js \
-		$(wildcard src/runner/helper/*.h src/runner/*.h) Makefile
-	$(CC) $(RUNNER_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -static-pie -o $@ $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) -lm
+		$(wildcard src/runner/helper/*.h src/runner/helper/$(RUNNER_ENGINE)/*.h src/runner/*.h) Makefile
+	$(CC) $(RUNNER_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -o $@ $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) $(RUNNER_LINK) -lm
 
 $(VERIFY): $(VERIFY_SRCS) $(wildcard src/verify/*.h src/lib/*.h) Makefile
 	$(CC) $(INIT_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -o $@ $(VERIFY_SRCS) -lcrypto -ljansson -lm

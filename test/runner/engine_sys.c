@@ -23,6 +23,29 @@ const char engine_name[] = "system-calls";
 static char page[8192] __attribute__((aligned(4096)));
 static char texts[2][65536];
 
+const int engine_calls[] = {-1};
+const int engine_ncalls = 0;
+const int engine_missing[] = {-1};
+const int engine_nmissing = 0;
+
+bool
+engine_early(void)
+{
+	return true;
+}
+
+uint64_t
+engine_beside(void)
+{
+	return 24 << 20;
+}
+
+int
+engine_fd(void)
+{
+	return -1;
+}
+
 bool
 engine_boot(void)
 {

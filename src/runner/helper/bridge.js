@@ -8,7 +8,7 @@
 	const { apply, ownKeys, getPrototypeOf } = Reflect;
 	const { defineProperty, freeze, create, setPrototypeOf } = Object;
 	const PromiseCtor = Promise, then = Promise.prototype.then;
-	const ErrorCtor = Error, TypeErrorCtor = TypeError, InternalErrorCtor = InternalError, StringCtor = String;
+	const ErrorCtor = Error, TypeErrorCtor = TypeError, InternalErrorCtor = globalThis.InternalError || RangeError, StringCtor = String;
 	const { slice, indexOf } = String.prototype;
 	const global = globalThis;
 
@@ -150,7 +150,7 @@
 	// Out of memory is an InternalError, or null where there was no memory for one.
 	const noMemory = function (e) {
 		try {
-			return e === null || (e instanceof InternalErrorCtor && e.message === 'out of memory');
+			return e === null || (e instanceof InternalErrorCtor && (e.message === 'out of memory' || e.message === 'Out of memory'));
 		} catch (x) {
 			return false;
 		}

@@ -25,8 +25,21 @@ typedef enum EngineStop
 } EngineStop;
 
 extern const char engine_name[];
-/* Starts the engine before the process is locked in: it may look at the machine. False: it cannot. */
+/* What it needs of the machine, before the process is locked in. False: it cannot. */
+extern bool engine_early(void);
+/* The rest of its start, in the zygote. */
 extern bool engine_boot(void);
+/* Bytes of the process beside what code may have. */
+extern uint64_t engine_beside(void);
+/*
+ * What a run's engine calls beyond the run's own list, with any argument; what it may try and shall not find (ENOENT);
+ * a descriptor of its own that it writes to, or -1.
+ */
+extern const int engine_calls[];
+extern const int engine_ncalls;
+extern const int engine_missing[];
+extern const int engine_nmissing;
+extern int engine_fd(void);
 /* Version, at most 23 bytes. */
 extern const char *engine_version(void);
 /*

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runner/helper/engine.h"
 #include "runner/helper/helper.h"
 
 #if defined(__x86_64__)
@@ -117,11 +118,13 @@ need_set(FilterProgram *p, int arg, uint32_t bits)
 	answer(p, SECCOMP_RET_KILL_PROCESS);
 }
 
+/* One of two values. */
 static void
-need_equal(FilterProgram *p, int arg, uint32_t value)
+need_equal(FilterProgram *p, int arg, uint32_t value, uint32_t other)
 {
 	load(p, low_half(arg));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, value, 2, 0);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, other, 1, 0);
 	answer(p, SECCOMP_RET_KILL_PROCESS);
 }
 
@@ -187,6 +190,18 @@ static const int filter_zygote_calls[] = {
 #endif
 };
 
+/* What the engine makes of its own. */
+static void
+engine(FilterProgram *p)
+{
+	allow(p, engine_calls, engine_ncalls);
+	for (int i = 0; i < engine_nmissing; i++)
+	{
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) engine_missing[i], 0, 1);
+		answer(p, SECCOMP_RET_ERRNO | ENOENT);
+	}
+}
+
 #define COUNT(a) ((int) (sizeof(a) / sizeof((a)[0])))
 
 int
@@ -202,6 +217,7 @@ filter_zygote(void)
 	from = only_if(&p, SYS_clone);
 	need_clear(&p, 0, CLONE_MORE);
 	end_only_if(&p, from);
+	engine(&p);
 	/* Hides its flags behind a pointer; callers fall back to clone. */
 	add(&p, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
 	answer(&p, SECCOMP_RET_ERRNO | ENOSYS);
@@ -217,13 +233,14 @@ filter_run(void)
 
 	begin(&p);
 	from = only_if(&p, SYS_read);
-	need_equal(&p, 0, RUN_FD);
+	need_equal(&p, 0, RUN_FD, RUN_FD);
 	end_only_if(&p, from);
 	from = only_if(&p, SYS_write);
-	need_equal(&p, 0, RUN_FD);
+	need_equal(&p, 0, RUN_FD, engine_fd() >= 0 ? (uint32_t) engine_fd() : RUN_FD);
 	end_only_if(&p, from);
 	memory(&p);
 	allow(&p, filter_run_calls, COUNT(filter_run_calls));
+	engine(&p);
 	answer(&p, SECCOMP_RET_KILL_PROCESS);
 	return install(&p);
 }

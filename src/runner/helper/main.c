@@ -63,6 +63,8 @@ probe(void)
 		if (dup2(sock[1], RUN_FD) != RUN_FD)
 			_exit(EXIT_NO_CHANNEL);
 		(void) close_range(RUN_FD + 1, ~0U, 0);
+		if (!engine_early())
+			_exit(EXIT_NO_ENGINE);
 		jail_enter(&jail);
 		zygote_main(&jail);
 	}
@@ -119,6 +121,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "theazo-runner is started by the server\n");
 		return EXIT_NO_CHANNEL;
 	}
+	if (!engine_early())
+		return EXIT_NO_ENGINE;
 	jail_enter(&jail);
 	zygote_main(&jail);
 }

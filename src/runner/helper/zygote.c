@@ -25,7 +25,6 @@
 #include "runner/helper/helper.h"
 
 #define CHILDREN_MAX 272 /* runs and spares of one worker */
-#define DATA_BESIDE (24 << 20) /* of the process, besides the engine's memory */
 #define CPU_BESIDE_S 5
 #define SPAWN_MEMORY_MB TZ_RUNNER_MEMORY_MAX_MB
 
@@ -131,7 +130,7 @@ limits_of(pid_t pid, uint32_t memory_mb, uint32_t cpu_s)
 		uint64_t now, max;
 	} r;
 
-	r.now = r.max = ((uint64_t) memory_mb << 20) + DATA_BESIDE;
+	r.now = r.max = ((uint64_t) memory_mb << 20) + engine_beside();
 	(void) syscall(SYS_prlimit64, pid, RLIMIT_DATA, &r, NULL);
 	if (cpu_s > 0)
 	{

@@ -15,7 +15,7 @@
 #include <time.h>
 
 #include "runner/helper/engine.h"
-#include "runner/helper/wasm_rt.h"
+#include "runner/helper/quickjs/wasm_rt.h"
 
 #define MAX_STACK (512 * 1024) /* of the module's 1 MiB */
 #define HEADROOM_PAGES 16
@@ -310,6 +310,30 @@ random_find(void)
 }
 
 /* --- start ------------------------------------------------------------------------ */
+
+/* Nothing: all it is lies in the program. */
+bool
+engine_early(void)
+{
+	return true;
+}
+
+uint64_t
+engine_beside(void)
+{
+	return 24 << 20;
+}
+
+const int engine_calls[] = {-1};
+const int engine_ncalls = 0;
+const int engine_missing[] = {-1};
+const int engine_nmissing = 0;
+
+int
+engine_fd(void)
+{
+	return -1;
+}
 
 bool
 engine_boot(void)

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 
 #include "runner/helper/engine.h"
-#include "runner/helper/wasm_rt.h"
+#include "runner/helper/quickjs/wasm_rt.h"
 
 #define PAGE ((uint64_t) 65536)
 #define RESERVED ((8ULL << 30) + PAGE)
