@@ -125,7 +125,7 @@ def held(want, got):
 def within(job, got):
     """No more memory than the ceiling and what the program itself needs; no processor time beyond the deadline."""
     return (got.get('rss_kb', 0) <= (job.get('memory', 128) + 16) * 1024 and
-            got.get('cpu_us', 0) <= job.get('time', 2000) * 1000 + 1000000)
+            got.get('cpu_us', 0) <= job.get('time', 10000) * 1000 + 1000000)
 
 
 def js_answers(path, wrap):

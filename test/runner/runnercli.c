@@ -260,7 +260,7 @@ batch(void)
 		json_t *job = json_loadb(line, (size_t) n, JSON_ALLOW_NUL, &e);
 		json_t *code = json_object_get(job, "code"), *v;
 		char *input = json_dumps(json_object_get(job, "input"), JSON_COMPACT | JSON_ENCODE_ANY);
-		int memory = 128, time = 2000, cancel = 0;
+		int memory = 128, time = 10000, cancel = 0;
 		One one;
 
 		if ((v = json_object_get(job, "memory")) != NULL)
