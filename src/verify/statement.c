@@ -136,6 +136,8 @@ judge_fields(Statement *s, TzErr *err)
 	if (rest.len > 0 || json_object_size(s->fields) != n)
 		(void) wrong(s, "fields", "there are others than were signed");
 	origin = field_text(s, "origin");
+	if (origin.len > TZ_ORIGIN_MAX || !tz_origin_ok(origin))
+		return tz_err_set(err, TZ_BAD_INPUT, "the statement has no usable origin");
 	snprintf(s->out->origin, sizeof(s->out->origin), "%.*s", (int) origin.len, origin.data);
 	s->out->execution = json_integer_value(json_object_get(s->fields, "execution"));
 	s->out->seq = json_integer_value(json_object_get(s->fields, "audit_seq"));
