@@ -360,7 +360,7 @@ tz_e2b_executed(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out
 void
 tz_e2b_stream_end(TzStream *s, const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	if (s->fed || tz_connect_streams(in))
+	if (s->fed || (strcmp(effect->op, "exec") == 0 && tz_connect_streams(in)))
 		stream_over(s, effect, in, out);
 	else
 		tz_e2b_parse(effect, in, out);

@@ -128,7 +128,8 @@ walk(const Walk *w)
 		}
 		else
 		{
-			tz_http_response_add(&in, "content-type: application/json", 30);
+			if (s->header == NULL || strncmp(s->header, "content-type", 12) != 0)
+				tz_http_response_add(&in, "content-type: application/json", 30);
 			if (s->header != NULL)
 				tz_http_response_add(&in, s->header, strlen(s->header));
 			if (s->body != NULL)

@@ -2,6 +2,7 @@
 #include "tz_test.h"
 
 #include "lib_adapter.h"
+#include "lib_walk.h"
 
 #include "adapter/connect.h"
 #include "lib/sign.h"
@@ -894,6 +895,37 @@ test_broken_streams(void **state)
 	tz_buf_free(&s);
 }
 
+/* ---- commands that are cut ------------------------------------------------------------------ */
+
+static void
+test_stop(void **state)
+{
+	static const char stop[] = "{\"sandbox\":\"i1a2\",\"exec\":\"eff_9\"}";
+	static const char list[] = "POST " ENVD "/process.Process/List";
+	static const char tree[] = "POST " ENVD "/process.Process/Start";
+	static const char signal[] = "POST " ENVD "/process.Process/SendSignal";
+	static const char two[] =
+		"{\"processes\":[{\"pid\":7,\"tag\":\"eff_1\"},{\"pid\":412,\"tag\":\"eff_9\"}]}";
+
+	(void) state;
+	/* found by the tag it was started with, meant by its number, with all it has started */
+	walk(&(Walk){"e2b", "exec", "{\"sandbox\":\"i1a2\",\"language\":\"sh\",\"code\":\"x\"}", .kept = KEPT,
+	             .id = "eff_9", .verdict = TZ_V_FAILED, .steps = {{tree, "\"tag\":\"eff_9\"", 415, ""}}});
+	walk(&(Walk){"e2b", "stop", stop, .kept = KEPT, .verdict = TZ_V_DONE, .result = "{}", .streamed = true,
+	             .steps = {{list, "{}", 200, two},
+	                       {tree, "tz_end 412", 200, "", "content-type: application/connect+json"},
+	                       {signal, "\"pid\":412", 200, "{}"}}});
+	walk(&(Walk){"e2b", "stop", stop, .kept = KEPT, .verdict = TZ_V_DONE,
+	             .steps = {{list, NULL, 200, two},
+	                       {tree, NULL, 200, ""},
+	                       {signal, NULL, 404, "{\"code\":\"not_found\"}"}}});
+	/* none of it runs any more */
+	walk(&(Walk){"e2b", "stop", stop, .kept = KEPT, .verdict = TZ_V_DONE, .result = "{}",
+	             .steps = {{list, NULL, 200, "{}"}}});
+	walk(&(Walk){"e2b", "stop", stop, .kept = KEPT, .verdict = TZ_V_FAILED,
+	             .steps = {{list, NULL, 500, "{\"code\":\"internal\"}"}}});
+}
+
 int
 main(void)
 {
@@ -905,6 +937,7 @@ main(void)
 		cmocka_unit_test(test_token),          cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_results),        cmocka_unit_test(test_read),
 		cmocka_unit_test(test_streams),        cmocka_unit_test(test_broken_streams),
+		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
