@@ -7,7 +7,6 @@
 CREATE OR REPLACE FUNCTION theazo_internal.price_book()
 RETURNS TABLE (item text, amount numeric, unit text, currency text, description text)
 LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
 AS $$
 	VALUES ('compute.hour', 10000000::numeric, 'hour', 'usd', 'managed sandbox, by started second of uptime'),
 		   ('compute.hour.browser', 15000000, 'hour', 'usd', 'managed sandbox with a browser'),

@@ -16,9 +16,12 @@ COMMENT ON FUNCTION theazo_internal.text_mask(text) IS 'masks what looks like a 
 -- Masked first: a key that is cut is still most of a key.
 CREATE OR REPLACE FUNCTION theazo_internal.excerpt(p_text text)
 RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$ SELECT nullif(left(theazo_internal.text_mask(left(p_text, 1000)), 200), '') $$;
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	RETURN nullif(pg_catalog."left"(theazo_internal.text_mask(pg_catalog."left"(p_text, 1000)), 200), '');
+END
+$$;
 COMMENT ON FUNCTION theazo_internal.excerpt(text) IS 'the beginning of a text for the summary of an event, masked; null for nothing';
 
 -- A summary is for people: at most 200 characters a value, 4 KiB in all, secrets masked.

@@ -79,10 +79,14 @@ COMMENT ON FUNCTION theazo_internal.guardrails_strictest(jsonb, jsonb) IS 'two s
 -- The template that holds for an agent now: its own, or a stricter one that its platform asks for.
 CREATE OR REPLACE FUNCTION theazo_internal.template_of(p_platform text, p_template text)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-	SELECT coalesce((SELECT theazo_internal.template_least(p_template, y.template) FROM theazo_data.platform_policy y
-					  WHERE y.platform_id = p_platform AND y.template IS NOT NULL), p_template)
+DECLARE
+	v_floor	text;
+BEGIN
+	SELECT y.template INTO v_floor FROM theazo_data.platform_policy y WHERE y.platform_id = p_platform;
+	RETURN CASE WHEN v_floor IS NULL THEN p_template ELSE coalesce(theazo_internal.template_least(p_template, v_floor), p_template) END;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.template_of(text, text) IS 'the template of an agent as it holds now, platform''s floor included';
 

@@ -114,6 +114,7 @@ AS $$
 DECLARE
 	a			theazo_data.agent;
 	s			theazo_data.sandbox;
+	r			theazo_data.run;
 	v_run		text := theazo_internal.id_new('run');
 	v_root		text := substr(v_run, 5);
 	v_env		text;
@@ -129,11 +130,29 @@ BEGIN
 	v_env := s.environment;
 	PERFORM theazo_internal.compute_demand(s, p_op);
 	PERFORM theazo_internal.flow_worked(a, 'compute.' || p_op);
-	INSERT INTO theazo_data.run (platform_id, id, session_id, agent_id, user_id, environment, kind, language, provider, timeout_ms, trace_id, parent_id)
-	VALUES (p_platform, v_run, a.session_id, p_agent, a.user_id, v_env, p_kind, p_language, s.provider, p_timeout_ms, 'tr_' || v_root,
-			theazo_internal.current_run());
-	INSERT INTO theazo_data.run_payload (platform_id, root_id, input, content)
-	VALUES (p_platform, v_root, p_input, p_content);
+	r.platform_id := p_platform;
+	r.id := v_run;
+	r.session_id := a.session_id;
+	r.agent_id := p_agent;
+	r.user_id := a.user_id;
+	r.environment := v_env;
+	r.kind := p_kind;
+	r.status := 'queued';
+	r.language := p_language;
+	r.provider := s.provider;
+	r.timeout_ms := p_timeout_ms;
+	r.created_at := now();
+	r.cost := 0;
+	r.trace_id := 'tr_' || v_root;
+	r.outcome_unknown := false;
+	r.cancel_requested := false;
+	r.parent_id := theazo_internal.current_run();
+	PERFORM theazo_internal.run_append(r);
+	IF p_content IS NULL THEN
+		PERFORM theazo_internal.run_payload_append(p_platform, v_root, p_input);
+	ELSE
+		INSERT INTO theazo_data.run_payload (platform_id, root_id, input, content) VALUES (p_platform, v_root, p_input, p_content);
+	END IF;
 	PERFORM theazo_internal.effect_enqueue(
 		p_platform, v_root, 'compute.' || p_op, s.adapter, NULL, v_run, a.session_id, p_agent, s.id, s.provider_name,
 		p_call_ms,
@@ -141,8 +160,8 @@ BEGIN
 		CASE WHEN p_op IN ('read', 'list', 'metrics') THEN 2 ELSE 1 END,
 		CASE WHEN s.adapter = 'local' THEN s.worker_slot END,
 		CASE WHEN v_ready THEN now() ELSE 'infinity'::timestamptz END);
-	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, environment, session_id, agent_id, run_id, name, status, started_at)
-	VALUES (p_platform, v_root, 'tr_' || v_root, 'tr_' || v_root, v_env, a.session_id, p_agent, v_run, p_kind, 'running', clock_timestamp());
+	PERFORM theazo_internal.span_write(p_platform, v_root, r.trace_id, r.trace_id, NULL, v_env, a.session_id, p_agent, v_run, p_kind, 'running',
+									   clock_timestamp(), NULL);
 	PERFORM theazo_internal.event_write(p_platform, CASE WHEN v_exec THEN 'execution' ELSE 'data' END, p_kind, p_summary,
 										a.session_id, p_agent, v_run, v_env);
 	IF v_exec OR a.status = 'paused' THEN
@@ -382,10 +401,8 @@ BEGIN
 	   SET status = CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, ended_at = r.ended_at
 	 WHERE x.platform_id = p_platform AND x.root_id = v_root AND x.id = r.trace_id;
 	IF p_started IS NOT NULL THEN
-		INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, parent_id, environment, session_id, agent_id, run_id,
-									  name, status, started_at, ended_at, attributes)
-		VALUES (p_platform, v_root, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment, r.session_id, r.agent_id, r.id,
-				r.kind, CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, p_started, r.ended_at,
+		PERFORM theazo_internal.span_write(p_platform, v_root, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
+				r.session_id, r.agent_id, r.id, r.kind, CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, p_started, r.ended_at,
 				jsonb_strip_nulls(jsonb_build_object('provider', r.provider, 'language', r.language, 'exitCode', r.exit_code,
 					'cpuMs', p_result -> 'cpu_ms', 'peakRssKb', p_result -> 'peak_rss_kb', 'error', p_error ->> 'code')));
 	END IF;
