@@ -204,7 +204,10 @@ BEGIN
 		   SET status = 'ready', external_id = p_result ->> 'sandbox', isolation = p_result ->> 'isolation', snapshot_id = NULL,
 			   metadata = CASE WHEN octet_length((p_result -> 'metadata')::text) <= 16384 THEN p_result -> 'metadata' END,
 			   started_at = p_finished, billed_until = p_finished, worker_slot = CASE WHEN e.adapter = 'local' THEN e.affinity END,
-			   incarnation = CASE WHEN e.adapter = 'local' THEN e.incarnation END
+			   incarnation = CASE WHEN e.adapter = 'local' THEN e.incarnation END,
+			   -- Asked for more than once, it may have a twin that its provider was still making when it was looked for.
+			   reap_at = CASE WHEN e.attempt - e.step > 1 AND e.adapter <> 'local' AND theazo_internal.compute_offers(e.adapter, 'sweep')
+							  THEN p_finished + '75 seconds'::interval END
 		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 		PERFORM theazo_internal.sandbox_granted(e, s, p_result, p_finished);
 		UPDATE theazo_data.agent x

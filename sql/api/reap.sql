@@ -113,7 +113,10 @@ BEGIN
 	 WHERE a.platform_id = (SELECT n.owner FROM theazo_internal.compute_entry(s.platform_id, s.provider_name) n)
 	   AND a.provider_name = s.provider_name AND a.adapter = s.adapter
 	    ON CONFLICT ON CONSTRAINT compute_sweep_pkey DO UPDATE SET due_at = least(compute_sweep.due_at, excluded.due_at);
-	UPDATE theazo_data.sandbox b SET reap_at = NULL WHERE b.platform_id = s.platform_id AND b.id = s.id;
+	-- The first time its creation may still be under way there.
+	UPDATE theazo_data.sandbox b
+	   SET reaps = b.reaps + 1, reap_at = CASE WHEN b.status = 'unknown' AND b.reaps = 0 THEN pg_catalog.clock_timestamp() + '75 seconds'::interval END
+	 WHERE b.platform_id = s.platform_id AND b.id = s.id;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.sweep_soon(theazo_data.sandbox) IS 'has a provider asked at once whether it has a sandbox whose creation nobody saw the end of';
@@ -399,19 +402,18 @@ BEGIN
 		PERFORM theazo_internal.sandbox_end(s);
 		v_n := v_n + 1;
 	END LOOP;
-	-- Could not be destroyed, or was perhaps made unseen, and may be there.
+	-- Could not be destroyed, or was perhaps made unseen, or has a twin.
 	FOR s IN
 		SELECT b.* FROM theazo_data.sandbox b
-		 WHERE b.reap_at <= clock_timestamp() AND b.status = 'unknown' AND b.instance = v_here ORDER BY b.reap_at LIMIT 100 FOR UPDATE SKIP LOCKED
+		 WHERE b.reap_at <= clock_timestamp() AND b.instance = v_here ORDER BY b.reap_at LIMIT 100 FOR UPDATE SKIP LOCKED
 	LOOP
-		UPDATE theazo_data.sandbox b SET reaps = b.reaps + 1 WHERE b.platform_id = s.platform_id AND b.id = s.id;
-		IF s.external_id IS NULL AND theazo_internal.compute_offers(s.adapter, 'sweep') THEN
+		v_n := v_n + 1;
+		IF s.status <> 'unknown' OR s.external_id IS NULL AND theazo_internal.compute_offers(s.adapter, 'sweep') THEN
 			PERFORM theazo_internal.sweep_soon(s);
-			v_n := v_n + 1;
 			CONTINUE;
 		END IF;
+		UPDATE theazo_data.sandbox b SET reaps = b.reaps + 1 WHERE b.platform_id = s.platform_id AND b.id = s.id;
 		PERFORM theazo_internal.sandbox_end(s);
-		v_n := v_n + 1;
 	END LOOP;
 	RETURN v_n;
 END

@@ -43,7 +43,7 @@ CREATE TABLE theazo_data.sandbox (
 	renew_at		timestamptz,						-- more time is asked for then
 	seen_at			timestamptz,						-- its provider last said so that it is there
 	missed			smallint NOT NULL DEFAULT 0,		-- times in a row that its provider did not list it
-	reap_at			timestamptz,						-- unknown: when it is destroyed again, should it be there
+	reap_at			timestamptz,						-- unknown: when it is destroyed again, should it be there; else: when its provider is asked for a twin
 	reaps			smallint NOT NULL DEFAULT 0,		-- how often that was done
 	policy			text NOT NULL DEFAULT 'unconfirmed',	-- what its provider says of what was asked for
 	policy_found	jsonb,								-- its words

@@ -76,13 +76,40 @@ UPDATE tst.claimed SET attempt = 9;
 SELECT tst.settle('compute.create', 'unknown', p_ms => 0);
 SELECT theazo_internal.keeper_reap() > 0;
 SELECT due_at <= clock_timestamp() AS now FROM theazo.compute_sweeps WHERE provider = 'vendor';
+SELECT reap_at > clock_timestamp() + interval '1 min' AS once_more FROM theazo_data.sandbox WHERE id = :'b';
 SELECT theazo_internal.keeper_sweep() > 0;
 SELECT kind FROM tst.claim() WHERE kind = 'compute.sweep';
 UPDATE theazo_data.sandbox SET ended_at = ended_at - interval '1 s' WHERE id = :'b';
 SELECT tst.settle('compute.sweep', 'done', jsonb_build_object('complete', true, 'sandboxes', jsonb_build_array(
 	jsonb_build_object('tag', :'b'::text, 'sandbox', 'i0left', 'instance', theazo_internal.instance()))));
 SELECT theazo_internal.keeper_reap() > 0;
-SELECT status FROM theazo_data.sandbox WHERE id = :'b';
+SELECT status, reap_at FROM theazo_data.sandbox WHERE id = :'b';
+SELECT kind FROM tst.claim();
+SELECT c.request - 'tag' FROM tst.claimed c;
+ROLLBACK;
+
+-- made at the second attempt: its provider may have been busy with the first one still, so its list is asked for once more
+BEGIN;
+SELECT theazo.authenticate(:'k');
+SELECT theazo_internal.keeper_sweep() >= 0;
+SELECT id AS a FROM theazo.agent_create(:'s', '{"provider": "vendor"}') \gset
+SELECT sandbox_id AS b FROM theazo_data.agent WHERE id = :'a' \gset
+SELECT * FROM tst.claim();
+SELECT tst.settle('compute.create', 'unknown', p_ms => 0);
+SELECT tst.due();
+SELECT * FROM tst.claim();
+SELECT tst.settle('compute.create', 'done', '{"sandbox": "i0two"}', p_ms => 0);
+SELECT status, reap_at > clock_timestamp() + interval '1 min' AS later FROM theazo_data.sandbox WHERE id = :'b';
+UPDATE theazo_data.sandbox SET reap_at = now(), started_at = started_at - interval '1 s' WHERE id = :'b';
+SELECT theazo_internal.keeper_reap() > 0;
+SELECT due_at <= clock_timestamp() AS now FROM theazo.compute_sweeps WHERE provider = 'vendor';
+SELECT theazo_internal.keeper_sweep() > 0;
+SELECT kind FROM tst.claim() WHERE kind = 'compute.sweep';
+SELECT tst.settle('compute.sweep', 'done', jsonb_build_object('complete', true, 'sandboxes', jsonb_build_array(
+	jsonb_build_object('tag', :'b'::text, 'sandbox', 'i0one', 'instance', theazo_internal.instance()),
+	jsonb_build_object('tag', :'b'::text, 'sandbox', 'i0two', 'instance', theazo_internal.instance()))));
+SELECT theazo_internal.keeper_reap() > 0;
+SELECT status, external_id, reap_at FROM theazo_data.sandbox WHERE id = :'b';
 SELECT kind FROM tst.claim();
 SELECT c.request - 'tag' FROM tst.claimed c;
 ROLLBACK;

@@ -120,15 +120,29 @@ SH
 	} ],
 	[ 'metrics', 'metrics', sub {
 		my $r = work('metrics_start');
-		return $r->{status} eq 'completed' && $r->{metrics}{memory_mb} >= 0 ? undef : "it says $r->{error_message}";
+		return "it says $r->{error_message}" if $r->{status} ne 'completed' || $r->{metrics}{memory_mb} < 0;
+		return if $_[1]{type} !~ /^(local|docker)$/;
+		# real ones, not those of a double: they rise with load, by what the kernel says of it
+		run_sh('sh -c \'x=$(head -c 40000000 /dev/zero | tr "\\0" x); echo "$$" > load.new; mv load.new load; while :; do :; done\' > /dev/null 2>&1 & while ! test -s load; do sleep 0.1; done; sleep 0.5');
+		my ($kib) = run_sh('grep VmRSS /proc/$(cat load)/status')->{stdout} =~ /(\d+) kB/ or return 'the kernel does not say how much it is';
+		my $m = work('metrics_start')->{metrics};
+		run_sh('kill -9 $(cat load)');
+		my $rise = $m->{memory_mb} - $r->{metrics}{memory_mb};
+		return "memory rises by $rise MB, the kernel says " . $kib / 1024 if abs($rise - $kib / 1024) > 12;
+		return $m->{cpu_percent} > 1 ? undef : "a busy loop is $m->{cpu_percent} %";
 	} ],
 	[ 'expose_port', 'expose_port', sub { my $r = work('port_expose_start', 8080); return $r->{url} && $r->{url} =~ m{^https?://} ? undef : "no address: $r->{error_message}" } ],
 	[ 'pause and resume', 'pause', sub {
-		run_sh('echo kept > kept');
+		my $awake = $_[1]{type} =~ /^(local|docker|e2b)$/;	# what runs there goes on afterwards
+		run_sh('echo kept > kept; sh -c \'n=0; while :; do n=$((n + 1)); echo "$n $$" > n.new; mv n.new n; sleep 0.05; done\' > /dev/null 2>&1 & while ! test -s n; do sleep 0.1; done');
+		my ($n, $pid) = split ' ', run_sh('cat n')->{stdout};
 		sql("SELECT theazo.agent_pause('$agent', $key)");
 		wait_sql($node, "SELECT status FROM theazo_data.sandbox WHERE agent_id = '$agent' ORDER BY id DESC LIMIT 1", 'paused', 'the sandbox sleeps') or return 'it does not sleep';
 		sql("SELECT theazo.agent_resume('$agent', $key)");
-		return same(run_sh('cat kept')->{stdout}, "kept\n", 'what was kept');
+		my $lost = same(run_sh('cat kept')->{stdout}, "kept\n", 'what was kept');
+		my ($later, $same) = split ' ', run_sh('sleep 0.3; cat n; kill $(cut -d " " -f 2 n)')->{stdout};
+		return $lost if defined $lost || !$awake;
+		return same($same, $pid, 'the process that counts') // ($later > $n ? undef : "it does not count on: $n, then $later");
 	} ],
 	[ 'back to a checkpoint', 'snapshot', sub {
 		my $whole = $can{ $_[1]{type} }{snapshot} eq 'native';
