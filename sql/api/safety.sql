@@ -415,7 +415,11 @@ BEGIN
 	IF NOT theazo_internal.guardrails_on(theazo_internal.safety_guard(l)) THEN
 		RETURN;
 	END IF;
-	v_verdict := theazo_internal.safety_judge(l.platform_id, theazo_internal.safety_guard(l), 'arguments', pg_catalog.concat_ws(' ', name, input #>> '{}'));
+	-- by themselves, as safety_arguments() reads them, and with the name, which a model may have made up
+	v_verdict := theazo_internal.safety_judge(l.platform_id, theazo_internal.safety_guard(l), 'arguments', input #>> '{}');
+	IF NOT theazo_internal.safety_stops(v_verdict) THEN
+		v_verdict := theazo_internal.safety_judge(l.platform_id, theazo_internal.safety_guard(l), 'arguments', pg_catalog.concat_ws(' ', name, input #>> '{}'));
+	END IF;
 	IF NOT theazo_internal.safety_stops(v_verdict) THEN
 		RETURN;
 	END IF;
