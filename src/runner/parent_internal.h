@@ -97,12 +97,13 @@ extern TzStatus tz_runner_spawn(TzRunner *runner, TzErr *err);
 /* Kills the program and waits, bounded, until it is gone. */
 extern void tz_runner_kill(TzRunner *runner, int wait_ms);
 
-/* parent.c */
+/* parent_channel.c: an order to the zygote; fd is taken */
 extern TzStatus tz_runner_tell(TzRunner *runner, TzFrameType type, uint32_t id, const void *data, size_t len,
                                int fd);
 /* Watches the channel. */
-extern void tz_runner_interest(TzRunner *runner);
-/* The program is gone or cannot be trusted: everything ends. */
+extern TzStatus tz_runner_interest(TzRunner *runner);
+
+/* parent.c: the program is gone or cannot be trusted: everything ends. */
 extern void tz_runner_down(TzRunner *runner, TzStatus status, const char *why);
 extern void tz_runner_refill(TzRunner *runner);
 
@@ -113,7 +114,11 @@ extern void tz_runner_exited(TzRunnerRun *run, int status, int error, int64_t cp
 /* Asks the zygote for the run's death; how is what it ended as. */
 extern void tz_runner_end(TzRunnerRun *run, TzRunnerEnd how, TzStatus status, const char *message,
                           const char *fault);
+extern void tz_runner_fault(TzRunnerRun *run, const char *why);
 /* Tells done and frees it. */
 extern void tz_runner_finish(TzRunnerRun *run);
+
+/* parent_say.c: one whole frame of a run */
+extern void tz_runner_frame(TzRunnerRun *run, const TzFrameHead *head, TzSlice payload);
 
 #endif /* TZ_RUNNER_PARENT_INTERNAL_H */

@@ -137,7 +137,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pending = 0;
 	prompt = data[0] & 2;
 	runner = fake(mux, channel[0]);
-	tz_runner_interest(runner);
+	(void) tz_runner_interest(runner);
 	if (tz_runner_run(runner, &job, &cb, &current, NULL) == TZ_OK)
 		pending++;
 	peer = hear(channel[1]);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "runner/helper/engine.h"
 #include "runner/helper/quickjs/wasm_rt.h"
@@ -24,8 +23,6 @@
 #define CODE_HEAD "(async function main() {"
 #define CODE_TAIL "\n})"
 #define CODE_NAME "agent.js"
-#define WASI_EBADF 8
-#define WASI_EIO 29
 
 /* Instances of the two imported modules: nothing. */
 struct Z_env_instance_t
@@ -39,7 +36,7 @@ struct Z_wasi_snapshot_preview1_instance_t
 
 const char engine_name[] = "quickjs-ng";
 
-static Z_qjs_instance_t js;
+Z_qjs_instance_t tz_js;
 static struct Z_env_instance_t env;
 static struct Z_wasi_snapshot_preview1_instance_t wasi;
 static uint32_t fn_prepare, fn_start, fn_answer, fn_idle, undefined;
@@ -50,46 +47,46 @@ static char version[24];
 
 /* --- memory of the module ---------------------------------------------------- */
 
-static char *
-at(uint32_t addr, uint64_t len)
+char *
+tz_js_at(uint32_t addr, uint64_t len)
 {
-	if (addr == 0 || addr + len > js.w2c_memory.size)
+	if (addr == 0 || addr + len > tz_js.w2c_memory.size)
 		run_trap("an address outside the engine's memory");
-	return (char *) js.w2c_memory.data + addr;
+	return (char *) tz_js.w2c_memory.data + addr;
 }
 
 static uint32_t
 addr_of(const char *p)
 {
-	return (uint32_t) ((const uint8_t *) p - js.w2c_memory.data);
+	return (uint32_t) ((const uint8_t *) p - tz_js.w2c_memory.data);
 }
 
 char *
 engine_text(uint32_t len)
 {
-	uint32_t a = Z_qjsZ_wasm_malloc(&js, len + (uint32_t) sizeof(CODE_HEAD CODE_TAIL));
+	uint32_t a = Z_qjsZ_wasm_malloc(&tz_js, len + (uint32_t) sizeof(CODE_HEAD CODE_TAIL));
 	char *p;
 
 	if (a == 0)
 		return NULL;
-	p = at(a, (uint64_t) len + sizeof(CODE_HEAD CODE_TAIL));
+	p = tz_js_at(a, (uint64_t) len + sizeof(CODE_HEAD CODE_TAIL));
 	return p + sizeof(CODE_HEAD) - 1;
 }
 
 static void
 text_free(char *p)
 {
-	Z_qjsZ_wasm_free(&js, addr_of(p) - (uint32_t) sizeof(CODE_HEAD) + 1);
+	Z_qjsZ_wasm_free(&tz_js, addr_of(p) - (uint32_t) sizeof(CODE_HEAD) + 1);
 }
 
-static uint32_t
-copy_in(const char *s, uint32_t len)
+uint32_t
+tz_js_copy_in(const char *s, uint32_t len)
 {
-	uint32_t a = Z_qjsZ_wasm_malloc(&js, len + 1);
+	uint32_t a = Z_qjsZ_wasm_malloc(&tz_js, len + 1);
 
 	if (a != 0)
 	{
-		char *p = at(a, (uint64_t) len + 1);
+		char *p = tz_js_at(a, (uint64_t) len + 1);
 
 		memcpy(p, s, len);
 		p[len] = '\0';
@@ -110,7 +107,7 @@ static EngineStop
 call(uint32_t fn, uint32_t argc, const uint32_t *args)
 {
 	EngineStop st = ENGINE_GOES_ON;
-	uint32_t argv = Z_qjsZ_wasm_malloc(&js, 4 * (argc + 1));
+	uint32_t argv = Z_qjsZ_wasm_malloc(&tz_js, 4 * (argc + 1));
 	uint32_t v;
 
 	for (uint32_t i = 0; i < argc; i++)
@@ -118,18 +115,18 @@ call(uint32_t fn, uint32_t argc, const uint32_t *args)
 			argv = 0;
 	if (argv == 0)
 		return verdict();
-	memcpy(at(argv, 4 * argc), args, 4 * argc);
-	v = Z_qjsZ_qjs_call(&js, fn, undefined, argc, argv);
-	Z_qjsZ_wasm_free(&js, argv);
+	memcpy(tz_js_at(argv, 4 * argc), args, 4 * argc);
+	v = Z_qjsZ_qjs_call(&tz_js, fn, undefined, argc, argv);
+	Z_qjsZ_wasm_free(&tz_js, argv);
 	for (uint32_t i = 0; i < argc; i++)
-		Z_qjsZ_qjs_free_value(&js, args[i]);
-	if (v == 0 || Z_qjsZ_qjs_is_exception(&js, v))
+		Z_qjsZ_qjs_free_value(&tz_js, args[i]);
+	if (v == 0 || Z_qjsZ_qjs_is_exception(&tz_js, v))
 	{
 		st = verdict();
-		Z_qjsZ_qjs_free_value(&js, Z_qjsZ_qjs_get_exception(&js));
+		Z_qjsZ_qjs_free_value(&tz_js, Z_qjsZ_qjs_get_exception(&tz_js));
 	}
 	if (v != 0)
-		Z_qjsZ_qjs_free_value(&js, v);
+		Z_qjsZ_qjs_free_value(&tz_js, v);
 	return stopped ? ENGINE_STOPPED : st;
 }
 
@@ -137,11 +134,11 @@ call(uint32_t fn, uint32_t argc, const uint32_t *args)
 static EngineStop
 drain(void)
 {
-	while (Z_qjsZ_qjs_is_job_pending(&js))
+	while (Z_qjsZ_qjs_is_job_pending(&tz_js))
 	{
-		if ((int32_t) Z_qjsZ_qjs_execute_pending_job(&js) < 0)
+		if ((int32_t) Z_qjsZ_qjs_execute_pending_job(&tz_js) < 0)
 		{
-			Z_qjsZ_qjs_free_value(&js, Z_qjsZ_qjs_get_exception(&js));
+			Z_qjsZ_qjs_free_value(&tz_js, Z_qjsZ_qjs_get_exception(&tz_js));
 			if (stopped || tz_wasm_refused)
 				return verdict();
 		}
@@ -154,14 +151,14 @@ drain(void)
 static uint32_t
 number(double d)
 {
-	return Z_qjsZ_qjs_new_number(&js, d);
+	return Z_qjsZ_qjs_new_number(&tz_js, d);
 }
 
 /* Takes the text. */
 static uint32_t
 string(char *p, uint32_t len)
 {
-	uint32_t v = Z_qjsZ_qjs_new_string(&js, addr_of(p), len);
+	uint32_t v = Z_qjsZ_qjs_new_string(&tz_js, addr_of(p), len);
 
 	text_free(p);
 	return v;
@@ -177,32 +174,32 @@ static uint32_t
 host_function(const char *name)
 {
 	uint32_t len = (uint32_t) strlen(name);
-	uint32_t a = copy_in(name, len);
-	uint32_t v = a == 0 ? 0 : Z_qjsZ_qjs_new_host_function(&js, a, len, 0);
+	uint32_t a = tz_js_copy_in(name, len);
+	uint32_t v = a == 0 ? 0 : Z_qjsZ_qjs_new_host_function(&tz_js, a, len, 0);
 
-	Z_qjsZ_wasm_free(&js, a);
+	Z_qjsZ_wasm_free(&tz_js, a);
 	return v;
 }
 
 static uint32_t
 member(uint32_t object, const char *name)
 {
-	uint32_t a = copy_in(name, (uint32_t) strlen(name));
-	uint32_t v = a == 0 ? 0 : Z_qjsZ_qjs_get_prop_string(&js, object, a);
+	uint32_t a = tz_js_copy_in(name, (uint32_t) strlen(name));
+	uint32_t v = a == 0 ? 0 : Z_qjsZ_qjs_get_prop_string(&tz_js, object, a);
 
-	Z_qjsZ_wasm_free(&js, a);
+	Z_qjsZ_wasm_free(&tz_js, a);
 	return v;
 }
 
 static uint32_t
 eval(const char *text, uint32_t len, const char *name)
 {
-	uint32_t code = copy_in(text, len), file = copy_in(name, (uint32_t) strlen(name));
-	uint32_t v = code == 0 || file == 0 ? 0 : Z_qjsZ_qjs_eval(&js, code, len, file, 0);
+	uint32_t code = tz_js_copy_in(text, len), file = tz_js_copy_in(name, (uint32_t) strlen(name));
+	uint32_t v = code == 0 || file == 0 ? 0 : Z_qjsZ_qjs_eval(&tz_js, code, len, file, 0);
 
-	Z_qjsZ_wasm_free(&js, code);
-	Z_qjsZ_wasm_free(&js, file);
-	return v != 0 && Z_qjsZ_qjs_is_exception(&js, v) ? 0 : v;
+	Z_qjsZ_wasm_free(&tz_js, code);
+	Z_qjsZ_wasm_free(&tz_js, file);
+	return v != 0 && Z_qjsZ_qjs_is_exception(&tz_js, v) ? 0 : v;
 }
 
 static bool
@@ -210,27 +207,27 @@ realm(void)
 {
 	uint32_t make, argv, bridge, args[3];
 
-	if (Z_qjsZ_qjs_init(&js) != 0)
+	if (Z_qjsZ_qjs_init(&tz_js) != 0)
 		return false;
-	Z_qjsZ_qjs_set_max_stack_size(&js, MAX_STACK);
-	undefined = Z_qjsZ_qjs_get_undefined(&js);
+	Z_qjsZ_qjs_set_max_stack_size(&tz_js, MAX_STACK);
+	undefined = Z_qjsZ_qjs_get_undefined(&tz_js);
 	make = eval(bridge_text, bridge_text_len, "bridge.js");
 	args[0] = host_function("log");
 	args[1] = host_function("call");
 	args[2] = host_function("done");
-	argv = Z_qjsZ_wasm_malloc(&js, sizeof(args));
+	argv = Z_qjsZ_wasm_malloc(&tz_js, sizeof(args));
 	if (make == 0 || argv == 0)
 		return false;
-	memcpy(at(argv, sizeof(args)), args, sizeof(args));
-	bridge = Z_qjsZ_qjs_call(&js, make, undefined, 3, argv);
-	Z_qjsZ_wasm_free(&js, argv);
-	if (bridge == 0 || Z_qjsZ_qjs_is_exception(&js, bridge))
+	memcpy(tz_js_at(argv, sizeof(args)), args, sizeof(args));
+	bridge = Z_qjsZ_qjs_call(&tz_js, make, undefined, 3, argv);
+	Z_qjsZ_wasm_free(&tz_js, argv);
+	if (bridge == 0 || Z_qjsZ_qjs_is_exception(&tz_js, bridge))
 		return false;
 	fn_prepare = member(bridge, "prepare");
 	fn_start = member(bridge, "start");
 	fn_answer = member(bridge, "answer");
 	fn_idle = member(bridge, "idle");
-	Z_qjsZ_qjs_set_interrupt_handler(&js, 1);
+	Z_qjsZ_qjs_set_interrupt_handler(&tz_js, 1);
 	return fn_prepare != 0 && fn_start != 0 && fn_answer != 0 && fn_idle != 0;
 }
 
@@ -259,10 +256,10 @@ random_value(uint64_t state)
 static double
 random_call(uint32_t fn)
 {
-	uint32_t v = Z_qjsZ_qjs_call(&js, fn, undefined, 0, 0);
-	double d = v == 0 ? -1 : Z_qjsZ_qjs_get_float64(&js, v);
+	uint32_t v = Z_qjsZ_qjs_call(&tz_js, fn, undefined, 0, 0);
+	double d = v == 0 ? -1 : Z_qjsZ_qjs_get_float64(&tz_js, v);
 
-	Z_qjsZ_qjs_free_value(&js, v);
+	Z_qjsZ_qjs_free_value(&tz_js, v);
 	return d;
 }
 
@@ -275,7 +272,7 @@ random_call(uint32_t fn)
 static uint32_t
 random_find(void)
 {
-	uint32_t fn = eval("Math.random", 11, "random"), found = 0, size = js.w2c_memory.size;
+	uint32_t fn = eval("Math.random", 11, "random"), found = 0, size = tz_js.w2c_memory.size;
 	const uint64_t known = 0x0123456789abcdefULL;
 	uint8_t *before = malloc(size);
 	double value;
@@ -283,14 +280,14 @@ random_find(void)
 	if (fn == 0 || before == NULL)
 		return 0;
 	(void) random_call(fn);
-	memcpy(before, js.w2c_memory.data, size);
+	memcpy(before, tz_js.w2c_memory.data, size);
 	value = random_call(fn);
 	for (uint32_t i = 8; i + 8 <= size; i += 8)
 	{
 		uint64_t old, new;
 
 		memcpy(&old, before + i, 8);
-		memcpy(&new, js.w2c_memory.data + i, 8);
+		memcpy(&new, tz_js.w2c_memory.data + i, 8);
 		if (old != new &&random_step(old) == new &&random_value(new) == value)
 		{
 			if (found != 0)
@@ -301,11 +298,11 @@ random_find(void)
 	free(before);
 	if (found != 0)
 	{
-		memcpy(at(found, 8), &known, 8);
+		memcpy(tz_js_at(found, 8), &known, 8);
 		if (random_call(fn) != random_value(random_step(known)))
 			found = 0;
 	}
-	Z_qjsZ_qjs_free_value(&js, fn);
+	Z_qjsZ_qjs_free_value(&tz_js, fn);
 	return found;
 }
 
@@ -342,15 +339,15 @@ engine_boot(void)
 
 	wasm_rt_init();
 	Z_qjs_init_module();
-	Z_qjs_instantiate(&js, &env, &wasi);
-	Z_qjsZ__initialize(&js);
-	v = Z_qjsZ_qjs_get_quickjs_version(&js);
+	Z_qjs_instantiate(&tz_js, &env, &wasi);
+	Z_qjsZ__initialize(&tz_js);
+	v = Z_qjsZ_qjs_get_quickjs_version(&tz_js);
 	if (v != 0)
 	{
-		const char *s = at(v, 1);
+		const char *s = tz_js_at(v, 1);
 
-		for (size_t i = 0; i < sizeof(version) - 1 && (uint64_t) v + i < js.w2c_memory.size && s[i] != '\0';
-		     i++)
+		for (size_t i = 0;
+		     i < sizeof(version) - 1 && (uint64_t) v + i < tz_js.w2c_memory.size && s[i] != '\0'; i++)
 			version[i] = s[i];
 	}
 	if (!realm())
@@ -367,22 +364,22 @@ engine_realm(void)
 	while (seed == 0)
 		if (getrandom(&seed, sizeof(seed), 0) != (ssize_t) sizeof(seed))
 			return false;
-	memcpy(at(random_at, 8), &seed, sizeof(seed));
+	memcpy(tz_js_at(random_at, 8), &seed, sizeof(seed));
 	return true;
 }
 
 void
 engine_memory(uint32_t mb)
 {
-	js.w2c_memory.max_pages = mb * PAGES_PER_MB;
-	if (js.w2c_memory.max_pages < js.w2c_memory.pages)
-		js.w2c_memory.max_pages = js.w2c_memory.pages;
+	tz_js.w2c_memory.max_pages = mb * PAGES_PER_MB;
+	if (tz_js.w2c_memory.max_pages < tz_js.w2c_memory.pages)
+		tz_js.w2c_memory.max_pages = tz_js.w2c_memory.pages;
 }
 
 void
 engine_headroom(void)
 {
-	js.w2c_memory.max_pages += HEADROOM_PAGES;
+	tz_js.w2c_memory.max_pages += HEADROOM_PAGES;
 }
 
 bool
@@ -394,7 +391,7 @@ engine_memory_refused(void)
 uint32_t
 engine_heap_kb(void)
 {
-	return js.w2c_memory.size / 1024;
+	return tz_js.w2c_memory.size / 1024;
 }
 
 EngineStop
@@ -412,22 +409,22 @@ engine_start(char *json, uint32_t json_len, char *code, uint32_t code_len)
 	code -= sizeof(CODE_HEAD) - 1;
 	memcpy(code, CODE_HEAD, sizeof(CODE_HEAD) - 1);
 	memcpy(code + sizeof(CODE_HEAD) - 1 + code_len, CODE_TAIL, sizeof(CODE_TAIL));
-	name = copy_in(CODE_NAME, sizeof(CODE_NAME) - 1);
+	name = tz_js_copy_in(CODE_NAME, sizeof(CODE_NAME) - 1);
 	if (name == 0)
 		return verdict();
-	compiled =
-		Z_qjsZ_qjs_eval(&js, addr_of(code), code_len + (uint32_t) sizeof(CODE_HEAD CODE_TAIL) - 1, name, 0);
-	Z_qjsZ_wasm_free(&js, addr_of(code));
-	Z_qjsZ_wasm_free(&js, name);
+	compiled = Z_qjsZ_qjs_eval(&tz_js, addr_of(code), code_len + (uint32_t) sizeof(CODE_HEAD CODE_TAIL) - 1,
+	                           name, 0);
+	Z_qjsZ_wasm_free(&tz_js, addr_of(code));
+	Z_qjsZ_wasm_free(&tz_js, name);
 	if (stopped || compiled == 0)
 		return verdict();
-	good = !Z_qjsZ_qjs_is_exception(&js, compiled);
+	good = !Z_qjsZ_qjs_is_exception(&tz_js, compiled);
 	if (!good)
 	{
-		Z_qjsZ_qjs_free_value(&js, compiled);
-		compiled = Z_qjsZ_qjs_get_exception(&js);
+		Z_qjsZ_qjs_free_value(&tz_js, compiled);
+		compiled = Z_qjsZ_qjs_get_exception(&tz_js);
 	}
-	args[0] = good ? Z_qjsZ_qjs_get_true(&js) : Z_qjsZ_qjs_get_false(&js);
+	args[0] = good ? Z_qjsZ_qjs_get_true(&tz_js) : Z_qjsZ_qjs_get_false(&tz_js);
 	args[1] = compiled;
 	st = call(fn_start, 2, args);
 	return st == ENGINE_GOES_ON ? drain() : st;
@@ -440,138 +437,13 @@ engine_answer(uint32_t id, bool ok, char *text, uint32_t len)
 	EngineStop st;
 
 	args[0] = number(id);
-	args[1] = ok ? Z_qjsZ_qjs_get_true(&js) : Z_qjsZ_qjs_get_false(&js);
+	args[1] = ok ? Z_qjsZ_qjs_get_true(&tz_js) : Z_qjsZ_qjs_get_false(&tz_js);
 	args[2] = string(text, len);
 	st = call(fn_answer, 3, args);
 	return st == ENGINE_GOES_ON ? drain() : st;
 }
 
-/* --- what the engine imports ------------------------------------------------------ */
-
-static uint32_t
-throw_error(const char *message)
-{
-	uint32_t e = Z_qjsZ_qjs_new_error(&js);
-	uint32_t name = copy_in("message", 7), text = copy_in(message, (uint32_t) strlen(message));
-
-	if (e != 0 && name != 0 && text != 0)
-	{
-		uint32_t v = Z_qjsZ_qjs_new_string(&js, text, (uint32_t) strlen(message));
-
-		if (v != 0)
-		{
-			(void) Z_qjsZ_qjs_set_prop_string(&js, e, name, v);
-			Z_qjsZ_qjs_free_value(&js, v);
-		}
-	}
-	Z_qjsZ_wasm_free(&js, name);
-	Z_qjsZ_wasm_free(&js, text);
-	return Z_qjsZ_qjs_throw(&js, e) * 0;
-}
-
-typedef struct Text
-{
-	uint32_t addr; /* 0: none */
-	uint32_t len;
-	const char *data;
-} Text;
-
-/* Argument n of a host call as UTF-8; undefined is an empty text. */
-static Text
-argument(uint32_t n, uint32_t argc, uint32_t argv)
-{
-	Text t = {0, 0, ""};
-	uint32_t v, lenp;
-
-	if (n >= argc)
-		return t;
-	memcpy(&v, at(argv, 4 * (uint64_t) argc) + 4 * n, 4);
-	if (v == 0 || Z_qjsZ_qjs_is_undefined(&js, v))
-		return t;
-	lenp = Z_qjsZ_wasm_malloc(&js, 4);
-	if (lenp == 0)
-		return t;
-	t.addr = Z_qjsZ_qjs_get_string_len(&js, v, lenp);
-	memcpy(&t.len, at(lenp, 4), 4);
-	Z_qjsZ_wasm_free(&js, lenp);
-	if (t.addr == 0)
-		t.len = 0;
-	else
-		t.data = at(t.addr, (uint64_t) t.len + 1);
-	return t;
-}
-
-static void
-argument_free(Text *t)
-{
-	if (t->addr != 0)
-		Z_qjsZ_qjs_free_cstring(&js, t->addr);
-}
-
-static bool
-argument_bool(uint32_t n, uint32_t argc, uint32_t argv)
-{
-	uint32_t v;
-
-	if (n >= argc)
-		return false;
-	memcpy(&v, at(argv, 4 * (uint64_t) argc) + 4 * n, 4);
-	return v != 0 && Z_qjsZ_qjs_get_bool(&js, v) == 1;
-}
-
-static uint32_t
-argument_number(uint32_t n, uint32_t argc, uint32_t argv)
-{
-	uint32_t v;
-	double d;
-
-	if (n >= argc)
-		return 0;
-	memcpy(&v, at(argv, 4 * (uint64_t) argc) + 4 * n, 4);
-	d = v == 0 ? 0 : Z_qjsZ_qjs_get_float64(&js, v);
-	return d >= 1 && d < 4294967296.0 ? (uint32_t) d : 0;
-}
-
-u32
-Z_envZ_host_call(struct Z_env_instance_t *e, u32 name, u32 len, u32 this, u32 argc, u32 argv)
-{
-	const char *which = at(name, len);
-	const char *error = NULL;
-	Text a, b;
-
-	(void) e;
-	(void) this;
-	if (argc > 8)
-		run_trap("a call of the bridge that it does not make");
-	if (len == 3 && memcmp(which, "log", 3) == 0)
-	{
-		a = argument(0, argc, argv);
-		error = a.addr == 0 ? "out of memory" : run_log(a.data, a.len);
-		argument_free(&a);
-	}
-	else if (len == 4 && memcmp(which, "call", 4) == 0)
-	{
-		a = argument(1, argc, argv);
-		b = argument(2, argc, argv);
-		error = a.addr == 0 || b.addr == 0
-		            ? "out of memory"
-		            : run_call(argument_number(0, argc, argv), a.data, a.len, b.data, b.len);
-		argument_free(&a);
-		argument_free(&b);
-	}
-	else if (len == 4 && memcmp(which, "done", 4) == 0)
-	{
-		engine_headroom();
-		a = argument(1, argc, argv);
-		if (argument_bool(2, argc, argv) && tz_wasm_refused)
-			run_out_of_memory();
-		run_done(argument_bool(0, argc, argv), a.data, a.len);
-	}
-	else
-		run_trap("a call of the bridge that it does not make");
-	return error == NULL ? Z_qjsZ_qjs_get_undefined(&js) : throw_error(error);
-}
-
+/* What the engine asks now and then while it works. */
 u32
 Z_envZ_host_interrupt(struct Z_env_instance_t *e)
 {
@@ -579,106 +451,4 @@ Z_envZ_host_interrupt(struct Z_env_instance_t *e)
 	if (running && !stopped)
 		stopped = engine_interrupt();
 	return stopped;
-}
-
-void
-Z_envZ_host_promise_rejection(struct Z_env_instance_t *e, u32 promise, u32 reason, u32 handled)
-{
-	(void) e;
-	(void) promise;
-	(void) reason;
-	(void) handled;
-}
-
-/* Nothing can be imported. */
-u32
-Z_envZ_host_module_load(struct Z_env_instance_t *e, u32 name, u32 lenp)
-{
-	(void) e;
-	(void) name;
-	(void) lenp;
-	return 0;
-}
-
-u32
-Z_envZ_host_module_normalize(struct Z_env_instance_t *e, u32 base, u32 name)
-{
-	(void) e;
-	(void) base;
-	(void) name;
-	return 0;
-}
-
-/* UTC. */
-u32
-Z_envZ_host_get_timezone_offset(struct Z_env_instance_t *e, u32 low, u32 high)
-{
-	(void) e;
-	(void) low;
-	(void) high;
-	return 0;
-}
-
-u32
-Z_wasi_snapshot_preview1Z_clock_time_get(struct Z_wasi_snapshot_preview1_instance_t *w, u32 clock,
-                                         u64 precision, u32 out)
-{
-	struct timespec ts;
-	uint64_t ns;
-
-	(void) w;
-	(void) precision;
-	if (clock_gettime(clock == 0 ? CLOCK_REALTIME : CLOCK_MONOTONIC, &ts) != 0)
-		return WASI_EIO;
-	ns = (uint64_t) ts.tv_sec * 1000000000u + (uint64_t) ts.tv_nsec;
-	memcpy(at(out, 8), &ns, 8);
-	return 0;
-}
-
-u32
-Z_wasi_snapshot_preview1Z_random_get(struct Z_wasi_snapshot_preview1_instance_t *w, u32 out, u32 len)
-{
-	(void) w;
-	return getrandom(at(out, len), len, 0) == (ssize_t) len ? 0 : WASI_EIO;
-}
-
-u32
-Z_wasi_snapshot_preview1Z_fd_write(struct Z_wasi_snapshot_preview1_instance_t *w, u32 fd, u32 iovs, u32 n,
-                                   u32 out)
-{
-	(void) w;
-	(void) fd;
-	(void) iovs;
-	(void) n;
-	(void) out;
-	return WASI_EBADF;
-}
-
-u32
-Z_wasi_snapshot_preview1Z_fd_close(struct Z_wasi_snapshot_preview1_instance_t *w, u32 fd)
-{
-	(void) w;
-	(void) fd;
-	return WASI_EBADF;
-}
-
-u32
-Z_wasi_snapshot_preview1Z_fd_seek(struct Z_wasi_snapshot_preview1_instance_t *w, u32 fd, u64 offset,
-                                  u32 whence, u32 out)
-{
-	(void) w;
-	(void) fd;
-	(void) offset;
-	(void) whence;
-	(void) out;
-	return WASI_EBADF;
-}
-
-u32
-Z_wasi_snapshot_preview1Z_fd_fdstat_get(struct Z_wasi_snapshot_preview1_instance_t *w, u32 fd, u32 out)
-{
-	(void) w;
-	(void) fd;
-	(void) out;
-	return WASI_EBADF;
 }
