@@ -4,11 +4,11 @@
 use strict;
 use warnings;
 use FindBin;
-use HTTP::Tiny;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoDouble;
 use Time::HiRes qw(sleep time);
 
 my $canary = 'tok-canary-4711-abcdef';
@@ -17,63 +17,16 @@ my $signing = 'whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH';
 my $env_secret = 'env-canary-2718-mnopqr';
 
 # --- doubles ---------------------------------------------------------------------
-sub double_start
-{
-	my (@args) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my $pid = open(my $out, '-|', 'python3', "$FindBin::Bin/../mock/webhook.py", '--dir', $dir, @args)
-	  or die "cannot start the webhook double: $!";
-	my $port = <$out>;
-	chomp $port;
-	my $tls = grep { $_ eq '--tls' } @args;
-	return {
-		dir => $dir, pid => $pid, out => $out, port => $port,
-		url => ($tls ? 'https' : 'http') . "://127.0.0.1:$port",
-		http => HTTP::Tiny->new(timeout => 30, SSL_options => { SSL_ca_file => "$dir/ca.pem" })
-	};
-}
-
-my $plain = double_start('--exec', 'real', '--credential', $canary);
-my $tls = double_start('--exec', 'real', '--tls', '--credential', $canary, '--signing', $signing);
+my $plain = double_start('webhook.py', '--exec', 'real', '--credential', $canary);
+my $tls = double_start('webhook.py', '--exec', 'real', '--tls', '--credential', $canary, '--signing', $signing);
 
 my @others;
+END { my $status = $?; kill 'TERM', map { $_->{pid} } @others; $? = $status; }
 
-END
-{
-	kill 'TERM', map { $_->{pid} } grep { defined } ($plain, $tls, @others);
-	$? = 0 if Test::More->builder->is_passing && $? == 15;
-}
-
-sub control
-{
-	my ($double, $wish) = @_;
-	my $r = $double->{http}->post("$double->{url}/_control", { content => encode_json($wish) });
-	die "control: $r->{status} $r->{content}" unless $r->{success};
-	return decode_json($r->{content});
-}
-
-sub rules_off
-{
-	$plain->{http}->delete("$plain->{url}/_control");
-}
-
-sub journal
-{
-	my ($double, %want) = @_;
-	my @found;
-	foreach my $line (split /\n/, slurp_file("$double->{dir}/journal.jsonl"))
-	{
-		my $e = decode_json($line);
-		push @found, $e unless grep { ($e->{$_} // '') ne $want{$_} } keys %want;
-	}
-	return @found;
-}
-
-sub asked
-{
-	my ($double, $op) = @_;
-	return scalar journal($double, event => 'request', op => $op);
-}
+sub control { my ($double, @wish) = @_; return $double->control(@wish); }
+sub rules_off { return $plain->rules_off; }
+sub journal { my ($double, @want) = @_; return $double->journal(@want); }
+sub asked { my ($double, $op) = @_; return $double->asked($op); }
 
 # --- server -------------------------------------------------------------------------
 my $node = PostgreSQL::Test::Cluster->new('webhook');
@@ -100,27 +53,8 @@ sub sql
 	return $node->safe_psql($db, $sql);
 }
 
-# What a statement fails with: SQLSTATE, message, hint.
-sub failure
-{
-	my ($sql) = @_;
-	my ($out, $err);
-	$node->psql($db, "\\set VERBOSITY verbose\n$sql", stdout => \$out, stderr => \$err, on_error_stop => 1, timeout => 90);
-	my ($state, $message) = $err =~ /ERROR:  ([0-9A-Z]{5}): (.*)/;
-	my ($hint) = $err =~ /HINT:  (.*)/;
-	return { state => $state // 'none', message => $message // $err, hint => $hint // '', all => $err };
-}
-
-sub refused
-{
-	my ($sql, $state, $like, $name) = @_;
-	my $f = failure($sql);
-	is($f->{state}, $state, "$name: SQLSTATE") or diag($f->{all});
-	like($f->{message}, $like, "$name: message");
-	isnt($f->{hint}, '', "$name: a hint") or diag($f->{all});
-	unlike($f->{all}, qr/\Q$canary\E/, "$name: no credential shown");
-	return $f;
-}
+sub failure { return sql_failure($node, @_); }
+sub refused { return sql_refused($node, qr/\Q$canary\E/, @_); }
 
 sub dispatcher
 {
@@ -315,7 +249,7 @@ is(dispatcher(), $worker, 'the dispatcher lives on through all of it');
 
 # --- nobody there, and cut off ----------------------------------------------------------------------
 {
-	my $gone = double_start();
+	my $gone = double_start('webhook.py');
 	kill 'KILL', $gone->{pid};
 	provider('gone', $gone, '');
 	refused(exec_sql(agent('gone'), 'true'), 'TZ402', qr/refused|reachable/, 'nobody listens');

@@ -2,105 +2,32 @@
 # row, creations whose answer is lost, streams that break, refusals of every form.
 use strict;
 use warnings;
-use FindBin;
-use HTTP::Tiny;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoDouble;
+use TheazoPath;
 use Time::HiRes qw(sleep time);
 
 my $key_of_account = 'e2b_c0ffee0123456789abcdef0123456789abcdef01';
 my $env_secret = 'env-canary-e2b-2718-mnopqr';
 
 # --- the double ---------------------------------------------------------------------
-sub double_start
-{
-	my (@args) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my $pid = open(my $out, '-|', 'python3', "$FindBin::Bin/../mock/e2b.py", '--dir', $dir, '--key', $key_of_account,
-		'--max-timeout', 7200, @args) or die "cannot start the double: $!";
-	my ($api, $gateway) = split ' ', <$out>;
-	return {
-		dir => $dir, pid => $pid, out => $out, api => "http://127.0.0.1:$api", gateway => "http://127.0.0.1:$gateway",
-		port => $gateway, http => HTTP::Tiny->new(timeout => 30)
-	};
-}
-
-my $double = double_start();
-
-END
-{
-	kill 'TERM', $double->{pid} if $double;
-	$? = 0 if Test::More->builder->is_passing && $? == 15;
-}
-
-sub control
-{
-	my ($wish) = @_;
-	my $r = $double->{http}->post("$double->{api}/_control", { content => encode_json($wish // {}) });
-	die "control: $r->{status} $r->{content}" unless $r->{success};
-	return decode_json($r->{content});
-}
-
-sub rule { control({ rule => {@_} }); return; }
-sub rules_off { $double->{http}->delete("$double->{api}/_control"); return; }
-
-sub journal
-{
-	my (%want) = @_;
-	my @found;
-	foreach my $line (split /\n/, slurp_file("$double->{dir}/journal.jsonl"))
-	{
-		my $e = decode_json($line);
-		push @found, $e unless grep { ($e->{$_} // '') ne $want{$_} } keys %want;
-	}
-	return @found;
-}
-
-sub asked { my ($op) = @_; return scalar journal(event => 'request', op => $op); }
+my $double = double_start('e2b.py', '--key', $key_of_account, '--max-timeout', 7200);
+my ($api, $gateway) = map { "http://127.0.0.1:$_" } @{ $double->{ports} };
+sub control { return $double->control(@_); }
+sub rule { return $double->rule(@_); }
+sub rules_off { return $double->rules_off; }
+sub journal { return $double->journal(@_); }
+sub asked { return $double->asked(@_); }
 
 # --- the server -------------------------------------------------------------------
-my $node = PostgreSQL::Test::Cluster->new('e2b');
-$node->init;
-my $keyfile = $node->basedir . '/master.key';
-append_to_file($keyfile, ('0123456789abcdef' x 4) . "\n");
-chmod 0600, $keyfile;
-$node->append_conf('postgresql.conf', qq(
-shared_preload_libraries = 'theazo'
-max_worker_processes = 20
-theazo.master_key_file = '$keyfile'
-theazo.dispatchers = 1
-theazo.http_max_body = '16MB'
-log_statement = 'all'
-));
-$node->start;
+my $node = new_server('e2b', "theazo.dispatchers = 1\ntheazo.http_max_body = '16MB'\nlog_statement = 'all'\n");
 my $db = 'postgres';
-$node->safe_psql($db, 'CREATE EXTENSION theazo CASCADE');
 
 sub sql { my ($sql) = @_; return $node->safe_psql($db, $sql); }
-
-# What a statement fails with: SQLSTATE, message, hint.
-sub failure
-{
-	my ($sql) = @_;
-	my ($out, $err);
-	$node->psql($db, "\\set VERBOSITY verbose\n$sql", stdout => \$out, stderr => \$err, on_error_stop => 1, timeout => 90);
-	my ($state, $message) = $err =~ /ERROR:  ([0-9A-Z]{5}): (.*)/;
-	my ($hint) = $err =~ /HINT:  (.*)/;
-	return { state => $state // 'none', message => $message // $err, hint => $hint // '', all => $err };
-}
-
-sub refused
-{
-	my ($sql, $state, $like, $name) = @_;
-	my $f = failure($sql);
-	is($f->{state}, $state, "$name: SQLSTATE") or diag($f->{all});
-	like($f->{message}, $like, "$name: message");
-	isnt($f->{hint}, '', "$name: a hint") or diag($f->{all});
-	unlike($f->{all}, qr/\Q$key_of_account\E|envd-[0-9a-f]{32}/, "$name: no credential shown");
-	return $f;
-}
+sub failure { return sql_failure($node, @_); }
+sub refused { return sql_refused($node, qr/\Q$key_of_account\E|envd-[0-9a-f]{32}/, @_); }
 
 my $platform = sql("SELECT id FROM theazo.platform_create('Boxes')");
 my $key = sql("SELECT key FROM theazo.api_key_create('test', platform => '$platform')");
@@ -111,8 +38,8 @@ sql("SELECT name FROM theazo.secret_set('account', '$key_of_account', $k)");
 sub provider
 {
 	my ($name, $config) = @_;
-	sql("SELECT name FROM theazo.provider_set('$name', type => 'e2b', endpoint => '$double->{api}', credential_ref => 'account', "
-		  . "config => '" . encode_json({ sandboxUrl => $double->{gateway}, %{ $config // {} } }) . "', $k)");
+	sql("SELECT name FROM theazo.provider_set('$name', type => 'e2b', endpoint => '$api', credential_ref => 'account', "
+		  . "config => '" . encode_json({ sandboxUrl => $gateway, %{ $config // {} } }) . "', $k)");
 	return;
 }
 
@@ -237,17 +164,38 @@ sql("SELECT theazo.agent_resume('$agent', $k)");
 like(sql(exec_sql($agent, 'echo awake')), qr/\|awake\n\|/, 'twice');
 rules_off();
 
+# --- a command that is cancelled -------------------------------------------------------------
+{
+	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'echo \$\$ >leader; sleep 613 & echo \$! >child; wait', $k)");
+	for (1 .. 200) { last if glob("$double->{dir}/sandbox-*/child"); sleep 0.05; }
+	my @pids = map { slurp_file($_) =~ /(\d+)/ } glob("$double->{dir}/sandbox-*/leader"), glob("$double->{dir}/sandbox-*/child");
+	is(scalar(grep { kill 0, $_ } @pids), 2, 'a command and what it has started run');
+	sql("SELECT theazo.run_cancel('$run', $k)");
+	settled($agent, 'the cancelled command');
+	for (1 .. 200) { last unless grep { kill 0, $_ } @pids; sleep 0.05; }
+	is(scalar(grep { kill 0, $_ } @pids), 0, 'both have ended');
+	is_deeply([ map { decode_json($_->{body})->{signal} } journal(event => 'request', op => 'process.SendSignal') ], ['SIGNAL_SIGKILL'], 'itself by a signal');
+}
+
+# --- its log, which nobody but us asks for -----------------------------------------------------
+{
+	my $effect = sql("SELECT theazo_internal.effect_enqueue('$platform', NULL, 'compute.logs', 'e2b', '" . encode_json({ sandbox => $box, tail => 1 }) . "', p_provider => 'box')");
+	ok($node->poll_query_until($db, "SELECT state NOT IN ('queued', 'claimed', 'sent') FROM theazo_data.effect WHERE id = '$effect'"), 'logs: settled');
+	is(sql("SELECT state FROM theazo_data.effect WHERE id = '$effect'"), 'done', 'the sandbox has a log');
+	is(asked('logs'), 1, 'it was asked for once');
+}
+
 # --- figures and ports ---------------------------------------------------------------------------
 is(sql("SELECT m.state FROM theazo.metrics_start('$agent', $k) s, LATERAL (SELECT s.status AS state) m"), 'queued', 'figures are asked for');
 settled($agent, 'figures');
 is(sql("SELECT count(*) FROM theazo_data.run WHERE agent_id = '$agent' AND kind = 'metrics' AND status = 'completed'"), 1, 'and come');
-provider('named', { sandboxUrl => "http://{port}-{id}.localhost:$double->{port}" });
+provider('named', { sandboxUrl => "http://{port}-{id}.localhost:$double->{ports}[1]" });
 my $named = agent('named');
 like(sql(exec_sql($named, 'echo by name')), qr/\|by name\n\|/, 'by a host name of its own');
 sql("SELECT id FROM theazo.port_expose_start('$named', 8080, $k)");
 settled($named, 'a port');
 my $named_box = sql("SELECT external_id FROM theazo_data.sandbox WHERE agent_id = '$named'");
-is(sql("SELECT p.result ->> 'url' FROM theazo_data.run_payload p WHERE p.result ? 'url'"), "http://8080-$named_box.localhost:$double->{port}", 'its address');
+is(sql("SELECT p.result ->> 'url' FROM theazo_data.run_payload p WHERE p.result ? 'url'"), "http://8080-$named_box.localhost:$double->{ports}[1]", 'its address');
 
 # --- creations nobody saw the end of ------------------------------------------------------------
 my $made = control({})->{made};

@@ -2,101 +2,33 @@
 # commands as jobs, lost and late answers, and where secrets must not be.
 use strict;
 use warnings;
-use FindBin;
-use HTTP::Tiny;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoDouble;
+use TheazoPath;
 use Time::HiRes qw(sleep time);
 
 my $canary = 'dtn_canary-4711-abcdef';
 my $env_secret = 'env-canary-2718-mnopqr';
-my $http = HTTP::Tiny->new(timeout => 60);
 
 # --- the double ------------------------------------------------------------------
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $out;
-my $double = open($out, '-|', 'python3', "$FindBin::Bin/../mock/daytona.py", '--dir', $dir, '--key', $canary, '--hold-ms', '0')
-  or die "cannot start the double: $!";
-my $port = <$out>;
-chomp $port;
-my $base = "http://127.0.0.1:$port";
-
-END
-{
-	# held until here: closing it waits for the double
-	kill 'TERM', $double if $out;
-	$? = 0 if Test::More->builder->is_passing && $? == 15;
-}
-
-sub control
-{
-	my ($wish) = @_;
-	my $r = $http->post("$base/_control", { content => encode_json($wish) });
-	die "control: $r->{status} $r->{content}" unless $r->{success};
-	return decode_json($r->{content});
-}
-
-sub rule { return control({ rule => {@_} }); }
-sub rules_off { $http->delete("$base/_control"); return; }
-
-sub journal
-{
-	my (%want) = @_;
-	my @found;
-	foreach my $line (split /\n/, slurp_file("$dir/journal.jsonl"))
-	{
-		my $e = decode_json($line);
-		push @found, $e unless grep { ($e->{$_} // '') ne $want{$_} } keys %want;
-	}
-	return @found;
-}
-
-sub asked { return scalar journal(event => 'request', op => $_[0]); }
+my $double = double_start('daytona.py', '--key', $canary, '--hold-ms', '0', '--move-ms', '60');
+my $dir = $double->{dir};
+my $base = $double->{url};
+sub control { return $double->control(@_); }
+sub rule { return $double->rule(@_); }
+sub rules_off { return $double->rules_off; }
+sub journal { return $double->journal(@_); }
 sub boxes { return @{ control({})->{boxes} }; }
 sub boxes_of { return (grep { $_->{labels}{'theazo.id'} eq sql("SELECT sandbox_id FROM theazo_data.agent WHERE id = '$_[0]'") } boxes())[0]; }
 
 # --- server ------------------------------------------------------------------------
-my $node = PostgreSQL::Test::Cluster->new('daytona');
-$node->init;
-my $keyfile = $node->basedir . '/master.key';
-append_to_file($keyfile, ('0123456789abcdef' x 4) . "\n");
-chmod 0600, $keyfile;
-$node->append_conf('postgresql.conf', qq(
-shared_preload_libraries = 'theazo'
-max_worker_processes = 20
-theazo.master_key_file = '$keyfile'
-theazo.dispatchers = 1
-log_statement = 'all'
-restart_after_crash = on
-));
-$node->start;
+my $node = new_server('daytona', "theazo.dispatchers = 1\nlog_statement = 'all'\nrestart_after_crash = on\n");
 my $db = 'postgres';
-$node->safe_psql($db, 'CREATE EXTENSION theazo CASCADE');
 
 sub sql { return $node->safe_psql($db, $_[0]); }
-
-sub failure
-{
-	my ($sql) = @_;
-	my ($stdout, $err);
-	$node->psql($db, "\\set VERBOSITY verbose\n$sql", stdout => \$stdout, stderr => \$err, on_error_stop => 1, timeout => 90);
-	my ($state, $message) = $err =~ /ERROR:  ([0-9A-Z]{5}): (.*)/;
-	my ($hint) = $err =~ /HINT:  (.*)/;
-	return { state => $state // 'none', message => $message // $err, hint => $hint // '', all => $err };
-}
-
-sub refused
-{
-	my ($sql, $state, $like, $name) = @_;
-	my $f = failure($sql);
-	is($f->{state}, $state, "$name: SQLSTATE") or diag($f->{all});
-	like($f->{all}, $like, "$name: message");
-	isnt($f->{hint}, '', "$name: a hint") or diag($f->{all});
-	unlike($f->{all}, qr/\Q$canary\E/, "$name: no credential shown");
-	return $f;
-}
+sub refused { return sql_refused($node, qr/\Q$canary\E/, @_); }
 
 my $platform = sql("SELECT id FROM theazo.platform_create('Hooks')");
 my $key = sql("SELECT key FROM theazo.api_key_create('test', platform => '$platform')");
@@ -165,7 +97,7 @@ refused("CALL theazo.file_read('$agent', '/nothing', $k)", '58P01', qr/no such f
 refused("CALL theazo.file_read('$agent', '/data', $k)", 'TZ401', qr/answered 400/, 'a directory');
 
 {
-	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'python', 'import time; print(\"first\", flush=True); time.sleep(3)', $k)");
+	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'python', 'import time; print(\"first\", flush=True); time.sleep(1.2)', $k)");
 	for (1 .. 60) { last if sql("SELECT status FROM theazo.run_get('$run', $k)") ne 'queued'; sleep 0.1; }
 	ok($node->poll_query_until($db, "SELECT status = 'completed' FROM theazo.run_get('$run', $k)"), 'a command that prints early ends');
 	cmp_ok(scalar(grep { $_->{op} eq 'toolbox /process/execute' && $_->{body} =~ /first/ || $_->{body} =~ /head -c 65536/ } journal(event => 'request')), '>', 0, 'it was looked at while it ran');
@@ -202,7 +134,7 @@ once('dead_upstream', status => 502, empty => JSON::PP::true, execute => JSON::P
 once('dead_upstream_page', status => 502, html => JSON::PP::true);
 once('throttled', throttle => 'authenticated', execute => JSON::PP::true);
 once('unknown_fields', extra => JSON::PP::true);
-once('slow_first_byte', delay_ms => 1500);
+once('slow_first_byte', delay_ms => 700);
 once("split_$_", split_at => $_ * 37) for 0 .. 12;
 like(run($agent, 'wc -l <count'), qr/\|23\n\|/, 'each of them ran once');
 rule(op => 'toolbox /process/execute', html => JSON::PP::true, times => 1);
@@ -242,6 +174,8 @@ sub uncreated
 {
 	my ($name, $state, $like, %rule) = @_;
 	my $n = scalar boxes();
+	# nobody rests for what is failed on purpose
+	sql('DELETE FROM theazo_data.provider_health');
 	# as often as it is tried: its agent begins before the command comes
 	rule(op => 'create', %rule) if %rule;
 	refused(exec_sql(agent(), 'true'), $state, $like, "create, $name");
@@ -269,7 +203,7 @@ is(sql("SELECT count(*) > 0 FROM theazo_data.log WHERE metadata ->> 'detail' LIK
 # --- a dispatcher that dies under a command -----------------------------------------------------
 {
 	my $worker = sql("SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND pid IS NOT NULL");
-	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'echo x >>killed; sleep 3; echo survived; wc -l <killed', $k)");
+	my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'echo x >>killed; sleep 2; echo survived; wc -l <killed', $k)");
 	for (1 .. 200) { last if glob("$dir/box-*/killed"); sleep 0.05; }
 	kill 'KILL', $worker;
 	for (1 .. 300) { last if $node->psql($db, 'SELECT 1') == 0 && $_ > 10; sleep 0.1; }
