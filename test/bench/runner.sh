@@ -12,12 +12,11 @@ runner_median() {			# runner_median N < CODE: microseconds
 runner_rows() {
 	local small="thetazero.log('begun'); const c = await thetazero.read_context('k'); return c"
 	local heavy='let s = 0; for (let i = 0; i < 5e6; i++) s = (s * 31 + i) % 1000003; return s'
-	local i
 	"$cc" -O2 -std=gnu11 -D_GNU_SOURCE -Isrc -o "$work/runnercli" test/runner/runnercli.c src/runner/*.c src/http/mux.c \
 		src/lib/{status,buf,utf8,json,sign}.c -ljansson -lcrypto
 	: > "$work/ref"
 	: > "$work/own"
-	for i in $(seq 1 "$rounds"); do
+	for _ in $(seq 1 "$rounds"); do
 		node test/bench/worker.mjs 40 <<< "$small" >> "$work/ref"
 		runner_median 400 <<< "$small" >> "$work/own"
 	done
