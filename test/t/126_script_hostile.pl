@@ -29,7 +29,7 @@ my %others = (
 	deaf => [ 'terminated', 'TIME_LIMIT' ],
 	slow => [ 'terminated', 'TIME_LIMIT' ]);
 my @modes = (sort(keys %faults), sort keys %others);
-my @ids = script_queue($p, { time_ms => 2500 }, @modes);
+my @ids = script_queue($p, { time_ms => 5000 }, @modes);
 foreach my $i (0 .. $#modes)
 {
 	my $r = script_wait($p, $ids[$i]);
