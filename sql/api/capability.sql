@@ -31,7 +31,7 @@ AS $$
 	('docker', 'read', 'native', 'as an archive'),
 	('docker', 'write', 'native', 'as an archive'),
 	('docker', 'list', 'emulated', 'by a command in the container'),
-	('docker', 'expose_port', 'none', 'containers have no network'),
+	('docker', 'expose_port', 'native', 'where the provider''s entry gives containers a network of their own, and names the ports'),
 	('docker', 'pause', 'native', 'processes are frozen in memory; lost when the machine restarts'),
 	('docker', 'resume', 'native', NULL),
 	('docker', 'metrics', 'native', NULL),

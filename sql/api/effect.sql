@@ -53,6 +53,7 @@ AS $$
 		   ('docker', 'compute.write', 1, 'repeat'),
 		   ('docker', 'compute.read', 1, 'repeat'),
 		   ('docker', 'compute.list', 1, 'repeat'),
+		   ('docker', 'compute.expose_port', 1, 'repeat'),
 		   ('docker', 'compute.metrics', 1, 'repeat'),
 		   ('docker', 'compute.sample', 1, 'repeat'),
 		   ('docker', 'compute.logs', 1, 'repeat'),
@@ -306,6 +307,9 @@ BEGIN
 					 || CASE WHEN s.assigned_at IS NOT NULL AND c.kind = 'compute.exec'
 							 THEN jsonb_build_object('env', coalesce(CASE WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL THEN ep.request ELSE rp.input END -> 'env', '{}')
 								|| jsonb_build_object('THEAZO_AGENT_ID', c.agent_id, 'THEAZO_SESSION_ID', c.session_id)) ELSE '{}' END
+					 -- What else bears its name goes with it.
+					 || CASE WHEN c.kind = 'compute.destroy' AND n.endpoint #>> '{config,network}' = 'own'
+							 THEN jsonb_build_object('tag', c.sandbox_id) ELSE '{}' END
 				-- of a program's calls there are several in one run
 				WHEN c.run_id IS NULL OR c.step_seq IS NOT NULL OR c.kind = 'http.fetch' THEN ep.request
 				-- the code lies with its version, not with each execution

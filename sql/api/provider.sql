@@ -77,7 +77,7 @@ COMMENT ON FUNCTION theazo_internal.provider_type(text, text, text, text) IS
 'the adapter that a provider''s name, type and endpoint mean';
 
 -- Members of a compute provider's configuration beside those that all have, and what each may be: name (text of up to max characters),
--- url, host, path, pem, boolean, integer or number (from min to max), word (one of words), names (an array), integers (an object of
+-- url, host, path, pem, boolean, integer or number (from min to max), word (one of words), names (an array), ports (an array), integers (an object of
 -- them), runtimes (an object: a name for each runtime, and for sandboxes with a browser). Kinds that are not here keep what they are given.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_members()
 RETURNS TABLE (type text, member text, shape text, min numeric, max numeric, words text[], what text)
@@ -97,6 +97,10 @@ AS $$
 	('docker', 'init', 'boolean', NULL, NULL, NULL, 'a process that reaps is put in front'),
 	('docker', 'ca', 'pem', 1, 16384, NULL, 'certificate of the authority that signed the engine''s'),
 	('docker', 'apiVersion', 'name', 1, 16, NULL, 'version of the engine''s API'),
+	('docker', 'network', 'word', NULL, NULL, '{none,own}', 'what agents that may have a network get: none, or one of their sandbox''s own'),
+	('docker', 'ports', 'ports', 1, 16, NULL, 'ports that a sandbox with a network publishes'),
+	('docker', 'portAddress', 'name', 1, 64, NULL, 'address of the engine''s machine that ports are published at'),
+	('docker', 'portUrl', 'url', 1, 2048, NULL, 'what callers are told of a port; may hold {port}'),
 	('e2b', 'template', 'name', 1, 128, NULL, 'template of the sandboxes'),
 	('e2b', 'templates', 'runtimes', 1, 128, NULL, 'template for each runtime, and for sandboxes with a browser'),
 	('e2b', 'domain', 'host', 1, 253, NULL, 'domain of API and sandboxes, where they are not the vendor''s'),
@@ -178,6 +182,11 @@ BEGIN
 				PERFORM theazo_internal.one_of(f, theazo_internal.text_check(f, v, 64), VARIADIC m.words);
 			WHEN 'names' THEN
 				PERFORM theazo_internal.names_check(f, v, 100, m.max::integer);
+			WHEN 'ports' THEN
+				IF pg_catalog.jsonb_typeof(v) <> 'array' OR pg_catalog.jsonb_array_length(v) NOT BETWEEN m.min::integer AND m.max::integer THEN
+					PERFORM theazo_internal.raise_value(f, pg_catalog.format('must be an array of %s to %s ports', m.min, m.max));
+				END IF;
+				PERFORM theazo_internal.integer_check(f || '[]', e.value, 1, 65535) FROM pg_catalog.jsonb_array_elements(v) e;
 			WHEN 'runtimes' THEN
 				PERFORM theazo_internal.object_check(f, v, 8192, ARRAY['python', 'node', 'go', 'browser']);
 				FOR k IN SELECT pg_catalog.jsonb_object_keys(v) LOOP

@@ -23,21 +23,26 @@
 #include "lib/utf8.h"
 
 #define BODY_MAX (64 * 1024 * 1024)
+#define VERSION_MAX 16
 #define VERSION_DEFAULT "1.44" /* the newest that Podman says it has, too */
 
 static TzStatus docker_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
-static TzStatus append_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
+static TzStatus append_base(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
+static bool is_older(const TzEffect *effect, const TzDockerStep *step, const TzHttpResponse *in,
+                     TzOutcome *out);
 static TzStatus take_identity(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 
 static const TzDockerStep steps[] = {
 	{"create", "create", "POST", TZ_REPEAT_NEVER, tz_docker_build_create, tz_docker_parse_create},
-	{"create", "pull", "POST", TZ_REPEAT_NEVER, tz_docker_build_pull, tz_docker_parse_pull},
+	{"create", "pull", "POST", TZ_REPEAT_READ, tz_docker_build_pull, tz_docker_parse_pull},
+	{"create", "net", "POST", TZ_REPEAT_NEVER, tz_docker_build_net, tz_docker_parse_net},
 	{"create", "find", "GET", TZ_REPEAT_READ, tz_docker_build_find, tz_docker_parse_find},
 	{"create", "clear", "DELETE", TZ_REPEAT_NEVER, tz_docker_build_clear, tz_docker_parse_clear},
 	{"create", "work", "PUT", TZ_REPEAT_NEVER, tz_docker_build_work, tz_docker_parse_work},
 	{"create", "start", "POST", TZ_REPEAT_NEVER, tz_docker_build_start, tz_docker_parse_start},
 	{"create", "policy", "GET", TZ_REPEAT_NEVER, tz_docker_build_inspected, tz_docker_parse_policy},
 	{"create", "undo", "DELETE", TZ_REPEAT_NEVER, tz_docker_build_clear, tz_docker_parse_undo},
+	{"create", "unnet", "DELETE", TZ_REPEAT_NEVER, tz_docker_build_unnet, tz_docker_parse_left},
 	{"exec", "exec", "POST", TZ_REPEAT_READ, tz_docker_build_exec, tz_docker_parse_exec},
 	{"exec", "run", "POST", TZ_REPEAT_NEVER, tz_docker_build_run, tz_docker_parse_run},
 	{"exec", "inspect", "GET", TZ_REPEAT_NEVER, tz_docker_build_inspect, tz_docker_parse_inspect},
@@ -59,21 +64,26 @@ static const TzDockerStep steps[] = {
 	{"metrics", "stats", "GET", TZ_REPEAT_READ, tz_docker_build_stats, tz_docker_parse_stats},
 	{"metrics", "size", "GET", TZ_REPEAT_READ, tz_docker_build_size, tz_docker_parse_size},
 	{"metrics", "again", "GET", TZ_REPEAT_READ, tz_docker_build_stats, tz_docker_parse_stats},
+	{"metrics", "why", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_state},
+	{"expose_port", "port", "GET", TZ_REPEAT_READ, tz_docker_build_port, tz_docker_parse_port},
 	{"sweep", "sweep", "GET", TZ_REPEAT_READ, tz_docker_build_sweep, tz_docker_parse_sweep},
+	{"sweep", "prune", "POST", TZ_REPEAT_READ, tz_docker_build_prune, tz_docker_parse_prune},
 	{"renew", "lifetime", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_lifetime},
 	{"renew", "again", "POST", TZ_REPEAT_SAME, tz_docker_build_again, tz_docker_parse_again},
 	{"renew", "why", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_state},
 	{"logs", "logs", "GET", TZ_REPEAT_READ, tz_docker_build_logs, tz_docker_parse_logs},
+	{"logs", "why", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_state},
 	{"snapshot", "look", "GET", TZ_REPEAT_READ, tz_docker_build_look, tz_docker_parse_look},
 	{"snapshot", "commit", "POST", TZ_REPEAT_NEVER, tz_docker_build_commit, tz_docker_parse_commit},
 	{"snapshot", "why", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_state},
 	{"forget", "forget", "DELETE", TZ_REPEAT_REMOVE, tz_docker_build_forget, tz_docker_parse_remove},
 	{"destroy", "remove", "DELETE", TZ_REPEAT_REMOVE, tz_docker_build_remove, tz_docker_parse_remove},
+	{"destroy", "unnet", "DELETE", TZ_REPEAT_REMOVE, tz_docker_build_unnet, tz_docker_parse_unnet},
 };
 
-static const char *const op_names[] = {"create", "exec",     "read",    "write",   "list",
-                                       "pause",  "resume",   "metrics", "logs",    "sweep",
-                                       "renew",  "snapshot", "forget",  "destroy", NULL};
+static const char *const op_names[] = {"create",   "exec",   "read",    "write", "list",  "expose_port",
+                                       "pause",    "resume", "metrics", "logs",  "sweep", "renew",
+                                       "snapshot", "forget", "destroy", NULL};
 
 extern const TzAdapter tz_compute_docker;
 const TzAdapter tz_compute_docker = {
@@ -121,7 +131,7 @@ docker_build(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, T
 	out->allow_private = to->allow_private;
 	out->once = step->repeat != TZ_REPEAT_READ;
 
-	status = append_base(to, out, err);
+	status = append_base(effect, to, out, err);
 	if (status == TZ_OK)
 		status = take_identity(effect, to, out, err);
 	if (status == TZ_OK)
@@ -148,26 +158,79 @@ tz_docker_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out
 		tz_err_set(&out->err, TZ_UNSUPPORTED, "operation \"%.32s\" is not known", effect->op);
 	else if (in->err.status != TZ_OK)
 		tz_answer_transport(effect, step->repeat, in, out);
-	else
+	else if (!is_older(effect, step, in, out))
 		step->parse(effect, in, out);
+	tz_docker_after(effect, out);
+}
+
+/* An engine whose API is an older one says so, and which: the step again, in that version. */
+static bool
+is_older(const TzEffect *effect, const TzDockerStep *step, const TzHttpResponse *in, TzOutcome *out)
+{
+	static const char mark[] = "aximum supported API version is ";
+	const char *at;
+	size_t n = 0;
+	size_t left;
+	json_t *state;
+
+	if (in->status != 400 || tz_docker_text(effect, "api")[0] != '\0' || in->body.len == 0)
+		return false;
+	at = memmem(in->body.data, in->body.len, mark, sizeof(mark) - 1);
+	if (at == NULL)
+		return false;
+	at += sizeof(mark) - 1;
+	left = (size_t) (in->body.data + in->body.len - at);
+	while (n < left && n < VERSION_MAX && (isdigit((unsigned char) at[n]) || at[n] == '.'))
+		n++;
+	if (n == 0 || !isdigit((unsigned char) at[0]))
+		return false;
+	state = effect->state != NULL ? json_deep_copy(effect->state) : json_object();
+	if (state != NULL)
+		json_object_set_new(state, "api", json_stringn(at, n));
+	tz_docker_next(out, step->name, state);
+	return true;
+}
+
+/* What all steps of a walk hand on. A creation that fails for good takes its network along. */
+void
+tz_docker_after(const TzEffect *effect, TzOutcome *out)
+{
+	static const char *const kept[] = {"api", "net", "pulled", "tries"};
+
+	if (out->verdict == TZ_V_FAILED && strcmp(effect->op, "create") == 0)
+		tz_docker_leave(effect, out);
+	for (size_t i = 0; out->verdict == TZ_V_NEXT && i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (json_object_get(effect->state, kept[i]) != NULL && json_object_get(out->state, kept[i]) == NULL)
+			json_object_set(out->state, kept[i], json_object_get(effect->state, kept[i]));
 }
 
 /* ---------------------------------------------------------------- requests */
 
 static TzStatus
-append_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
+append_base(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	const char *version = tz_docker_config(to, "apiVersion", VERSION_DEFAULT);
+	const char *version = tz_docker_text(effect, "api");
+	TzStatus status = tz_docker_base(to, out, err);
+
+	if (version[0] == '\0')
+		version = tz_docker_config(to, "apiVersion", VERSION_DEFAULT);
+	if (status == TZ_OK && strspn(version, "0123456789.") != strlen(version))
+		return tz_err_set(err, TZ_BAD_INPUT, "apiVersion of the provider is no version");
+	tz_buf_printf(&out->url, "/v%s", version);
+	return status;
+}
+
+TzStatus
+tz_docker_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
+{
 	size_t len = to->url != NULL ? strlen(to->url) : 0;
 
 	while (len > 0 && to->url[len - 1] == '/')
 		len--;
 	if (len == 0)
 		return tz_err_set(err, TZ_BAD_INPUT, "provider has no endpoint");
-	if (strspn(version, "0123456789.") != strlen(version) || version[0] == '\0')
-		return tz_err_set(err, TZ_BAD_INPUT, "apiVersion of the provider is no version");
+	tz_buf_reset(&out->url);
 	tz_buf_append(&out->url, to->url, len);
-	tz_buf_printf(&out->url, "/v%s", version);
 	return TZ_OK;
 }
 

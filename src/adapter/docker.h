@@ -21,6 +21,7 @@
 #define TZ_DOCKER_LABEL "theazo.id"
 #define TZ_DOCKER_INSTANCE "theazo.instance"
 #define TZ_DOCKER_LIFETIME "theazo.lifetime"
+#define TZ_DOCKER_URL "theazo.url"
 
 typedef TzStatus (*TzDockerBuild)(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out,
                                   TzErr *err);
@@ -42,6 +43,10 @@ extern const TzDockerStep *tz_docker_step(const TzEffect *effect);
 /* ---- docker.c: what steps share ---- */
 
 extern void tz_docker_parse(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out);
+/* Of every step's outcome, once it is parsed. */
+extern void tz_docker_after(const TzEffect *effect, TzOutcome *out);
+/* Begins the URL anew, with the endpoint alone. */
+extern TzStatus tz_docker_base(const TzEndpoint *to, TzHttpRequest *out, TzErr *err);
 /* A member of the state as text, or "". */
 extern const char *tz_docker_text(const TzEffect *effect, const char *key);
 /* The container: the state's "id", else the request's "sandbox"; checked to be fit for a path. */
@@ -60,6 +65,12 @@ extern int64_t tz_docker_config_int(const TzEndpoint *to, const char *key, int64
 extern void tz_docker_filter(const char *label, const char *other, TzSlice value, TzBuf *out);
 /* The directory that paths begin in: absolute, without a slash behind. */
 extern const char *tz_docker_workdir(const TzEndpoint *to);
+/* What the names of a sandbox's container and network end in: the request's tag, else the effect's id. */
+extern TzStatus tz_docker_tag(const TzEffect *effect, TzSlice *tag, TzErr *err);
+/* A word of the request that becomes part of a label, or empty. */
+extern TzStatus tz_docker_word(const TzEffect *effect, const char *key, TzSlice *word, TzErr *err);
+/* Appends the labels that all we make have, as members of an object. */
+extern void tz_docker_labels(TzSlice tag, TzSlice instance, TzBuf *out);
 /* The image of a create: a snapshot's, or the configuration's. */
 extern TzStatus tz_docker_image(const TzEffect *effect, const TzEndpoint *to, TzSlice *image, TzErr *err);
 /* A path of the request below the working directory. */
@@ -102,6 +113,25 @@ extern void tz_docker_frames_free(TzDockerFrames *frames);
 /* Any piece of the body. TZ_BAD_ANSWER: it is not framed. */
 extern TzStatus tz_docker_frames_feed(TzDockerFrames *frames, TzSlice bytes, TzErr *err);
 
+/* ---- docker_image.c: what an engine says while it pulls ---- */
+
+#define TZ_DOCKER_PULL_MS (15 * 60000)
+
+typedef struct TzDockerPull
+{
+	TzBuf line;
+	bool skips; /* the rest of a line */
+	bool failed;
+	char error[400];
+	char last[200]; /* what was done last */
+} TzDockerPull;
+
+extern void tz_docker_pull_init(TzDockerPull *pull);
+extern void tz_docker_pull_free(TzDockerPull *pull);
+extern void tz_docker_pull_feed(TzDockerPull *pull, TzSlice bytes);
+extern void tz_docker_pulled(const TzEffect *effect, TzDockerPull *pull, const TzHttpResponse *in,
+                             TzOutcome *out);
+
 /* ---- steps ---- */
 
 extern TzStatus tz_docker_build_create(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
@@ -118,6 +148,27 @@ extern TzStatus tz_docker_build_start(const TzEffect *, const TzEndpoint *, TzHt
 extern void tz_docker_parse_start(const TzEffect *, const TzHttpResponse *, TzOutcome *);
 extern void tz_docker_parse_policy(const TzEffect *, const TzHttpResponse *, TzOutcome *);
 extern void tz_docker_parse_undo(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+
+/* ---- docker_network.c ---- */
+
+/* The sandbox that is made is to have a network of its own. */
+extern bool tz_docker_networked(const TzEffect *effect, const TzEndpoint *to);
+/* Of a create request: members of the container, and of its HostConfig. */
+extern void tz_docker_append_ports(const TzEndpoint *to, TzBuf *out);
+extern void tz_docker_append_bindings(const TzEndpoint *to, TzBuf *out);
+/* A creation that has failed: unless it has no network, that goes first. */
+extern void tz_docker_leave(const TzEffect *effect, TzOutcome *out);
+extern TzStatus tz_docker_build_own(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
+extern bool tz_docker_parse_own(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+extern TzStatus tz_docker_build_net(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
+extern void tz_docker_parse_net(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+extern TzStatus tz_docker_build_unnet(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
+extern void tz_docker_parse_unnet(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+extern void tz_docker_parse_left(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+extern TzStatus tz_docker_build_prune(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
+extern void tz_docker_parse_prune(const TzEffect *, const TzHttpResponse *, TzOutcome *);
+extern TzStatus tz_docker_build_port(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
+extern void tz_docker_parse_port(const TzEffect *, const TzHttpResponse *, TzOutcome *);
 
 extern TzStatus tz_docker_build_exec(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
 extern TzStatus tz_docker_build_listing(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);

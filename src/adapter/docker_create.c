@@ -31,6 +31,8 @@
 #define TAG_MAX 64
 #define LIFETIME_MAX_S (30 * 24 * 3600)
 #define TICK_S 5
+#define CLEARS_MAX 10 /* of what an earlier attempt left behind */
+#define CLEAR_MS 300
 #define USER_DEFAULT "65534:65534"
 
 /* What holds for every container. */
@@ -38,14 +40,12 @@
 	"\"CapDrop\":[\"ALL\"],\"SecurityOpt\":[\"no-new-privileges:true\"],\"AutoRemove\":true," \
 	"\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"max-size\":\"10m\"}}"
 
-static TzStatus take_tag(const TzEffect *effect, TzSlice *tag, TzErr *err);
-static TzStatus take_word(const TzEffect *effect, const char *key, TzSlice *word, TzErr *err);
 static TzStatus append_env(const TzEffect *effect, const TzEndpoint *to, TzBuf *out, TzErr *err);
 static void append_limits(const TzEffect *effect, const TzEndpoint *to, TzBuf *out);
 
 /* Letters, digits, _, -, : and .: it becomes part of a label. */
-static TzStatus
-take_word(const TzEffect *effect, const char *key, TzSlice *word, TzErr *err)
+TzStatus
+tz_docker_word(const TzEffect *effect, const char *key, TzSlice *word, TzErr *err)
 {
 	TzStatus status = tz_json_get_str(effect->request, key, false, TAG_MAX, word, err);
 
@@ -58,16 +58,23 @@ take_word(const TzEffect *effect, const char *key, TzSlice *word, TzErr *err)
 }
 
 /* Part of a name, too. */
-static TzStatus
-take_tag(const TzEffect *effect, TzSlice *tag, TzErr *err)
+TzStatus
+tz_docker_tag(const TzEffect *effect, TzSlice *tag, TzErr *err)
 {
 	TzStatus status;
 
 	*tag = tz_slice_cstr(effect->id);
-	status = take_word(effect, "tag", tag, err);
+	status = tz_docker_word(effect, "tag", tag, err);
 	if (status != TZ_OK)
 		return status;
 	return tag->len > 0 ? TZ_OK : tz_err_set(err, TZ_BAD_INPUT, "tag of the sandbox is empty");
+}
+
+void
+tz_docker_labels(TzSlice tag, TzSlice instance, TzBuf *out)
+{
+	tz_buf_printf(out, "\"" TZ_DOCKER_LABEL "\":\"%.*s\",\"" TZ_DOCKER_INSTANCE "\":\"%.*s\"", (int) tag.len,
+	              tag.data, (int) instance.len, instance.data);
 }
 
 /* Of the request only: a container shows its environment to whoever inspects it. */
@@ -172,16 +179,20 @@ tz_docker_build_create(const TzEffect *effect, const TzEndpoint *to, TzHttpReque
 	TzSlice instance = {"", 0};
 	TzSlice image;
 	int64_t lifetime_s = 3600;
-	TzStatus status = take_tag(effect, &tag, err);
+	bool networked;
+	TzStatus status = tz_docker_tag(effect, &tag, err);
 
 	if (status == TZ_OK)
-		status = take_word(effect, "instance", &instance, err);
+		status = tz_docker_word(effect, "instance", &instance, err);
 	if (status == TZ_OK)
 		status = tz_docker_image(effect, to, &image, err);
 	if (status == TZ_OK)
 		status = tz_json_get_int(effect->request, "lifetime_s", false, 1, LIFETIME_MAX_S, &lifetime_s, err);
 	if (status != TZ_OK)
 		return status;
+	networked = tz_docker_networked(effect, to);
+	if (networked && tz_docker_text(effect, "net")[0] == '\0')
+		return tz_docker_build_own(effect, to, out, err);
 	tz_buf_printf(&out->url, "/containers/create?name=theazo-%.*s", (int) tag.len, tag.data);
 	tz_buf_append_cstr(body, "{\"Image\":");
 	tz_docker_string(image, body);
@@ -193,12 +204,23 @@ tz_docker_build_create(const TzEffect *effect, const TzEndpoint *to, TzHttpReque
 	tz_docker_string(tz_slice_cstr(tz_docker_config(to, "user", USER_DEFAULT)), body);
 	tz_buf_append_cstr(body, ",\"WorkingDir\":");
 	tz_docker_string(tz_slice_cstr(tz_docker_workdir(to)), body);
-	tz_buf_printf(body,
-	              ",\"Labels\":{\"" TZ_DOCKER_LABEL "\":\"%.*s\",\"" TZ_DOCKER_INSTANCE
-	              "\":\"%.*s\",\"" TZ_DOCKER_LIFETIME "\":\"%lld\"},\"Env\":[",
-	              (int) tag.len, tag.data, (int) instance.len, instance.data, (long long) lifetime_s);
+	tz_buf_append_cstr(body, ",\"Labels\":{");
+	tz_docker_labels(tag, instance, body);
+	tz_buf_printf(body, ",\"" TZ_DOCKER_LIFETIME "\":\"%lld\"", (long long) lifetime_s);
+	if (networked)
+		tz_docker_append_ports(to, body);
+	else
+		tz_buf_append_byte(body, '}');
+	tz_buf_append_cstr(body, ",\"Env\":[");
 	status = append_env(effect, to, body, err);
-	tz_buf_append_cstr(body, "],\"HostConfig\":{\"NetworkMode\":\"none\",");
+	tz_buf_append_cstr(body, "],\"HostConfig\":{");
+	if (networked)
+	{
+		tz_buf_printf(body, "\"NetworkMode\":\"theazo-%.*s\",", (int) tag.len, tag.data);
+		tz_docker_append_bindings(to, body);
+	}
+	else
+		tz_buf_append_cstr(body, "\"NetworkMode\":\"none\",");
 	append_limits(effect, to, body);
 	tz_buf_append_cstr(body, CONFINED "}}");
 	return status;
@@ -210,9 +232,12 @@ tz_docker_parse_create(const TzEffect *effect, const TzHttpResponse *in, TzOutco
 	TzSlice id = {NULL, 0};
 	json_t *doc;
 
+	if (tz_docker_parse_own(effect, in, out))
+		return;
 	if (in->status == 404 && tz_docker_text(effect, "pulled")[0] == '\0')
 	{
 		tz_docker_next(out, "pull", json_object());
+		out->next_ms = TZ_DOCKER_PULL_MS;
 		return;
 	}
 	/* the name is taken; Podman says so with 500, and that may be anything */
@@ -246,7 +271,7 @@ TzStatus
 tz_docker_build_find(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
 	TzSlice tag = {NULL, 0};
-	TzStatus status = take_tag(effect, &tag, err);
+	TzStatus status = tz_docker_tag(effect, &tag, err);
 
 	(void) to;
 	if (status != TZ_OK)
@@ -301,10 +326,23 @@ tz_docker_build_clear(const TzEffect *effect, const TzEndpoint *to, TzHttpReques
 void
 tz_docker_parse_clear(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	if (in->status / 100 == 2 || in->status == 404 || in->status == 409)
-		tz_docker_next(out, "create", json_object());
-	else
+	int64_t tries = json_integer_value(json_object_get(effect->state, "tries"));
+
+	if (in->status / 100 != 2 && in->status != 404 && in->status != 409)
 		tz_docker_refused(effect, in, out);
+	else if (tries >= CLEARS_MAX)
+	{
+		tz_err_set(&out->err, TZ_UNAVAILABLE, "an earlier container of the sandbox does not go away");
+		tz_err_hint(&out->err, "The engine's log says more.");
+		tz_answer_fail(in, "provider_error", out);
+	}
+	else
+	{
+		tz_docker_next(out, "create", json_pack("{s:I}", "tries", (json_int_t) tries + 1));
+		/* its removal is under way already */
+		if (in->status == 409)
+			out->retry_after_ms = CLEAR_MS;
+	}
 }
 
 /* ---------------------------------------------------------------- working directory */

@@ -34,6 +34,8 @@
 
 struct TzStream
 {
+	bool pulls; /* it is a creation: what is read is what is said of a pull */
+	TzDockerPull pull;
 	TzDockerFrames frames;
 	TzErr err;
 };
@@ -346,10 +348,13 @@ tz_docker_stream_new(const TzEffect *effect, const TzEndpoint *to, TzDeltaFn on_
 	TzStream *stream = calloc(1, sizeof(*stream));
 
 	(void) to;
-	if (stream != NULL)
-		/* what a list prints is not for whoever follows */
-		tz_docker_frames_init(&stream->frames, output_max(effect),
-		                      strcmp(effect->op, "exec") == 0 ? on_delta : NULL, arg);
+	if (stream == NULL)
+		return NULL;
+	stream->pulls = strcmp(effect->op, "create") == 0;
+	tz_docker_pull_init(&stream->pull);
+	/* what a list prints is not for whoever follows */
+	tz_docker_frames_init(&stream->frames, output_max(effect),
+	                      strcmp(effect->op, "exec") == 0 ? on_delta : NULL, arg);
 	return stream;
 }
 
@@ -358,7 +363,9 @@ tz_docker_stream_feed(TzStream *stream, TzSlice bytes, TzErr *err)
 {
 	TzStatus status = stream->err.status;
 
-	if (status == TZ_OK)
+	if (stream->pulls)
+		tz_docker_pull_feed(&stream->pull, bytes);
+	else if (status == TZ_OK)
 		status = tz_docker_frames_feed(&stream->frames, bytes, &stream->err);
 	if (status != TZ_OK && err != NULL)
 		*err = stream->err;
@@ -376,14 +383,22 @@ tz_docker_stream_end(TzStream *stream, const TzEffect *effect, const TzHttpRespo
 		tz_docker_bad(in, out, "%s", stream->err.message);
 	else if (fed && in->err.status == TZ_OK)
 		ran(effect, in, &stream->frames, &stream->err, out);
+	else if (step != NULL && step->parse == tz_docker_parse_pull &&
+	         (in->status / 100 == 2 || in->status == 0))
+		tz_docker_pulled(effect, &stream->pull, in, out);
 	else
+	{
 		tz_docker_parse(effect, in, out);
+		return;
+	}
+	tz_docker_after(effect, out);
 }
 
 void
 tz_docker_stream_free(TzStream *stream)
 {
 	tz_docker_frames_free(&stream->frames);
+	tz_docker_pull_free(&stream->pull);
 	free(stream);
 }
 
@@ -392,7 +407,8 @@ tz_docker_stream_wants(const TzEffect *effect, const TzHttpResponse *head)
 {
 	const TzDockerStep *step = tz_docker_step(effect);
 
-	return step != NULL && step->parse == tz_docker_parse_run && head->status / 100 == 2;
+	return step != NULL && (step->parse == tz_docker_parse_run || step->parse == tz_docker_parse_pull) &&
+	       head->status / 100 == 2;
 }
 
 bool

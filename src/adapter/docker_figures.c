@@ -52,7 +52,10 @@ tz_docker_parse_stats(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 	used = json_number_value(
 		json_object_get(json_object_get(json_object_get(doc, "cpu_stats"), "cpu_usage"), "total_usage"));
 	at = read_time(doc);
-	if (member(doc, "cpu_stats", "cpu_usage") == NULL || at <= 0)
+	/* a container that has ended has figures of nothing, read in the year one */
+	if (member(doc, "cpu_stats", "cpu_usage") != NULL && at < 0)
+		tz_docker_why(effect, in, out);
+	else if (member(doc, "cpu_stats", "cpu_usage") == NULL || at <= 0)
 		tz_docker_bad(in, out, "\"cpu_stats\" or \"read\" is missing");
 	else if (effect->state == NULL)
 		tz_docker_next(out, "size", json_pack("{s:f, s:f}", "used", used, "at", at));
@@ -158,6 +161,11 @@ tz_docker_parse_logs(const TzEffect *effect, const TzHttpResponse *in, TzOutcome
 	if (in->status == 404)
 	{
 		tz_docker_gone(in, out);
+		return;
+	}
+	if (in->status == 409)
+	{
+		tz_docker_why(effect, in, out);
 		return;
 	}
 	if (in->status / 100 != 2)

@@ -69,9 +69,9 @@ tz_docker_parse_get(const TzEffect *effect, const TzHttpResponse *in, TzOutcome 
 	TzErr err;
 	TzStatus status;
 
-	if (in->status == 404)
+	if (in->status == 404 || in->status == 409)
 	{
-		/* the file or the container */
+		/* the file, or the container, which may be on its way out */
 		tz_docker_why(effect, in, out);
 		return;
 	}
@@ -243,7 +243,7 @@ tz_docker_parse_put(const TzEffect *effect, const TzHttpResponse *in, TzOutcome 
 {
 	if (in->status / 100 == 2)
 		tz_answer_done(out, json_object());
-	else if (in->status == 404)
+	else if (in->status == 404 || in->status == 409)
 		tz_docker_why(effect, in, out);
 	else
 	{

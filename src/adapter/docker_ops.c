@@ -157,6 +157,7 @@ tz_docker_parse_sweep(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 {
 	json_t *doc = tz_docker_json(effect, in, out);
 	json_t *sandboxes;
+	json_t *found;
 	json_t *item;
 	size_t i;
 
@@ -181,8 +182,11 @@ tz_docker_parse_sweep(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 			                      json_pack("{s:O, s:O, s:O*}", "sandbox", id, "tag", tag, "instance",
 			                                json_is_string(instance) ? instance : NULL));
 	}
-	tz_answer_done(out, json_pack("{s:o, s:b}", "sandboxes", sandboxes, "complete",
-	                              json_array_size(doc) <= SWEPT_MAX));
+	found = json_pack("{s:o, s:b}", "sandboxes", sandboxes, "complete", json_array_size(doc) <= SWEPT_MAX);
+	if (json_string_length(json_object_get(effect->request, "instance")) > 0)
+		tz_docker_next(out, "prune", found);
+	else
+		tz_answer_done(out, found);
 	json_decref(doc);
 }
 
@@ -246,9 +250,13 @@ tz_docker_build_remove(const TzEffect *effect, const TzEndpoint *to, TzHttpReque
 void
 tz_docker_parse_remove(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
+	bool gone = in->status / 100 == 2 || in->status == 404;
+
 	/* 409: its removal is under way already */
-	if (in->status / 100 == 2 || in->status == 404 || (in->status == 409 && is_op(effect, "destroy")))
-		tz_answer_done(out, json_object());
-	else
+	if (!gone && !(in->status == 409 && is_op(effect, "destroy")))
 		tz_docker_refused(effect, in, out);
+	else if (is_op(effect, "destroy") && json_is_string(json_object_get(effect->request, "tag")))
+		tz_docker_next(out, "unnet", json_object());
+	else
+		tz_answer_done(out, json_object());
 }

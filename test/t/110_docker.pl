@@ -3,12 +3,14 @@
 use strict;
 use warnings;
 use FindBin;
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoEngine;
 use Time::HiRes qw(sleep time);
 
 my $socket = $ENV{THEAZO_ENGINE} // '';
@@ -21,32 +23,7 @@ unless (ok(-S $socket, 'there is an engine'))
 my $image = 'localhost/theazo-test:1';
 my $canary = 'env-canary-3141-qrstuv';
 
-# --- the engine, asked directly ---------------------------------------------------
-sub engine
-{
-	my ($method, $path, $body) = @_;
-	my $s = IO::Socket::UNIX->new(Peer => $socket) or die "engine: $!";
-	$body = defined $body ? encode_json($body) : '';
-	print $s "$method /v1.41$path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
-	  . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-	$s->flush;
-	local $/;
-	my $answer = <$s>;
-	my ($head, $text) = split /\r\n\r\n/, $answer, 2;
-	my ($status) = $head =~ m{^HTTP/1\.. (\d+)};
-	if ($head =~ /transfer-encoding:\s*chunked/i)
-	{
-		my $whole = '';
-		while ($text =~ s/^([0-9a-fA-F]+)\r\n//)
-		{
-			my $n = hex $1 or last;
-			$whole .= substr($text, 0, $n, '');
-			$text =~ s/^\r\n//;
-		}
-		$text = $whole;
-	}
-	return wantarray ? ($status, $text) : eval { decode_json($text) };
-}
+sub engine { return ask($socket, @_) }
 
 # Those of this server.
 my $instance = '';
@@ -131,8 +108,15 @@ sub settled
 refused("SELECT theazo.provider_set('mine', type => 'docker', endpoint => 'unix://$socket', $k)", '22023', qr/endpoint/,
 	'a platform cannot name a socket of the machine');
 refused("SELECT theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://../engine')", '22023', qr/endpoint/, 'no path');
-sql("SELECT name FROM theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://$socket', "
-	  . qq{config => '{"image": "$image", "pull": false, "memoryMb": 128, "ulimits": {"nofile": 1024, "nproc": 4096}}')});
+sub boxes
+{
+	my ($at, %more) = @_;
+	my $config = encode_json({ image => $image, pull => JSON::PP::false, memoryMb => 128, ulimits => { nofile => 1024, nproc => 4096 }, %more });
+	sql("SELECT name FROM theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://$at', config => '$config')");
+	return;
+}
+
+boxes($socket);
 
 # --- commands ---------------------------------------------------------------------------
 my $agent = agent();
@@ -234,8 +218,7 @@ my $made = engine('GET', "/images/localhost/theazo/snapshot:$snapshot/json");
 like($made->{Id} // '', qr/[0-9a-f]{64}/, 'it is an image');
 unlike((engine('GET', "/images/localhost/theazo/snapshot:$snapshot/json"))[1], qr/\Q$canary\E/, 'without the secret in what it is made of');
 unlike((engine('GET', "/images/localhost/theazo/snapshot:$snapshot/get"))[1], qr/\Q$canary\E/, 'nor in its files');
-sql("SELECT name FROM theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://$socket', "
-	  . qq{config => '{"image": "localhost/theazo/snapshot:$snapshot", "pull": false, "memoryMb": 128, "ulimits": {"nofile": 1024, "nproc": 4096}}')});
+boxes($socket, image => "localhost/theazo/snapshot:$snapshot");
 my $second = agent();
 like(sql(exec_sql($second, 'cat kept d/two; printf %s "$SERVICE_TOKEN" | cut -c1-3')), qr/\|kept\n2\nenv\n\|/, 'a box made from it has the same files');
 my (undef, $second_box) = sandbox($second);
@@ -245,6 +228,72 @@ isnt($second_box, $secret_box, 'and is another one');
 sql(exec_sql($secret_agent, 'nc -l -p 7777 -e cat > /dev/null 2>&1 & sleep 0.1'));
 like(sql(exec_sql($second, 'for a in 127.0.0.1 10.88.0.1 10.88.0.2 172.17.0.2; do echo x | nc -w 1 $a 7777 && echo reached; done; echo tried')),
 	qr/\|tried\n\|/, 'no way to another box');
+
+# --- networks of their own, and ports -----------------------------------------------------------
+sub networks
+{
+	my $list = engine('GET', '/networks');
+	return grep { ($_->{Labels}{'theazo.instance'} // '') eq $instance } @$list;
+}
+
+refused("CALL theazo.port_expose('$agent', 7777, $k)", 'TZ406', qr/no ports/, 'ports of containers without a network');
+SKIP:
+{
+	skip 'this engine has no networks to give on this machine', 17 unless bridges($socket, $image);
+	boxes($socket, network => 'own', ports => [ 7777, 8080 ]);
+	my $closed = agent();
+	like(sql(exec_sql($closed, 'ls /sys/class/net')), qr/\|lo\n\|/, 'an agent that may have no network has none');
+	refused("CALL theazo.port_expose('$closed', 7777, $k)", '22023', qr/not published/, 'and no ports');
+	my $listed = agent('{"network": {"enabled": true, "allow": ["example.com"]}}');
+	like(sql(exec_sql($listed, 'ls /sys/class/net')), qr/\|lo\n\|/, 'nor has one that may speak to some hosts only');
+	my @open = map { agent('{"network": {"enabled": true}}') } 1, 2;
+	sql(exec_sql($open[$_], "(while :; do echo box-$_ | nc -l -p 7777; done) > /dev/null 2>&1 &")) for 0, 1;
+	my @address;
+	my $gateway;
+	for (@open)
+	{
+		my (undef, $box) = sandbox($_);
+		my ($network) = values %{ engine('GET', "/containers/$box/json")->{NetworkSettings}{Networks} };
+		push @address, $network->{IPAddress};
+		$gateway = $network->{Gateway};
+	}
+	is(scalar(networks()), 2, 'two boxes, each with a network of its own');
+	my $machine = IO::Socket::INET->new(LocalAddr => $gateway, Listen => 5, ReuseAddr => 1) or die "cannot listen at $gateway: $!";
+	for my $n (0, 1)
+	{
+		my $other = $address[ 1 - $n ];
+		my $tried = sql(exec_sql($open[$n], "for a in 127.0.0.1 $other; do nc -w 1 \$a 7777 < /dev/null; done; echo tried"));
+		like($tried, qr/box-$n\n/, "box $n reaches itself");
+		unlike($tried, qr/box-@{[1 - $n]}\n/, 'and not the other');
+	}
+	my $answering = fork // die;
+	unless ($answering)
+	{
+		my $caller = $machine->accept;
+		print $caller "machine\n" if $caller;
+		close $caller;
+		POSIX::_exit(0);
+	}
+	like(sql(exec_sql($open[1], "timeout 5 nc -w 2 $gateway @{[$machine->sockport]} < /dev/null")), qr/\|machine\n/, 'though the way out is open');
+	kill 'KILL', $answering;
+	waitpid $answering, 0;
+	my ($url) = sql("CALL theazo.port_expose('$open[0]', 7777, $k)") =~ m{(http://127\.0\.0\.1:\d+)};
+	ok($url, 'a port has an address');
+	my $said = '';
+	for (1 .. 50)
+	{
+		my $web = IO::Socket::INET->new(PeerAddr => substr($url // '', 7), Timeout => 2);
+		$said = $web ? readline($web) // '' : '';
+		last if $said ne '';
+		sleep 0.1;
+	}
+	is($said, "box-0\n", 'which leads into the box');
+	refused("CALL theazo.port_expose('$open[0]', 9999, $k)", '22023', qr/not one/, 'a port that is not published');
+	sql("SELECT theazo.agent_terminate('$_', $k)") for @open, $closed, $listed;
+	settled('the end of boxes with networks');
+	is_deeply([ networks() ], [], 'networks go with their boxes');
+	boxes($socket, image => "localhost/theazo/snapshot:$snapshot");
+}
 
 # --- pause and resume -------------------------------------------------------------------------
 sql(exec_sql($agent, '(n=0; while :; do n=$((n+1)); echo "$n $$" > counter.new; mv counter.new counter; sleep 0.05; done) > /dev/null 2>&1 &'));
@@ -355,8 +404,7 @@ END
 	kill 'TERM', $proxy if $proxy;
 }
 $node->poll_query_until($db, 'SELECT true') until -S $between;
-sql("SELECT name FROM theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://$between', "
-	  . qq{config => '{"image": "$image", "pull": false, "memoryMb": 128, "ulimits": {"nofile": 1024, "nproc": 4096}}')});
+boxes($between);
 my $before = containers();
 append_to_file($wish, "cut\n");
 my $unlucky = agent();

@@ -18,7 +18,7 @@ sql("UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHE
 sql("SELECT theazo.secret_set('SHOWN', 'shown-4711-abcdef', session => '$p->{session}', $key)");
 
 # --- the kinds: how each is set up; the provider's name is that of the kind ------------------------------------------
-my @kinds = compute_kinds($node, $p);
+my @kinds = compute_kinds($node, $p, ports => 1);
 
 # --- operations: each returns nothing, or what went wrong --------------------------------------------------------------
 my %live = map { $_ => 1 } qw(local docker e2b);	# output is told as it comes; elsewhere whole, at the end
@@ -48,7 +48,7 @@ sub sqlstate_of
 
 my @operations = (
 	[ 'create', 'create', sub {
-		$agent = sql("SELECT id FROM theazo.agent_create('$p->{session}', '{\"provider\": \"$_[0]\"}', $key)");
+		$agent = sql("SELECT id FROM theazo.agent_create('$p->{session}', '{\"provider\": \"$_[0]\"" . ($_[1]{options} // '') . "}', $key)");
 		wait_sql($node, "SELECT status IN ('ready', 'failed') FROM theazo_data.agent WHERE id = '$agent'", 't', 'the agent is made', 90);
 		return same(sql("SELECT concat_ws(' ', status, error) FROM theazo_data.agent WHERE id = '$agent'"), 'ready', 'the agent');
 	} ],
@@ -173,6 +173,7 @@ foreach my $kind (@kinds)
 	foreach my $o (@operations)
 	{
 		my ($what, $operation, $do) = @$o;
+		next if $operation eq 'expose_port' && $kind->{portless};
 		my $support = $can{$type}{$operation} // 'none';
 		my $wrong;
 		if ($support eq 'none')

@@ -9,6 +9,7 @@ use HTTP::Tiny;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoEngine;
 use TheazoPath;
 
 our @EXPORT = qw(compute_kinds);
@@ -31,7 +32,7 @@ sub double
 END { my $status = $?; kill 'TERM', map { $_->[0] } @doubles; $? = $status; }
 
 # Of a platform: type, provider (what an agent names), start() which sets it up, control(method, wish) of its double where it has one.
-# docker is the operator's: once it is started it stands in the place of the local sandbox. hold: requests to its engine can be held.
+# docker is the operator's: once it is started it stands in the place of the local sandbox. hold: requests to its engine can be held. ports: agents with its options have ports, unless it is portless.
 sub compute_kinds
 {
 	my ($node, $p, %options) = @_;
@@ -83,8 +84,12 @@ sub compute_kinds
 				$kind->{port} = double('hold.py', $short, '--to', $socket);
 				$socket = "$short/engine.sock";
 			}
+			# ports need networks, which not every machine lets an engine make
+			$kind->{portless} = $options{ports} && !bridges($kind->{engine}, 'localhost/theazo-test:1');
+			my $ports = $options{ports} && !$kind->{portless} ? ', "network": "own", "ports": [8080]' : '';
+			$kind->{options} = ', "network": {"enabled": true}' if $ports ne '';
 			$sql->("SELECT theazo.operator_provider_set('boxes', type => 'docker', endpoint => 'unix://$socket',
-				config => '{\"image\": \"localhost/theazo-test:1\", \"pull\": false, \"memoryMb\": 128, \"ulimits\": {\"nofile\": 1024, \"nproc\": 4096}}')");
+				config => '{\"image\": \"localhost/theazo-test:1\", \"pull\": false, \"memoryMb\": 128, \"ulimits\": {\"nofile\": 1024, \"nproc\": 4096}$ports}')");
 		} },
 	);
 	foreach my $kind (@kinds)

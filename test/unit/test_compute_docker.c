@@ -2,126 +2,14 @@
 #include "tz_test.h"
 
 #include "lib_adapter.h"
+#include "lib_docker.h"
 
 #include "adapter/docker.h"
 #include "lib/tar.h"
 
-static const char *const verdicts[] = {"", "done", "next", "retry", "failed", "unknown"};
 static const char exec_request[] =
 	"{\"sandbox\":\"c1\",\"language\":\"sh\",\"code\":\"echo hi\",\"timeout_ms\":"
 	"5000,\"env\":{\"A\":\"b\\\"c\"},\"max_output\":64}";
-
-typedef struct Walk
-{
-	const TzAdapter *adapter;
-	TzEffect effect;
-	TzEndpoint to;
-	json_t *config;
-	json_t *request;
-	json_t *state;
-	TzHttpRequest req;
-	TzOutcome out;
-	TzErr err;
-} Walk;
-
-static void
-walk_begin(Walk *w, const char *op, const char *request, const char *config)
-{
-	memset(w, 0, sizeof(*w));
-	w->adapter = tz_adapter_find("docker");
-	w->request = json_loads(request, 0, NULL);
-	w->config = json_loads(config, 0, NULL);
-	assert_non_null(w->request);
-	assert_non_null(w->config);
-	w->effect = (TzEffect){.platform_id = "plat_1",
-	                       .id = "eff_1",
-	                       .op = op,
-	                       .attempt = 1,
-	                       .request = w->request,
-	                       .now_ms = INT64_C(1700000000123)};
-	w->to = (TzEndpoint){.url = "http://localhost",
-	                     .socket = "/x.sock",
-	                     .config = w->config,
-	                     .max_response = 1024 * 1024};
-	tz_http_request_init(&w->req, 0);
-	tz_outcome_init(&w->out, 1000);
-}
-
-static void
-walk_end(Walk *w)
-{
-	json_decref(w->request);
-	json_decref(w->config);
-	json_decref(w->state);
-	tz_http_request_free(&w->req);
-	tz_outcome_free(&w->out);
-}
-
-/* What is asked next: "METHOD path". */
-static void
-asks(Walk *w, const char *method, const char *path)
-{
-	tz_err_clear(&w->err);
-	if (w->adapter->build(&w->effect, &w->to, &w->req, &w->err) != TZ_OK)
-		fail_msg("%s", w->err.message);
-	assert_string_equal(w->req.method, method);
-	assert_int_equal(strncmp(w->req.url.data, "http://localhost/v1.44", 22), 0);
-	assert_string_equal(w->req.url.data + 22, path);
-}
-
-static const char *
-body(const Walk *w)
-{
-	return w->req.body.len > 0 ? w->req.body.data : "";
-}
-
-static void
-answer_bytes(Walk *w, int status, const void *bytes, size_t len)
-{
-	TzHttpResponse in;
-
-	tz_outcome_free(&w->out);
-	tz_outcome_init(&w->out, 1000);
-	tz_http_response_init(&in, SIZE_MAX);
-	in.status = status;
-	in.total_us = 6000000;
-	in.request = &w->req;
-	if (len > 0)
-		tz_buf_append(&in.body, bytes, len);
-	w->adapter->parse(&w->effect, &in, &w->out);
-	tz_http_response_free(&in);
-	if (w->out.verdict == TZ_V_NEXT)
-	{
-		json_decref(w->state);
-		w->state = w->out.state;
-		w->out.state = NULL;
-		w->effect.state = w->state;
-		w->effect.step++;
-	}
-	else if (w->out.verdict != TZ_V_DONE)
-		assert_true(w->out.err.message[0] != '\0');
-}
-
-static void
-answers(Walk *w, int status, const char *text, const char *verdict)
-{
-	answer_bytes(w, status, text, strlen(text));
-	assert_string_equal(verdicts[w->out.verdict], verdict);
-}
-
-static void
-result_is(Walk *w, const char *text)
-{
-	json_t *wanted = json_loads(text, 0, NULL);
-	char *got = json_dumps(w->out.result, JSON_SORT_KEYS);
-
-	if (!json_equal(w->out.result, wanted))
-		fail_msg("got %s", got);
-	free(got);
-	json_decref(wanted);
-}
-
-/* ---- create ---- */
 
 static void
 test_create(void **state)
@@ -851,9 +739,14 @@ test_sweep_renew(void **state)
 		&w, 200,
 		"[{\"Id\":\"a\",\"Labels\":{\"theazo.id\":\"sbx_1\",\"theazo.instance\":\"i-1\"}},{\"Id\":\"b\",\"Labels\":{}},"
 		"{\"Id\":\"c\",\"Labels\":{\"theazo.id\":\"sbx_3\"}}]",
-		"done");
+		"next");
+	asks(
+		&w, "POST",
+		"/networks/prune?filters=%7B%22label%22%3A%5B%22theazo.instance%3Di-1%22%5D%2C%22until%22%3A%5B%2210m%22%5D%7D");
+	answers(&w, 500, "{\"message\":\"no\"}", "done");
 	result_is(&w, "{\"sandboxes\":[{\"sandbox\":\"a\",\"tag\":\"sbx_1\",\"instance\":\"i-1\"},"
 	              "{\"sandbox\":\"c\",\"tag\":\"sbx_3\"}],\"complete\":true}");
+	w.effect.state = NULL;
 	answers(&w, 200, "{}", "failed");
 	walk_end(&w);
 	walk_begin(&w, "renew", "{\"sandbox\":\"c\",\"lifetime_s\":100}", "{}");
