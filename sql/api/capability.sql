@@ -28,6 +28,7 @@ AS $$
 	('local', 'gpu', 'none', NULL),
 	('docker', 'create', 'native', NULL),
 	('docker', 'exec', 'native', NULL),
+	('docker', 'stop', 'emulated', 'by a command in the container'),
 	('docker', 'read', 'native', 'as an archive'),
 	('docker', 'write', 'native', 'as an archive'),
 	('docker', 'list', 'emulated', 'by a command in the container'),

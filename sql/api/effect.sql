@@ -57,6 +57,7 @@ AS $$
 		   ('docker', 'compute.metrics', 1, 'repeat'),
 		   ('docker', 'compute.sample', 1, 'repeat'),
 		   ('docker', 'compute.logs', 1, 'repeat'),
+		   ('docker', 'compute.stop', 1, 'repeat'),
 		   ('docker', 'compute.sweep', 1, 'repeat'),
 		   ('docker', 'compute.renew', 1, 'repeat'),
 		   ('docker', 'compute.pause', 1, 'repeat'),

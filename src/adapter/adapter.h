@@ -156,12 +156,6 @@ typedef struct TzAdapter
 	/* True once nothing that may still come changes the outcome. */
 	bool (*stream_whole)(const TzStream *stream);
 	bool stream_always; /* bodies are fed as they come also when nobody follows: they have no bound */
-	/*
-	 * A call that had begun ended without its answer: cancelled, out of time, cut. The state of the step that
-	 * ends what may still run there, or NULL; such steps are built and parsed as all are, and follow each other
-	 * at once for a few seconds at most. What they answer changes nothing. Or NULL.
-	 */
-	json_t *(*stop)(const TzEffect *effect, const TzHttpResponse *in);
 	/* Models: one message of ours in the provider's own form; see tz_model_encode. */
 	TzStatus (*encode)(const char *api, json_t *message, TzBuf *wire, TzErr *err);
 } TzAdapter;

@@ -46,9 +46,9 @@ static const TzDockerStep steps[] = {
 	{"exec", "exec", "POST", TZ_REPEAT_READ, tz_docker_build_exec, tz_docker_parse_exec},
 	{"exec", "run", "POST", TZ_REPEAT_NEVER, tz_docker_build_run, tz_docker_parse_run},
 	{"exec", "inspect", "GET", TZ_REPEAT_NEVER, tz_docker_build_inspect, tz_docker_parse_inspect},
-	{"exec", "stop", "POST", TZ_REPEAT_NEVER, tz_docker_build_stop, tz_docker_parse_stop},
-	{"exec", "kill", "POST", TZ_REPEAT_NEVER, tz_docker_build_run, tz_docker_parse_killed},
 	{"exec", "why", "GET", TZ_REPEAT_READ, tz_docker_build_inspected, tz_docker_parse_state},
+	{"stop", "stop", "POST", TZ_REPEAT_READ, tz_docker_build_stop, tz_docker_parse_stop},
+	{"stop", "kill", "POST", TZ_REPEAT_READ, tz_docker_build_run, tz_docker_parse_killed},
 	{"list", "exec", "POST", TZ_REPEAT_READ, tz_docker_build_listing, tz_docker_parse_exec},
 	{"list", "run", "POST", TZ_REPEAT_READ, tz_docker_build_run, tz_docker_parse_run},
 	{"list", "inspect", "GET", TZ_REPEAT_READ, tz_docker_build_inspect, tz_docker_parse_listed},
@@ -81,9 +81,9 @@ static const TzDockerStep steps[] = {
 	{"destroy", "unnet", "DELETE", TZ_REPEAT_REMOVE, tz_docker_build_unnet, tz_docker_parse_unnet},
 };
 
-static const char *const op_names[] = {"create",   "exec",   "read",    "write", "list",  "expose_port",
-                                       "pause",    "resume", "metrics", "logs",  "sweep", "renew",
-                                       "snapshot", "forget", "destroy", NULL};
+static const char *const op_names[] = {"create",      "exec",     "stop",   "read",    "write", "list",
+                                       "expose_port", "pause",    "resume", "metrics", "logs",  "sweep",
+                                       "renew",       "snapshot", "forget", "destroy", NULL};
 
 extern const TzAdapter tz_compute_docker;
 const TzAdapter tz_compute_docker = {
@@ -99,7 +99,6 @@ const TzAdapter tz_compute_docker = {
 	.stream_wants = tz_docker_stream_wants,
 	.stream_whole = tz_docker_stream_whole,
 	.stream_always = true,
-	.stop = tz_docker_stop,
 };
 
 const TzDockerStep *

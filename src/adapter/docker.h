@@ -183,7 +183,6 @@ extern bool tz_docker_exec_id(const json_t *doc, TzSlice *id);
 /* Of an exec whose streams were read: exit code and whether it still goes on. False: out is filled. */
 extern bool tz_docker_ended(const TzEffect *effect, const TzHttpResponse *in, int64_t *code, TzOutcome *out);
 
-extern json_t *tz_docker_stop(const TzEffect *, const TzHttpResponse *);
 extern TzStatus tz_docker_build_stop(const TzEffect *, const TzEndpoint *, TzHttpRequest *, TzErr *);
 extern void tz_docker_parse_stop(const TzEffect *, const TzHttpResponse *, TzOutcome *);
 extern void tz_docker_parse_killed(const TzEffect *, const TzHttpResponse *, TzOutcome *);

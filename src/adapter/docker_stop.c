@@ -12,10 +12,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <string.h>
-
 #include "adapter/docker.h"
 #include "adapter/shell.h"
+#include "lib/json.h"
 
 /*
  * Nothing but the shell is needed for it. Several looks, because processes make new ones meanwhile. What stands
@@ -28,27 +27,19 @@ static const char script[] =
 	"[ \"$4\" = \"$tz_s\" ] && [ \"$1\" != Z ] && kill -s KILL \"${tz_d#/proc/}\" 2>/dev/null && tz_any=1; done; "
 	"[ -n \"$tz_any\" ] || break; done; rm -f \"$tz_f.\"* \".$tz_f.pid\"";
 
-json_t *
-tz_docker_stop(const TzEffect *effect, const TzHttpResponse *in)
-{
-	const TzDockerStep *step = strcmp(effect->op, "exec") == 0 ? tz_docker_step(effect) : NULL;
-
-	(void) in;
-	if (step == NULL || (step->parse != tz_docker_parse_run && step->parse != tz_docker_parse_inspect))
-		return NULL;
-	return json_pack("{s:s}", "do", "stop");
-}
-
 TzStatus
 tz_docker_build_stop(const TzEffect *effect, const TzEndpoint *to, TzHttpRequest *out, TzErr *err)
 {
-	TzStatus status = tz_docker_url(effect, "/exec", out, err);
+	TzSlice exec = {NULL, 0};
 	TzBuf file;
+	TzStatus status = tz_json_get_str(effect->request, "exec", true, TZ_DOCKER_ID_MAX, &exec, err);
 
+	if (status == TZ_OK)
+		status = tz_docker_url(effect, "/exec", out, err);
 	if (status != TZ_OK)
 		return status;
 	tz_buf_init(&file, 1024);
-	tz_shell_stem(effect->id, &file);
+	tz_shell_stem(exec.data, &file);
 	tz_buf_append_cstr(&out->body,
 	                   "{\"AttachStdout\":true,\"AttachStderr\":true,\"Tty\":false,\"WorkingDir\":");
 	tz_docker_string(tz_slice_cstr(tz_docker_workdir(to)), &out->body);
@@ -66,8 +57,15 @@ void
 tz_docker_parse_stop(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
 	TzSlice id = {NULL, 0};
-	json_t *doc = tz_docker_found(effect, in, out);
+	json_t *doc;
 
+	/* nothing runs in one that is gone */
+	if (in->status == 404)
+	{
+		tz_answer_done(out, json_object());
+		return;
+	}
+	doc = tz_docker_json(effect, in, out);
 	if (doc == NULL)
 		return;
 	if (tz_docker_exec_id(doc, &id))
@@ -80,7 +78,7 @@ tz_docker_parse_stop(const TzEffect *effect, const TzHttpResponse *in, TzOutcome
 void
 tz_docker_parse_killed(const TzEffect *effect, const TzHttpResponse *in, TzOutcome *out)
 {
-	if (in->status / 100 == 2)
+	if (in->status / 100 == 2 || in->status == 404)
 		tz_answer_done(out, json_object());
 	else
 		tz_docker_refused(effect, in, out);

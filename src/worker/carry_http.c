@@ -4,9 +4,7 @@
  *	  Effects that go to somebody else over HTTP.
  *
  * One call may be several requests: steps that need not be stored follow each other
- * here. What runs at a provider does not end because our call does; where the adapter
- * knows a way to end it (TzAdapter.stop) that is gone before the flight is settled with
- * the outcome it had. Nothing throws.
+ * here. Nothing throws.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,8 +18,6 @@
 #include "worker/carry_http.h"
 #include "worker/carry_script.h"
 #include "worker/kept.h"
-
-#define STOP_MS 5000 /* all requests that end what a cut call left behind */
 
 static void begin_http(TzCarrier *c, TzFlight *f, int timeout_ms);
 
@@ -109,56 +105,10 @@ go_on(TzFlight *f)
 	next_step(f, take_state(f), timeout_ms);
 }
 
-/* ---- what a cut call left running ---- */
-
-/* True: requests follow that end it; the outcome is kept for when they are over. */
-static bool
-begin_stop(TzFlight *f, const TzHttpResponse *res)
-{
-	json_t *state;
-
-	if (f->adapter->stop == NULL || res->err.status == TZ_OK || !res->maybe_sent)
-		return false;
-	state = f->adapter->stop(&f->effect, res);
-	if (state == NULL)
-		return false;
-	f->stopping = true;
-	f->stop_until = GetCurrentTimestamp() + STOP_MS * (int64) 1000;
-	f->stopped = f->outcome;
-	f->stopped_sqlstate = http_sqlstate(f);
-	tz_outcome_init(&f->outcome, f->stopped.content.max);
-	next_step(f, state, STOP_MS);
-	return true;
-}
-
-/* The outcome is that of the call that was cut, however its end was brought about. */
-static void
-end_stop(TzFlight *f)
-{
-	f->stopping = false;
-	tz_outcome_free(&f->outcome);
-	f->outcome = f->stopped;
-	memset(&f->stopped, 0, sizeof(f->stopped));
-	tz_flight_outcome(f, f->stopped_sqlstate, true, tz_carry_random(), GetCurrentTimestamp());
-}
-
-static void
-stop_done(TzFlight *f, const TzHttpResponse *res)
-{
-	int64 left = (f->stop_until - GetCurrentTimestamp()) / 1000;
-
-	f->adapter->parse(&f->effect, res, &f->outcome);
-	if (f->outcome.verdict == TZ_V_NEXT && f->outcome.at_once && left > 0)
-		next_step(f, take_state(f), (int) Min(left, STOP_MS));
-	else
-		end_stop(f);
-}
-
 void
 tz_carry_http_cut(TzFlight *f)
 {
-	/* what ends the rest of it goes on, for a moment */
-	if (f->http != NULL && !f->stopping)
+	if (f->http != NULL)
 		tz_http_cancel(f->http);
 }
 
@@ -168,11 +118,6 @@ http_done(void *arg, const TzHttpResponse *res)
 	TzFlight *f = arg;
 
 	f->http = NULL;
-	if (f->stopping)
-	{
-		stop_done(f, res);
-		return;
-	}
 	if (f->flow != NULL)
 		tz_flow_end(f->flow, &f->effect, res, &f->outcome);
 	else
@@ -184,7 +129,7 @@ http_done(void *arg, const TzHttpResponse *res)
 		f->outcome.verdict = TZ_V_FAILED;
 	if (goes_on(f))
 		go_on(f);
-	else if (!begin_stop(f, res))
+	else
 		tz_flight_outcome(f, http_sqlstate(f), res->maybe_sent, tz_carry_random(), GetCurrentTimestamp());
 }
 
@@ -323,7 +268,7 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 		err.status = broker_values(f, &req, &err);
 		sqlstate = broker_sqlstate(err.status);
 	}
-	if (err.status == TZ_OK && f->flow == NULL && !f->stopping && wants_stream(f))
+	if (err.status == TZ_OK && f->flow == NULL && wants_stream(f))
 		err.status = open_stream(f, &err);
 	if (err.status == TZ_OK)
 	{
@@ -341,11 +286,6 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 		sqlstate = build_sqlstate(err.status);
 	}
 	tz_http_request_free(&req);
-	if (err.status != TZ_OK && f->stopping)
-	{
-		end_stop(f);
-		return;
-	}
 	/* behind a step that was carried out nobody knows what is left of it: the table of recovery does */
 	if (err.status != TZ_OK && built && f->state == TZ_FLIGHT_FLYING)
 	{
@@ -357,7 +297,7 @@ begin_http(TzCarrier *c, TzFlight *f, int timeout_ms)
 		tz_carry_fail(f, &err, sqlstate);
 		return;
 	}
-	if (f->flow != NULL && !f->stopping)
+	if (f->flow != NULL)
 	{
 		tz_http_sink(f->http, &sink);
 		if (f->adapter->kind == TZ_MODEL)

@@ -14,7 +14,7 @@
 
 /* Sends the request of the step the effect is at, and whatever follows from its answer. */
 extern void tz_carry_http(TzCarrier *c, TzFlight *f, int timeout_ms);
-/* Cuts the call; what it left running at the provider is ended, where there is a way to. */
+/* Cuts the call. */
 extern void tz_carry_http_cut(TzFlight *f);
 
 /* ---- carry.c ---- */

@@ -81,12 +81,6 @@ typedef struct TzFlight
 	TzScriptJob *script; /* owned by whoever carries it, or NULL */
 	TzOutcome outcome;
 
-	/* while requests end what a cut call left running: what it ends with */
-	bool stopping;
-	TimestampTz stop_until;
-	TzOutcome stopped;
-	const char *stopped_sqlstate;
-
 	/* once it ended */
 	const char *verdict;
 	char *result; /* JSON text, or NULL for {} */

@@ -160,6 +160,7 @@ my $cut = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'sleep 61 & sets
 ok(runs_there($container, 'sleep 61') && runs_there($container, 'sleep 63'), 'a command runs, and what it has started');
 sql("SELECT theazo.run_cancel('$cut', $k)");
 ok($node->poll_query_until($db, "SELECT status = 'cancelled' FROM theazo_data.run WHERE id = '$cut'"), 'it is cancelled');
+settled('its end');
 unlike(processes($container), qr/sleep 6[13]/, 'and ended, with what it had started');
 like(processes($container), qr/sleep 62/, 'but for what went its own way');
 like(sql(exec_sql($agent, 'ls -a | grep -c "^.\\?theazo-"')), qr/\|2\n\|/, 'only files of the command that looks are there');
