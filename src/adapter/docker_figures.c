@@ -57,7 +57,7 @@ tz_docker_parse_stats(const TzEffect *effect, const TzHttpResponse *in, TzOutcom
 		tz_docker_why(effect, in, out);
 	else if (member(doc, "cpu_stats", "cpu_usage") == NULL || at <= 0)
 		tz_docker_bad(in, out, "\"cpu_stats\" or \"read\" is missing");
-	else if (effect->state == NULL)
+	else if (json_object_get(effect->state, "at") == NULL)
 		tz_docker_next(out, "size", json_pack("{s:f, s:f}", "used", used, "at", at));
 	else
 	{

@@ -254,6 +254,16 @@ test_older(void **state)
 	answers(&w, 201, "{\"Id\":\"abc\"}", "next");
 	asks_at(&w, "POST", "http://localhost/v1.41/exec/abc/start");
 	walk_end(&w);
+	/* the first sample is the first all the same */
+	walk_begin(&w, "metrics", "{\"sandbox\":\"c\"}", "{}");
+	answers(&w, 400, "{\"message\":\"Maximum supported API version is 1.41\"}", "next");
+	asks_at(&w, "GET", "http://localhost/v1.41/containers/c/stats?stream=false&one-shot=true");
+	answers(
+		&w, 200,
+		"{\"read\":\"2026-11-22T04:11:37.5Z\",\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":1000000000}}}",
+		"next");
+	asks_at(&w, "GET", "http://localhost/v1.41/containers/c/json?size=1");
+	walk_end(&w);
 	walk_begin(&w, "exec", "{\"sandbox\":\"c\",\"language\":\"sh\",\"code\":\"x\"}", "{}");
 	w.effect.state = w.state = json_pack("{s:s, s:s}", "do", "exec", "api", "1.41");
 	answers(&w, 400, "{\"message\":\"Maximum supported API version is 1.40\"}", "failed");
