@@ -2,28 +2,22 @@
 # What all kinds do alike is in 119_conformance.
 use strict;
 use warnings;
-use FindBin;
 use JSON::PP;
-use HTTP::Tiny;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoDouble;
 use TheazoPath;
 use Time::HiRes qw(sleep time);
 
 my $canary = 'fly_canary-4711-abcdef';
-my $http = HTTP::Tiny->new(timeout => 60);
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $out;
-my $double = open($out, '-|', 'python3', "$FindBin::RealBin/../mock/fly.py", '--dir', $dir, '--key', $canary) or die "cannot start the double: $!";
-END { my $status = $?; kill 'TERM', $double if $out; $? = $status; }
-my $port = <$out>;
-chomp $port;
-my $base = "http://127.0.0.1:$port";
-sub control { return decode_json($http->post("$base/_control", { content => encode_json($_[0]) })->{content}); }
-sub rule { return control({ rule => {@_} }); }
+my $double = double_start('fly.py', '--key', $canary);
+my $dir = $double->{dir};
+my $base = $double->{url};
+sub control { return $double->control(@_); }
+sub rule { return $double->rule(@_); }
 sub machines { return @{ control({})->{machines} }; }
 
-my $node = new_server('fly', "theazo.dispatchers = 1\n");
+my $node = new_server('fly', "theazo.dispatchers = 1\ntheazo.metrics_interval = 60\n");
 my $p = new_platform($node, 'machines');
 my $key = "api_key => '$p->{key}'";
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -54,7 +48,11 @@ my $plain = sql("SELECT id FROM theazo.session_create('other', $key)");
 control({ machine => $machine, state => 'suspended' });
 is(run_sh($agent, 'wc -l <count | tr -d " "')->{stdout}, "2\n", 'one that was suspended is started, with its files');
 
-# a command that is cancelled, and a follower
+# figures that the keeper has taken
+sql("UPDATE theazo_data.sandbox SET sampled_at = clock_timestamp() - interval '1 h' WHERE status = 'ready'; SELECT theazo_internal.keeper_samples()");
+ok(wait_sql($node, "SELECT count(*) > 0 AND bool_and(memory_mb > 0 AND cpu_percent >= 0) FROM theazo_data.sandbox_sample", 't', 'figures'), 'the keeper has figures of it');
+
+# a command that is cancelled
 {
 	my $run = start_run($p, 'exec_start', $agent, q('sh', 'echo $$ >leader; sleep 612 & echo $! >child; wait'));
 	for (1 .. 200) { last if glob("$dir/machine-*/child"); sleep 0.05; }
@@ -93,7 +91,7 @@ cmp_ok(counts($other), '>', 0, 'a counter goes on after the pause');
 rule(op => 'suspend', leased => JSON::PP::true, times => 1);
 sleeps_and_wakes($other, 1);
 is(counts($other), 0, 'a cold start ends it, and keeps its files');
-is(scalar(grep { $_->{op} eq 'suspend' && $_->{event} eq 'answer' && $_->{status} == 409 } map { decode_json($_) } split /\n/, slurp_file("$dir/journal.jsonl")), 1,
+is(scalar(grep { $_->{op} eq 'suspend' && $_->{event} eq 'answer' && $_->{status} == 409 } $double->journal), 1,
 	'a lease was in the way once');
 run_sh($agent, $count);
 rule(op => 'delete', leased => JSON::PP::true, times => 1);

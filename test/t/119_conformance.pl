@@ -75,7 +75,12 @@ my @operations = (
 		{
 			my @e = map { decode_json($_) } split /\n/, sql("SELECT jsonb_build_object('seq', seq, 'type', type, 'data', data) FROM theazo.run_follow('$run', $after, '5 s', $key)");
 			$after = $_->{seq} foreach @e;
-			$told .= $_->{data}{text} foreach grep { $_->{type} eq 'stdout' } @e;
+			foreach (@e)
+			{
+				# what was told is void: it is told again, whole
+				$told = '' if $_->{type} eq 'gap' && $_->{data}{reason} eq 'restart' && ($_->{data}{stream} // 'stdout') eq 'stdout';
+				$told .= $_->{data}{text} if $_->{type} eq 'stdout';
+			}
 			if ($early eq '' && $told ne '' && $live{ $_[1]{type} })
 			{
 				$early = $told . sql("SELECT status FROM theazo_data.run WHERE id = '$run'");
@@ -105,6 +110,15 @@ SH
 		my $r = run_sh('sleep 60', "'2 s'");
 		return same($r->{status}, 'failed', 'the run') if ($r->{exit_code} // 0) != 124 && $r->{status} ne 'failed';
 		return same(run_sh('echo on')->{stdout}, "on\n", 'the next');
+	} ],
+	[ 'a cancelled command ends', 'stop', sub {
+		my $run = sql("SELECT id FROM theazo.exec_start('$agent', 'sh', 'while :; do date +%s%N > t; mv t tick; sleep 0.1; done', $key)");
+		wait_sql($node, "SELECT status FROM theazo_data.run WHERE id = '$run'", 'running', 'it runs');
+		sleep 1;
+		sql("SELECT theazo.run_cancel('$run', $key)");
+		wait_sql($node, "SELECT count(*) FROM theazo_data.effect WHERE agent_id = '$agent' AND state IN ('queued', 'claimed', 'sent')", '0', 'it is cancelled') or return 'it is not settled';
+		my ($then, $later) = split /\n/, run_sh('cat tick; sleep 0.5; cat tick')->{stdout} // '';
+		return $then && $then eq $later ? undef : 'it goes on';
 	} ],
 	[ 'write', 'write', sub { return same(work('file_write_start', "'d/all.bin'", "decode('000102fdfeff0a', 'hex')")->{status}, 'completed', 'the run') } ],
 	[ 'read', 'read', sub {
