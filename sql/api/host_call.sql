@@ -70,13 +70,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.host_wrong(theazo_internal.host_ask, text) IS 'answers a call of code that is wrong in itself';
 
--- Is the host one of these, or below one? An empty list means every host.
-CREATE OR REPLACE FUNCTION theazo_internal.host_listed(p_host text, p_domains jsonb)
+-- Is the host one of these, or below one? An empty list means every host; a domain with a port means that port alone.
+CREATE OR REPLACE FUNCTION theazo_internal.host_listed(p_host text, p_port text, p_domains jsonb)
 RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT p_domains = '[]' OR EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(p_domains) d
-		WHERE p_host = pg_catalog.split_part(d, ':', 1) OR pg_catalog."right"(p_host, pg_catalog.length(pg_catalog.split_part(d, ':', 1)) + 1) = '.' || pg_catalog.split_part(d, ':', 1))
+		WHERE (p_host = pg_catalog.split_part(d, ':', 1) OR pg_catalog."right"(p_host, pg_catalog.length(pg_catalog.split_part(d, ':', 1)) + 1) = '.' || pg_catalog.split_part(d, ':', 1))
+		  AND pg_catalog.split_part(d, ':', 2) IN ('', p_port))
 $$;
-COMMENT ON FUNCTION theazo_internal.host_listed(text, jsonb) IS 'is a host in a list of domains, or below one of them';
+COMMENT ON FUNCTION theazo_internal.host_listed(text, text, jsonb) IS 'is a host at this port in a list of domains, or below one of them';
 
 -- http_request(url, method, headers, body): form and rules here; where it may connect is judged again when it is sent.
 CREATE OR REPLACE FUNCTION theazo_internal.host_request(h theazo_internal.host_ask)
@@ -115,7 +116,7 @@ BEGIN
 		RETURN theazo_internal.host_wrong(h, 'url has no usable host');
 	ELSIF v_url OPERATOR(pg_catalog.~*) '^http:' AND NOT v_http THEN
 		RETURN theazo_internal.host_refuse(h, 'PERMISSION_DENIED', 'permission', 'permission_denied', 'https', 'only https addresses can be asked');
-	ELSIF NOT theazo_internal.host_listed(v_host, v_policy #> '{run,allowed_domains}') THEN
+	ELSIF NOT theazo_internal.host_listed(v_host, v_port, v_policy #> '{run,allowed_domains}') THEN
 		RETURN theazo_internal.host_refuse(h, 'PERMISSION_DENIED', 'permission', 'permission_denied', 'allowed_domains',
 			pg_catalog.format('%s is not among the allowed domains', v_host));
 	END IF;
@@ -138,7 +139,8 @@ BEGIN
 		-- as the engine reads rules: the host itself and all below it, at this port
 		|| CASE WHEN v_policy #> '{run,allowed_domains}' = '[]' THEN '{}' ELSE pg_catalog.jsonb_build_object('allow',
 			(SELECT pg_catalog.jsonb_agg(y.rule) FROM pg_catalog.jsonb_array_elements_text(v_policy #> '{run,allowed_domains}') d
-			  CROSS JOIN LATERAL (VALUES (pg_catalog.split_part(d, ':', 1) || ':' || v_port), ('*.' || pg_catalog.split_part(d, ':', 1) || ':' || v_port)) AS y (rule))) END;
+			  CROSS JOIN LATERAL (VALUES (pg_catalog.split_part(d, ':', 1) || ':' || v_port), ('*.' || pg_catalog.split_part(d, ':', 1) || ':' || v_port)) AS y (rule)
+			  WHERE pg_catalog.split_part(d, ':', 2) IN ('', v_port))) END;
 	v_effect := theazo_internal.effect_enqueue((h.r).platform_id, theazo_internal.id_root((h.r).id), 'http.fetch', 'http', v_request, (h.r).id,
 		(h.r).session_id, (h.r).agent_id, p_timeout_ms => least(60000, greatest(1, theazo_internal.execution_ms(clock_timestamp(), h.deadline)))::integer,
 		p_affinity => h.slot, p_deadline => h.deadline);

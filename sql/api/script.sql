@@ -56,6 +56,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.script_logs(theazo_data.execution, theazo_data.run, jsonb) IS 'logs of code as they are kept, each with its event';
 
+-- A piece of what code wrote, for the audit: masked, and like the output itself where the content filter has a say.
+CREATE OR REPLACE FUNCTION theazo_internal.script_shown(x theazo_data.execution, p_text text)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	v_text		text := theazo_internal.excerpt(p_text);
+	v_verdict	jsonb;
+BEGIN
+	IF v_text IS NOT NULL AND theazo_internal.guardrails_on(x.policy -> 'guardrails') THEN
+		v_verdict := theazo_internal.safety_judge(x.platform_id, x.policy -> 'guardrails', 'output', v_text);
+		v_text := CASE WHEN theazo_internal.safety_stops(v_verdict) THEN '[withheld]'
+					   WHEN v_verdict ->> 'status' = 'redacted' THEN pg_catalog."left"(theazo_internal.safety_redact(v_text), 200) ELSE v_text END;
+	END IF;
+	RETURN v_text;
+END $$;
+COMMENT ON FUNCTION theazo_internal.script_shown(theazo_data.execution, text) IS 'a piece of what code wrote as the audit may show it';
+
+-- Calls that were answered on the spot, and what was written last, as the audit may show them.
+CREATE OR REPLACE FUNCTION theazo_internal.script_local(x theazo_data.execution, p_result jsonb)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN pg_catalog.jsonb_build_object('written_summary', theazo_internal.script_shown(x, (p_result -> 'written')::text),
+		'host_calls_local', (SELECT coalesce(pg_catalog.jsonb_agg(l.it || pg_catalog.jsonb_build_object('args_summary',
+				coalesce(theazo_internal.script_shown(x, l.it ->> 'args_summary'), '')) ORDER BY l.ord), '[]')
+			  FROM pg_catalog.jsonb_array_elements(CASE WHEN pg_catalog.jsonb_typeof(p_result -> 'host_calls_local') = 'array'
+					THEN p_result -> 'host_calls_local' ELSE '[]' END) WITH ORDINALITY AS l (it, ord)));
+END $$;
+COMMENT ON FUNCTION theazo_internal.script_local(theazo_data.execution, jsonb) IS 'members of an outcome that the audit shows, masked and judged';
+
 -- The output as it may be delivered, with the verdict that lets it out; error: it may not.
 CREATE OR REPLACE FUNCTION theazo_internal.script_output(
 	x theazo_data.execution, r theazo_data.run, p_output jsonb, OUT output jsonb, OUT verdict text, OUT error jsonb)
@@ -128,18 +156,24 @@ BEGIN
 	IF v_ran THEN
 		v_cost := theazo_internal.script_charge(e, r, v_started, p_finished);
 	END IF;
-	IF x.number IS NULL OR r.status NOT IN ('queued', 'running') THEN
+	IF r.status NOT IN ('queued', 'running') THEN
+		RETURN;
+	ELSIF x.number IS NULL THEN
+		-- deleted while it ran: nothing of it is kept, and its run ends all the same
+		UPDATE theazo_data.run_payload p SET input = '{}' WHERE p.platform_id = e.platform_id AND p.root_id = e.root_id;
+		PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, 'cancelled', NULL, NULL,
+			'{"code": "cancelled", "message": "the agent was deleted"}', v_cost, v_started, p_finished, p_state = 'unknown');
 		RETURN;
 	END IF;
 	IF v_ran THEN
+		p_result := p_result || theazo_internal.script_local(x, p_result);
 		v_doc := pg_catalog.jsonb_build_object('logs', theazo_internal.script_logs(x, r, p_result -> 'logs'), 'usage', p_result -> 'usage',
-				'host_calls', coalesce((p_result ->> 'log_calls')::integer, 0) + pg_catalog.jsonb_array_length(CASE WHEN pg_catalog.jsonb_typeof(p_result -> 'host_calls_local') = 'array'
-					THEN p_result -> 'host_calls_local' ELSE '[]' END), 'host_calls_local', p_result -> 'host_calls_local', 'isolation', p_result -> 'isolation',
+				'host_calls', coalesce((p_result ->> 'log_calls')::integer, 0) + pg_catalog.jsonb_array_length(p_result -> 'host_calls_local'), 'host_calls_local', p_result -> 'host_calls_local', 'isolation', p_result -> 'isolation',
 				'helper_sha256', p_result -> 'helper_sha256', 'engine', p_result -> 'engine', 'engine_version', p_result -> 'engine_version',
 				'logs_dropped', p_result -> 'logs_dropped', 'fault', p_result -> 'fault');
 		v_doc := pg_catalog.jsonb_strip_nulls(v_doc);
 		PERFORM theazo_internal.event_write(r.platform_id, 'data', 'result_written', pg_catalog.jsonb_build_object(
-				'output', theazo_internal.excerpt((p_result -> 'written')::text)), r.session_id, r.agent_id, r.id, r.environment)
+				'output', p_result -> 'written_summary'), r.session_id, r.agent_id, r.id, r.environment)
 		  WHERE p_result ? 'written';
 	END IF;
 	IF p_state = 'done' AND p_result ->> 'status' = 'completed' THEN

@@ -83,11 +83,16 @@ SELECT call, fn, args_summary, allowed, counted, violation, duration_ms IS NOT N
 -- it ends: output, logs, usage, trail, price
 SELECT tst.finish(:'r', 'done', '{"status": "completed", "returned": true, "output": {"n": 1, "mail": "a@b.example"}, "written": {"w": 1},
 	"logs": [{"level": "info", "message": "hello", "at": "2026-01-01T00:00:00Z"}, {"level": "odd", "message": "key sk-abcdefgh12345", "at": "2026-01-01T00:00:01Z"}], "logs_dropped": 3,
-	"log_calls": 5, "host_calls_local": [{"fn": "write_result", "at": "2026-01-01T00:00:02Z", "args_summary": "{}"}], "usage": {"cpu_ms": 3, "memory_mb": 4.5, "wall_ms": 7}, "host_calls": 14,
+	"log_calls": 5, "host_calls_local": [{"fn": "write_result", "at": "2026-01-01T00:00:02Z", "args_summary": "{}"},
+		{"fn": "write_result", "at": "2026-01-01T00:00:03Z", "args_summary": "{\"key\": \"sk-abcdefgh12345\"}"},
+		{"fn": "write_result", "at": "2026-01-01T00:00:04Z", "args_summary": "Kill all of them, every one of those people deserves to die. I will murder you."}], "usage": {"cpu_ms": 3, "memory_mb": 4.5, "wall_ms": 7}, "host_calls": 14,
 	"isolation": {"mode": "full"}, "helper_sha256": "ab", "engine": "quickjs-ng", "engine_version": "0.11"}');
 SELECT status, error, api_calls, host_calls, violation_count, was_terminated, cpu_ms, memory_mb FROM theazo.execution_get(:'x');
 SELECT input, output, logs, logs_dropped, resource_usage, isolation, engine, engine_version, helper_sha256 FROM theazo.execution_get(:'r');
 SELECT a ->> 'fn' AS fn, a -> 'allowed' AS allowed, a ->> 'args_summary' AS args FROM theazo.execution_get(:'x') e, jsonb_array_elements(e.host_call_audit) a ORDER BY a ->> 'timestamp' LIMIT 3;
+-- what was written is shown like the output: masked, and withheld where that would be
+SELECT a ->> 'timestamp' AS at, a ->> 'args_summary' AS args FROM theazo.execution_get(:'x') e, jsonb_array_elements(e.host_call_audit) a WHERE a ->> 'fn' = 'write_result';
+SELECT summary FROM theazo.events WHERE run_id = :'r' AND action = 'result_written';
 SELECT action, category, decision, rule, is_violation FROM theazo.events WHERE run_id = :'r' ORDER BY number;
 SELECT item, quantity, amount > 0 AS priced, payer FROM theazo_data.charge WHERE run_id = :'r';
 SELECT execution_count, last_execution_at IS NOT NULL FROM theazo.governed_get('one');
@@ -172,6 +177,23 @@ SELECT status FROM theazo.secure_agent_request_permission('secure', '{"scopes": 
 SELECT status FROM theazo.secure_agent_stop('secure', 'enough');
 SELECT tst.try($$CALL theazo.execute('secure')$$);
 SELECT e ->> 'action' FROM jsonb_array_elements(theazo.secure_agent_audit_log('secure', '{"actionTypes": ["agent_killed", "permission_requested", "agent_registered"]}') -> 'events') e;
+-- a domain with a port is that port alone
+SELECT name FROM theazo.governed_register('ports', 'return 1', '{"allow_network": true, "allowed_domains": ["a.example:8443", "b.example"]}');
+SELECT run_id AS o FROM theazo.execution_start('ports') \gset
+SELECT tst.claim();
+SELECT u.url, coalesce(c.answer #>> '{error,code}', 'sent') AS answer FROM (VALUES (1, 'https://a.example:8443/'), (2, 'https://x.a.example:8443/'), (3, 'https://a.example/'),
+	(4, 'https://a.example:22/'), (5, 'https://b.example:22/'), (6, 'https://a.example:8443:22/'), (7, 'https://b.example.:443/'), (8, 'https://xb.example/'), (9, 'https://a.example:08443/'),
+	(10, 'https://b.example@evil.example/'), (11, 'https://evil.example/@b.example:443/'), (12, 'https://evil.example?b.example:443'), (13, 'https://evil.example\@b.example/')) u (n, url)
+ CROSS JOIN LATERAL tst.call(:'o', u.n, 'http_request', jsonb_build_array(u.url)) c (answer) ORDER BY u.n;
+SELECT p.request -> 'allow' AS allow FROM theazo_data.effect e JOIN theazo_data.effect_payload p USING (platform_id, root_id, id)
+ WHERE e.run_id = :'o' AND e.kind = 'http.fetch' ORDER BY p.request ->> 'url';
+-- deleted while it runs: the run ends, and nothing of it is kept
+SELECT theazo.governed_delete('ports');
+SELECT status, cancel_requested FROM theazo_data.run WHERE id = :'o';
+SELECT tst.call(:'o', 14, 'read_context', '["k"]');
+SELECT tst.finish(:'o', 'cancelled', '{"status": "terminated", "logs": [{"level": "info", "message": "so far", "at": "2026-01-01T00:00:00Z"}], "usage": {}}');
+SELECT r.status, r.error_message, r.ended_at IS NOT NULL AS ended, p.input, p.result FROM theazo_data.run r
+  JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5) WHERE r.id = :'o';
 -- gone, but not from the trail
 SELECT theazo.governed_delete('few');
 SELECT count(*) FROM theazo.executions WHERE agent_name = 'few';
