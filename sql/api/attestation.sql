@@ -16,25 +16,33 @@ COMMENT ON FUNCTION theazo_internal.ed25519_verify(bytea, text, bytea) IS 'is th
 
 -- Which kind of wall was around it. Hardware says so only with a quote that was verified, and none is known here.
 CREATE OR REPLACE FUNCTION theazo_internal.tee_mode(x theazo_data.execution)
-RETURNS text LANGUAGE sql STABLE
+RETURNS text LANGUAGE plpgsql STABLE
 AS $$
-	SELECT CASE WHEN x.mode = 'code' THEN 'local_sandbox'
-		ELSE coalesce((SELECT CASE b.adapter WHEN 'local' THEN 'local_sandbox' WHEN 'docker' THEN 'docker_fallback' ELSE 'provider' END
-						 FROM theazo_data.sandbox b JOIN theazo_data.agent a ON a.platform_id = b.platform_id AND a.sandbox_id = b.id
-						WHERE a.platform_id = x.platform_id AND a.id = x.agent_id), 'local_sandbox') END
+BEGIN
+	IF x.mode = 'code' THEN
+		RETURN 'local_sandbox';
+	END IF;
+	RETURN coalesce((SELECT CASE b.adapter WHEN 'local' THEN 'local_sandbox' WHEN 'docker' THEN 'docker_fallback' ELSE 'provider' END
+					   FROM theazo_data.sandbox b JOIN theazo_data.agent a ON a.platform_id = b.platform_id AND a.sandbox_id = b.id
+					  WHERE a.platform_id = x.platform_id AND a.id = x.agent_id), 'local_sandbox');
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.tee_mode(theazo_data.execution) IS 'local_sandbox, docker_fallback or provider: where an execution ran';
 
 CREATE OR REPLACE FUNCTION theazo_internal.json_hash(p_doc jsonb)
-RETURNS jsonb LANGUAGE sql IMMUTABLE
-RETURN pg_catalog.to_jsonb(theazo_internal.text_hash(p_doc::text));
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN pg_catalog.to_jsonb(theazo_internal.text_hash(p_doc::text));
+END $$;
 COMMENT ON FUNCTION theazo_internal.json_hash(jsonb) IS 'SHA-256 of a document as jsonb prints it, in hexadecimal digits';
 
 -- The fields of a statement, in their order, as they are now.
 CREATE OR REPLACE FUNCTION theazo_internal.attestation_fields(x theazo_data.execution)
 RETURNS TABLE (name text, value jsonb)
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
+BEGIN
+	RETURN QUERY
 	SELECT f.name, coalesce(f.value, 'null')
 	  FROM theazo_data.governed_agent g
 	  JOIN theazo_data.governed_version v ON v.platform_id = g.platform_id AND v.agent_id = g.id AND v.revision = x.revision
@@ -55,25 +63,33 @@ AS $$
 		(24, 'api_calls', to_jsonb(x.api_calls)), (25, 'host_calls', to_jsonb(x.host_calls)), (26, 'violations', to_jsonb(x.violations)),
 		(27, 'audit_event', to_jsonb(x.end_event)), (28, 'audit_seq', to_jsonb(s.seq)), (29, 'audit_leaf', to_jsonb(encode(s.leaf, 'hex')))) f (n, name, value)
 	 WHERE g.platform_id = x.platform_id AND g.id = x.agent_id
-	 ORDER BY f.n
+	 ORDER BY f.n;
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.attestation_fields(theazo_data.execution) IS 'what a statement about an execution says, field by field, read from what is stored';
 
 CREATE OR REPLACE FUNCTION theazo_internal.attestation_text(x theazo_data.execution)
-RETURNS text LANGUAGE sql STABLE
+RETURNS text LANGUAGE plpgsql STABLE
 AS $$
-	SELECT E'theazo execution statement v1\n' || pg_catalog.string_agg(f.name || ': ' || theazo_internal.json_compact(f.value) || E'\n', '' ORDER BY f.n)
-	  FROM theazo_internal.attestation_fields(x) WITH ORDINALITY AS f (name, value, n)
+BEGIN
+	RETURN (SELECT E'theazo execution statement v1\n' || pg_catalog.string_agg(f.name || ': ' || theazo_internal.json_compact(f.value) || E'\n', '' ORDER BY f.n)
+	  FROM theazo_internal.attestation_fields(x) WITH ORDINALITY AS f (name, value, n));
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.attestation_text(theazo_data.execution) IS 'the statement about an execution, as it is signed';
 
 -- What the one who ran it says of itself; it is kept, not believed.
 CREATE OR REPLACE FUNCTION theazo_internal.attestation_evidence(x theazo_data.execution)
-RETURNS jsonb LANGUAGE sql STABLE
+RETURNS jsonb LANGUAGE plpgsql STABLE
 AS $$
-	SELECT b.metadata -> 'attestation' FROM theazo_data.agent a
-	  JOIN theazo_data.sandbox b ON b.platform_id = a.platform_id AND b.id = a.sandbox_id
-	 WHERE x.mode = 'task' AND a.platform_id = x.platform_id AND a.id = x.agent_id
+BEGIN
+	IF x.mode <> 'task' THEN
+		RETURN NULL;
+	END IF;
+	RETURN (SELECT b.metadata -> 'attestation' FROM theazo_data.agent a
+			  JOIN theazo_data.sandbox b ON b.platform_id = a.platform_id AND b.id = a.sandbox_id
+			 WHERE a.platform_id = x.platform_id AND a.id = x.agent_id);
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.attestation_evidence(theazo_data.execution) IS 'the attestation document of the provider of an execution''s sandbox, or null';
 
@@ -88,6 +104,7 @@ AS $$
 DECLARE
 	x		theazo_data.execution;
 	v_text	text;
+	v_id	text;
 	s		record;
 	v_doc	jsonb;
 	v_n		integer := 0;
@@ -102,10 +119,11 @@ BEGIN
 		SELECT * INTO s FROM theazo_internal.attestation_sign(v_text);
 		EXIT WHEN s.signature IS NULL;
 		v_doc := theazo_internal.attestation_evidence(x);
+		v_id := 'att_' || theazo_internal.text_hash(v_text);
 		INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature, provider_document, provider_kind)
-		VALUES (x.platform_id, x.number, 'att_' || theazo_internal.text_hash(v_text), x.agent_id, x.session_id, x.environment, v_text, s.key_id, s.signature,
+		VALUES (x.platform_id, x.number, v_id, x.agent_id, x.session_id, x.environment, v_text, s.key_id, s.signature,
 			v_doc, CASE WHEN v_doc IS NOT NULL THEN 'unverified' END);
-		UPDATE theazo_data.execution y SET attestation = 'att_' || theazo_internal.text_hash(v_text)
+		UPDATE theazo_data.execution y SET attestation = v_id
 		 WHERE y.platform_id = x.platform_id AND y.number = x.number;
 		v_n := v_n + 1;
 	END LOOP;

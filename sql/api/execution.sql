@@ -67,6 +67,25 @@ SELECT e.*, p.input -> 'input' AS input,
    AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
 COMMENT ON VIEW theazo.execution_details IS 'executions with input, output, logs, what they asked of their host, and what they ran in';
 
+-- Two statements, each by its key: joined, the plan of a table that was empty when it was made goes through all of a platform's executions.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_number(p_platform text, p_root text)
+RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT (p.input ->> 'execution_id')::bigint FROM theazo_data.run_payload p WHERE p.platform_id = p_platform AND p.root_id = p_root);
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_number(text, text) IS 'number of the execution that a run is, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_of(p_platform text, p_root text)
+RETURNS theazo_data.execution LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	v_number	bigint := theazo_internal.execution_number(p_platform, p_root);
+	x			theazo_data.execution;
+BEGIN
+	SELECT * INTO x FROM theazo_data.execution y WHERE y.platform_id = p_platform AND y.number = v_number;
+	RETURN x;
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_of(text, text) IS 'the execution that a run is, or nulls';
+
 -- By number, or by the id of the run.
 CREATE OR REPLACE FUNCTION theazo_internal.execution_find(p_execution text)
 RETURNS bigint LANGUAGE plpgsql STABLE AS $$
@@ -79,11 +98,11 @@ BEGIN
 		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
 		   AND x.environment = theazo_internal.current_environment();
 	ELSIF octet_length(p_execution) = 30 AND p_execution ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
-		SELECT x.number INTO v_number FROM theazo_data.run_payload p
-		  JOIN theazo_data.execution x ON x.platform_id = p.platform_id AND x.number = (p.input ->> 'execution_id')::bigint AND x.run_id = p_execution
+		v_number := theazo_internal.execution_number(theazo_internal.current_platform(), substr(p_execution, 5));
+		SELECT x.number INTO v_number FROM theazo_data.execution x
+		 WHERE x.platform_id = theazo_internal.current_platform() AND x.number = v_number AND x.run_id = p_execution
 		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
-		   AND x.environment = theazo_internal.current_environment()
-		 WHERE p.platform_id = theazo_internal.current_platform() AND p.root_id = substr(p_execution, 5);
+		   AND x.environment = theazo_internal.current_environment();
 	END IF;
 	IF v_number IS NULL THEN
 		PERFORM theazo_internal.raise_not_found('execution', p_execution);

@@ -48,9 +48,7 @@ BEGIN
 		RETURN '{}';
 	END IF;
 	IF r.kind = 'script' THEN
-		RETURN coalesce((SELECT x.labels FROM theazo_data.run_payload p
-			JOIN theazo_data.execution x ON x.platform_id = p.platform_id AND x.number = (p.input ->> 'execution_id')::bigint
-			WHERE p.platform_id = p_platform AND p.root_id = theazo_internal.id_root(p_run)), '{}');
+		RETURN coalesce((theazo_internal.execution_of(p_platform, theazo_internal.id_root(p_run))).labels, '{}');
 	END IF;
 	-- Where one request went is not kept apart: it is one whose path or host nobody knows.
 	v_labels := theazo_internal.flow_sources(p_platform, a.id, theazo_internal.policy_of(a), CASE r.kind WHEN 'exec' THEN 'compute.exec'

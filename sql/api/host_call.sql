@@ -253,9 +253,7 @@ BEGIN
 	IF (h.r).status IS DISTINCT FROM 'running' OR (h.r).cancel_requested THEN
 		RETURN theazo_internal.host_error('TERMINATED', 'the execution has ended');
 	END IF;
-	h.x := (SELECT y FROM theazo_data.run_payload p
-			  JOIN theazo_data.execution y ON y.platform_id = p.platform_id AND y.number = (p.input ->> 'execution_id')::bigint
-			 WHERE p.platform_id = (h.r).platform_id AND p.root_id = p_call ->> 'root');
+	h.x := theazo_internal.execution_of((h.r).platform_id, p_call ->> 'root');
 	h.call := (p_call ->> 'call')::integer;
 	h.fn := p_call ->> 'fn';
 	h.args := CASE WHEN pg_catalog.jsonb_typeof(p_call -> 'args') = 'array' THEN p_call -> 'args' ELSE '[]' END;

@@ -14,11 +14,13 @@ CREATE OR REPLACE FUNCTION theazo_internal.script_charge(e theazo_data.effect, r
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	v_seconds bigint := greatest(1, ceil(extract(epoch FROM p_finished - p_started)))::bigint;
+	v_amount bigint := theazo_internal.amount_round(theazo_internal.price_at(e.platform_id, 'compute.hour', p_started) * v_seconds / 3600);
 BEGIN
-	RETURN theazo_internal.charge_write(e.platform_id, e.root_id, theazo_internal.id_derive('chg', e.root_id, e.id || '|script'), r.environment,
-		r.session_id, r.agent_id, r.id, r.user_id, e.id, NULL, 'compute.second', v_seconds,
-		theazo_internal.amount_round(theazo_internal.price_at(e.platform_id, 'compute.hour', p_started) * v_seconds / 3600), 'theazo', 'theazo',
-		false, p_started, p_finished);
+	-- An effect settles once, under its lock, so the row is new.
+	PERFORM theazo_internal.charge_append(e.platform_id, e.root_id, theazo_internal.id_derive('chg', e.root_id, e.id || '|script'), r.environment,
+		r.session_id, r.agent_id, r.id, r.user_id, e.id, 'compute.second', v_seconds, v_amount, 'theazo', 'theazo', NULL, NULL, NULL, NULL,
+		false, p_started, p_finished, p_finished, NULL);
+	RETURN v_amount;
 END $$;
 COMMENT ON FUNCTION theazo_internal.script_charge(theazo_data.effect, theazo_data.run, timestamptz, timestamptz) IS
 'books the seconds that code ran and returns their price';
@@ -150,9 +152,7 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
-	SELECT y.* INTO x FROM theazo_data.run_payload p
-	  JOIN theazo_data.execution y ON y.platform_id = p.platform_id AND y.number = (p.input ->> 'execution_id')::bigint
-	 WHERE p.platform_id = e.platform_id AND p.root_id = e.root_id;
+	x := theazo_internal.execution_of(e.platform_id, e.root_id);
 	IF v_ran THEN
 		v_cost := theazo_internal.script_charge(e, r, v_started, p_finished);
 	END IF;
@@ -228,8 +228,7 @@ COMMENT ON FUNCTION theazo_internal.script_error(jsonb, text, theazo_data.run) I
 CREATE OR REPLACE FUNCTION theazo_internal.execution_close(r theazo_data.run, p_result jsonb, p_event text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	v_number	bigint := (SELECT (p.input ->> 'execution_id')::bigint FROM theazo_data.run_payload p
-							WHERE p.platform_id = r.platform_id AND p.root_id = theazo_internal.id_root(r.id));
+	v_number	bigint := theazo_internal.execution_number(r.platform_id, theazo_internal.id_root(r.id));
 	v_code		text;
 	v_calls		record;
 BEGIN

@@ -29,9 +29,11 @@ COMMENT ON FUNCTION theazo_internal.verdict_write(theazo_data.run, jsonb) IS 'ke
 
 CREATE OR REPLACE FUNCTION theazo_internal.text_hash(p_text text)
 RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE
 AS $$
-	SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(p_text, 'UTF8')), 'hex')
+BEGIN
+	RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(p_text, 'UTF8')), 'hex');
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.text_hash(text) IS 'SHA-256 of a text, in hexadecimal digits';
 
