@@ -14,27 +14,86 @@ CREATE OR REPLACE FUNCTION theazo_internal.ed25519_verify(p_key bytea, p_message
 RETURNS boolean LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'theazo_ed25519_verify';
 COMMENT ON FUNCTION theazo_internal.ed25519_verify(bytea, text, bytea) IS 'is this the Ed25519 signature of the message';
 
--- Which kind of wall was around it. Hardware says so only with a quote that was verified, and none is known here.
-CREATE OR REPLACE FUNCTION theazo_internal.tee_mode(x theazo_data.execution)
-RETURNS text LANGUAGE plpgsql STABLE
-AS $$
-BEGIN
-	IF x.mode = 'code' THEN
-		RETURN 'local_sandbox';
-	END IF;
-	RETURN coalesce((SELECT CASE b.adapter WHEN 'local' THEN 'local_sandbox' WHEN 'docker' THEN 'docker_fallback' ELSE 'provider' END
-					   FROM theazo_data.sandbox b JOIN theazo_data.agent a ON a.platform_id = b.platform_id AND a.sandbox_id = b.id
-					  WHERE a.platform_id = x.platform_id AND a.id = x.agent_id), 'local_sandbox');
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.tee_mode(theazo_data.execution) IS 'local_sandbox, docker_fallback or provider: where an execution ran';
-
 CREATE OR REPLACE FUNCTION theazo_internal.json_hash(p_doc jsonb)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	RETURN pg_catalog.to_jsonb(theazo_internal.text_hash(p_doc::text));
 END $$;
 COMMENT ON FUNCTION theazo_internal.json_hash(jsonb) IS 'SHA-256 of a document as jsonb prints it, in hexadecimal digits';
+
+-- What a provider says of a sandbox: {statement, signature}. Believed is what the key of its entry has signed about this sandbox.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_judge(p_document jsonb, p_sandbox text, p_config jsonb, OUT state text, OUT problem text, OUT tee boolean)
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	v_text	text := p_document ->> 'statement';
+	v_sign	text := p_document ->> 'signature';
+	v_said	jsonb;
+BEGIN
+	tee := false;
+	state := CASE WHEN p_document IS NULL THEN NULL WHEN p_config ->> 'attestationKey' IS NULL THEN 'unverified' ELSE 'refused' END;
+	IF state IS DISTINCT FROM 'refused' THEN
+		RETURN;
+	ELSIF pg_catalog.jsonb_typeof(p_document -> 'statement') IS DISTINCT FROM 'string' OR pg_catalog.jsonb_typeof(p_document -> 'signature') IS DISTINCT FROM 'string'
+		OR NOT v_sign OPERATOR(pg_catalog.~) '^[A-Za-z0-9+/]{86}==$' THEN
+		problem := 'it has no statement with an Ed25519 signature';
+	ELSIF NOT theazo_internal.ed25519_verify(theazo_internal.ed25519_key('config.attestationKey', p_config ->> 'attestationKey'), v_text,
+			pg_catalog.decode(v_sign, 'base64')) THEN
+		problem := 'the key of the entry has not signed it';
+	ELSE
+		BEGIN
+			v_said := v_text::jsonb;
+		EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+			v_said := NULL;
+		END;
+		IF pg_catalog.jsonb_typeof(v_said) IS DISTINCT FROM 'object' THEN
+			problem := 'what is signed is no JSON object';
+		ELSIF v_said -> 'sandbox' IS DISTINCT FROM pg_catalog.to_jsonb(p_sandbox) THEN
+			problem := 'it is about another sandbox';
+		ELSE
+			state := 'verified';
+			tee := coalesce(v_said -> 'evidence' = '"hardware_quote"' AND p_config -> 'attestationTee' = 'true', false);
+		END IF;
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.attestation_judge(jsonb, text, jsonb) IS
+'what is found of a provider''s document about a sandbox: verified, unverified (no key configured) or refused, and does it tell of a hardware quote that is to be believed';
+
+-- Of the machine that an agent has now: {sandbox, adapter, document, key, state, problem, tee}; null without one.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_evidence(x theazo_data.execution)
+RETURNS jsonb LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+	IF x.mode <> 'task' THEN
+		RETURN NULL;
+	END IF;
+	RETURN (SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('sandbox', b.id, 'adapter', b.adapter,
+				'key', CASE WHEN j.state IN ('verified', 'refused') THEN p.config -> 'attestationKey' END, 'state', j.state, 'problem', j.problem, 'tee', j.tee))
+				|| CASE WHEN j.state IS NOT NULL THEN pg_catalog.jsonb_build_object('document', b.metadata -> 'attestation') ELSE '{}' END
+			  FROM theazo_data.agent a
+			  JOIN theazo_data.sandbox b ON b.platform_id = a.platform_id AND b.id = a.sandbox_id
+			 CROSS JOIN LATERAL theazo_internal.compute_entry(b.platform_id, b.provider_name) n
+			  LEFT JOIN theazo_data.provider p ON p.platform_id = n.owner AND p.kind = 'compute' AND p.name = n.name
+			 CROSS JOIN LATERAL theazo_internal.attestation_judge(nullif(b.metadata -> 'attestation', 'null'), b.id, p.config) j
+			 WHERE a.platform_id = x.platform_id AND a.id = x.agent_id);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.attestation_evidence(theazo_data.execution) IS
+'where the machine of an execution''s agent is, what its provider says of it, and what is found of that; null without a machine';
+
+-- Which kind of wall was around it. Hardware only where a provider's verified document tells of it.
+CREATE OR REPLACE FUNCTION theazo_internal.tee_mode(x theazo_data.execution)
+RETURNS text LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+	e jsonb := CASE WHEN x.ended_at IS NULL THEN theazo_internal.attestation_evidence(x) ELSE x.evidence END;
+BEGIN
+	RETURN CASE WHEN x.mode = 'code' OR coalesce(e ->> 'adapter', 'local') = 'local' THEN 'local_sandbox'
+				WHEN e -> 'tee' = 'true' AND e ->> 'state' = 'verified' THEN 'theta_tee'
+				WHEN e ->> 'adapter' = 'docker' THEN 'docker_fallback' ELSE 'provider' END;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tee_mode(theazo_data.execution) IS
+'local_sandbox, docker_fallback, provider, or theta_tee where a verified document tells of hardware: where an execution ran';
 
 -- The fields of a statement, in their order, as they are now.
 CREATE OR REPLACE FUNCTION theazo_internal.attestation_fields(x theazo_data.execution)
@@ -61,7 +120,8 @@ BEGIN
 		(19, 'policy_version', x.policy -> 'version'), (20, 'isolation', p.result -> 'isolation'), (21, 'tee_mode', to_jsonb(theazo_internal.tee_mode(x))),
 		(22, 'started_at', to_jsonb(theazo_internal.time_iso(coalesce(x.started_at, x.created_at)))), (23, 'ended_at', to_jsonb(theazo_internal.time_iso(x.ended_at))),
 		(24, 'api_calls', to_jsonb(x.api_calls)), (25, 'host_calls', to_jsonb(x.host_calls)), (26, 'violations', to_jsonb(x.violations)),
-		(27, 'audit_event', to_jsonb(x.end_event)), (28, 'audit_seq', to_jsonb(s.seq)), (29, 'audit_leaf', to_jsonb(encode(s.leaf, 'hex')))) f (n, name, value)
+		(27, 'audit_event', to_jsonb(x.end_event)), (28, 'audit_seq', to_jsonb(s.seq)), (29, 'audit_leaf', to_jsonb(encode(s.leaf, 'hex'))),
+		(30, 'evidence', x.evidence -> 'state'), (31, 'evidence_sha256', CASE WHEN x.evidence IS NOT NULL THEN theazo_internal.json_hash(x.evidence) END)) f (n, name, value)
 	 WHERE g.platform_id = x.platform_id AND g.id = x.agent_id
 	 ORDER BY f.n;
 END
@@ -78,21 +138,6 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.attestation_text(theazo_data.execution) IS 'the statement about an execution, as it is signed';
 
--- What the one who ran it says of itself; it is kept, not believed.
-CREATE OR REPLACE FUNCTION theazo_internal.attestation_evidence(x theazo_data.execution)
-RETURNS jsonb LANGUAGE plpgsql STABLE
-AS $$
-BEGIN
-	IF x.mode <> 'task' THEN
-		RETURN NULL;
-	END IF;
-	RETURN (SELECT b.metadata -> 'attestation' FROM theazo_data.agent a
-			  JOIN theazo_data.sandbox b ON b.platform_id = a.platform_id AND b.id = a.sandbox_id
-			 WHERE a.platform_id = x.platform_id AND a.id = x.agent_id);
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.attestation_evidence(theazo_data.execution) IS 'the attestation document of the provider of an execution''s sandbox, or null';
-
 -- Those whose end is sealed. What a deletion takes away meanwhile is not stated.
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_attest()
 RETURNS integer
@@ -106,7 +151,6 @@ DECLARE
 	v_text	text;
 	v_id	text;
 	s		record;
-	v_doc	jsonb;
 	v_n		integer := 0;
 BEGIN
 	FOR x IN
@@ -118,11 +162,10 @@ BEGIN
 		CONTINUE WHEN v_text IS NULL;
 		SELECT * INTO s FROM theazo_internal.attestation_sign(v_text);
 		EXIT WHEN s.signature IS NULL;
-		v_doc := theazo_internal.attestation_evidence(x);
 		v_id := 'att_' || theazo_internal.text_hash(v_text);
 		INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature, provider_document, provider_kind)
 		VALUES (x.platform_id, x.number, v_id, x.agent_id, x.session_id, x.environment, v_text, s.key_id, s.signature,
-			v_doc, CASE WHEN v_doc IS NOT NULL THEN 'unverified' END);
+			x.evidence -> 'document', x.evidence ->> 'state');
 		UPDATE theazo_data.execution y SET attestation = v_id
 		 WHERE y.platform_id = x.platform_id AND y.number = x.number;
 		v_n := v_n + 1;
@@ -180,7 +223,8 @@ $$;
 COMMENT ON FUNCTION theazo_internal.execution_take(text) IS 'the row of an execution of the caller, or 42704';
 
 CREATE OR REPLACE FUNCTION theazo.verify_execution(execution text, api_key text DEFAULT NULL)
-RETURNS TABLE (execution_id bigint, tee_mode text, attestation_id text, valid boolean, chain_valid boolean, problem text, verified_at timestamptz)
+RETURNS TABLE (execution_id bigint, tee_mode text, attestation_id text, valid boolean, chain_valid boolean, problem text, verified_at timestamptz,
+	evidence text, evidence_problem text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	x	theazo_data.execution;
@@ -193,6 +237,8 @@ BEGIN
 	execution_id := x.number;
 	tee_mode := theazo_internal.tee_mode(x);
 	attestation_id := t.id;
+	evidence := x.evidence ->> 'state';
+	evidence_problem := x.evidence ->> 'problem';
 	verified_at := clock_timestamp();
 	IF t.id IS NULL THEN
 		problem := CASE WHEN x.ended_at IS NULL THEN 'it has not ended' ELSE 'it has no statement yet: its end is about to be sealed' END;
@@ -206,7 +252,7 @@ BEGIN
 	RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION theazo.verify_execution(text, text) IS
-'is an execution as its signed statement says, and is its place in the audit chain intact; problem names the first field that is not';
+'is an execution as its signed statement says, and is its place in the audit chain intact; problem names the first field that is not; evidence is what was found of a document that a provider gave of itself: verified, unverified or refused';
 
 -- For theazo-verify and for people: the fields, the text that was signed, and the proof of its place where a signed head covers it.
 CREATE OR REPLACE FUNCTION theazo.execution_statement(execution text, api_key text DEFAULT NULL)
@@ -235,7 +281,8 @@ BEGIN
 					 FROM unnest((string_to_array(rtrim(t.statement, E'\n'), E'\n'))[2:]) l),
 		'statement', t.statement, 'signature', replace(encode(t.signature, 'base64'), E'\n', ''),
 		'vkey', theazo_internal.audit_vkey(substring(t.statement, 'origin: "([^"]*)"'), v_key), 'proof', v_proof,
-		'provider_document', t.provider_document, 'provider_kind', t.provider_kind);
+		'provider_document', t.provider_document, 'provider_kind', t.provider_kind,
+		'evidence', x.evidence);
 END $$;
 COMMENT ON FUNCTION theazo.execution_statement(text, text) IS
 'the signed statement about an execution with its fields, signature and place in the audit tree, as theazo-verify --statement takes it';

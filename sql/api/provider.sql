@@ -77,14 +77,16 @@ COMMENT ON FUNCTION theazo_internal.provider_type(text, text, text, text) IS
 'the adapter that a provider''s name, type and endpoint mean';
 
 -- Members of a compute provider's configuration beside those that all have, and what each may be: name (text of up to max characters),
--- url, host, path, pem, boolean, integer or number (from min to max), word (one of words), names (an array), ports (an array), integers (an object of
+-- url, host, path, pem, key (Ed25519, public), boolean, integer or number (from min to max), word (one of words), names (an array), ports (an array), integers (an object of
 -- them), runtimes (an object: a name for each runtime, and for sandboxes with a browser). Kinds that are not here keep what they are given.
 CREATE OR REPLACE FUNCTION theazo_internal.compute_members()
 RETURNS TABLE (type text, member text, shape text, min numeric, max numeric, words text[], what text)
 LANGUAGE sql IMMUTABLE
 AS $$
 	VALUES
-	('docker', 'image', 'name', 1::numeric, 255::numeric, NULL::text[], 'image of the sandboxes'),
+	('webhook', 'attestationKey', 'key', 1::numeric, 1024::numeric, NULL::text[], 'Ed25519 public key that documents about sandboxes are signed with'),
+	('webhook', 'attestationTee', 'boolean', NULL, NULL, NULL, 'a signed document that tells of a hardware quote is believed'),
+	('docker', 'image', 'name', 1, 255, NULL, 'image of the sandboxes'),
 	('docker', 'images', 'runtimes', 1, 255, NULL, 'image for each runtime'),
 	('docker', 'pull', 'boolean', NULL, NULL, NULL, 'an image that the engine lacks is fetched'),
 	('docker', 'user', 'name', 1, 64, NULL, 'user that commands run as'),
@@ -129,6 +131,19 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_members() IS 'members of a compute provider''s configuration by kind, and what each may be';
 
+-- 32 bytes in base64, or what SubjectPublicKeyInfo puts before them as well, with or without the lines of a PEM.
+CREATE OR REPLACE FUNCTION theazo_internal.ed25519_key(p_field text, p_text text)
+RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	v_text text := pg_catalog.regexp_replace(pg_catalog.regexp_replace(p_text, '-----(BEGIN|END) PUBLIC KEY-----', '', 'g'), '[[:space:]]', '', 'g');
+BEGIN
+	IF NOT v_text OPERATOR(pg_catalog.~) '^(MCowBQYDK2VwAyEA)?[A-Za-z0-9+/]{43}=$' THEN
+		PERFORM theazo_internal.raise_value(p_field, 'is no Ed25519 public key', 'Give it as PEM text or as base64 of its 32 bytes.');
+	END IF;
+	RETURN pg_catalog.decode(pg_catalog."right"(v_text, 44), 'base64');
+END $$;
+COMMENT ON FUNCTION theazo_internal.ed25519_key(text, text) IS 'the 32 bytes of an Ed25519 public key given as base64 or PEM, or 22023';
+
 CREATE OR REPLACE FUNCTION theazo_internal.compute_config_check(p_type text, p_config jsonb)
 RETURNS void
 LANGUAGE plpgsql STABLE
@@ -139,7 +154,8 @@ DECLARE
 	v	jsonb;
 	k	text;
 BEGIN
-	IF EXISTS (SELECT FROM theazo_internal.compute_members() x WHERE x.type OPERATOR(pg_catalog.=) p_type) THEN
+	-- what else a webhook's entry holds is its owner's business
+	IF p_type <> 'webhook' AND EXISTS (SELECT FROM theazo_internal.compute_members() x WHERE x.type OPERATOR(pg_catalog.=) p_type) THEN
 		PERFORM theazo_internal.object_check('config', p_config, 16384, ARRAY(
 			SELECT x.member FROM theazo_internal.compute_members() x WHERE x.type OPERATOR(pg_catalog.=) p_type
 			UNION ALL SELECT pg_catalog.unnest(ARRAY['endpoint', 'baseUrl', 'signingSecretRef', 'signing_secret_ref'])));
@@ -162,6 +178,8 @@ BEGIN
 				IF theazo_internal.text_check(f, v, m.max::integer) NOT LIKE '-----BEGIN CERTIFICATE-----%' THEN
 					PERFORM theazo_internal.raise_value(f, 'is no certificate', 'Give it as PEM text.');
 				END IF;
+			WHEN 'key' THEN
+				PERFORM theazo_internal.ed25519_key(f, theazo_internal.text_check(f, v, m.max::integer));
 			WHEN 'host' THEN
 				IF theazo_internal.host_rule_check(f, theazo_internal.text_check(f, v, m.max::integer)) LIKE '*%' THEN
 					PERFORM theazo_internal.raise_value(f, 'must be one host');
@@ -194,7 +212,9 @@ BEGIN
 				END LOOP;
 		END CASE;
 	END LOOP;
-	IF p_type = 'fly' AND NOT p_config ? 'app' THEN
+	IF p_config -> 'attestationTee' = 'true' AND p_type = 'webhook' AND NOT p_config ? 'attestationKey' THEN
+		PERFORM theazo_internal.raise_value('config.attestationTee', 'needs config.attestationKey', 'Only a document whose signature is checked can be believed.');
+	ELSIF p_type = 'fly' AND NOT p_config ? 'app' THEN
 		PERFORM theazo_internal.raise_value('config.app', 'is needed', 'Machines belong to an application: make one at fly.io and name it here.');
 	ELSIF p_type = 'fly' AND (p_config ->> 'memory_mb')::integer % 256 <> 0 THEN
 		PERFORM theazo_internal.raise_value('config.memory_mb', 'must be a multiple of 256');

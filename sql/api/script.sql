@@ -252,7 +252,7 @@ BEGIN
 		   host_calls = CASE x.mode WHEN 'code' THEN v_calls.n + coalesce((p_result ->> 'host_calls')::integer, 0) ELSE theazo_internal.execution_steps(r) END,
 		   violations = v_calls.violations + coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'CONTENT_BLOCKED') OR p_result ? 'fault', false)::integer,
 		   was_terminated = r.status = 'cancelled' OR coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT'), false),
-		   end_event = p_event
+		   evidence = theazo_internal.attestation_evidence(x), end_event = p_event
 	 WHERE x.platform_id = r.platform_id AND x.number = v_number AND x.status = 'running';
 	IF FOUND THEN
 		UPDATE theazo_data.governed_agent g SET execution_count = g.execution_count + 1, last_execution_at = r.ended_at

@@ -72,6 +72,7 @@ CREATE TABLE theazo_data.execution (
 	host_calls		integer NOT NULL DEFAULT 0,			-- all
 	violations		integer NOT NULL DEFAULT 0,
 	was_terminated	boolean NOT NULL DEFAULT false,
+	evidence		jsonb,								-- task: where its machine was and what its provider says of it, as found at the end
 	end_event		theazo.id,							-- the event of its end: its place in the trail is what is attested
 	attestation		text,								-- att_; null: not yet
 	CONSTRAINT execution_pkey PRIMARY KEY (platform_id, number),
@@ -115,7 +116,7 @@ CREATE TABLE theazo_data.attestation (
 	key_id			theazo.id NOT NULL,					-- audit_key.id
 	signature		bytea NOT NULL,						-- Ed25519
 	provider_document jsonb,							-- evidence of whoever ran it, as it came
-	provider_kind	text,								-- what was found of it: verified, unverified
+	provider_kind	text,								-- what was found of it: verified, unverified, refused
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	CONSTRAINT attestation_pkey PRIMARY KEY (platform_id, number),
 	CONSTRAINT attestation_signature_check CHECK (pg_catalog.octet_length(signature) = 64)

@@ -64,7 +64,7 @@ members() {
 				  CASE shape WHEN 'word' THEN array_to_string(words, ', ') WHEN 'integer' THEN format('whole number from %s to %s', min, max)
 							 WHEN 'number' THEN format('number from %s to %s', min, max) WHEN 'name' THEN format('text of up to %s characters', max)
 							 WHEN 'runtimes' THEN 'object: text for python, node, go, browser' WHEN 'boolean' THEN 'true or false'
-							 WHEN 'integers' THEN 'object of whole numbers' WHEN 'names' THEN 'array of texts' WHEN 'pem' THEN 'PEM text'
+							 WHEN 'integers' THEN 'object of whole numbers' WHEN 'names' THEN 'array of texts' WHEN 'pem' THEN 'PEM text' WHEN 'key' THEN 'base64 or PEM'
 							 WHEN 'url' THEN 'address' ELSE shape END, what)
 	  FROM theazo_internal.compute_members() ORDER BY type, member"
 }

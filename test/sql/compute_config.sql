@@ -57,7 +57,7 @@ SELECT shown, type, managed FROM theazo_internal.compute_entries(:'p', :'v', NUL
 ROLLBACK;
 -- every shape is one that is checked, and every member has its kind
 SELECT type, member, shape FROM theazo_internal.compute_members()
- WHERE shape NOT IN ('boolean', 'host', 'integer', 'integers', 'name', 'names', 'path', 'number', 'pem', 'ports', 'runtimes', 'url', 'word');
+ WHERE shape NOT IN ('boolean', 'host', 'integer', 'integers', 'key', 'name', 'names', 'path', 'number', 'pem', 'ports', 'runtimes', 'url', 'word');
 SELECT type, member FROM theazo_internal.compute_members() GROUP BY 1, 2 HAVING count(*) > 1;
 -- the operator's may be a socket of this machine
 BEGIN;
