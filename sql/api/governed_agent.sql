@@ -48,6 +48,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.domain_check(text, text) IS 'a domain that may be reached, with all below it; returns it in lower case';
 
+CREATE OR REPLACE FUNCTION theazo_internal.frameworks()
+RETURNS TABLE (framework text, title text)
+LANGUAGE sql IMMUTABLE
+AS $$
+	VALUES
+	('eu_ai_act', 'Regulation (EU) 2024/1689'),
+	('soc2', 'AICPA Trust Services Criteria 2017, points of focus 2022'),
+	('nist_ai_rmf', 'NIST AI 100-1, AI RMF 1.0'),
+	('iso_42001', 'ISO/IEC 42001:2023'),
+	('owasp_llm', 'OWASP Top 10 for LLM Applications 2025'),
+	('owasp_agentic', 'OWASP Top 10 for Agentic Applications 2026'),
+	('gdpr', 'Regulation (EU) 2016/679')
+$$;
+COMMENT ON FUNCTION theazo_internal.frameworks() IS 'frameworks that an agent''s compliance may name, with the edition that is meant';
+
 -- What is registered: {config, permissions, sandbox, limits, compliance}, each checked by itself.
 CREATE OR REPLACE FUNCTION theazo_internal.governed_document_check(p_doc jsonb)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
@@ -67,7 +82,8 @@ BEGIN
 		p_doc := p_doc || pg_catalog.jsonb_build_object('limits', theazo_internal.agent_limits_check(p_doc -> 'limits'));
 	END IF;
 	IF p_doc ? 'compliance' THEN
-		PERFORM theazo_internal.names_check('compliance', p_doc -> 'compliance', 20, 64);
+		PERFORM theazo_internal.one_of('compliance', k, VARIADIC ARRAY(SELECT f.framework FROM theazo_internal.frameworks() f))
+		   FROM pg_catalog.unnest(theazo_internal.names_check('compliance', p_doc -> 'compliance', 20, 64)) k;
 	END IF;
 	RETURN p_doc;
 END $$;
@@ -75,22 +91,24 @@ COMMENT ON FUNCTION theazo_internal.governed_document_check(jsonb) IS 'what a go
 
 -- One limit: what config says, else what limits say, else what the template gives where one was chosen, else p_plain.
 CREATE OR REPLACE FUNCTION theazo_internal.governed_limit(
-	p_field text, p_config jsonb, p_limit jsonb, p_factor integer, p_template bigint, p_plain bigint, p_max bigint, p_name text, p_platform bigint)
+	p_field text, p_config jsonb, p_own_field text, p_limit jsonb, p_factor integer, p_template bigint, p_plain bigint, p_max bigint, p_name text, p_platform bigint)
 RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	v_given bigint := coalesce((p_config #>> '{}')::bigint, (p_limit #>> '{}')::bigint * p_factor);
+	v_field text := CASE WHEN p_config IS NULL THEN p_own_field ELSE p_field END;
+	v_unit	integer := CASE WHEN p_config IS NULL THEN p_factor ELSE 1 END;
 BEGIN
 	IF v_given > p_max THEN
-		PERFORM theazo_internal.raise_value(p_field, pg_catalog.format('is more than template %s allows', p_name),
-			pg_catalog.format('At most %s; or choose a template that leaves more open.', p_max));
+		PERFORM theazo_internal.raise_value(v_field, pg_catalog.format('is more than template %s allows', p_name),
+			pg_catalog.format('At most %s; or choose a template that leaves more open.', p_max / v_unit));
 	ELSIF v_given > p_platform THEN
-		PERFORM theazo_internal.raise_value(p_field, 'is more than the platform allows',
-			pg_catalog.format('At most %s; theazo.platform_policy_set() changes it.', p_platform));
+		PERFORM theazo_internal.raise_value(v_field, 'is more than the platform allows',
+			pg_catalog.format('At most %s; theazo.platform_policy_set() changes it.', p_platform / v_unit));
 	END IF;
 	RETURN least(coalesce(v_given, p_template, p_plain), p_max, p_platform);
 END $$;
-COMMENT ON FUNCTION theazo_internal.governed_limit(text, jsonb, jsonb, integer, bigint, bigint, bigint, text, bigint) IS
-'one limit of a governed agent within its template and its platform, or 22023';
+COMMENT ON FUNCTION theazo_internal.governed_limit(text, jsonb, text, jsonb, integer, bigint, bigint, bigint, text, bigint) IS
+'one limit of a governed agent within its template and its platform, or 22023 under the name it was given by: in config, else in limits';
 
 -- The limits that hold: {template, memory_mb, time_ms, calls}.
 CREATE OR REPLACE FUNCTION theazo_internal.governed_limits(p_platform text, p_doc jsonb)
@@ -111,11 +129,11 @@ BEGIN
 	v_name := theazo_internal.template_least(coalesce(v_name, 'STANDARD'), coalesce(y.template, 'DEV'));
 	SELECT * INTO STRICT t FROM theazo_internal.templates() x WHERE x.template = v_name;
 	RETURN pg_catalog.jsonb_build_object('template', v_name,
-		'memory_mb', theazo_internal.governed_limit('config.memory_limit_mb', c -> 'memory_limit_mb', l -> 'maxMemoryMb', 1,
+		'memory_mb', theazo_internal.governed_limit('config.memory_limit_mb', c -> 'memory_limit_mb', 'limits.maxMemoryMb', l -> 'maxMemoryMb', 1,
 			CASE WHEN v_own THEN t.memory_mb END, 128, t.max_memory_mb, v_name, y.max_memory_mb),
-		'time_ms', theazo_internal.governed_limit('config.cpu_time_limit_ms', c -> 'cpu_time_limit_ms', l -> 'maxExecutionTimeSec', 1000,
+		'time_ms', theazo_internal.governed_limit('config.cpu_time_limit_ms', c -> 'cpu_time_limit_ms', 'limits.maxExecutionTimeSec', l -> 'maxExecutionTimeSec', 1000,
 			CASE WHEN v_own THEN t.time_sec * 1000 END, 30000, t.max_time_sec * 1000, v_name, y.max_execution_time_sec * 1000),
-		'calls', theazo_internal.governed_limit('config.max_api_calls_per_run', c -> 'max_api_calls_per_run', l -> 'maxApiCallsPerRun', 1,
+		'calls', theazo_internal.governed_limit('config.max_api_calls_per_run', c -> 'max_api_calls_per_run', 'limits.maxApiCallsPerRun', l -> 'maxApiCallsPerRun', 1,
 			CASE WHEN v_own THEN t.calls END, 50, t.max_calls, v_name, y.max_api_calls_per_run),
 		'source_bytes', t.source_bytes);
 END $$;

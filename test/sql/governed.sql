@@ -34,7 +34,8 @@ $$;
 SELECT l.config, l.sandbox, l.lim, tst.limits(l.config, l.sandbox, l.lim) FROM (VALUES
 	('{}'::jsonb, NULL, NULL::jsonb), ('{}', 'STRICT', NULL), ('{}', 'STANDARD', NULL), ('{}', 'DEV', NULL), ('{"sandbox_template": "STRICT"}', NULL, NULL),
 	('{}', 'STRICT', '{"maxMemoryMb": 512, "maxExecutionTimeSec": 180}'), ('{"memory_limit_mb": 16, "cpu_time_limit_ms": 1500}', 'STRICT', '{"maxMemoryMb": 300}'),
-	('{}', 'STRICT', '{"maxMemoryMb": 513}'), ('{"memory_limit_mb": 1025}', NULL, NULL), ('{"cpu_time_limit_ms": 9}', NULL, NULL),
+	('{}', 'STRICT', '{"maxMemoryMb": 513}'), ('{}', 'STRICT', '{"maxExecutionTimeSec": 181}'), ('{}', 'STRICT', '{"maxApiCallsPerRun": 101}'),
+	('{"memory_limit_mb": 513}', 'STRICT', '{"maxMemoryMb": 512}'), ('{"memory_limit_mb": 1025}', NULL, NULL), ('{"cpu_time_limit_ms": 9}', NULL, NULL),
 	('{"max_api_calls_per_run": 501}', NULL, NULL), ('{"max_api_calls_per_run": 0}', NULL, NULL), ('{"sandbox_template": "STRICT"}', 'DEV', NULL),
 	('{"sandbox_template": "LOOSE"}', NULL, NULL), ('{"allow_network": true}', 'STRICT', NULL), ('{"allow_network": true, "allowed_domains": ["a.example"]}', 'STRICT', NULL),
 	('{"content_safety": false}', NULL, NULL), ('{"content_safety": false}', 'DEV', NULL), ('{"allowed_domains": ["no host"]}', NULL, NULL), ('{"cpu": 1}', NULL, NULL)) l (config, sandbox, lim);
@@ -45,6 +46,7 @@ SELECT tst.code($$SELECT theazo.governed_register('big', repeat('x', 262145))$$)
 -- what the platform allows
 SELECT max_memory_mb FROM theazo.platform_policy_set('STRICT', max_memory_mb => 100);
 SELECT tst.limits('{}'), tst.limits('{"memory_limit_mb": 128}'), tst.limits('{}', 'DEV');
+SELECT tst.limits('{}', limits => '{"maxMemoryMb": 101}');
 SELECT max_memory_mb FROM theazo.platform_policy_set();
 
 -- an execution: what its dispatcher is given
@@ -221,6 +223,9 @@ SELECT tst.code(format($$SELECT theazo.execution_statement(%L)$$, :'t'));
 SELECT permissions, status FROM theazo.secure_agent_configure('secure', '{"entry_code": "return 1", "sandbox": "STRICT", "limits": {"maxMemoryMb": 512}, "compliance": ["eu_ai_act"]}');
 SELECT permissions, compliance, version FROM theazo.secure_agent_configure('secure', '{"permissions": "CODER", "version": "2"}');
 SELECT permissions FROM theazo.secure_agent_configure('secure');
+SELECT compliance FROM theazo.secure_agent_configure('secure', '{"compliance": ["eu_ai_act", "soc2", "nist_ai_rmf", "iso_42001", "owasp_llm", "owasp_agentic", "gdpr"]}');
+SELECT tst.try($$SELECT theazo.secure_agent_configure('secure', '{"compliance": ["soc2", "soc3"]}')$$);
+SELECT tst.code($$SELECT theazo.secure_agent_configure('secure', '{"compliance": "soc2"}')$$), tst.code($$SELECT theazo.governed_update('secure', '{"compliance": ["SOC2"]}')$$);
 SELECT status FROM theazo.secure_agent_request_permission('secure', '{"scopes": ["data:write"]}', 'to keep count');
 SELECT status FROM theazo.secure_agent_stop('secure', 'enough');
 SELECT tst.try($$CALL theazo.execute('secure')$$);
