@@ -19,6 +19,7 @@
 #define TZ_RUNNER_CODE_MAX (1024 * 1024) /* bytes of code */
 #define TZ_RUNNER_JOB_MAX (4 * 1024 * 1024) /* bytes of the JSON document beside it */
 #define TZ_RUNNER_ANSWER_MAX (4 * 1024 * 1024) /* bytes of the answer to a call */
+#define TZ_RUNNER_UNREAD_MAX (32 * 1024 * 1024) /* bytes of answers that a run has not read */
 #define TZ_RUNNER_FRAME_MAX (1024 * 1024) /* bytes of a log line, of a call, of a result */
 #define TZ_RUNNER_TALK_MAX (8 * 1024 * 1024) /* bytes of logs and calls of one run */
 #define TZ_RUNNER_CALLS_OPEN 64 /* calls of one run without an answer */
@@ -145,7 +146,8 @@ extern TzStatus tz_runner_run(TzRunner *runner, const TzRunnerJob *job, const Tz
                               TzRunnerRun **out, TzErr *err);
 /*
  * Answers a call: JSON of the value, or of {"name", "code", "message"} when it failed. TZ_NOT_FOUND for a call that is
- * not open (answered, or the run has ended), TZ_TOO_LARGE for a text over the ceiling: the call then still is open.
+ * not open (answered, or the run has ended), TZ_TOO_LARGE for a text over the ceiling, or where too much is unread
+ * already: the call then still is open.
  */
 extern TzStatus tz_runner_answer(TzRunnerRun *run, uint32_t id, bool ok, TzSlice json, TzErr *err);
 /* Kills the run; done still comes, with what it is known to have used. */

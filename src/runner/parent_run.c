@@ -19,8 +19,8 @@
 #include "runner/parent_internal.h"
 
 #define TEXTS_MAX (2 * TZ_RUNNER_FRAME_MAX)
-#define OUT_MAX \
-	((size_t) (TZ_RUNNER_JOB_MAX + TZ_RUNNER_CODE_MAX) + (size_t) TZ_RUNNER_CALLS_OPEN * TZ_RUNNER_ANSWER_MAX)
+#define OUT_MAX ((size_t) (TZ_RUNNER_JOB_MAX + TZ_RUNNER_CODE_MAX) + 2 * (size_t) TZ_RUNNER_UNREAD_MAX)
+#define SMALL_ANSWER 4096 /* always goes: what says that another did not */
 
 static void run_on_socket(void *arg, int fd, int events);
 
@@ -348,6 +348,17 @@ tz_runner_exited(TzRunnerRun *run, int status, int error, int64_t cpu_us, int64_
 
 /* --- answers --------------------------------------------------------------------------- */
 
+/* What has left makes room. */
+static void
+run_compact(TzRunnerRun *run)
+{
+	if (run->out_sent < run->out.len / 2 || run->out_sent == 0)
+		return;
+	run->out.len -= run->out_sent;
+	memmove(run->out.data, run->out.data + run->out_sent, run->out.len);
+	run->out_sent = 0;
+}
+
 TzStatus
 tz_runner_answer(TzRunnerRun *run, uint32_t id, bool ok, TzSlice json, TzErr *err)
 {
@@ -360,6 +371,10 @@ tz_runner_answer(TzRunnerRun *run, uint32_t id, bool ok, TzSlice json, TzErr *er
 		return tz_err_set(err, TZ_NOT_FOUND, "the call is not open");
 	if (json.len > TZ_RUNNER_ANSWER_MAX)
 		return tz_err_set(err, TZ_TOO_LARGE, "the answer is larger than %d MiB", TZ_RUNNER_ANSWER_MAX >> 20);
+	run_compact(run);
+	if (json.len > SMALL_ANSWER && run->out.len - run->out_sent + json.len > TZ_RUNNER_UNREAD_MAX)
+		return tz_err_set(err, TZ_TOO_LARGE, "more than %d MiB of answers wait to be read",
+		                  TZ_RUNNER_UNREAD_MAX >> 20);
 	tz_frame_put_head(head, ok ? TZ_FRAME_RET_OK : TZ_FRAME_RET_ERR, id, json.len);
 	if (tz_buf_reserve(&run->out, sizeof(head) + json.len) != TZ_OK)
 		return tz_err_set(err, TZ_NOMEM, "out of memory");

@@ -159,6 +159,9 @@ judge_line(Statement *s, TzSlice line, TzErr *err)
 		return tz_err_set(err, TZ_BAD_INPUT, "a line of the statement is no field");
 	memcpy(name, line.data, len);
 	name[len] = '\0';
+	/* it is shown to people */
+	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
+		return tz_err_set(err, TZ_BAD_INPUT, "a line of the statement is no field");
 	/* documents are objects or lists; a value that is no JSON any more was changed as well */
 	tz_buf_init(&text, TZ_STATEMENT_MAX + 2);
 	same = tz_buf_append_byte(&text, '[') == TZ_OK &&

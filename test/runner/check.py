@@ -181,6 +181,9 @@ def walls_arguments(wrap):
         'write to another descriptor': '%d 1 p 1' % n['write'],
         'executable memory': '%d 0 4096 7 0x22 -1 0' % n['mmap'],
         'shared memory': '%d 0 4096 3 0x21 -1 0' % n['mmap'],
+        'memory that is shared after all': '%d 0 4096 3 0x23 -1 0' % n['mmap'],
+        'memory that counts as a stack': '%d 0 4096 3 0x122 -1 0' % n['mmap'],
+        'memory of huge pages': '%d 0 4096 3 0x40022 -1 0' % n['mmap'],
         'memory of a file': '%d 0 4096 3 0x02 3 0' % n['mmap'],
         'memory made executable': '%d p 4096 5' % n['mprotect'],
         'a process': '%d 17 0 0 0 0' % n['clone'],
@@ -324,6 +327,8 @@ def protocol():
             ('never reads', 'times 8 17 1 \x0cread_context["large"]\nwait 3000', 'time')]
     for (name, code, end), g in zip(slow, batch([{'code': c, 'time': 300} for _, c, _ in slow], runner=STUB)):
         ok(g['end'] == end, 'hostile: ' + name, json.dumps(g)[:500])
+    g = batch([{'code': 'times 20 17 1 \x0cread_context["large"]\nwait 30000', 'time': 3000}], runner=STUB)[0]
+    ok(g['end'] == 'time' and g['unread'] == 12, 'what is never read is not kept beyond its bound', json.dumps(g)[:500])
     g = batch([{'code': 'die'}, {'code': DONE}], runner=STUB)
     ok([x['end'] for x in g] == ['lost', 'returned'] and g[0]['begun'], 'the zygote dies, the next run has a new one', json.dumps(g))
     global CLI

@@ -157,6 +157,8 @@ memory(FilterProgram *p)
 
 	need_clear(p, 2, PROT_EXEC);
 	need_set(p, 3, MAP_PRIVATE | MAP_ANONYMOUS);
+	/* Neither what the limit of data does not count nor what others have set aside. */
+	need_clear(p, 3, MAP_SHARED | MAP_GROWSDOWN | MAP_HUGETLB);
 	end_only_if(p, from);
 	from = only_if(p, SYS_mprotect);
 	need_clear(p, 2, PROT_EXEC);
