@@ -176,7 +176,48 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.output_follow(text, bigint, timestamptz) IS 'events of a command behind a place; waits for the next ones';
 
--- The last lines that commands of an agent printed, oldest first: of those that have ended, newest run last.
+-- What a command that runs has printed so far, from memory: as much of it as is still there, from a line's beginning.
+CREATE OR REPLACE FUNCTION theazo_internal.output_running(p_platform text, p_run text, p_errors boolean)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_step			integer := CASE WHEN p_errors THEN 65537 ELSE 1 END;
+	v_generation	integer;
+	v_at			bigint := 0;
+	v_text			text := '';
+	v_cut			boolean := false;
+	v_live			record;
+BEGIN
+	SELECT theazo_internal.stream_generation(e.id, e.attempt) INTO v_generation FROM theazo_data.effect e
+	 WHERE e.platform_id = p_platform AND e.root_id = substr(p_run, 5) AND e.run_id = p_run AND e.kind = 'compute.exec';
+	-- 64 KiB a look; the bound is for a command that prints faster than this reads
+	FOR i IN 1 .. 64
+	LOOP
+		SELECT x.* INTO v_live FROM theazo_internal.stream_read(p_run, v_step, v_generation, v_at) x;
+		EXIT WHEN v_live.generation IS DISTINCT FROM v_generation;
+		IF v_live.first > v_at THEN
+			v_at := v_live.first;
+			v_text := '';
+			v_cut := true;
+			CONTINUE;
+		END IF;
+		IF v_live.content = '' THEN
+			-- what was overwritten may end within a character
+			EXIT WHEN NOT v_cut OR v_text <> '' OR v_at > v_live.first + 3;
+			v_at := v_at + 1;
+			CONTINUE;
+		END IF;
+		v_text := v_text || v_live.content;
+		v_at := v_live.finish;
+	END LOOP;
+	RETURN CASE WHEN v_cut THEN substr(v_text, strpos(v_text, E'\n') + 1) ELSE v_text END;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.output_running(text, text, boolean) IS 'what a command that runs has printed so far, as far as it is in memory';
+
+-- The last lines that commands of an agent printed, oldest first, newest run last: from rows, of one that runs from memory.
 CREATE OR REPLACE FUNCTION theazo.output_tail(agent text, lines integer DEFAULT 100, api_key text DEFAULT NULL)
 RETURNS TABLE (run_id text, ended_at timestamptz, stream text, line text)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -184,11 +225,13 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	v_most	integer := lines;
-	x		record;
-	v_rows	jsonb[] := '{}';
+	v_most		integer := lines;
+	v_platform	text;
+	x			record;
+	v_rows		jsonb[] := '{}';
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
+	v_platform := theazo_internal.current_platform();
 	IF lines IS NULL OR lines NOT BETWEEN 1 AND 1000 THEN
 		PERFORM theazo_internal.raise_value('lines', 'must be between 1 and 1000');
 	END IF;
@@ -197,11 +240,13 @@ BEGIN
 		PERFORM theazo_internal.raise_not_found('agent', output_tail.agent);
 	END IF;
 	FOR x IN
-		SELECT r.id, r.ended_at, r.stdout, r.stderr
+		SELECT l.id, l.ended_at,
+			   CASE WHEN l.ended_at IS NULL THEN theazo_internal.output_running(v_platform, l.id, false) ELSE p.stdout END AS stdout,
+			   CASE WHEN l.ended_at IS NULL THEN theazo_internal.output_running(v_platform, l.id, true) ELSE p.stderr END AS stderr
 		  FROM (SELECT q.id, q.ended_at FROM theazo.runs q
-				 WHERE q.agent_id = output_tail.agent AND q.kind = 'exec' AND q.ended_at IS NOT NULL ORDER BY q.id DESC LIMIT 100) l
-		 CROSS JOIN LATERAL (SELECT l.id, l.ended_at, p.stdout, p.stderr FROM theazo.run_results p WHERE p.id = l.id) r
-		 ORDER BY r.id DESC
+				 WHERE q.agent_id = output_tail.agent AND q.kind = 'exec' ORDER BY q.id DESC LIMIT 100) l
+		  LEFT JOIN LATERAL (SELECT p.stdout, p.stderr FROM theazo.run_results p WHERE p.id = l.id AND l.ended_at IS NOT NULL) p ON true
+		 ORDER BY l.id DESC
 	LOOP
 		EXIT WHEN v_most <= 0;
 		PERFORM theazo_internal.flow_look(x.id);
@@ -221,4 +266,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo.output_tail(text, integer, text) IS
-'the last lines that commands in an agent''s sandbox printed, of its last 100 commands that have ended, oldest first';
+'the last lines that commands in an agent''s sandbox printed, of its last 100 commands, oldest first; of one that still runs what is in memory';

@@ -120,6 +120,8 @@ ok($r->{truncated}, 'and the run says so');
 # --- a command that is cancelled, one that fails, one nobody may see
 $run = start('bash', 'echo begun; sleep 600');
 @seen = follow($run, 0, 'stdout');
+is($node->safe_psql('postgres', "SELECT run_id, ended_at IS NULL, stream, line FROM theazo.output_tail('$agent', 1, api_key => '$p->{key}')"),
+	"$run|t|stdout|begun", 'what it has printed so far is in the tail');
 $node->safe_psql('postgres', "SELECT theazo.run_cancel('$run', api_key => '$p->{key}')");
 push @seen, follow($run, place(@seen));
 is($seen[-1]{type}, 'error', 'a cancelled command ends in an error');
