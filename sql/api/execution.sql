@@ -193,15 +193,33 @@ DECLARE
 	v_root	text := substr(p_run, 5);
 	r		theazo_data.run;
 BEGIN
-	INSERT INTO theazo_data.run AS x (platform_id, id, session_id, agent_id, user_id, environment, kind, status, provider, timeout_ms, trace_id, parent_id,
-		ended_at, error_sqlstate, error_code, error_message, error_hint)
-	VALUES (a.platform_id, p_run, a.session_id, a.id, a.user_id, a.key_environment, 'script', p_status, 'theazo', p_time_ms, 'tr_' || v_root, p_parent,
-		CASE WHEN p_status = 'failed' THEN clock_timestamp() END, p_error ->> 'sqlstate', p_error ->> 'code', p_error ->> 'message', p_error ->> 'hint')
-	RETURNING x.* INTO r;
-	INSERT INTO theazo_data.run_payload (platform_id, root_id, input) VALUES (a.platform_id, v_root, p_input);
-	INSERT INTO theazo_data.span (platform_id, root_id, id, trace_id, environment, session_id, agent_id, run_id, name, status, started_at, ended_at)
-	VALUES (a.platform_id, v_root, 'tr_' || v_root, 'tr_' || v_root, a.key_environment, a.session_id, a.id, p_run, 'script',
-		CASE p_status WHEN 'failed' THEN 'failed' ELSE 'running' END, clock_timestamp(), CASE WHEN p_status = 'failed' THEN clock_timestamp() END);
+	r.platform_id := a.platform_id;
+	r.id := p_run;
+	r.session_id := a.session_id;
+	r.agent_id := a.id;
+	r.user_id := a.user_id;
+	r.environment := a.key_environment;
+	r.kind := 'script';
+	r.status := p_status;
+	r.provider := 'theazo';
+	r.timeout_ms := p_time_ms;
+	r.created_at := now();
+	r.cost := 0;
+	r.trace_id := 'tr_' || v_root;
+	r.outcome_unknown := false;
+	r.cancel_requested := false;
+	r.parent_id := p_parent;
+	IF p_status = 'failed' THEN
+		r.ended_at := clock_timestamp();
+		r.error_sqlstate := p_error ->> 'sqlstate';
+		r.error_code := p_error ->> 'code';
+		r.error_message := p_error ->> 'message';
+		r.error_hint := p_error ->> 'hint';
+	END IF;
+	PERFORM theazo_internal.run_append(r);
+	PERFORM theazo_internal.run_payload_append(a.platform_id, v_root, p_input);
+	PERFORM theazo_internal.span_write(a.platform_id, v_root, r.trace_id, r.trace_id, NULL, a.key_environment, a.session_id, a.id, p_run, 'script',
+		CASE p_status WHEN 'failed' THEN 'failed' ELSE 'running' END, clock_timestamp(), r.ended_at);
 	RETURN r;
 END $$;
 COMMENT ON FUNCTION theazo_internal.script_make(theazo_data.agent, text, jsonb, integer, text, text, jsonb) IS 'writes run, payload and trace of an execution of code';
@@ -345,7 +363,8 @@ BEGIN
 		v_run := theazo_internal.execution_make(g.id, input, task, data, coalesce(parent, theazo_internal.current_run()));
 		PERFORM theazo_internal.idempotent_keep('execution:', g.id, idempotency_key, v_hash, v_run);
 	END IF;
-	RETURN theazo_internal.execution_row(theazo_internal.execution_find(v_run));
+	-- of the agent that was found for the caller
+	RETURN theazo_internal.execution_row(theazo_internal.execution_number(theazo_internal.current_platform(), substr(v_run, 5)));
 END $$;
 COMMENT ON FUNCTION theazo.execution_start(text, jsonb, text, jsonb, text, text, text) IS
 'starts a governed agent, by id, number or name, and returns the execution at once; task, with data, is for agents that work through the loop, and is what code gets as {task, data}';
