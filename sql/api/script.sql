@@ -142,7 +142,9 @@ DECLARE
 	v_error		jsonb;
 	v_cost		bigint := 0;
 	v_ran		boolean := p_state = 'done' OR p_result ? 'usage';
-	v_started	timestamptz := CASE WHEN v_ran THEN coalesce(p_started, e.claimed_at, p_finished) END;
+	-- cut while it waited for a place: there is a document, and nothing to pay
+	v_begun		boolean := v_ran AND coalesce((p_result ->> 'begun')::boolean, true);
+	v_started	timestamptz := CASE WHEN v_begun THEN coalesce(p_started, e.claimed_at, p_finished) END;
 	v_verdict	text;
 BEGIN
 	-- Of no execution: whoever queued it looks there.
@@ -153,7 +155,7 @@ BEGIN
 	END IF;
 	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
 	x := theazo_internal.execution_of(e.platform_id, e.root_id);
-	IF v_ran THEN
+	IF v_begun THEN
 		v_cost := theazo_internal.script_charge(e, r, v_started, p_finished);
 	END IF;
 	IF r.status NOT IN ('queued', 'running') THEN
