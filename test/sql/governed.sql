@@ -252,6 +252,27 @@ SELECT tst.call(:'o', 14, 'read_context', '["k"]');
 SELECT tst.finish(:'o', 'cancelled', '{"status": "terminated", "logs": [{"level": "info", "message": "so far", "at": "2026-01-01T00:00:00Z"}], "usage": {}}');
 SELECT r.status, r.error_message, r.ended_at IS NOT NULL AS ended, p.input, p.result FROM theazo_data.run r
   JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5) WHERE r.id = :'o';
+-- a run of the loop starts ten executions an hour
+SELECT name FROM theazo.governed_register('child', 'return 1');
+SELECT name FROM theazo.governed_register('boss', NULL, '{"instructions": "You share out.", "model": "openai/gpt-5.4"}');
+SELECT run_id AS u FROM theazo.secure_agent_start('boss', '{"task": "Share it out."}') \gset
+SELECT tst.code(format($$SELECT theazo.execution_start('child', parent => %L)$$, :'u')) AS code, count(*) FROM generate_series(1, 11) GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM theazo.runs r JOIN theazo.executions e ON e.run_id = r.id WHERE r.parent_id = :'u';
+-- what code reads labels it: what it keeps carries that on, and where that may not go it does not get
+SELECT label, kind FROM theazo.flow_label_set('secret', 'context', 'salary.*');
+SELECT label, kind FROM theazo.flow_rule_set('secret', 'host', 'out.example');
+SELECT name FROM theazo.governed_register('reader', 'return 1', '{"allow_network": true}');
+SELECT run_id AS l FROM theazo.execution_start('reader') \gset
+SELECT count(*) > 0 FROM tst.claim();
+SELECT tst.call(:'l', 1, 'http_request', '["https://out.example/"]') ? 'effect' AS before;
+SELECT tst.call(:'l', 2, 'read_context', '["salary.1"]');
+SELECT labels FROM theazo_data.execution WHERE run_id = :'l';
+SELECT tst.call(:'l', 3, 'http_request', '["https://out.example/"]'), tst.call(:'l', 4, 'http_request', '["https://in.example/"]') ? 'effect' AS elsewhere, tst.call(:'l', 5, 'write_context', '["kept", 1]');
+SELECT labels FROM theazo_data.agent_context WHERE key = 'kept';
+SELECT run_id AS n FROM theazo.execution_start('reader') \gset
+SELECT count(*) > 0 FROM tst.claim();
+SELECT tst.call(:'n', 1, 'read_context', '["kept"]');
+SELECT tst.call(:'n', 2, 'http_request', '["https://out.example/"]') -> 'error' ->> 'code';
 -- gone, but not from the trail
 SELECT theazo.governed_delete('few');
 SELECT count(*) FROM theazo.executions WHERE agent_name = 'few';
