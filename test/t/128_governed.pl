@@ -9,7 +9,10 @@ use Test::More;
 use TheazoPath;
 use Time::HiRes qw(sleep);
 
-my $node = new_server('governed', "theazo.dispatchers = 2\ntheazo.anchor_interval = '1s'\n");
+chomp(my $libdir = `pg_config --pkglibdir`);
+my $cron = -e "$libdir/pg_cron.so";
+my $node = new_server('governed', "theazo.dispatchers = 2\ntheazo.anchor_interval = '1s'\n"
+	. ($cron ? "shared_preload_libraries = 'pg_cron,theazo'\ncron.use_background_workers = on\ncron.database_name = 'postgres'\n" : ''));
 my $p = new_platform($node, 'governed');
 my $double = new_double();
 my $json = JSON::PP->new->canonical->allow_nonref;
@@ -157,6 +160,18 @@ for my $try ([ output_sha256 => "UPDATE theazo_data.run_payload SET result = jso
 	is($got, $field, "$field is not as it was signed");
 }
 is(verify(), 't t local_sandbox', 'undone, it holds again');
+
+# ---- from a job of pg_cron -------------------------------------------------------------------------------------------------------------
+SKIP: {
+	skip 'pg_cron is not installed', 1 if !$cron;
+	register('nightly', 'return input.n + 1');
+	sql('CREATE EXTENSION pg_cron');
+	# jobs by time wait for the next minute; this one for the next start
+	sql("SELECT cron.schedule('nightly', '\@reboot', \$c\$SELECT theazo.agent_run('nightly', '{\"n\": 1}', api_key => '$p->{key}')\$c\$)");
+	$node->restart;
+	wait_sql($node, "SELECT min(x.status) FROM theazo_data.execution x JOIN theazo_data.governed_agent g ON g.id = x.agent_id WHERE g.name = 'nightly'", 'completed', 'a job of pg_cron runs an agent');
+	is(app("SELECT output FROM theazo.execution_details WHERE agent_name = 'nightly'"), 2, 'whose answer is there');
+}
 
 # ---- deleted -------------------------------------------------------------------------------------------------------------------------
 is(app("SELECT theazo.governed_delete('double')"), 't', 'an agent is deleted');
