@@ -187,8 +187,9 @@ foreach my $kind (@kinds)
 	foreach my $o (@operations)
 	{
 		my ($what, $operation, $do) = @$o;
-		next if $operation eq 'expose_port' && $kind->{portless};
 		my $support = $can{$type}{$operation} // 'none';
+		$table{$what}{$type} = $support;
+		next if $operation eq 'expose_port' && $kind->{portless};
 		my $wrong;
 		if ($support eq 'none')
 		{
@@ -206,12 +207,13 @@ foreach my $kind (@kinds)
 	# each started second is charged once, and nobody knows a secret
 	is(sql("SELECT count(*) FROM theazo_data.sandbox WHERE status NOT IN ('destroyed', 'lost', 'failed')"), 0, "$type: nothing is left");
 }
+# what came of it, as docs/providers/index.md has it
 my @types = map { $_->{type} } @kinds;
-note(sprintf '%-30s' . ' %-9s' x @types, '', @types);
-foreach my $o (@operations)
-{
-	note(sprintf '%-30s' . ' %-9s' x @types, $o->[0], map { $table{ $o->[0] }{$_} // '-' } @types);
-}
+my $found = join('', map { "| $_ |\n" } join(' | ', 'operation', @types), join(' | ', ('---') x (@types + 1)),
+	map { my $o = $_->[0]; join(' | ', $o, map { $table{$o}{$_} // 'not tried' } @types) } @operations);
+note($found);
+my ($documented) = slurp_file("$FindBin::RealBin/../../docs/providers/index.md") =~ /<!-- 119_conformance -->\n(.*?)\n\n/s;
+is($found, ($documented // '') . "\n", 'the table in docs is what was found');
 is(sql(q{SELECT string_agg(rule || ' ' || object || ' ' || coalesce(detail, ''), E'\n') FROM theazo.integrity_check()}), '', 'all rows fit');
 $node->stop;
 done_testing();
