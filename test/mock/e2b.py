@@ -29,6 +29,9 @@ import threading
 import time
 import urllib.parse
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import double  # noqa: E402
+
 BODY_MAX = 128 * 1024 * 1024
 CHUNK = 32 * 1024
 ENVD_PORT = 49983
@@ -151,11 +154,8 @@ class Box:
                           "level": "info", "message": message, "fields": {"logger": "process"}, "ms": int(now * 1000)})
 
     def signal(self, number):
-        for p in list(self.processes.values()):
-            try:
-                os.killpg(p.popen.pid, number)
-            except (ProcessLookupError, PermissionError):
-                pass
+        """To all that runs in it, also what has left the group it was started in."""
+        double.signal_all(self.home, number)
 
     def document(self):
         return {"templateID": self.template, "sandboxID": self.id, "clientID": "6532622b", "envdVersion": self.version,
@@ -1061,7 +1061,8 @@ class Gateway(Handler):
             raise ConnectError("invalid_argument", e.document["message"]) from e
         if not os.path.isdir(cwd):
             raise ConnectError("invalid_argument", "cwd '%s' does not exist" % cwd)
-        env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": box.home, "LANG": "C.UTF-8", "USER": "user"}
+        env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": box.home, "LANG": "C.UTF-8", "USER": "user",
+               "DOUBLE_HOME": box.home}
         env.update(box.env)
         env.update(config.get("envs") or {})
         argv = [config.get("cmd") or ""] + list(config.get("args") or [])
@@ -1210,9 +1211,7 @@ def main():
     sys.stdout.flush()
 
     def leave(*_):
-        for box in list(state.boxes.values()):
-            box.signal(signal.SIGCONT)
-            box.signal(signal.SIGKILL)
+        double.signal_all(args.dir, signal.SIGKILL)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, leave)
