@@ -270,31 +270,29 @@ settle_broken(const TzSettle *item, const char *message)
 	tz_txn_commit();
 }
 
+typedef struct SettleRange
+{
+	const TzSettle *items;
+	int n;
+	int lock_ms;
+} SettleRange;
+
+static void
+settle_work(void *arg)
+{
+	const SettleRange *range = arg;
+
+	tz_effect_lock_wait(range->lock_ms);
+	tz_effect_done(range->items, range->n);
+}
+
 /* True when they were settled, in one transaction; else *error (in the caller's context) says why not. */
 static bool
 settle_range(const TzSettle *items, int n, int lock_ms, ErrorData **error)
 {
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool ok = false;
+	SettleRange range = {items, n, lock_ms};
 
-	PG_TRY();
-	{
-		tz_txn_begin("theazo: settling effects", SETTLE_TIMEOUT_MS);
-		tz_effect_lock_wait(lock_ms);
-		tz_effect_done(items, n);
-		tz_txn_commit();
-		ok = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		*error = CopyErrorData();
-		FlushErrorState();
-		tz_txn_abort();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	return ok;
+	return tz_txn_try("theazo: settling effects", SETTLE_TIMEOUT_MS, settle_work, &range, error);
 }
 
 /* By halves, so that one bad row among many costs a few transactions and not one for each of them. */

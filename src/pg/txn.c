@@ -110,3 +110,28 @@ txn_close(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(tz_worker_cycle());
 }
+
+bool
+tz_txn_try(const char *activity, int timeout_ms, void (*work)(void *arg), void *arg, ErrorData **error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool ok = false;
+
+	PG_TRY();
+	{
+		tz_txn_begin(activity, timeout_ms);
+		work(arg);
+		tz_txn_commit();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		*error = CopyErrorData();
+		FlushErrorState();
+		tz_txn_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return ok;
+}

@@ -27,6 +27,13 @@ extern void tz_txn_commit_lazy(void);
 /* Rolls back whatever is open; harmless when nothing is. */
 extern void tz_txn_abort(void);
 
+/*
+ * Runs work(arg) in one of its own. True when it has committed; else it was rolled
+ * back, and *error (in the caller's context) says why.
+ */
+extern bool tz_txn_try(const char *activity, int timeout_ms, void (*work)(void *arg), void *arg,
+                       ErrorData **error);
+
 /* Is one open? */
 extern bool tz_txn_open(void);
 

@@ -181,31 +181,29 @@ tz_script_judged(TzScripts *s, bool committed)
 	}
 }
 
-/* True when it was judged and committed; else *error (in the caller's context) says why not. */
-static bool
-judge_alone(TzScripts *s, int slot, int max, ErrorData **error)
+typedef struct JudgeRange
 {
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool ok = false;
+	TzScripts *scripts;
+	int slot;
+	int max;
+} JudgeRange;
 
-	PG_TRY();
-	{
-		tz_txn_begin("theazo: answering programs", JUDGE_TIMEOUT_MS);
-		tz_effect_lock_wait(TZ_DONE_LOCK_MS);
-		tz_script_judge(s, slot, max);
-		tz_txn_commit();
-		ok = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		*error = CopyErrorData();
-		FlushErrorState();
-		tz_txn_abort();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	return ok;
+static void
+judge_work(void *arg)
+{
+	const JudgeRange *range = arg;
+
+	tz_effect_lock_wait(TZ_DONE_LOCK_MS);
+	tz_script_judge(range->scripts, range->slot, range->max);
+}
+
+/* True when they were judged, in one transaction; else *error (in the caller's context) says why not. */
+static bool
+judge_range(TzScripts *s, int slot, int max, ErrorData **error)
+{
+	JudgeRange range = {s, slot, max};
+
+	return tz_txn_try("theazo: answering programs", JUDGE_TIMEOUT_MS, judge_work, &range, error);
 }
 
 /* The first that waits: the only one that was judged, and not well. */
@@ -232,7 +230,7 @@ tz_script_judge_each(TzScripts *s, int slot, int max)
 		TzHostCall *call;
 
 		size = Min(size, left);
-		if (judge_alone(s, slot, size, &error))
+		if (judge_range(s, slot, size, &error))
 		{
 			tz_script_judged(s, true);
 			left -= size;
