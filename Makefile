@@ -21,12 +21,12 @@ OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
 PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/safety/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c src/runner/*.c) \
 	$(filter-out src/verify/main.c,$(wildcard src/verify/*.c)))
-INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c src/sandbox/wire.c))
+INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c) src/sandbox/wire.c src/lib/seccomp.c)
 INIT = theazo-init
 # Runs agents' code. The engine in it is fetched and compiled once, see src/runner/engine.
 # RUNNER_ENGINE=jsc takes JavaScriptCore of the system instead, for machines without access to npm.
 RUNNER_ENGINE ?= quickjs
-RUNNER_SRCS = $(sort $(wildcard src/runner/helper/*.c src/runner/helper/$(RUNNER_ENGINE)/*.c) src/runner/frame.c)
+RUNNER_SRCS = $(sort $(wildcard src/runner/helper/*.c src/runner/helper/$(RUNNER_ENGINE)/*.c) src/runner/frame.c src/lib/seccomp.c)
 ifeq ($(RUNNER_ENGINE),jsc)
 RUNNER_LINK = -pie -Wl,-z,now -DJSC_VERSION='"$(shell pkg-config --modversion javascriptcoregtk-4.1)"' \
 	$(shell pkg-config --cflags --libs javascriptcoregtk-4.1)
@@ -159,7 +159,7 @@ $(INIT): $(INIT_SRCS) $(wildcard src/sandbox/init/*.h src/sandbox/*.h src/lib/*.
 	CC='$(CC)' src/runner/engine/build.sh
 
 $(RUNNER): $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) src/runner/helper/bridge.js \
-		$(wildcard src/runner/helper/*.h src/runner/helper/$(RUNNER_ENGINE)/*.h src/runner/*.h) Makefile
+		$(wildcard src/runner/helper/*.h src/runner/helper/$(RUNNER_ENGINE)/*.h src/runner/*.h src/lib/*.h) Makefile
 	$(CC) $(RUNNER_CFLAGS) -DTHEAZO_VERSION='"$(EXTVERSION)"' -Isrc -o $@ $(RUNNER_SRCS) $(RUNNER_ENGINE_OBJ) $(RUNNER_LINK) -lm
 
 $(VERIFY): $(VERIFY_SRCS) $(wildcard src/verify/*.h src/lib/*.h) Makefile

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "lib/sign.h"
+#include "lib/spawn.h"
 #include "runner/parent_internal.h"
 
 #define SPAWN_HIGH 64 /* descriptors are moved up here before they are put in their places */
@@ -38,23 +39,19 @@ typedef struct SpawnPlan
 } SpawnPlan;
 
 /* Between vfork and exec: system calls only, and the parent's memory is ours. */
-static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatile int *error)
+static void
+spawn_child(const void *arg, volatile int *error)
 {
+	const SpawnPlan *plan = arg;
 	static char *const argv[] = {"theazo-runner", NULL};
 	static char *const no_env[] = {NULL};
-	struct sigaction dfl;
-	sigset_t none;
 	int program = fcntl(plan->program, F_DUPFD_CLOEXEC, SPAWN_HIGH);
 	int channel = fcntl(plan->channel, F_DUPFD_CLOEXEC, SPAWN_HIGH);
 	int null = fcntl(plan->null, F_DUPFD_CLOEXEC, SPAWN_HIGH);
 
 	if (program < 0 || channel < 0 || null < 0)
 		goto failed;
-	memset(&dfl, 0, sizeof(dfl));
-	dfl.sa_handler = SIG_DFL;
-	for (int sig = 1; sig < NSIG; sig++)
-		(void) sigaction(sig, &dfl, NULL);
-	(void) setsid();
+	tz_spawn_reset();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		goto failed;
 	if (getppid() != plan->parent)
@@ -65,45 +62,11 @@ static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatil
 	/* The program's own descriptor goes with exec. */
 	if (dup2(program, 4) < 0 || fcntl(4, F_SETFD, FD_CLOEXEC) != 0)
 		goto failed;
-	if (syscall(SYS_close_range, 5, ~0U, 0) != 0)
-		for (int fd = 5; fd < 65536; fd++)
-			(void) close(fd);
-	sigemptyset(&none);
-	(void) sigprocmask(SIG_SETMASK, &none, NULL);
+	tz_spawn_ready(5);
 	(void) syscall(SYS_execveat, 4, "", argv, no_env, AT_EMPTY_PATH);
 failed:
 	*error = errno != 0 ? errno : EINVAL;
 	_exit(127);
-}
-
-/* Answers the pid, or -1 with errno. */
-static pid_t __attribute__((noinline)) spawn(const SpawnPlan *plan)
-{
-	volatile int error = 0;
-	sigset_t all, old;
-	pid_t pid;
-	int e;
-
-	/* No handler of the server may run in the child, which shares its memory. */
-	sigfillset(&all);
-	if (sigprocmask(SIG_SETMASK, &all, &old) != 0)
-		return -1;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-	pid = vfork();
-#pragma GCC diagnostic pop
-	if (pid == 0)
-		spawn_child(plan, &error);
-	e = pid < 0 ? errno : error;
-	(void) sigprocmask(SIG_SETMASK, &old, NULL);
-	if (pid > 0 && error != 0)
-	{
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		pid = -1;
-	}
-	errno = e;
-	return pid;
 }
 
 /* SHA-256 of the open file, in hex. */
@@ -166,7 +129,7 @@ tz_runner_spawn(TzRunner *runner, TzErr *err)
 	else
 	{
 		plan.channel = sock[1];
-		runner->pid = spawn(&plan);
+		runner->pid = tz_spawn(spawn_child, &plan);
 		if (runner->pid < 0)
 		{
 			e = errno;

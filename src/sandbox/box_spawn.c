@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "lib/client.h"
+#include "lib/spawn.h"
 #include "sandbox/box_internal.h"
 
 #define SPAWN_FDS 10
@@ -72,18 +73,14 @@ spawn_oom_first(void)
 }
 
 /* Between vfork and exec: system calls only, and the parent's memory is ours. */
-static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatile int *error)
+static void
+spawn_child(const void *arg, volatile int *error)
 {
+	const SpawnPlan *plan = arg;
 	static char *const no_env[] = {NULL};
 	int high[SPAWN_FDS];
-	struct sigaction dfl;
-	sigset_t none;
 
-	memset(&dfl, 0, sizeof(dfl));
-	dfl.sa_handler = SIG_DFL;
-	for (int sig = 1; sig < NSIG; sig++)
-		(void) sigaction(sig, &dfl, NULL);
-	(void) setsid();
+	tz_spawn_reset();
 	if (plan->cgroup_fd >= 0 && write(plan->cgroup_fd, "0", 1) != 1)
 		goto failed;
 	/* The kernel, when short of memory, takes the sandbox first. */
@@ -123,45 +120,11 @@ static void __attribute__((noreturn)) spawn_child(const SpawnPlan *plan, volatil
 		else if (dup2(high[i], i) < 0)
 			goto failed;
 	}
-	if (syscall(SYS_close_range, SPAWN_FDS, ~0U, 0) != 0)
-		for (int fd = SPAWN_FDS; fd < 65536; fd++)
-			(void) close(fd);
-	sigemptyset(&none);
-	(void) sigprocmask(SIG_SETMASK, &none, NULL);
+	tz_spawn_ready(SPAWN_FDS);
 	execve(plan->path, plan->argv, no_env);
 failed:
 	*error = errno != 0 ? errno : EINVAL;
 	_exit(127);
-}
-
-/* Answers the pid, or -1 with errno. */
-static pid_t __attribute__((noinline)) spawn(const SpawnPlan *plan)
-{
-	volatile int error = 0;
-	sigset_t all, old;
-	pid_t pid;
-	int e;
-
-	/* No handler of the server may run in the child, which shares its memory. */
-	sigfillset(&all);
-	if (sigprocmask(SIG_SETMASK, &all, &old) != 0)
-		return -1;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-	pid = vfork();
-#pragma GCC diagnostic pop
-	if (pid == 0)
-		spawn_child(plan, &error);
-	e = pid < 0 ? errno : error;
-	(void) sigprocmask(SIG_SETMASK, &old, NULL);
-	if (pid > 0 && error != 0)
-	{
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		pid = -1;
-	}
-	errno = e;
-	return pid;
 }
 
 /* --- arguments of bubblewrap ------------------------------------------------- */
@@ -384,7 +347,7 @@ tz_box_spawn(TzBox *box, const TzBoxConfig *config, TzErr *err)
 	}
 	if (st == TZ_OK)
 	{
-		box->pid = spawn(&plan);
+		box->pid = tz_spawn(spawn_child, &plan);
 		if (box->pid < 0)
 		{
 			int e = errno;
@@ -473,7 +436,7 @@ tz_box_run_simple(const char *const *argv, TzBuf *out, int timeout_ms)
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0)
 		return -1;
 	plan.fds[1] = plan.fds[2] = pipes[1];
-	pid = spawn(&plan);
+	pid = tz_spawn(spawn_child, &plan);
 	close(pipes[1]);
 	while (pid > 0)
 	{

@@ -19,9 +19,9 @@ make() {
 }
 
 jobs=
-parent=(test/runner/runnercli.c src/runner/*.c src/http/mux.c src/lib/{status,buf,utf8,json,sign}.c -ljansson -lcrypto)
-make theazo-runner "${program[@]}" $helper/*.c $helper/quickjs/*.c src/runner/frame.c .build/engine/qjs.o -lm
-make sysrunner "${program[@]}" $helper/{main,jail,filter,zygote,run}.c test/runner/engine_sys.c src/runner/frame.c
+parent=(test/runner/runnercli.c src/runner/*.c src/http/mux.c src/lib/{status,buf,utf8,json,sign,spawn}.c -ljansson -lcrypto)
+make theazo-runner "${program[@]}" $helper/*.c $helper/quickjs/*.c src/runner/frame.c src/lib/seccomp.c .build/engine/qjs.o -lm
+make sysrunner "${program[@]}" $helper/{main,jail,filter,zygote,run}.c test/runner/engine_sys.c src/runner/frame.c src/lib/seccomp.c
 make runnercli "${parent[@]}"
 make quickcli -DRUNNER_START_MS=500 -DRUNNER_EXIT_MS=300 "${parent[@]}"
 make stub test/runner/stub.c src/runner/frame.c

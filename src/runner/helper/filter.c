@@ -9,149 +9,61 @@
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
+#include "lib/seccomp.h"
 #include "runner/helper/engine.h"
 #include "runner/helper/helper.h"
 
-#if defined(__x86_64__)
-#define FILTER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define FILTER_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "no system call filter for this processor"
-#endif
-
-#define X32_BIT 0x40000000
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-#define CLONE_MORE                                                                                \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-	 CLONE_NEWNET | CLONE_VM | CLONE_THREAD)
-#define FILTER_MAX 160
-
-typedef struct FilterProgram
-{
-	struct sock_filter code[FILTER_MAX];
-	unsigned short len;
-	bool full;
-} FilterProgram;
-
-static void
-add(FilterProgram *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
-{
-	if (p->len >= FILTER_MAX)
-	{
-		p->full = true;
-		return;
-	}
-	p->code[p->len++] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = k};
-}
-
-static void
-load(FilterProgram *p, size_t offset)
-{
-	add(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t) offset, 0, 0);
-}
-
-static void
-answer(FilterProgram *p, uint32_t action)
-{
-	add(p, BPF_RET | BPF_K, action, 0, 0);
-}
-
-/* Of an argument; descriptors, protections and flags have no more. */
-static size_t
-low_half(int arg)
-{
-	size_t at = offsetof(struct seccomp_data, args) + sizeof(uint64_t) * (size_t) arg;
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	at += 4;
-#endif
-	return at;
-}
-
-/* The number is in the accumulator before and, where none matched, after. */
-static void
-allow(FilterProgram *p, const int *numbers, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) numbers[i], 0, 1);
-		answer(p, SECCOMP_RET_ALLOW);
-	}
-}
+#define CLONE_MORE (TZ_CLONE_NEW | CLONE_VM | CLONE_THREAD)
 
 /* A call that is allowed if every need() holds: begin, needs, end. */
 static unsigned short
-only_if(FilterProgram *p, int number)
+only_if(TzSeccomp *p, int number)
 {
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) number, 0, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) number, 0, 0);
 	return (unsigned short) (p->len - 1);
 }
 
 static void
-need_clear(FilterProgram *p, int arg, uint32_t bits)
+need_clear(TzSeccomp *p, int arg, uint32_t bits)
 {
-	load(p, low_half(arg));
-	add(p, BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1);
-	answer(p, SECCOMP_RET_KILL_PROCESS);
+	tz_seccomp_load(p, tz_seccomp_low(arg));
+	tz_seccomp_add(p, BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1);
+	tz_seccomp_answer(p, SECCOMP_RET_KILL_PROCESS);
 }
 
 static void
-need_set(FilterProgram *p, int arg, uint32_t bits)
+need_set(TzSeccomp *p, int arg, uint32_t bits)
 {
-	load(p, low_half(arg));
-	add(p, BPF_ALU | BPF_AND | BPF_K, bits, 0, 0);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, bits, 1, 0);
-	answer(p, SECCOMP_RET_KILL_PROCESS);
+	tz_seccomp_load(p, tz_seccomp_low(arg));
+	tz_seccomp_add(p, BPF_ALU | BPF_AND | BPF_K, bits, 0, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, bits, 1, 0);
+	tz_seccomp_answer(p, SECCOMP_RET_KILL_PROCESS);
 }
 
 /* One of two values. */
 static void
-need_equal(FilterProgram *p, int arg, uint32_t value, uint32_t other)
+need_equal(TzSeccomp *p, int arg, uint32_t value, uint32_t other)
 {
-	load(p, low_half(arg));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, value, 2, 0);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, other, 1, 0);
-	answer(p, SECCOMP_RET_KILL_PROCESS);
+	tz_seccomp_load(p, tz_seccomp_low(arg));
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, value, 2, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, other, 1, 0);
+	tz_seccomp_answer(p, SECCOMP_RET_KILL_PROCESS);
 }
 
 static void
-end_only_if(FilterProgram *p, unsigned short from)
+end_only_if(TzSeccomp *p, unsigned short from)
 {
-	answer(p, SECCOMP_RET_ALLOW);
+	tz_seccomp_answer(p, SECCOMP_RET_ALLOW);
 	p->code[from].jf = (uint8_t) (p->len - from - 1);
-}
-
-static void
-begin(FilterProgram *p)
-{
-	memset(p, 0, sizeof(*p));
-	load(p, offsetof(struct seccomp_data, arch));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 1, 0);
-	answer(p, SECCOMP_RET_KILL_PROCESS);
-	load(p, offsetof(struct seccomp_data, nr));
-#if defined(__x86_64__)
-	add(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-	answer(p, SECCOMP_RET_KILL_PROCESS);
-#endif
 }
 
 /* Memory of its own, never executable, never shared, never of a file. */
 static void
-memory(FilterProgram *p)
+memory(TzSeccomp *p)
 {
 	unsigned short from = only_if(p, SYS_mmap);
 
@@ -163,18 +75,6 @@ memory(FilterProgram *p)
 	from = only_if(p, SYS_mprotect);
 	need_clear(p, 2, PROT_EXEC);
 	end_only_if(p, from);
-}
-
-static int
-install(FilterProgram *p)
-{
-	struct sock_fprog prog = {p->len, p->code};
-
-	if (p->full)
-		return E2BIG;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return errno;
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0 ? 0 : errno;
 }
 
 /* Any argument. */
@@ -194,13 +94,13 @@ static const int filter_zygote_calls[] = {
 
 /* What the engine makes of its own. */
 static void
-engine(FilterProgram *p)
+engine(TzSeccomp *p)
 {
-	allow(p, engine_calls, engine_ncalls);
+	tz_seccomp_numbers(p, engine_calls, engine_ncalls, SECCOMP_RET_ALLOW);
 	for (int i = 0; i < engine_nmissing; i++)
 	{
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) engine_missing[i], 0, 1);
-		answer(p, SECCOMP_RET_ERRNO | ENOENT);
+		tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) engine_missing[i], 0, 1);
+		tz_seccomp_answer(p, SECCOMP_RET_ERRNO | ENOENT);
 	}
 }
 
@@ -209,31 +109,31 @@ engine(FilterProgram *p)
 int
 filter_zygote(void)
 {
-	static FilterProgram p;
+	static TzSeccomp p;
 	unsigned short from;
 
-	begin(&p);
-	allow(&p, filter_run_calls, COUNT(filter_run_calls));
-	allow(&p, filter_zygote_calls, COUNT(filter_zygote_calls));
+	tz_seccomp_begin(&p);
+	tz_seccomp_numbers(&p, filter_run_calls, COUNT(filter_run_calls), SECCOMP_RET_ALLOW);
+	tz_seccomp_numbers(&p, filter_zygote_calls, COUNT(filter_zygote_calls), SECCOMP_RET_ALLOW);
 	memory(&p);
 	from = only_if(&p, SYS_clone);
 	need_clear(&p, 0, CLONE_MORE);
 	end_only_if(&p, from);
 	engine(&p);
 	/* Hides its flags behind a pointer; callers fall back to clone. */
-	add(&p, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
-	answer(&p, SECCOMP_RET_ERRNO | ENOSYS);
-	answer(&p, SECCOMP_RET_KILL_PROCESS);
-	return install(&p);
+	tz_seccomp_add(&p, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
+	tz_seccomp_answer(&p, SECCOMP_RET_ERRNO | ENOSYS);
+	tz_seccomp_answer(&p, SECCOMP_RET_KILL_PROCESS);
+	return tz_seccomp_install(&p);
 }
 
 int
 filter_run(void)
 {
-	static FilterProgram p;
+	static TzSeccomp p;
 	unsigned short from;
 
-	begin(&p);
+	tz_seccomp_begin(&p);
 	from = only_if(&p, SYS_read);
 	need_equal(&p, 0, RUN_FD, RUN_FD);
 	end_only_if(&p, from);
@@ -241,8 +141,8 @@ filter_run(void)
 	need_equal(&p, 0, RUN_FD, engine_fd() >= 0 ? (uint32_t) engine_fd() : RUN_FD);
 	end_only_if(&p, from);
 	memory(&p);
-	allow(&p, filter_run_calls, COUNT(filter_run_calls));
+	tz_seccomp_numbers(&p, filter_run_calls, COUNT(filter_run_calls), SECCOMP_RET_ALLOW);
 	engine(&p);
-	answer(&p, SECCOMP_RET_KILL_PROCESS);
-	return install(&p);
+	tz_seccomp_answer(&p, SECCOMP_RET_KILL_PROCESS);
+	return tz_seccomp_install(&p);
 }

@@ -12,35 +12,13 @@
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <netinet/in.h>
-#include <stddef.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
+#include "lib/seccomp.h"
 #include "sandbox/init/init.h"
 
-#if defined(__x86_64__)
-#define FILTER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define FILTER_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "no system call filter for this processor"
-#endif
-
-#define X32_BIT 0x40000000
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-#define CLONE_NEW_ANY                                                                             \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-	 CLONE_NEWNET)
 #define IOCTL_TIOCSTI 0x5412
 #define IOCTL_TIOCLINUX 0x541C
 #define IOCTL_TIOCSETD 0x5423
@@ -137,132 +115,67 @@ static const int filter_missing[] = {
 
 #define FILTER_REFUSED ((int) (sizeof(filter_refused) / sizeof(filter_refused[0])))
 #define FILTER_MISSING ((int) (sizeof(filter_missing) / sizeof(filter_missing[0])))
-#define FILTER_MAX (64 + 2 * (FILTER_REFUSED + FILTER_MISSING))
-
-typedef struct FilterProgram
-{
-	struct sock_filter code[FILTER_MAX];
-	unsigned short len;
-} FilterProgram;
 
 static void
-filter_add(FilterProgram *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
-{
-	if (p->len >= FILTER_MAX)
-		init_die(74);
-	p->code[p->len++] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = k};
-}
-
-static void
-filter_load(FilterProgram *p, size_t offset)
-{
-	filter_add(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t) offset, 0, 0);
-}
-
-static void
-filter_return(FilterProgram *p, uint32_t action)
-{
-	filter_add(p, BPF_RET | BPF_K, action, 0, 0);
-}
-
-/* Low half of argument n; all arguments looked at are ints. */
-static size_t
-filter_arg(int n)
-{
-	size_t at = offsetof(struct seccomp_data, args) + sizeof(uint64_t) * (size_t) n;
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	at += 4;
-#endif
-	return at;
-}
-
-/* The number is in the accumulator before and after. */
-static void
-filter_numbers(FilterProgram *p, const int *numbers, int n, uint32_t action)
-{
-	for (int i = 0; i < n; i++)
-	{
-		filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) numbers[i], 0, 1);
-		filter_return(p, action);
-	}
-}
-
-static void
-filter_build(FilterProgram *p)
+filter_build(TzSeccomp *p)
 {
 	uint32_t eperm = SECCOMP_RET_ERRNO | EPERM;
 
-	memset(p, 0, sizeof(*p));
-	filter_load(p, offsetof(struct seccomp_data, arch));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 1, 0);
-	filter_return(p, SECCOMP_RET_KILL_PROCESS);
-	filter_load(p, offsetof(struct seccomp_data, nr));
-#if defined(__x86_64__)
-	filter_add(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-	filter_return(p, SECCOMP_RET_KILL_PROCESS);
-#endif
-	filter_numbers(p, filter_missing, FILTER_MISSING, SECCOMP_RET_ERRNO | ENOSYS);
-	filter_numbers(p, filter_refused, FILTER_REFUSED, eperm);
+	tz_seccomp_begin(p);
+	tz_seccomp_numbers(p, filter_missing, FILTER_MISSING, SECCOMP_RET_ERRNO | ENOSYS);
+	tz_seccomp_numbers(p, filter_refused, FILTER_REFUSED, eperm);
 
 	/* clone: no new namespaces */
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
-	filter_load(p, filter_arg(0));
-	filter_add(p, BPF_JMP | BPF_JSET | BPF_K, CLONE_NEW_ANY, 0, 1);
-	filter_return(p, eperm);
-	filter_return(p, SECCOMP_RET_ALLOW);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
+	tz_seccomp_load(p, tz_seccomp_low(0));
+	tz_seccomp_add(p, BPF_JMP | BPF_JSET | BPF_K, TZ_CLONE_NEW, 0, 1);
+	tz_seccomp_answer(p, eperm);
+	tz_seccomp_answer(p, SECCOMP_RET_ALLOW);
 
 	/* ioctl: no typing into terminals, no line disciplines */
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6);
-	filter_load(p, filter_arg(1));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSTI, 2, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSETD, 1, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCLINUX, 0, 1);
-	filter_return(p, eperm);
-	filter_return(p, SECCOMP_RET_ALLOW);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6);
+	tz_seccomp_load(p, tz_seccomp_low(1));
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSTI, 2, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCSETD, 1, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_TIOCLINUX, 0, 1);
+	tz_seccomp_answer(p, eperm);
+	tz_seccomp_answer(p, SECCOMP_RET_ALLOW);
 
 	/* socketpair: unix only */
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 4);
-	filter_load(p, filter_arg(0));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1);
-	filter_return(p, SECCOMP_RET_ALLOW);
-	filter_return(p, eperm);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 4);
+	tz_seccomp_load(p, tz_seccomp_low(0));
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1);
+	tz_seccomp_answer(p, SECCOMP_RET_ALLOW);
+	tz_seccomp_answer(p, eperm);
 
 	/*
 	 * socket: unix, and of the internet TCP and UDP. No netlink, packet, vsock
 	 * or crypto; no protocol whose module the kernel would load for us.
 	 */
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 1, 0);
-	filter_return(p, SECCOMP_RET_ALLOW);
-	filter_load(p, filter_arg(0));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 11, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 8);
-	filter_load(p, filter_arg(1));
-	filter_add(p, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_DGRAM, 0, 4);
-	filter_load(p, filter_arg(2));
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 2, 0);
-	filter_add(p, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0);
-	filter_return(p, eperm);
-	filter_return(p, SECCOMP_RET_ALLOW);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 1, 0);
+	tz_seccomp_answer(p, SECCOMP_RET_ALLOW);
+	tz_seccomp_load(p, tz_seccomp_low(0));
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 11, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 8);
+	tz_seccomp_load(p, tz_seccomp_low(1));
+	tz_seccomp_add(p, BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, SOCK_DGRAM, 0, 4);
+	tz_seccomp_load(p, tz_seccomp_low(2));
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 2, 0);
+	tz_seccomp_add(p, BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0);
+	tz_seccomp_answer(p, eperm);
+	tz_seccomp_answer(p, SECCOMP_RET_ALLOW);
 }
 
 /* 0, or the errno of the kernel's refusal. */
 int
 filter_install(void)
 {
-	static FilterProgram p;
-	struct sock_fprog prog;
+	static TzSeccomp p;
 
 	filter_build(&p);
-	prog.len = p.len;
-	prog.filter = p.code;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return errno;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)
-		return errno;
-	return 0;
+	return tz_seccomp_install(&p);
 }
