@@ -3,13 +3,9 @@
  * second: status and bits for a transport error; the rest is the body. A verdict is always given; what is done was
  * said by an answer that could only come from a whole walk; a line that is read is written again as it was.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "outcome.h"
 
-#include "adapter/adapter.h"
 #include "lib/anchor.h"
-
-extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const int statuses[] = {200, 201, 204, 301, 404, 429, 500, 200};
 
@@ -17,13 +13,6 @@ static const char *const steps[] = {"chain", "head",  "count",  "price", "send",
                                     "depth", "block", "reread", "look",  "scan", "pending"};
 
 #define HASH "0x2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f"
-
-static void
-must(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void
 read_line(const uint8_t *data, size_t size)
@@ -87,14 +76,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tz_buf_append(&in.body, data + 2, size - 2);
 	tz_outcome_init(&out, 1000);
 	adapter->parse(&effect, &in, &out);
-	must(out.verdict >= TZ_V_DONE && out.verdict <= TZ_V_UNKNOWN);
-	must(out.retry_after_ms >= 0);
-	if (out.verdict == TZ_V_NEXT)
-		must(json_is_object(out.state) && json_is_string(json_object_get(out.state, "phase")));
-	else if (out.verdict == TZ_V_DONE)
-		must(json_is_object(out.result) && (data[0] & 15) != 0);
-	else
-		must(out.err.status != TZ_OK && out.err.message[0] != '\0');
+	check_outcome(&out);
+	check_named(&out, "phase");
+	must(out.verdict != TZ_V_DONE || (data[0] & 15) != 0);
 	/* what was sent is never taken for unsent */
 	if (effect.state != NULL && out.verdict == TZ_V_RETRY && in.maybe_sent)
 		must(strcmp(json_string_value(json_object_get(effect.state, "phase")), "send") != 0 ||

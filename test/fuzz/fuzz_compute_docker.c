@@ -1,38 +1,10 @@
 /* Answers of an engine, at every step of every operation: each becomes a verdict with a reason. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "adapter/docker.h"
-#include "lib/utf8.h"
-
-extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "outcome.h"
 
 static const char *const steps[] = {"",       "create",   "pull", "find",   "clear",   "work", "start",
                                     "policy", "undo",     "run",  "why",    "inspect", "get",  "size",
                                     "again",  "lifetime", "look", "commit", "exec",    "stop", "kill"};
 static const int statuses[] = {200, 201, 204, 304, 400, 403, 404, 409, 500, 503, 0};
-
-static void
-must(int ok)
-{
-	if (!ok)
-		abort();
-}
-
-static void
-check(const TzOutcome *out)
-{
-	must(out->verdict >= TZ_V_DONE && out->verdict <= TZ_V_UNKNOWN);
-	if (out->verdict == TZ_V_DONE)
-		must(json_is_object(out->result));
-	else if (out->verdict == TZ_V_NEXT)
-		must(json_is_string(json_object_get(out->state, "do")));
-	else
-		must(out->err.status != TZ_OK && out->err.message[0] != '\0');
-	must(tz_utf8_valid(tz_slice_cstr(out->err.message)));
-	must(out->retry_after_ms >= 0);
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -69,7 +41,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tz_buf_append(&in.body, data + 3, size - 3);
 	tz_outcome_init(&out, 1024);
 	adapter->parse(&effect, &in, &out);
-	check(&out);
+	check_outcome(&out);
+	check_named(&out, "do");
 	tz_outcome_free(&out);
 	tz_http_response_free(&in);
 	tz_http_request_free(&sent);

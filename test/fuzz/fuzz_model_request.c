@@ -4,21 +4,11 @@
  * one JSON document with the history in it byte for byte; no header carries more lines
  * than one; what is encoded is JSON as well.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "outcome.h"
 
 #include "adapter/model.h"
 
-extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define HISTORY "{\"role\":\"user\",\"content\":\"h\\u00e9 \\/\"}, {\"n\":1.50e0}"
-
-static void
-must(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void
 check_request(const TzHttpRequest *req)

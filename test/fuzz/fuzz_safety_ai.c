@@ -3,21 +3,11 @@
  * status; the rest is the body, or what a model says. A verdict is always given, and a
  * done one has scores from 0 to 1.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "outcome.h"
 
 #include "adapter/judge.h"
 
-extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static const int statuses[] = {200, 200, 200, 200, 301, 404, 429, 500};
-
-static void
-must(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void
 must_score(const json_t *value)
@@ -63,6 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		tz_buf_append(&in.body, data + 2, size - 2);
 	tz_outcome_init(&out, 1000);
 	tz_adapter_find(model ? "judge" : "moderation")->parse(&effect, &in, &out);
+	check_outcome(&out);
 	must(out.verdict == TZ_V_DONE || out.verdict == TZ_V_FAILED || out.verdict == TZ_V_UNKNOWN);
 	if (out.verdict == TZ_V_DONE)
 	{
@@ -70,8 +61,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (model)
 			must_score(json_object_get(out.result, "injection"));
 	}
-	else
-		must(out.err.status != TZ_OK && out.err.message[0] != '\0');
 	if (tz_judge_read(tz_slice((const char *) data, size), &toxicity, &injection) == NULL)
 		must(toxicity >= 0 && toxicity <= 1 && injection >= 0 && injection <= 1);
 	else

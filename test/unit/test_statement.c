@@ -174,12 +174,12 @@ copy(void)
 	return json_deep_copy(whole);
 }
 
-/* The statement with what replaced by with, once. */
+/* The document with what of this member replaced by with, once. */
 static json_t *
-rewritten(const char *what, const char *with)
+rewritten(const char *name, const char *what, const char *with)
 {
 	json_t *doc = copy();
-	const char *text = get_text(doc, "statement");
+	const char *text = get_text(doc, name);
 	const char *at = strstr(text, what);
 	TzBuf out;
 
@@ -188,7 +188,7 @@ rewritten(const char *what, const char *with)
 	tz_buf_append(&out, text, (size_t) (at - text));
 	tz_buf_append_cstr(&out, with);
 	tz_buf_append_cstr(&out, at + strlen(what));
-	set_text(doc, "statement", &out);
+	set_text(doc, name, &out);
 	return doc;
 }
 
@@ -259,19 +259,19 @@ test_fields(void **state)
 
 		snprintf(want, sizeof(want), "%.*s", len, lines[i]);
 		snprintf(with, sizeof(with), "%s: \"changed\"", want);
-		assert_string_equal(named(rewritten(lines[i], with)), want);
+		assert_string_equal(named(rewritten("statement", lines[i], with)), want);
 		/* no JSON any more, or two values */
 		snprintf(with, sizeof(with), "%s: {", want);
-		assert_string_equal(named(rewritten(lines[i], with)), want);
+		assert_string_equal(named(rewritten("statement", lines[i], with)), want);
 		snprintf(with, sizeof(with), "%s: 1,2", want);
-		assert_string_equal(named(rewritten(lines[i], with)), want);
+		assert_string_equal(named(rewritten("statement", lines[i], with)), want);
 	}
 }
 
 static void
 test_both(void **state)
 {
-	json_t *doc = rewritten("status: \"completed\"", "status: \"failed\"");
+	json_t *doc = rewritten("statement", "status: \"completed\"", "status: \"failed\"");
 
 	json_object_set_new(json_object_get(doc, "fields"), "status", json_string("failed"));
 	assert_string_equal(named(json_deep_copy(doc)), "attestation_id");
@@ -281,7 +281,7 @@ test_both(void **state)
 	doc = copy();
 	json_object_set_new(json_object_get(doc, "fields"), "more", json_null());
 	assert_string_equal(named(doc), "fields");
-	assert_string_equal(named(rewritten("run: \"run_1\"\n", "")), "fields");
+	assert_string_equal(named(rewritten("statement", "run: \"run_1\"\n", "")), "fields");
 }
 
 /* Every byte of the text, and of the signature, matters. */
@@ -330,23 +330,6 @@ test_files(void **state)
 	assert_string_equal(out.field, "helper_sha256");
 }
 
-static json_t *
-proven(const char *what, const char *with)
-{
-	json_t *doc = copy();
-	const char *text = get_text(doc, "proof");
-	const char *at = strstr(text, what);
-	TzBuf out;
-
-	assert_non_null(at);
-	tz_buf_init(&out, 8192);
-	tz_buf_append(&out, text, (size_t) (at - text));
-	tz_buf_append_cstr(&out, with);
-	tz_buf_append_cstr(&out, at + strlen(what));
-	set_text(doc, "proof", &out);
-	return doc;
-}
-
 static void
 test_place(void **state)
 {
@@ -363,10 +346,10 @@ test_place(void **state)
 	assert_string_equal(named(json_deep_copy(doc)), "audit_seq");
 	give_proof(doc, &other, 1);
 	assert_string_equal(named(doc), "audit_leaf");
-	assert_string_equal(named(proven("@v1", "@v2")), "audit_seq");
-	assert_string_equal(named(proven("index 1\n", "index 1\nAAAA\n")), "proof");
-	assert_string_equal(named(proven(ORIGIN "\n2\n", ORIGIN "\n3\n")), "proof");
-	assert_string_equal(named(proven(ORIGIN "\n2\n", "other.example\n2\n")), "proof");
+	assert_string_equal(named(rewritten("proof", "@v1", "@v2")), "audit_seq");
+	assert_string_equal(named(rewritten("proof", "index 1\n", "index 1\nAAAA\n")), "proof");
+	assert_string_equal(named(rewritten("proof", ORIGIN "\n2\n", ORIGIN "\n3\n")), "proof");
+	assert_string_equal(named(rewritten("proof", ORIGIN "\n2\n", "other.example\n2\n")), "proof");
 }
 
 static void
@@ -399,15 +382,16 @@ test_malformed(void **state)
 		json_object_del(doc, needed[i]);
 		refused(doc);
 	}
-	refused(rewritten(" v1\n", " v2\n"));
-	refused(rewritten("run: ", "run "));
-	refused(rewritten("run: ", "run:"));
-	refused(rewritten("run: \"run_1\"", ": 1"));
-	refused(rewritten("run: \"run_1\"", ""));
-	refused(rewritten("run: ", "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn: "));
+	refused(rewritten("statement", " v1\n", " v2\n"));
+	refused(rewritten("statement", "run: ", "run "));
+	refused(rewritten("statement", "run: ", "run:"));
+	refused(rewritten("statement", "run: \"run_1\"", ": 1"));
+	refused(rewritten("statement", "run: \"run_1\"", ""));
+	refused(rewritten("statement",
+	                  "run: ", "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn: "));
 	/* both sides agree on an origin that no log has */
 	{
-		json_t *doc = rewritten(ORIGIN, "no log");
+		json_t *doc = rewritten("statement", ORIGIN, "no log");
 
 		json_object_set_new(json_object_get(doc, "fields"), "origin", json_string("no log"));
 		refused(doc);
