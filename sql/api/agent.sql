@@ -92,8 +92,9 @@ BEGIN
 		p_agent.session_id, p_agent.id, NULL, p_agent.key_environment);
 	PERFORM theazo_internal.log_write(p_agent.platform_id, NULL, 'info', 'system', pg_catalog.replace(p_action, '_', ' '),
 		p_agent.key_environment, p_agent.session_id, p_agent.id, NULL, p_agent.user_id, p_agent.provider);
+	PERFORM theazo_internal.agent_tell(p_agent.platform_id, p_agent.key_environment, p_agent.id, p_action);
 END $$;
-COMMENT ON FUNCTION theazo_internal.agent_event(theazo_data.agent, text, jsonb) IS 'writes the event and the log line of an agent';
+COMMENT ON FUNCTION theazo_internal.agent_event(theazo_data.agent, text, jsonb) IS 'writes the event and the log line of an agent, and tells webhooks';
 
 -- Moves a locked agent; also called when a sandbox has booted or is lost. Returns whether
 -- anything changed.

@@ -263,6 +263,11 @@ BEGIN
 	PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
 		jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', left(coalesce(v_error ->> 'message', ''), 200)),
 		e.session_id, e.agent_id, NULL, s.environment);
+	-- It has no run whose end would say so.
+	IF a.status = 'booting' AND a.run_id IS NULL THEN
+		PERFORM theazo_internal.agent_tell(e.platform_id, s.environment, e.agent_id, 'agent.failed',
+			jsonb_build_object('failure', jsonb_build_object('code', 'provider_error', 'message', left(coalesce(v_error ->> 'message', ''), 1000))));
+	END IF;
 	PERFORM theazo_internal.sandbox_refuse(e.platform_id, e.agent_id, v_error);
 END
 $$;

@@ -64,6 +64,7 @@ BEGIN
 		   labels = CASE WHEN p_status = 'completed' THEN l.labels ELSE x.labels END
 	 WHERE x.platform_id = a.platform_id AND x.id = a.id AND x.run_id = r.id
 	RETURNING x.* INTO a;
+	PERFORM theazo_internal.run_tell(r.platform_id, r.environment, r.id, p_status);
 	IF a.one_shot THEN
 		-- Made for this run, it goes with it.
 		PERFORM theazo_internal.sandbox_destroy(a.platform_id, a.id);

@@ -54,7 +54,10 @@ AS $$
 		   ('effect', 'due_idx', '(platform_id, due_at) WHERE state = ''queued'''),
 		   ('effect', 'open_idx', '(incarnation) WHERE state IN (''claimed'', ''sent'', ''held'')'),
 		   ('effect', 'model_idx', '(due_at, provider_name) WHERE kind = ''model.call'' AND state IN (''queued'', ''claimed'', ''sent'')'),
-		   ('effect', 'webhook_idx', '(platform_id, provider_name) WHERE kind = ''webhook.deliver'''),
+		   ('effect', 'webhook_idx', '(platform_id, provider_name, id) WHERE kind = ''webhook.deliver'''),
+		   -- deliveries that wait for their webhook's turn, and those under way
+		   ('effect', 'lane_idx', '(provider_name, id) WHERE kind = ''webhook.deliver'' AND state = ''queued'' AND due_at = ''infinity'''),
+		   ('effect', 'flying_idx', '(provider_name) WHERE kind = ''webhook.deliver'' AND state IN (''claimed'', ''sent'')'),
 		   ('effect_payload', 'pkey', '(platform_id, root_id, id)'),
 		   ('charge', 'pkey', '(platform_id, root_id, id)'),
 		   ('charge', 'occurred_idx', '(platform_id, occurred_at)'),

@@ -430,6 +430,9 @@ BEGIN
 			   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END
 		 WHERE x.platform_id = p_platform AND x.id = r.agent_id AND x.run_id = r.id;
 	END IF;
+	IF r.kind = 'script' THEN
+		PERFORM theazo_internal.run_tell(r.platform_id, r.environment, r.id, p_status);
+	END IF;
 	PERFORM theazo_internal.budget_end(r);
 	PERFORM theazo_internal.run_notify(r.id);
 END

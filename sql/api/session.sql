@@ -81,8 +81,9 @@ BEGIN
 		p_session.id, NULL, NULL, p_session.key_environment);
 	PERFORM theazo_internal.log_write(p_session.platform_id, NULL, 'info', 'system', pg_catalog.replace(p_action, '_', ' '),
 		p_session.key_environment, p_session.id, NULL, NULL, p_session.user_id);
+	PERFORM theazo_internal.session_tell(p_session.platform_id, p_session.key_environment, p_session.id, p_action);
 END $$;
-COMMENT ON FUNCTION theazo_internal.session_event(theazo_data.session, text, jsonb) IS 'writes the event and the log line of a session';
+COMMENT ON FUNCTION theazo_internal.session_event(theazo_data.session, text, jsonb) IS 'writes the event and the log line of a session, and tells webhooks';
 
 -- ---------------------------------------------------------------------------------------
 -- overrides

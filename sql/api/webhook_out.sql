@@ -9,17 +9,6 @@ SELECT w.platform_id, w.id, w.environment, w.url, w.events, w.secret_hint AS sec
 COMMENT ON VIEW theazo.webhooks IS
 'where the platform is told of events; secret is shown whole once, by theazo.webhook_create(), later only its beginning';
 
--- The name an event has outside, and nobody else's. * stands for all of them.
-CREATE OR REPLACE FUNCTION theazo_internal.webhook_events()
-RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY['session.created', 'session.paused', 'session.resumed', 'session.terminated',
-	'agent.created', 'agent.completed', 'agent.failed', 'agent.paused', 'agent.resumed', 'agent.terminated',
-	'workflow.run.started', 'workflow.run.completed', 'workflow.run.failed', 'workflow.run.paused',
-	'fleet.completed', 'team.completed', 'task.completed', 'task.failed',
-	'approval.requested', 'approval.resolved', 'approval.expired', 'permission.requested', 'permission.resolved', 'permission.expired',
-	'schedule.executed', 'trigger.fired', 'budget.alert', 'limit.exceeded', 'guardrail.violation', 'chat.handoff', 'mcp.error', 'webhook.test'];
-COMMENT ON FUNCTION theazo_internal.webhook_events() IS 'names of the events that webhooks can ask for';
-
 -- After each failed attempt; the last one is followed by none. 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 24 h.
 CREATE OR REPLACE FUNCTION theazo_internal.webhook_waits()
 RETURNS bigint[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -38,29 +27,23 @@ COMMENT ON FUNCTION theazo_internal.webhook_wait(integer, bigint) IS 'millisecon
 -- A delivery for each webhook that asked for this. Its body is made once and is the same in every attempt; the id in it,
 -- which is also what it is signed under, is the event's, so a receiver with two webhooks sees it as one.
 CREATE OR REPLACE FUNCTION theazo_internal.notify(p_platform text, p_environment text, p_event text, p_data jsonb)
-RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
+RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+	v_webhooks	text[] := theazo_internal.webhooks_for(p_platform, p_environment, p_event);
 	v_webhook	text;
 	v_id		text;
 	v_body		bytea;
-	v_n			integer := 0;
 BEGIN
-	FOR v_webhook IN
-		SELECT w.id FROM theazo_data.webhook w
-		 WHERE w.platform_id = p_platform AND w.environment = p_environment AND w.status = 'active'
-		   AND w.events && ARRAY[p_event, '*']
-		 ORDER BY w.id
+	IF v_webhooks IS NULL THEN
+		RETURN 0;
+	END IF;
+	v_id := theazo_internal.id_new('evt');
+	v_body := theazo_internal.notice_body(v_id, p_event, p_data);
+	FOREACH v_webhook IN ARRAY v_webhooks
 	LOOP
-		IF v_id IS NULL THEN
-			v_id := theazo_internal.id_new('evt');
-			v_body := theazo_internal.notice_body(v_id, p_event, p_data);
-		END IF;
 		PERFORM theazo_internal.notice_enqueue(p_platform, v_webhook, v_id, p_event, v_body, NULL);
-		v_n := v_n + 1;
 	END LOOP;
-	RETURN v_n;
+	RETURN pg_catalog.cardinality(v_webhooks);
 END $$;
 COMMENT ON FUNCTION theazo_internal.notify(text, text, text, jsonb) IS
 'queues the deliveries of an event to the platform''s webhooks; returns how many';

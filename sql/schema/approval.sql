@@ -105,14 +105,21 @@ CREATE TABLE theazo_data.webhook (
 	secret_ref		text NOT NULL,
 	secret_hint		text NOT NULL,						-- the key's beginning, to tell it by
 	status			text NOT NULL DEFAULT 'active',
+	max_in_flight	integer NOT NULL DEFAULT 100,		-- deliveries under way at once
 	failures		integer NOT NULL DEFAULT 0,			-- deliveries that were given up
 	last_error		text,								-- of the last one that failed
 	failed_at		timestamptz,
+	failing_since	timestamptz,						-- the first failure since anything arrived
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	disabled_at		timestamptz,						-- the receiver said 410
+	disabled_at		timestamptz,
+	disabled_reason	text,								-- gone: the receiver said 410; failing: nothing arrived for days; user
+	previous_ref	text,								-- the key before this one: both sign until then
+	previous_until	timestamptz,
 	CONSTRAINT webhook_pkey PRIMARY KEY (platform_id, id),
 	CONSTRAINT webhook_platform_id_fkey FOREIGN KEY (platform_id) REFERENCES theazo_data.platform,
 	CONSTRAINT webhook_environment_check CHECK (environment IN ('live', 'test')),
 	CONSTRAINT webhook_status_check CHECK (status IN ('active', 'disabled')),
+	CONSTRAINT webhook_disabled_check CHECK (disabled_reason IN ('gone', 'failing', 'user') AND status = 'disabled' OR disabled_reason IS NULL AND status = 'active'),
+	CONSTRAINT webhook_in_flight_check CHECK (max_in_flight BETWEEN 1 AND 1000),
 	CONSTRAINT webhook_events_check CHECK (pg_catalog.cardinality(events) BETWEEN 1 AND 100)
 );
