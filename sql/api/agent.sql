@@ -112,7 +112,7 @@ BEGIN
 		   paused_by = CASE WHEN target = 'paused' THEN p_by END,
 		   paused_at = CASE WHEN target = 'paused' THEN pg_catalog.now() END,
 		   ended_at = CASE WHEN target = 'completed' THEN pg_catalog.now() END,
-		   error = CASE WHEN target = 'failed' THEN pg_catalog."left"(p_error, 2000)
+		   error = CASE WHEN target = 'failed' THEN theazo_internal.mask_left(p_error, 2000)
 						WHEN target IN ('ready', 'running') THEN NULL ELSE a.error END
 	 WHERE a.platform_id = p_agent.platform_id AND a.id = p_agent.id;
 	RETURN true;

@@ -189,7 +189,7 @@ BEGIN
 	SELECT * INTO r FROM theazo_data.run t WHERE t.platform_id = x.platform_id AND t.id = x.run_id AND t.status IN ('queued', 'running');
 	IF FOUND THEN
 		PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'internal_error', 'sqlstate', 'XX000',
-			'message', 'an approval could not be carried out', 'hint', left(p_why, 1000)));
+			'message', 'an approval could not be carried out', 'hint', theazo_internal.mask_left(p_why, 1000)));
 	END IF;
 	SELECT * INTO r FROM theazo_data.run t WHERE t.platform_id = x.platform_id AND t.id = x.run_id;
 	PERFORM theazo_internal.approvals_close(r);

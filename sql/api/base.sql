@@ -515,18 +515,26 @@ COMMENT ON FUNCTION theazo_internal.limits_merge(jsonb, jsonb) IS
 -- A rule about hosts as src/lib/hostlist.c reads it.
 CREATE OR REPLACE FUNCTION theazo_internal.host_rule_check(p_field text, p_rule text)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	-- an address in the one spelling that it is compared in
+	v_literal	text := theazo_internal.host_clean(pg_catalog.substring(p_rule, '^\[[^]]*\]'));
 BEGIN
 	p_rule := pg_catalog.lower(p_rule);
 	IF NOT p_rule OPERATOR(pg_catalog.~) '^((\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$'
-		OR coalesce(pg_catalog.substring(p_rule, '[^:\]]:([0-9]+)$')::integer, 1) NOT BETWEEN 1 AND 65535 THEN
+		OR coalesce(pg_catalog.substring(p_rule, ':([0-9]+)$')::integer, 1) NOT BETWEEN 1 AND 65535
+		OR p_rule LIKE '[%' AND v_literal IS NULL THEN
 		PERFORM theazo_internal.raise_value(p_field,
 			pg_catalog.format('has no usable host in %s', theazo_internal.quoted(p_rule)),
-			'Use host, *.host, or host:port; without a port 443 is meant.');
+			CASE WHEN p_rule LIKE '%:%:%' AND NOT p_rule OPERATOR(pg_catalog.~) '^\[[0-9a-f:.]+\]:' THEN 'Write an IPv6 address in brackets: [2001:db8::1], or [2001:db8::1]:8443.'
+				 ELSE 'Use host, *.host, or host:port; without a port 443 is meant.' END);
 	END IF;
-	RETURN p_rule;
+	IF v_literal IS NULL THEN
+		RETURN p_rule;
+	END IF;
+	RETURN CASE WHEN v_literal LIKE '%:%' THEN '[' || v_literal || ']' ELSE v_literal END || coalesce(pg_catalog.substring(p_rule, '\](:[0-9]+)$'), '');
 END $$;
 COMMENT ON FUNCTION theazo_internal.host_rule_check(text, text) IS
-'one rule of a list of hosts; returns it in lower case';
+'one rule of a list of hosts; returns it in lower case, an IPv6 address in its one spelling';
 
 -- The address itself is judged when the connection is made; here only its form and scheme.
 CREATE OR REPLACE FUNCTION theazo_internal.endpoint_check(p_field text, p_url text, p_http boolean)

@@ -13,7 +13,7 @@ DECLARE
 	v_to		jsonb := theazo_internal.effect_endpoint(e.platform_id, e.session_id, e.provider_name, e.adapter);
 	v_host		text := theazo_internal.url_host(v_to ->> 'url');
 	v_managed	boolean := e.provider_name IS NOT NULL AND e.provider_name LIKE 'theazo:%';
-	v_reason	text := left(p_result ->> 'message', 300);
+	v_reason	text := theazo_internal.mask_left(p_result ->> 'message', 300);
 BEGIN
 	IF v_managed THEN
 		PERFORM theazo_internal.event_write(theazo_internal.operator_platform(), 'network', 'provider_call_refused',
@@ -258,10 +258,10 @@ BEGIN
 		   status = CASE x.status WHEN 'booting' THEN CASE WHEN x.run_id IS NOT NULL AND x.run_id = x.task_run_id THEN 'running' ELSE 'failed' END
 								  ELSE x.status END,
 		   error = CASE WHEN x.status = 'booting' AND x.run_id IS NOT DISTINCT FROM x.task_run_id AND x.run_id IS NOT NULL THEN NULL
-						WHEN x.status = 'booting' THEN left(coalesce(v_error ->> 'message', 'the sandbox could not be made'), 1000) ELSE x.error END
+						WHEN x.status = 'booting' THEN theazo_internal.mask_left(coalesce(v_error ->> 'message', 'the sandbox could not be made'), 1000) ELSE x.error END
 	 WHERE x.platform_id = e.platform_id AND x.id = e.agent_id AND x.sandbox_id = s.id;
 	PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
-		jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', left(coalesce(v_error ->> 'message', ''), 200)),
+		jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', theazo_internal.mask_left(coalesce(v_error ->> 'message', ''), 200)),
 		e.session_id, e.agent_id, NULL, s.environment);
 	-- It has no run whose end would say so.
 	IF a.status = 'booting' AND a.run_id IS NULL THEN

@@ -13,13 +13,25 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.text_mask(text) IS 'masks what looks like a key or a token';
 
--- Masked first: a key that is cut is still most of a key.
+-- Masked first: a key that is cut is still most of a key. Of a long text only the beginning is read, and the end of that is
+-- never shown, where a key may have been cut too short to be known.
+CREATE OR REPLACE FUNCTION theazo_internal.mask_left(p_text text, p_max integer)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	RETURN pg_catalog."left"(CASE WHEN pg_catalog.length(p_text) <= p_max + 800 THEN theazo_internal.text_mask(p_text)
+		ELSE pg_catalog."left"(theazo_internal.text_mask(pg_catalog."left"(p_text, p_max + 800)), -64) END, p_max);
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.mask_left(text, integer) IS 'the beginning of a text, masked before it is cut';
+
 CREATE OR REPLACE FUNCTION theazo_internal.excerpt(p_text text)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 AS $$
 BEGIN
-	RETURN nullif(pg_catalog."left"(theazo_internal.text_mask(pg_catalog."left"(p_text, 1000)), 200), '');
+	RETURN nullif(theazo_internal.mask_left(p_text, 200), '');
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.excerpt(text) IS 'the beginning of a text for the summary of an event, masked; null for nothing';
@@ -50,7 +62,7 @@ BEGIN
 			IF v_key ~* '(secret|password|passwd|token|credential|authorization|api_?key|value)$' THEN
 				v_value := '"***"';
 			ELSIF jsonb_typeof(v_value) = 'string' THEN
-				v_value := to_jsonb(theazo_internal.text_mask(left(v_value #>> '{}', 200)));
+				v_value := to_jsonb(theazo_internal.mask_left(v_value #>> '{}', 200));
 			ELSIF jsonb_typeof(v_value) IN ('object', 'array') THEN
 				v_text := theazo_internal.text_mask(v_value::text);
 				v_value := CASE WHEN octet_length(v_text) <= 200 THEN v_text::jsonb ELSE to_jsonb(left(v_text, 200)) END;

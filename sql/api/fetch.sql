@@ -217,7 +217,7 @@ BEGIN
 	-- What was kept from leaving is for the audit as well.
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
 		PERFORM theazo_internal.event_write(e.platform_id, 'network', 'http_fetch_refused',
-			jsonb_build_object('host', v_host, 'sqlstate', p_result ->> 'sqlstate', 'reason', left(p_result ->> 'message', 300)),
+			jsonb_build_object('host', v_host, 'sqlstate', p_result ->> 'sqlstate', 'reason', theazo_internal.mask_left(p_result ->> 'message', 300)),
 			e.session_id, e.agent_id, e.run_id, r.environment, 'deny', NULL, true);
 	END IF;
 END

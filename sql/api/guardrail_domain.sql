@@ -6,17 +6,21 @@ LANGUAGE plpgsql IMMUTABLE
 AS $$
 DECLARE
 	v_name	text;
+	v_host	text;
 	v_names	text[] := theazo_internal.names_check(p_field, p_value, 200, 253);
 	v_out	jsonb := '[]';
 BEGIN
 	FOREACH v_name IN ARRAY v_names
 	LOOP
 		v_name := pg_catalog.rtrim(pg_catalog.lower(v_name), '.');
-		IF NOT v_name OPERATOR(pg_catalog.~) '^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?$' OR v_name LIKE '%..%' THEN
+		-- an address in whatever form is kept as the address it is
+		v_host := theazo_internal.host_clean(v_name);
+		IF NOT v_name OPERATOR(pg_catalog.~) '^([a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]|[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*)$'
+			OR v_name LIKE '%..%' OR v_host IS NULL THEN
 			PERFORM theazo_internal.raise_value(p_field, pg_catalog.format('has no domain in %s', theazo_internal.quoted(v_name)),
 				'Give names such as example.com; each covers its subdomains.');
 		END IF;
-		v_out := v_out || pg_catalog.to_jsonb(v_name);
+		v_out := v_out || pg_catalog.to_jsonb(v_host);
 	END LOOP;
 	RETURN v_out;
 END
@@ -28,8 +32,8 @@ CREATE OR REPLACE FUNCTION theazo_internal.domain_listed(p_host text, p_list jso
 RETURNS boolean
 LANGUAGE sql IMMUTABLE
 AS $$
-	SELECT coalesce(pg_catalog.bool_or(h.host = d.name OR pg_catalog."right"(h.host, pg_catalog.length(d.name) + 1) = '.' || d.name), false)
-	  FROM (SELECT pg_catalog.rtrim(pg_catalog.lower(p_host), '.') AS host) h, pg_catalog.jsonb_array_elements_text(p_list) AS d (name)
+	SELECT coalesce(pg_catalog.bool_or(theazo_internal.host_covers(d.name, theazo_internal.host_clean(p_host))), false)
+	  FROM pg_catalog.jsonb_array_elements_text(p_list) AS d (name)
 $$;
 COMMENT ON FUNCTION theazo_internal.domain_listed(text, jsonb) IS 'is a host, or a domain it belongs to, in a list';
 

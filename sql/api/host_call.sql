@@ -25,7 +25,7 @@ RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	RETURN coalesce(CASE p_fn
 		WHEN 'http_request' THEN theazo_internal.excerpt(pg_catalog.concat_ws(' ', pg_catalog.upper(coalesce(p_args ->> 1, 'GET')),
-			pg_catalog.regexp_replace(pg_catalog."left"(p_args ->> 0, 1000), '[?#].*$', '')))
+			pg_catalog.regexp_replace(pg_catalog."left"(p_args ->> 0, 2000), '[?#].*$', '')))
 		WHEN 'write_context' THEN theazo_internal.excerpt(pg_catalog.concat_ws(' ', p_args ->> 0,
 			pg_catalog.format('(%s bytes)', pg_catalog.octet_length((p_args -> 1)::text))))
 		ELSE theazo_internal.excerpt(p_args ->> 0) END, '');
@@ -70,12 +70,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.host_wrong(theazo_internal.host_ask, text) IS 'answers a call of code that is wrong in itself';
 
+-- A domain as registered, which may be an address in brackets, and its port, if it names one.
+CREATE OR REPLACE FUNCTION theazo_internal.domain_parts(p_domain text, OUT host text, OUT port text)
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT pg_catalog.substring(p_domain, '^(\[[^]]*\]|[^:]*)'), pg_catalog.substring(p_domain, ':([0-9]+)$')
+$$;
+COMMENT ON FUNCTION theazo_internal.domain_parts(text) IS 'host, brackets included, and port of an allowed domain; no port: null';
+
 -- Is the host one of these, or below one? An empty list means every host; a domain with a port means that port alone.
 CREATE OR REPLACE FUNCTION theazo_internal.host_listed(p_host text, p_port text, p_domains jsonb)
 RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT p_domains = '[]' OR EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(p_domains) d
-		WHERE (p_host = pg_catalog.split_part(d, ':', 1) OR pg_catalog."right"(p_host, pg_catalog.length(pg_catalog.split_part(d, ':', 1)) + 1) = '.' || pg_catalog.split_part(d, ':', 1))
-		  AND pg_catalog.split_part(d, ':', 2) IN ('', p_port))
+		 CROSS JOIN LATERAL theazo_internal.domain_parts(d) y
+		WHERE theazo_internal.host_covers(theazo_internal.host_clean(y.host), p_host) AND coalesce(y.port, p_port) = p_port
+		  -- nothing lies below an address
+		  AND (p_host = theazo_internal.host_clean(y.host) OR NOT p_host OPERATOR(pg_catalog.~) '\.[0-9]+$'))
 $$;
 COMMENT ON FUNCTION theazo_internal.host_listed(text, text, jsonb) IS 'is a host at this port in a list of domains, or below one of them';
 
@@ -90,7 +99,7 @@ DECLARE
 	v_host		text := theazo_internal.host_clean(theazo_internal.url_host(v_url));
 	v_http		boolean := (SELECT p.allow_http FROM theazo_data.platform p WHERE p.platform_id = (h.r).platform_id)
 					OR coalesce(pg_catalog.current_setting('theazo.egress_allow_http', true), 'off')::boolean;
-	v_port		text := coalesce(pg_catalog.substring(v_url, '^[a-zA-Z]+://[^/?#]*:([0-9]+)'), CASE WHEN v_url OPERATOR(pg_catalog.~*) '^http:' THEN '80' ELSE '443' END);
+	v_port		text := coalesce(pg_catalog.substring(v_url, '^[a-zA-Z]+://(?:\[[^]]*\]|[^/?#:]*):([0-9]+)'), CASE WHEN v_url OPERATOR(pg_catalog.~*) '^http:' THEN '80' ELSE '443' END);
 	v_request	jsonb;
 	v_verdict	jsonb;
 	v_message	text;
@@ -112,7 +121,7 @@ BEGIN
 		GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
 		RETURN theazo_internal.host_wrong(h, v_message);
 	END;
-	IF v_host IS NULL THEN
+	IF v_host IS NULL OR NOT v_url OPERATOR(pg_catalog.~) '^[a-zA-Z]+://(\[[^]]*\]|[^/?#:]+)(:[0-9]{1,5})?([/?#]|$)' THEN
 		RETURN theazo_internal.host_wrong(h, 'url has no usable host');
 	ELSIF v_url OPERATOR(pg_catalog.~*) '^http:' AND NOT v_http THEN
 		RETURN theazo_internal.host_refuse(h, 'PERMISSION_DENIED', 'permission', 'permission_denied', 'https', 'only https addresses can be asked');
@@ -135,12 +144,12 @@ BEGIN
 			RETURN v_request;
 		END IF;
 	END IF;
-	v_request := v_request || pg_catalog.jsonb_build_object('max_body', 1048576, 'https_only', NOT v_http)
+	v_request := v_request || pg_catalog.jsonb_build_object('max_body', 1048576)
 		-- as the engine reads rules: the host itself and all below it, at this port
 		|| CASE WHEN v_policy #> '{run,allowed_domains}' = '[]' THEN '{}' ELSE pg_catalog.jsonb_build_object('allow',
-			(SELECT pg_catalog.jsonb_agg(y.rule) FROM pg_catalog.jsonb_array_elements_text(v_policy #> '{run,allowed_domains}') d
-			  CROSS JOIN LATERAL (VALUES (pg_catalog.split_part(d, ':', 1) || ':' || v_port), ('*.' || pg_catalog.split_part(d, ':', 1) || ':' || v_port)) AS y (rule)
-			  WHERE pg_catalog.split_part(d, ':', 2) IN ('', v_port))) END;
+			(SELECT pg_catalog.jsonb_agg(y.rule || d.host || ':' || v_port) FROM pg_catalog.jsonb_array_elements_text(v_policy #> '{run,allowed_domains}') e
+			  CROSS JOIN LATERAL theazo_internal.domain_parts(e) d CROSS JOIN (VALUES (''), ('*.')) AS y (rule)
+			  WHERE coalesce(d.port, v_port) = v_port AND NOT (d.host LIKE '[%' AND y.rule = '*.'))) END;
 	v_effect := theazo_internal.effect_enqueue((h.r).platform_id, theazo_internal.id_root((h.r).id), 'http.fetch', 'http', v_request, (h.r).id,
 		(h.r).session_id, (h.r).agent_id, p_timeout_ms => least(60000, greatest(1, theazo_internal.execution_ms(clock_timestamp(), h.deadline)))::integer,
 		p_affinity => h.slot, p_deadline => h.deadline);
@@ -177,7 +186,7 @@ BEGIN
 		PERFORM theazo_internal.host_labels(h, coalesce(c.labels, '{}')
 			|| theazo_internal.flow_sources((h.r).platform_id, (h.r).agent_id, (h.x).policy, h.kind, p_key => h.args ->> 0));
 	END IF;
-	PERFORM theazo_internal.event_write((h.r).platform_id, 'data', 'context_read', pg_catalog.jsonb_build_object('key', pg_catalog."left"(h.args ->> 0, 200),
+	PERFORM theazo_internal.event_write((h.r).platform_id, 'data', 'context_read', pg_catalog.jsonb_build_object('key', theazo_internal.mask_left(h.args ->> 0, 200),
 		'found', c.key IS NOT NULL), (h.r).session_id, (h.r).agent_id, (h.r).id, (h.r).environment);
 	PERFORM theazo_internal.host_keep(h, true, NULL, NULL, false);
 	RETURN pg_catalog.jsonb_build_object('ok', c.value);
@@ -324,7 +333,7 @@ BEGIN
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
 		SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
 		PERFORM theazo_internal.event_write(e.platform_id, 'permission', 'permission_denied', pg_catalog.jsonb_build_object('fn', h.fn, 'args', h.args_summary,
-			'sqlstate', p_result ->> 'sqlstate', 'message', pg_catalog."left"(p_result ->> 'message', 200)),
+			'sqlstate', p_result ->> 'sqlstate', 'message', theazo_internal.mask_left(p_result ->> 'message', 200)),
 			e.session_id, e.agent_id, e.run_id, r.environment, 'deny', 'egress', true, 'denied');
 	END IF;
 END

@@ -221,7 +221,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp(), error_code = 'internal_error', error_message = left(p_message, 1000)
+	UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp(), error_code = 'internal_error', error_message = theazo_internal.mask_left(p_message, 1000)
 	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.seq = e.step_seq;
 	IF e.kind = 'model.call' AND e.held_reason IS DISTINCT FROM 'refused' THEN
 		-- It was answered, and the answer cannot be read any more.
@@ -239,7 +239,7 @@ BEGIN
 		END;
 	END IF;
 	PERFORM theazo_internal.loop_end(l, r, 'failed', NULL, jsonb_build_object('code', 'internal_error', 'sqlstate', 'XX000',
-		'message', 'the result could not be stored', 'hint', left(p_message, 1000)));
+		'message', 'the result could not be stored', 'hint', theazo_internal.mask_left(p_message, 1000)));
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.loop_broken(theazo_data.effect, text) IS 'ends the run of a call whose settlement throws';

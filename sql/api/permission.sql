@@ -289,6 +289,11 @@ CREATE OR REPLACE FUNCTION theazo_internal.host_clean(p_host text)
 RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_host_clean';
 COMMENT ON FUNCTION theazo_internal.host_clean(text) IS 'a host in its one spelling, without port; null for what is no host';
 
+CREATE OR REPLACE FUNCTION theazo_internal.host_covers(p_pattern text, p_host text)
+RETURNS boolean LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'theazo_host_covers';
+COMMENT ON FUNCTION theazo_internal.host_covers(text, text) IS
+'is this the host, or, where the pattern is a name, below it; *. for those below it alone; both as host_clean() gives them';
+
 CREATE OR REPLACE FUNCTION theazo_internal.host_pattern_check(p_field text, p_pattern text)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

@@ -170,7 +170,7 @@ BEGIN
 			   reap_at = CASE WHEN theazo_internal.compute_unseen(e, p_state) THEN p_finished END
 		 WHERE x.platform_id = e.platform_id AND x.id = s.id;
 		PERFORM theazo_internal.event_write(e.platform_id, 'lifecycle', 'sandbox_failed',
-			pg_catalog.jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', pg_catalog."left"(coalesce(p_result ->> 'message', ''), 200)),
+			pg_catalog.jsonb_build_object('sandbox', s.id, 'provider', s.provider, 'error', theazo_internal.mask_left(coalesce(p_result ->> 'message', ''), 200)),
 			NULL, NULL, NULL, s.environment);
 		RETURN;
 	END IF;

@@ -119,7 +119,7 @@ BEGIN
 		jsonb_strip_nulls(jsonb_build_object('status', v_status, 'finished', clock_timestamp(), 'error', p_error)), NULL, NULL);
 	PERFORM theazo_internal.event_write(p_test ->> 'owner', 'control', 'provider_tested',
 		jsonb_strip_nulls(jsonb_build_object('kind', 'compute', 'name', p_test -> 'name', 'test', p_test -> 'id', 'status', v_status,
-			'step', p_error -> 'step', 'code', p_error -> 'sqlstate', 'error', left(p_error ->> 'message', 200))),
+			'step', p_error -> 'step', 'code', p_error -> 'sqlstate', 'error', theazo_internal.mask_left(p_error ->> 'message', 200))),
 		NULL, NULL, NULL, p_test ->> 'environment');
 	IF p_error IS NOT NULL THEN
 		PERFORM theazo_internal.log_write(p_test ->> 'owner', NULL, 'warn', 'provider',
@@ -157,7 +157,7 @@ BEGIN
 	END IF;
 	IF v_error IS NOT NULL THEN
 		v_error := jsonb_strip_nulls(jsonb_build_object('step', v_op, 'sqlstate', coalesce(v_error ->> 'sqlstate', 'TZ402'),
-			'message', left(theazo_internal.text_mask(coalesce(v_error ->> 'message', p_state)), 500), 'hint', left(v_error ->> 'hint', 500)));
+			'message', left(theazo_internal.text_mask(coalesce(v_error ->> 'message', p_state)), 500), 'hint', theazo_internal.mask_left(v_error ->> 'hint', 500)));
 	END IF;
 	PERFORM theazo_internal.provider_test_note(v_test, '{}', v_op,
 		CASE WHEN p_started IS NOT NULL THEN round(extract(epoch FROM p_finished - p_started) * 1000)::bigint END);

@@ -16,7 +16,7 @@ LANGUAGE sql
 AS $$
 	INSERT INTO theazo_data.progress (platform_id, agent_id, session_id, environment, run_id, percentage, message, reported_at)
 	VALUES (r.platform_id, r.agent_id, r.session_id, r.environment, r.id, p_percentage,
-			theazo_internal.text_mask(pg_catalog."left"(p_message, 1000)), pg_catalog.clock_timestamp())
+			theazo_internal.mask_left(p_message, 1000), pg_catalog.clock_timestamp())
 	ON CONFLICT (platform_id, agent_id) DO UPDATE
 	   SET run_id = EXCLUDED.run_id, percentage = EXCLUDED.percentage, message = EXCLUDED.message, reported_at = EXCLUDED.reported_at
 $$;

@@ -417,12 +417,12 @@ BEGIN
 	 WHERE x.platform_id = p_platform AND x.id = p_sandbox;
 	UPDATE theazo_data.agent a SET sandbox_id = NULL
 	 WHERE a.platform_id = p_platform AND a.id = s.agent_id AND a.sandbox_id = p_sandbox;
-	PERFORM theazo_internal.log_write(p_platform, NULL, 'warn', 'provider', format('sandbox %s is gone: %s', p_sandbox, left(p_reason, 200)),
+	PERFORM theazo_internal.log_write(p_platform, NULL, 'warn', 'provider', format('sandbox %s is gone: %s', p_sandbox, theazo_internal.mask_left(p_reason, 200)),
 		s.environment, s.session_id, s.agent_id, NULL, s.user_id, s.provider);
 	PERFORM theazo_internal.event_write(p_platform, 'lifecycle', 'sandbox_lost',
-		jsonb_build_object('sandbox', p_sandbox, 'reason', left(p_reason, 200)), s.session_id, s.agent_id, NULL, s.environment);
+		jsonb_build_object('sandbox', p_sandbox, 'reason', theazo_internal.mask_left(p_reason, 200)), s.session_id, s.agent_id, NULL, s.environment);
 	PERFORM theazo_internal.sandbox_refuse(p_platform, s.agent_id, jsonb_build_object(
-		'code', 'provider_error', 'sqlstate', 'TZ410', 'message', 'the sandbox is gone', 'detail', left(p_reason, 200),
+		'code', 'provider_error', 'sqlstate', 'TZ410', 'message', 'the sandbox is gone', 'detail', theazo_internal.mask_left(p_reason, 200),
 		'hint', 'Its files are lost. The next exec makes a new sandbox.'), p_sandbox);
 END
 $$;

@@ -25,6 +25,16 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.script_charge(theazo_data.effect, theazo_data.run, timestamptz, timestamptz) IS
 'books the seconds that code ran and returns their price';
 
+-- What was cut where the code ran is masked here, and its end goes, where a key may have been cut with it.
+CREATE OR REPLACE FUNCTION theazo_internal.script_text(p_text text, p_cut jsonb)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	v_text text := theazo_internal.text_mask(coalesce(p_text, ''));
+BEGIN
+	RETURN CASE WHEN p_cut = 'true' THEN pg_catalog."left"(v_text, -64) ELSE v_text END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.script_text(text, jsonb) IS 'a text of code''s as it is kept: masked, and without its end where it was cut before';
+
 -- Logs as they are kept: masked, each with level and time; a text that the content filter stops is withheld.
 CREATE OR REPLACE FUNCTION theazo_internal.script_logs(x theazo_data.execution, r theazo_data.run, p_logs jsonb)
 RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -37,7 +47,7 @@ BEGIN
 		RETURN '[]';
 	END IF;
 	SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('level', CASE WHEN l.it ->> 'level' IN ('debug', 'info', 'warn', 'error') THEN l.it ->> 'level' ELSE 'info' END,
-				'message', theazo_internal.text_mask(coalesce(l.it ->> 'message', '')), 'timestamp', l.it -> 'at') ORDER BY l.ord),
+				'message', theazo_internal.script_text(l.it ->> 'message', l.it -> 'cut'), 'timestamp', l.it -> 'at') ORDER BY l.ord),
 		   pg_catalog.string_agg(l.it ->> 'message', E'\n' ORDER BY l.ord)
 	  INTO v_logs, v_text
 	  FROM pg_catalog.jsonb_array_elements(p_logs) WITH ORDINALITY AS l (it, ord);
@@ -62,15 +72,16 @@ COMMENT ON FUNCTION theazo_internal.script_logs(theazo_data.execution, theazo_da
 CREATE OR REPLACE FUNCTION theazo_internal.script_shown(x theazo_data.execution, p_text text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	v_text		text := theazo_internal.excerpt(p_text);
+	-- more than is shown, so that what is cut is known for what it was
+	v_text		text := nullif(theazo_internal.mask_left(p_text, 1000), '');
 	v_verdict	jsonb;
 BEGIN
 	IF v_text IS NOT NULL AND theazo_internal.guardrails_on(x.policy -> 'guardrails') THEN
 		v_verdict := theazo_internal.safety_judge(x.platform_id, x.policy -> 'guardrails', 'output', v_text);
 		v_text := CASE WHEN theazo_internal.safety_stops(v_verdict) THEN '[withheld]'
-					   WHEN v_verdict ->> 'status' = 'redacted' THEN pg_catalog."left"(theazo_internal.safety_redact(v_text), 200) ELSE v_text END;
+					   WHEN v_verdict ->> 'status' = 'redacted' THEN theazo_internal.safety_redact(v_text) ELSE v_text END;
 	END IF;
-	RETURN v_text;
+	RETURN pg_catalog."left"(v_text, 200);
 END $$;
 COMMENT ON FUNCTION theazo_internal.script_shown(theazo_data.execution, text) IS 'a piece of what code wrote as the audit may show it';
 
@@ -79,8 +90,8 @@ CREATE OR REPLACE FUNCTION theazo_internal.script_local(x theazo_data.execution,
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN pg_catalog.jsonb_build_object('written_summary', theazo_internal.script_shown(x, (p_result -> 'written')::text),
-		'host_calls_local', (SELECT coalesce(pg_catalog.jsonb_agg(l.it || pg_catalog.jsonb_build_object('args_summary',
-				coalesce(theazo_internal.script_shown(x, l.it ->> 'args_summary'), '')) ORDER BY l.ord), '[]')
+		'host_calls_local', (SELECT coalesce(pg_catalog.jsonb_agg((l.it - 'cut') || pg_catalog.jsonb_build_object('args_summary',
+				coalesce(theazo_internal.script_shown(x, theazo_internal.script_text(l.it ->> 'args_summary', l.it -> 'cut')), '')) ORDER BY l.ord), '[]')
 			  FROM pg_catalog.jsonb_array_elements(CASE WHEN pg_catalog.jsonb_typeof(p_result -> 'host_calls_local') = 'array'
 					THEN p_result -> 'host_calls_local' ELSE '[]' END) WITH ORDINALITY AS l (it, ord)));
 END $$;
@@ -222,7 +233,7 @@ BEGIN
 						THEN pg_catalog.concat_ws(': ', p_error ->> 'name', nullif(p_error ->> 'message', ''))
 						ELSE coalesce(nullif(p_error ->> 'message', ''), 'the code failed') END,
 		'hint', CASE v_code WHEN 'TIME_LIMIT' THEN 'Give it more time: config.cpu_time_limit_ms.' WHEN 'MEMORY_LIMIT' THEN 'Give it more memory: config.memory_limit_mb.'
-			ELSE pg_catalog."left"(p_error ->> 'stack', 900) END);
+			ELSE theazo_internal.mask_left(p_error ->> 'stack', 900) END);
 END $$;
 COMMENT ON FUNCTION theazo_internal.script_error(jsonb, text, theazo_data.run) IS 'the error of an execution as its run has it, and the code that people are shown';
 

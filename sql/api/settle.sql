@@ -37,7 +37,7 @@ BEGIN
 		jsonb_strip_nulls(jsonb_build_object('kind', p_effect.kind,
 			-- which account of the operator's it was is the operator's to know
 			'provider', CASE WHEN p_effect.provider_name LIKE 'theazo:%' THEN 'theazo' ELSE p_effect.provider_name END, 'sqlstate', p_result ->> 'sqlstate',
-			'reason', left(p_result ->> 'message', 200))),
+			'reason', theazo_internal.mask_left(p_result ->> 'message', 200))),
 		p_effect.session_id, p_effect.agent_id, p_effect.run_id,
 		coalesce((SELECT s.key_environment FROM theazo_data.session s WHERE s.platform_id = p_effect.platform_id AND s.id = p_effect.session_id), 'live'),
 		'deny', NULL, NOT v_vault);
@@ -357,7 +357,7 @@ BEGIN
 	END IF;
 	PERFORM 1 FROM theazo_data.agent a WHERE a.platform_id = e.platform_id AND a.id = e.agent_id FOR UPDATE;
 	UPDATE theazo_data.effect x
-	   SET state = 'failed', finished_at = clock_timestamp(), error_code = 'internal_error', error_message = left(p_message, 1000)
+	   SET state = 'failed', finished_at = clock_timestamp(), error_code = 'internal_error', error_message = theazo_internal.mask_left(p_message, 1000)
 	 WHERE x.platform_id = p_platform_id AND x.root_id = p_root_id AND x.id = p_id
 	   AND x.attempt = p_attempt AND x.state IN ('claimed', 'sent');
 	IF NOT FOUND THEN
@@ -375,13 +375,13 @@ BEGIN
 			PERFORM theazo_internal.effects_cut(e.platform_id, e.run_id);
 			UPDATE theazo_data.step x SET state = 'failed', ended_at = clock_timestamp()
 			 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.state = 'queued';
-			UPDATE theazo_data.agent a SET status = 'failed', error = left(p_message, 1000)
+			UPDATE theazo_data.agent a SET status = 'failed', error = theazo_internal.mask_left(p_message, 1000)
 			 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = e.run_id AND a.status IN ('booting', 'running');
 		END;
 	END IF;
 	UPDATE theazo_data.run r
 	   SET status = 'failed', ended_at = clock_timestamp(), error_sqlstate = 'XX000', error_code = 'internal_error',
-		   error_message = 'the result could not be stored', error_hint = left(p_message, 1000)
+		   error_message = 'the result could not be stored', error_hint = theazo_internal.mask_left(p_message, 1000)
 	 WHERE r.platform_id = e.platform_id AND r.id = e.run_id AND r.status IN ('queued', 'running');
 	IF e.kind = 'script.run' THEN
 		UPDATE theazo_data.execution x
@@ -391,7 +391,7 @@ BEGIN
 	UPDATE theazo_data.agent a
 	   SET run_id = NULL, status = CASE a.status WHEN 'running' THEN 'ready' ELSE a.status END
 	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.run_id = e.run_id;
-	UPDATE theazo_data.agent a SET status = 'failed', error = left(p_message, 1000)
+	UPDATE theazo_data.agent a SET status = 'failed', error = theazo_internal.mask_left(p_message, 1000)
 	 WHERE a.platform_id = e.platform_id AND a.id = e.agent_id AND a.status = 'booting' AND e.kind = 'compute.create';
 	-- It may exist or not; nothing waits for it any more, and the next exec makes a new one.
 	UPDATE theazo_data.sandbox s SET status = 'unknown', ended_at = coalesce(s.ended_at, clock_timestamp()),
@@ -405,12 +405,12 @@ BEGIN
 		FOR v_run IN
 			UPDATE theazo_data.run x
 			   SET status = 'failed', ended_at = clock_timestamp(), error_sqlstate = 'TZ402', error_code = 'provider_error',
-				   error_message = 'the sandbox could not be made', error_hint = left(p_message, 1000)
+				   error_message = 'the sandbox could not be made', error_hint = theazo_internal.mask_left(p_message, 1000)
 			 WHERE x.platform_id = e.platform_id AND x.agent_id = e.agent_id AND x.status = 'queued'
 			RETURNING x.id
 		LOOP
 			UPDATE theazo_data.effect x
-			   SET state = 'failed', finished_at = clock_timestamp(), error_code = 'provider_error', error_message = left(p_message, 1000)
+			   SET state = 'failed', finished_at = clock_timestamp(), error_code = 'provider_error', error_message = theazo_internal.mask_left(p_message, 1000)
 			 WHERE x.platform_id = e.platform_id AND x.root_id = theazo_internal.id_root(v_run) AND x.run_id = v_run AND x.state = 'queued';
 			UPDATE theazo_data.agent a
 			   SET run_id = NULL, status = CASE a.status WHEN 'running' THEN 'ready' ELSE a.status END

@@ -138,7 +138,7 @@ BEGIN
 		END IF;
 		CASE p_name
 			WHEN 'report_progress' THEN
-				PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'info', 'agent', left(p_arguments ->> 'message', 1000),
+				PERFORM theazo_internal.log_write(l.platform_id, l.root_id, 'info', 'agent', theazo_internal.mask_left(p_arguments ->> 'message', 1000),
 					r.environment, r.session_id, r.agent_id, r.id, r.user_id, r.provider, r.trace_id,
 					jsonb_strip_nulls(jsonb_build_object('progress', true, 'percentage', p_arguments -> 'percentage')));
 				PERFORM theazo_internal.progress_set(r, CASE jsonb_typeof(p_arguments -> 'percentage') WHEN 'number' THEN (p_arguments ->> 'percentage')::numeric END,

@@ -109,10 +109,7 @@ THEAZO_FUNCTION(theazo_span_write)
 static Datum
 log_message(TzSlice message)
 {
-	static TzStmt stmt = {"SELECT theazo_internal.text_mask(pg_catalog.\"left\"($1, 4000))",
-	                      1,
-	                      {TEXTOID},
-	                      NULL};
+	static TzStmt stmt = {"SELECT theazo_internal.mask_left($1, 4000)", 1, {TEXTOID}, NULL};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext inner;
 	Datum arg;

@@ -120,6 +120,12 @@ text_arg(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? tz_slice("", 0) : tz_datum_slice(PG_GETARG_DATUM(n));
 }
 
+/* host_covers(pattern, host): both as host_clean() gives them */
+THEAZO_FUNCTION(theazo_host_covers)
+{
+	PG_RETURN_BOOL(tz_pattern_host(tz_datum_slice(PG_GETARG_DATUM(0)), tz_datum_slice(PG_GETARG_DATUM(1))));
+}
+
 /* host_clean(host): null for what is no host */
 THEAZO_FUNCTION(theazo_host_clean)
 {

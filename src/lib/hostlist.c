@@ -5,7 +5,8 @@
  *
  * A name is matched as text, before anything is resolved; where the name leads is
  * for tz_netpolicy_check. An address is therefore never matched by a wildcard, in
- * none of the ways a resolver would read one: 127.1, 0x7f000001, 2130706433.
+ * none of the ways a resolver would read one: 127.1, 0x7f000001, 2130706433. A rule that
+ * names one holds for it in every spelling.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +17,7 @@
 #include <strings.h>
 
 #include "lib/netpolicy.h"
+#include "lib/pattern.h"
 
 #define HOST_MAX 255
 #define DEFAULT_PORT 443
@@ -29,7 +31,9 @@ typedef struct Rule
 } Rule;
 
 static bool rule_parse(const char *text, int default_port, Rule *rule);
+static bool rule_is(const Rule *rule, const char *host, size_t len, bool address);
 static bool looks_like_address(const char *host, size_t len);
+static size_t address_spell(const char *host, size_t len, char *out);
 static size_t host_trim(const char **host);
 
 /* False also for what is no proper host or port. */
@@ -43,11 +47,19 @@ bool
 tz_hostlist_match_port(const char *const *rules, int nrules, const char *host, int port, int default_port)
 {
 	size_t len = host_trim(&host);
+	char spelled[TZ_PATTERN_HOST_MAX + 1];
 	bool address;
 
 	if (len == 0 || len > HOST_MAX || port < 1 || port > 65535)
 		return false;
 	address = looks_like_address(host, len);
+	if (address)
+	{
+		len = address_spell(host, len, spelled);
+		host = spelled;
+		if (len == 0)
+			return false;
+	}
 	for (int i = 0; i < nrules; i++)
 	{
 		Rule rule;
@@ -56,7 +68,7 @@ tz_hostlist_match_port(const char *const *rules, int nrules, const char *host, i
 			continue;
 		if (!rule.below)
 		{
-			if (rule.len == len && strncasecmp(rule.host, host, len) == 0)
+			if (rule_is(&rule, host, len, address))
 				return true;
 		}
 		else if (!address && len > rule.len + 1 && host[len - rule.len - 1] == '.' && host[0] != '.' &&
@@ -64,6 +76,34 @@ tz_hostlist_match_port(const char *const *rules, int nrules, const char *host, i
 			return true;
 	}
 	return false;
+}
+
+/* Does the rule name this host? An address is spelled already. */
+static bool
+rule_is(const Rule *rule, const char *host, size_t len, bool address)
+{
+	const char *named = rule->host;
+	size_t named_len = rule->len;
+	char spelled[TZ_PATTERN_HOST_MAX + 1];
+
+	if (address)
+	{
+		named_len = address_spell(named, named_len, spelled);
+		named = spelled;
+	}
+	return named_len == len && strncasecmp(named, host, len) == 0;
+}
+
+/* In its one spelling; what is no address after all stays as it is, and what is too long is nothing. */
+static size_t
+address_spell(const char *host, size_t len, char *out)
+{
+	if (len > TZ_PATTERN_HOST_MAX)
+		len = 0;
+	memcpy(out, host, len);
+	out[len] = '\0';
+	(void) tz_pattern_address(out, out);
+	return strlen(out);
 }
 
 /* Cuts brackets of an IPv6 literal and one trailing dot. */

@@ -18,7 +18,6 @@
 #include "lib/pattern.h"
 
 static bool glob(TzSlice pattern, TzSlice text, bool parts);
-static bool host_address(const char *host, char *out);
 
 bool
 tz_pattern_name(TzSlice pattern, TzSlice name)
@@ -189,13 +188,11 @@ tz_pattern_host_clean(TzSlice host, char *out)
 		out[i] = (char) tolower(c);
 	}
 	out[len] = '\0';
-	(void) host_address(out, out);
-	return true;
+	return tz_pattern_address(out, out) || strchr(out, ':') == NULL;
 }
 
-/* 127.1, 0x7f000001, 2130706433, ::ffff:7f00:1 are one address. False, and out untouched, for a name. */
-static bool
-host_address(const char *host, char *out)
+bool
+tz_pattern_address(const char *host, char *out)
 {
 	struct in_addr four;
 	struct in6_addr six;

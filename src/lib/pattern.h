@@ -41,4 +41,10 @@ extern bool tz_pattern_host_overlap(TzSlice a, TzSlice b);
  */
 extern bool tz_pattern_host_clean(TzSlice host, char *out);
 
+/*
+ * An address in its one spelling: 127.1, 0x7f000001, 2130706433, ::ffff:7f00:1 are one. host without brackets, out as
+ * above and possibly the same. False, and out untouched, for a name.
+ */
+extern bool tz_pattern_address(const char *host, char *out);
+
 #endif /* TZ_PATTERN_H */

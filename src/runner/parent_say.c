@@ -8,6 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/json.h"
@@ -26,7 +27,7 @@ run_json(TzRunnerRun *run, TzSlice payload, TzBuf *out, json_t **value)
 	TzErr err;
 
 	tz_buf_init(out, TZ_RUNNER_FRAME_MAX);
-	if (tz_runner_json(payload, 4, out) == TZ_OK &&
+	if (tz_runner_json(payload, 4, out, NULL) == TZ_OK &&
 	    tz_json_parse(tz_buf_slice(out), &run_limits, value, &err) == TZ_OK)
 		return true;
 	tz_buf_free(out);
@@ -83,6 +84,7 @@ run_on_call(TzRunnerRun *run, const TzFrameHead *head, TzSlice payload)
 	TzSlice args;
 	TzStatus st;
 	TzBuf text;
+	TzErr err;
 
 	if (head->id != run->last_call + 1 || head->id == 0)
 	{
@@ -114,7 +116,8 @@ run_on_call(TzRunnerRun *run, const TzFrameHead *head, TzSlice payload)
 		return;
 	}
 	tz_buf_init(&text, TZ_RUNNER_FRAME_MAX);
-	st = tz_runner_json(args, TZ_RUNNER_JSON_DEPTH, &text);
+	tz_err_clear(&err);
+	st = tz_runner_json(args, TZ_RUNNER_JSON_DEPTH, &text, &err);
 	if (st != TZ_OK && st != TZ_TOO_LARGE)
 		tz_runner_fault(run, "text that is not what was agreed on");
 	else
@@ -123,10 +126,15 @@ run_on_call(TzRunnerRun *run, const TzFrameHead *head, TzSlice payload)
 		run->open[run->nopen++] = head->id;
 		run->res.calls++;
 		if (st == TZ_TOO_LARGE)
-			(void) tz_runner_answer(run, head->id, false,
-			                        tz_slice_cstr("{\"name\":\"RangeError\",\"code\":\"INVALID_ARGUMENTS\","
-			                                      "\"message\":\"the arguments are nested too deeply\"}"),
-			                        NULL);
+		{
+			char refusal[sizeof(err.message) + 100];
+
+			snprintf(
+				refusal, sizeof(refusal),
+				"{\"name\":\"RangeError\",\"code\":\"INVALID_ARGUMENTS\",\"message\":\"the arguments are %s\"}",
+				err.message);
+			(void) tz_runner_answer(run, head->id, false, tz_slice_cstr(refusal), NULL);
+		}
 		else
 			run->cb.call(run->cb.arg, run, head->id, name, tz_buf_slice(&text));
 	}
@@ -202,15 +210,16 @@ run_on_error(TzRunnerRun *run, TzSlice payload)
 static void
 run_on_value(TzRunnerRun *run, TzSlice payload)
 {
-	TzStatus st = payload.len == 0 ? TZ_OK : tz_runner_json(payload, TZ_RUNNER_JSON_DEPTH, &run->texts);
+	TzErr err;
+	TzStatus st = payload.len == 0 ? TZ_OK : tz_runner_json(payload, TZ_RUNNER_JSON_DEPTH, &run->texts, &err);
 
 	if (st == TZ_TOO_LARGE)
 	{
 		run->res.end = TZ_RUNNER_THREW;
 		tz_buf_reset(&run->texts);
 		run->res.error_name = tz_slice_cstr("RangeError");
-		run->res.error_message = tz_slice_cstr("the result is nested too deeply");
-		(void) tz_err_set(&run->res.err, TZ_TOO_LARGE, "the result is nested too deeply");
+		(void) tz_err_set(&run->res.err, TZ_TOO_LARGE, "the result is %s", err.message);
+		run->res.error_message = tz_slice_cstr(run->res.err.message);
 	}
 	else if (st != TZ_OK)
 		tz_runner_fault(run, "a result that is no JSON");

@@ -14,13 +14,14 @@
 
 #define DEPTH_MAX 1024
 #define NUMBER_MAX 64
-#define EXPONENT_MAX 3
+#define EXPONENT_MAX 3 /* digits */
 
 typedef struct Reader
 {
 	const char *p;
 	const char *end;
 	TzBuf *out;
+	size_t zeros; /* that its numbers have when they are written out */
 } Reader;
 
 static void
@@ -55,6 +56,7 @@ static bool
 number(Reader *r)
 {
 	const char *from = r->p, *exponent;
+	size_t zeros = 0;
 
 	if (*r->p == '-')
 		r->p++;
@@ -76,7 +78,10 @@ number(Reader *r)
 		exponent = r->p;
 		if (!digits(r) || r->p - exponent > EXPONENT_MAX)
 			return false;
+		for (; exponent < r->p; exponent++)
+			zeros = zeros * 10 + (size_t) (*exponent - '0');
 	}
+	r->zeros += zeros;
 	return r->p - from <= NUMBER_MAX;
 }
 
@@ -230,7 +235,7 @@ after_value(Reader *r, const char **from, const unsigned char *object, int *dept
 }
 
 static TzStatus
-values(Reader *r, const char **from, int max_depth)
+values(Reader *r, const char **from, int max_depth, TzErr *err)
 {
 	unsigned char object[DEPTH_MAX / 8 + 1] = {0};
 	int depth = 0;
@@ -246,7 +251,7 @@ values(Reader *r, const char **from, int max_depth)
 			bool in_object = *r->p == '{';
 
 			if (depth >= max_depth || depth >= DEPTH_MAX)
-				return TZ_TOO_LARGE;
+				return tz_err_set(err, TZ_TOO_LARGE, "nested too deeply");
 			depth++;
 			if (in_object)
 				object[depth / 8] |= (unsigned char) (1 << (depth % 8));
@@ -273,19 +278,21 @@ values(Reader *r, const char **from, int max_depth)
 }
 
 TzStatus
-tz_runner_json(TzSlice in, int max_depth, TzBuf *out)
+tz_runner_json(TzSlice in, int max_depth, TzBuf *out, TzErr *err)
 {
-	Reader r = {in.data, in.data + in.len, out};
+	Reader r = {in.data, in.data + in.len, out, 0};
 	const char *from = in.data;
 	TzStatus st;
 
 	if (in.len == 0 || !tz_utf8_valid(in))
 		return TZ_BAD_INPUT;
-	st = values(&r, &from, max_depth);
+	st = values(&r, &from, max_depth, err);
 	if (st != TZ_OK)
 		return st;
 	blanks(&r);
 	if (r.p != r.end)
 		return TZ_BAD_INPUT;
+	if (r.zeros > TZ_RUNNER_ZEROS_MAX)
+		return tz_err_set(err, TZ_TOO_LARGE, "too large with all numbers written out");
 	return tz_buf_append(out, from, (size_t) (r.end - from));
 }

@@ -22,7 +22,7 @@
 #define LOGS_MAX 1000
 #define LOG_TEXT_MAX (16 * 1024)
 #define LOCAL_MAX 100
-#define SUMMARY_MAX 200
+#define SUMMARY_MAX 1024 /* bytes: more than is shown, so that SQL can mask it before it cuts it to that */
 
 void
 tz_script_append_text(TzBuf *out, TzSlice text)
@@ -97,7 +97,7 @@ tz_script_local(TzScriptJob *job, const char *name, TzSlice args)
 	tz_script_append_time(&item, tz_script_now_us());
 	tz_buf_append_cstr(&item, ",\"args_summary\":");
 	tz_script_append_text(&item, tz_slice(first.data, tz_utf8_cut(first, SUMMARY_MAX)));
-	tz_buf_append_cstr(&item, "}");
+	tz_buf_append_cstr(&item, first.len > SUMMARY_MAX ? ",\"cut\":true}" : "}");
 	(void) put_item(&job->local, &item);
 	tz_buf_free(&item);
 }

@@ -43,7 +43,8 @@ on_call(void *arg, TzRunnerRun *run, uint32_t id, const char *name, TzSlice args
 
 	(void) arg;
 	tz_buf_init(&again, TZ_RUNNER_FRAME_MAX);
-	if (name[0] == '\0' || tz_runner_json(args, TZ_RUNNER_JSON_DEPTH, &again) != TZ_OK || args.data[0] != '[')
+	if (name[0] == '\0' || tz_runner_json(args, TZ_RUNNER_JSON_DEPTH, &again, NULL) != TZ_OK ||
+	    args.data[0] != '[')
 		abort();
 	tz_buf_free(&again);
 	if (prompt && tz_runner_answer(run, id, id % 2, tz_slice_cstr("{}"), NULL) != TZ_OK)

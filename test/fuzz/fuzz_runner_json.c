@@ -19,7 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	tz_buf_init(&once, 1 << 20);
 	tz_buf_init(&twice, 1 << 20);
-	st = tz_runner_json(in, 128, &once);
+	st = tz_runner_json(in, 128, &once, NULL);
 	if (st == TZ_OK)
 	{
 		json_error_t e;
@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		json_decref(v);
 		if (once.len != size || !tz_utf8_valid(tz_buf_slice(&once)) ||
-		    tz_runner_json(tz_buf_slice(&once), 128, &twice) != TZ_OK ||
+		    tz_runner_json(tz_buf_slice(&once), 128, &twice, NULL) != TZ_OK ||
 		    !tz_slice_eq(tz_buf_slice(&once), tz_buf_slice(&twice)))
 			abort();
 	}

@@ -262,6 +262,27 @@ test_hosts(void **state)
 	assert_false(tz_hostlist_match(rules, n, "example.com", 0));
 	assert_false(tz_hostlist_match(rules, n, "example.com", 65536 + 443));
 	assert_false(tz_hostlist_match(NULL, 0, "example.com", 443));
+	/* an address is the same in every spelling, and nothing lies below one */
+	assert_true(tz_hostlist_match(rules, n, "[0:0:0:0:0:0:0:1]", 443));
+	assert_true(tz_hostlist_match(rules, n, "FD00:0::1", 443));
+	assert_true(tz_hostlist_match(rules, n, "10.5", 443));
+	assert_true(tz_hostlist_match(rules, n, "[::ffff:10.0.0.5]", 443));
+	assert_false(tz_hostlist_match(rules, n, "fd00::1:1", 443));
+	assert_false(tz_hostlist_match(rules, n, "a.10.0.0.5", 443));
+	assert_false(tz_hostlist_match(rules, n, "[::1]", 80));
+}
+
+/* Longer than any host: never the same as another. */
+static void
+test_long_addresses(void **state)
+{
+	char host[300];
+	const char *rules[1] = {host};
+
+	(void) state;
+	memset(host, '1', sizeof(host));
+	host[254] = '\0';
+	assert_false(tz_hostlist_match(rules, 1, host, 443));
 }
 
 /* No wildcard covers an address, in none of its spellings. */
@@ -284,9 +305,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_builtin), cmocka_unit_test(test_other_families),
-		cmocka_unit_test(test_lists),   cmocka_unit_test(test_bad_lists),
-		cmocka_unit_test(test_hosts),   cmocka_unit_test(test_wildcard_and_addresses),
+		cmocka_unit_test(test_builtin),
+		cmocka_unit_test(test_other_families),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_bad_lists),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_long_addresses),
+		cmocka_unit_test(test_wildcard_and_addresses),
 	};
 
 	return cmocka_run_group_tests_name("netpolicy", tests, NULL, NULL);

@@ -14,7 +14,7 @@ text_case(const char *in, size_t len, TzStatus want, const char *out)
 	TzBuf b;
 
 	tz_buf_init(&b, 4096);
-	assert_int_equal(tz_runner_json(tz_slice(in, len), 3, &b), want);
+	assert_int_equal(tz_runner_json(tz_slice(in, len), 3, &b, NULL), want);
 	if (want == TZ_OK)
 	{
 		assert_int_equal(b.len, strlen(out));
@@ -72,6 +72,42 @@ test_text_refuses(void **state)
 	TEXT("1.", TZ_BAD_INPUT, NULL);
 	TEXT("1e1000", TZ_BAD_INPUT, NULL);
 	TEXT("[[[[]]]]", TZ_TOO_LARGE, NULL);
+}
+
+/* A megabyte of 1e300 would be written out as fifty. */
+static void
+test_text_zeros(void **state)
+{
+	static const struct
+	{
+		const char *number;
+		int n;
+		TzStatus want;
+	} cases[] = {{"1e300", 10000, TZ_OK},          {"1e300", 100000, TZ_TOO_LARGE},
+	             {"1e-300", 100000, TZ_TOO_LARGE}, {"1.5E+7", 100000, TZ_OK},
+	             {"123456.789", 90000, TZ_OK},     {"2E999", 4198, TZ_OK},
+	             {"2E999", 4199, TZ_TOO_LARGE}};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		TzBuf in, out;
+		TzErr err;
+
+		tz_buf_init(&in, 1 << 20);
+		tz_buf_init(&out, 1 << 20);
+		for (int k = 0; k < cases[i].n; k++)
+			tz_buf_printf(&in, "%c%s", k == 0 ? '[' : ',', cases[i].number);
+		tz_buf_append_byte(&in, ']');
+		assert_int_equal(in.status, TZ_OK);
+		assert_int_equal(tz_runner_json(tz_buf_slice(&in), 3, &out, &err), cases[i].want);
+		if (cases[i].want == TZ_TOO_LARGE)
+			assert_string_equal(err.message, "too large with all numbers written out");
+		else
+			assert_true(tz_slice_eq(tz_buf_slice(&in), tz_buf_slice(&out)));
+		tz_buf_free(&in);
+		tz_buf_free(&out);
+	}
 }
 
 static void
@@ -329,6 +365,7 @@ main(void)
 		cmocka_unit_test(test_text_passes),
 		cmocka_unit_test(test_text_replaces),
 		cmocka_unit_test(test_text_refuses),
+		cmocka_unit_test(test_text_zeros),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test_setup_teardown(test_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_run_throws, setup, teardown),

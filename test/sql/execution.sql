@@ -1,0 +1,57 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/sql/include/try.psql'
+\i :include
+\set include :abs_srcdir '/sql/include/worker.psql'
+\i :include
+SELECT platform AS p, live AS k FROM tst.platform('Executions') \gset
+BEGIN;
+SELECT theazo.authenticate(:'k');
+CREATE FUNCTION tst.finish(run text, verdict text, result jsonb) RETURNS integer LANGUAGE sql AS $$
+	SELECT theazo_internal.effect_done(ARRAY[e.platform_id::text], ARRAY[e.root_id::text], ARRAY[e.id::text], ARRAY[e.attempt], ARRAY[verdict], ARRAY[result],
+		'{NULL}', ARRAY[e.claimed_at], ARRAY[e.claimed_at + '100 ms'::interval]) FROM theazo_data.effect e WHERE e.run_id = run AND e.kind = 'script.run'
+$$;
+CREATE FUNCTION tst.call(run text, n integer, fn text, args jsonb) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT theazo_internal.host_calls(jsonb_build_array(jsonb_build_object('platform', r.platform_id, 'root', substr(r.id, 5), 'call', n, 'fn', fn, 'args', args,
+		'at', clock_timestamp(), 'slot', 3, 'deadline', clock_timestamp() + '20 s'::interval))) -> 0 FROM theazo_data.run r WHERE r.id = run
+$$;
+CREATE FUNCTION tst.started(name text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE v text := (theazo.execution_start(name)).run_id;
+BEGIN PERFORM tst.claim(); RETURN v; END $$;
+
+-- an address is an allowed domain like any other, in whatever spelling, at its port alone where one is named
+SELECT config -> 'allowed_domains' FROM theazo.governed_register('six', 'return 1',
+	'{"allow_network": true, "allowed_domains": ["[2001:DB8:0::1]", "[2001:db8::2]:8443", "[::ffff:192.0.2.7]", "10.1"], "max_api_calls_per_run": 20}');
+SELECT tst.started('six') AS r \gset
+SELECT u.url, coalesce(c.answer #>> '{error,code}', 'sent') AS answer FROM (VALUES (1, 'https://[2001:db8::1]/'), (2, 'https://[2001:db8:0:0:0:0:0:1]:8443/'), (3, 'https://[2001:db8::2]/'),
+	(4, 'https://[2001:db8::2]:8443/x'), (5, 'https://[2001:db8::3]/'), (6, 'https://192.0.2.7/'), (7, 'https://[::ffff:c000:207]/'), (8, 'https://10.0.0.1/'), (9, 'https://x.10.0.0.1/'),
+	(10, 'https://[2001:db8::1]x/'), (11, 'https://[2001:db8::1/'), (12, 'https://[::1]:1:8443/')) u (n, url)
+ CROSS JOIN LATERAL tst.call(:'r', u.n, 'http_request', jsonb_build_array(u.url)) c (answer) ORDER BY u.n;
+SELECT p.request ->> 'url' AS url, p.request -> 'allow' AS allow FROM theazo_data.effect e JOIN theazo_data.effect_payload p USING (platform_id, root_id, id)
+ WHERE e.run_id = :'r' AND e.kind = 'http.fetch' ORDER BY 1;
+SELECT d, tst.try(format($$SELECT config -> 'allowed_domains' FROM theazo.governed_register('wrong', 'return 1', '{"allowed_domains": ["%s"]}')$$, d))
+  FROM unnest(ARRAY['2001:db8::1', '[2001:db8::1', '[1::2::3]', '[::1]:0', '[::1]:65536', '*.[::1]', '[fe80::1%eth0]']) d;
+-- the same wherever hosts are listed
+SELECT theazo_internal.host_rule_check('hosts', h) FROM unnest(ARRAY['[0:0::1]', '[0:0::1]:80', '[::FFFF:10.0.0.1]:443', '*.Example.com']) h;
+SELECT g -> 'allowedDomains' AS allowed, g -> 'blockedDomains' AS blocked FROM to_jsonb(theazo_internal.guardrails_check('guardrails', '{"allowedDomains": ["127.1", "[::0:1]", "2001:db8::1", "a.example"], "blockedDomains": ["0x7f.1"]}')) g;
+SELECT h, theazo_internal.domain_listed(h, '["127.0.0.1", "::1", "a.example", "0.0.1"]') FROM unnest(ARRAY['127.0.0.1', '127.1', '[0::1]', 'x.a.example', 'xa.example', '127.0.0.2', '10.0.0.1']) h;
+SELECT d, tst.code(format($$SELECT theazo.guardrails_set('{"blockedDomains": ["%s"]}')$$, d)) FROM unnest(ARRAY['a.example:443', '[::1]:443', '1::2::3', '*.a.example']) d;
+
+-- what is shown is masked before it is cut: a key that the cut goes through is no key any more, and would not be known
+SELECT theazo_internal.mask_left(repeat('x', n) || ' sk-abcdefgh12345', 200) = repeat('x', n) || left(' sk-***', 200 - n) AS masked FROM generate_series(180, 200) n GROUP BY 1;
+SELECT count(*) FROM generate_series(150, 1100) n WHERE theazo_internal.excerpt(repeat('sk-' || repeat('a', 50) || ' ', 3) || repeat('x', n) || ' sk-abcdefgh12345') ~ 'sk-[a-z]';
+SELECT count(*) FROM generate_series(170, 200) n WHERE theazo_internal.summary_bound(jsonb_build_object('m', repeat('x', n) || ' sk-abcdefgh12345', 'o', jsonb_build_array(repeat('x', n) || ' sk-abcdefgh12345')))::text ~ 'sk-[a-z]';
+SELECT name FROM theazo.governed_register('talker', 'return 1', '{"allow_network": true, "max_api_calls_per_run": 100}');
+SELECT tst.started('talker') AS r \gset
+SELECT count(*) FROM generate_series(1, 40) n, tst.call(:'r', n, 'read_context', jsonb_build_array(repeat('x', 165 + n) || ' sk-abcdefgh12345'));
+SELECT count(*) FROM generate_series(41, 80) n, tst.call(:'r', n, 'http_request', jsonb_build_array('https://a.example/' || repeat('x', 130 + n) || '/sk-abcdefgh12345'));
+SELECT tst.finish(:'r', 'done', jsonb_build_object('status', 'failed', 'usage', '{}'::jsonb, 'error', jsonb_build_object('code', 'EXECUTION_ERROR', 'name', 'Error',
+	'message', repeat('x', 992) || ' sk-abcdefgh12345', 'stack', repeat('y', 895) || ' sk-abcdefgh12345'),
+	-- as the program's side hands it over: cut at its own bounds, and marked
+	'logs', (SELECT jsonb_agg(jsonb_build_object('level', 'info', 'at', '2026-01-01T00:00:00Z', 'cut', true, 'message', left(repeat('x', 300 - n) || ' sk-abcdefgh12345', 304))) FROM generate_series(0, 40) n),
+	'host_calls_local', (SELECT jsonb_agg(jsonb_build_object('fn', 'write_result', 'at', '2026-01-01T00:00:00Z', 'args_summary', left(repeat('x', 170 + n) || ' sk-abcdefgh12345', 1000))) FROM generate_series(0, 30) n)));
+SELECT count(*) AS calls, count(*) FILTER (WHERE h.args_summary ~ 'sk-[a-z]' OR h.error ~ 'sk-[a-z]') AS leaks FROM theazo_data.host_call h WHERE h.root_id = substr(:'r', 5);
+SELECT count(*) FILTER (WHERE v.summary::text ~ 'sk-[a-z]') AS leaks FROM theazo.events v WHERE v.run_id = :'r';
+SELECT (e.logs, e.host_call_audit, e.error)::text ~ 'sk-[a-z]' AS leaks, jsonb_array_length(e.logs) AS lines, jsonb_array_length(e.host_call_audit) AS calls FROM theazo.execution_get(:'r') e;
+SELECT error_message ~ 'sk-[a-z]' OR error_hint ~ 'sk-[a-z]' AS leaks FROM theazo_data.run WHERE id = :'r';
+
+ROLLBACK;
