@@ -15,7 +15,7 @@ override with_llvm = no
 # ---------------------------------------------------------------------------
 # src/sandbox/init and src/runner/helper are not linked into the server: PID 1 of a sandbox and what runs agents' code
 # are static programs of their own.
-MODULE_DIRS = lib safety http adapter sandbox runner pg gate effect vault auth audit stream call worker
+MODULE_DIRS = lib safety http adapter sandbox runner pg gate effect vault auth audit stream call gateway worker
 SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
@@ -46,6 +46,10 @@ TRAIN_SRCS = $(sort $(wildcard src/safety/model/train*.c)) \
 TRAIN_TEXTS = $(sort $(wildcard src/safety/model/*.tsv)) test/safety/corpus.tsv
 TRAIN = .build/train
 
+# The REST face: operations by hand, routes and the functions of theazo_api out of sql/rest/routes.tsv.
+REST_ROUTES = .build/rest/routes.sql
+REST_SQL = $(addprefix sql/rest/,base.sql session.sql) $(REST_ROUTES)
+
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
 	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql checkpoint.sql model.sql event.sql audit.sql anchor.sql limit.sql \
@@ -62,6 +66,7 @@ SQL_FILES = sql/header.sql \
 		approval.sql approval_decide.sql approval_wait.sql permission_request.sql governed_agent.sql governed_set.sql execution.sql script.sql host_call.sql webhook_event.sql webhook_out.sql output.sql report.sql sample.sql follow.sql follow_tool.sql usage.sql anchor.sql anchor_round.sql \
 		audit_log.sql user_erase.sql audit_verify.sql audit_export.sql audit_proof.sql attestation.sql secure_agent.sql keeper.sql \
 		operator.sql) \
+	$(REST_SQL) \
 	sql/schema/grants.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -145,6 +150,11 @@ ifneq ($(filter check,$(GOALS))$(if $(PGXS),,y),)
 check: deps
 	@test/run/check.sh all
 endif
+
+$(REST_ROUTES): sql/rest/routes.tsv sql/rest/routes.awk
+	@mkdir -p $(@D)
+	@awk -v want=sql -f sql/rest/routes.awk sql/rest/routes.tsv > $@.tmp
+	@mv $@.tmp $@
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_FILES) Makefile
 	@for f in $(SQL_FILES); do \
@@ -246,9 +256,15 @@ weights: $(TRAIN)
 weights-check: $(TRAIN)
 	@$(TRAIN) $(TRAIN_TEXTS) | cmp - src/safety/model/weights.h
 
-# docs/reference.md from the catalog.
-reference:
+# docs/reference.md from the catalog, docs/rest-reference.md from the routes.
+reference: docs/rest-reference.md
 	@test/run/check.sh reference
+
+.PHONY: docs/rest-reference.md
+docs/rest-reference.md: sql/rest/routes.tsv sql/rest/routes.awk
+	@{ sed '/^<!-- generated -->$$/,$$d' $@; echo '<!-- generated -->'; \
+		awk -v want=docs -f sql/rest/routes.awk sql/rest/routes.tsv; } > .build/rest-reference.md
+	@cp .build/rest-reference.md $@
 
 bench:
 	@PAUSE_POINTS=0 test/run/check.sh bench
@@ -269,7 +285,7 @@ help:
 	@echo 'make fuzz            fuzzers, FUZZ_SECONDS=60 each'
 	@echo 'make chaos           random kills, THEAZO_CHAOS=30 of them'
 	@echo 'make lint            format, include directions, grants, search paths, docs'
-	@echo 'make reference       write docs/reference.md from the installed catalog'
+	@echo 'make reference       write docs/reference.md and docs/rest-reference.md'
 	@echo 'make weights         learn the weights of the content filter from its labelled texts'
 	@echo 'make indent          lay C files out by .clang-format'
 	@echo 'make bench           ratios against references, in one run'

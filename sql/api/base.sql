@@ -31,6 +31,7 @@ BEGIN
 	RAISE EXCEPTION USING
 		ERRCODE = 'undefined_object',
 		MESSAGE = pg_catalog.format('%s %s does not exist', p_kind, theazo_internal.quoted(p_id)),
+		TABLE = p_kind, COLUMN = coalesce(pg_catalog."left"(p_id, 200), ''),
 		HINT = 'Only what belongs to your own platform, environment and session can be named.';
 END $$;
 COMMENT ON FUNCTION theazo_internal.raise_not_found(text, text) IS
@@ -55,6 +56,7 @@ BEGIN
 		ERRCODE = 'TZ103',
 		MESSAGE = pg_catalog.format('%s %s is %s', p_kind, theazo_internal.quoted(p_id), p_state),
 		DETAIL = pg_catalog.format('"%s" is not possible in state "%s".', p_event, p_state),
+		COLUMN = p_state,
 		HINT = coalesce(p_hint, (
 			SELECT pg_catalog.format('"%s" is possible in: %s.', p_event, pg_catalog.string_agg(m.from_state, ', ' ORDER BY m.from_state))
 			  FROM theazo_internal.moves() m

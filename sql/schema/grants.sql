@@ -165,6 +165,8 @@ DECLARE
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_settle', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
 		'connection_record', 'reports_note', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal', 'halts_in_force', 'rate_of', 'host_calls'];
+	-- what operations of the REST face call beside rest_*: they run as theazo_gateway, so that what they call asks for its scope
+	rest_functions CONSTANT text[] := ARRAY['duration_check', 'raise_value', 'quoted', 'id_new'];
 	-- who asks: the policies behind the views call these as the caller. Without USAGE on the
 	-- schema nobody can name them.
 	identity_functions CONSTANT text[] := ARRAY['current_platform', 'current_session', 'current_environment'];
@@ -179,7 +181,7 @@ BEGIN
 		EXECUTE pg_catalog.format('REVOKE ALL ON ALL ROUTINES IN SCHEMA %I FROM PUBLIC, %s', s, everybody);
 	END LOOP;
 	GRANT USAGE ON SCHEMA theazo TO theazo_app, theazo_auditor, theazo_operator, theazo_gateway, theazo_worker, theazo_system, theazo_guard;
-	GRANT USAGE ON SCHEMA theazo_internal TO theazo_system, theazo_guard, theazo_worker;
+	GRANT USAGE ON SCHEMA theazo_internal TO theazo_system, theazo_guard, theazo_worker, theazo_gateway;
 	GRANT USAGE ON SCHEMA theazo_data TO theazo_system;
 	-- the guard makes the partitions of its table
 	GRANT USAGE, CREATE ON SCHEMA theazo_data TO theazo_guard;
@@ -218,7 +220,7 @@ BEGIN
 		IF r.nspname = 'theazo' THEN
 			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_operator', r.func);
 			IF NOT (r.proname = ANY (operator_functions) OR r.proname LIKE 'operator\_%') THEN
-				EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_app', r.func);
+				EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_app, theazo_gateway', r.func);
 			END IF;
 			IF r.proname = ANY (auditor_functions) THEN
 				EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_auditor', r.func);
@@ -227,23 +229,26 @@ BEGIN
 			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO %s', r.func, everybody);
 		ELSIF r.proname = ANY (worker_functions) OR r.proname LIKE 'keeper\_%' THEN
 			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_worker', r.func);
+		ELSIF r.proname = ANY (rest_functions) OR r.proname LIKE 'rest\_%' THEN
+			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_gateway', r.func);
 		END IF;
 	END LOOP;
+	GRANT EXECUTE ON ALL ROUTINES IN SCHEMA theazo_api TO theazo_gateway;
 
 	-- views
-	GRANT SELECT ON ALL TABLES IN SCHEMA theazo TO theazo_operator, theazo_app, theazo_auditor, theazo_owner, theazo_system;
+	GRANT SELECT ON ALL TABLES IN SCHEMA theazo TO theazo_operator, theazo_app, theazo_auditor, theazo_gateway, theazo_owner, theazo_system;
 	FOR r IN
 		SELECT c.oid::pg_catalog.regclass AS rel FROM pg_catalog.pg_class c
 		 WHERE c.relnamespace = 'theazo'::pg_catalog.regnamespace AND c.relkind = 'v'
 		   AND (c.relname = ANY (operator_views) OR c.relname LIKE 'operator\_%')
 	LOOP
-		EXECUTE pg_catalog.format('REVOKE SELECT ON %s FROM theazo_app, theazo_auditor', r.rel);
+		EXECUTE pg_catalog.format('REVOKE SELECT ON %s FROM theazo_app, theazo_auditor, theazo_gateway', r.rel);
 	END LOOP;
 	-- a view's functions run as whoever reads it, so readers need them, and still cannot name them
 	FOR r IN
 		SELECT DISTINCT p.oid::pg_catalog.regprocedure AS func,
 			   CASE WHEN v.relowner = 'theazo_system'::pg_catalog.regrole THEN 'theazo_operator'
-					ELSE 'theazo_operator, theazo_app, theazo_auditor' END AS readers
+					ELSE 'theazo_operator, theazo_app, theazo_auditor, theazo_gateway' END AS readers
 		  FROM pg_catalog.pg_depend d
 		  JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
 		  JOIN pg_catalog.pg_class v ON v.oid = w.ev_class AND v.relnamespace = 'theazo'::pg_catalog.regnamespace

@@ -9,6 +9,7 @@
 
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 
 #include "pg/errors.h"
 #include "pg/export.h"
@@ -41,6 +42,22 @@ static const ErrorEntry servers[] = {
 	{ERRCODE_OBJECT_IN_USE, NULL, "conflict", 409, NULL},
 	{ERRCODE_INSUFFICIENT_PRIVILEGE, NULL, "forbidden", 403, NULL},
 	{ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, NULL, "rate_limited", 429, NULL},
+	{ERRCODE_INVALID_DATETIME_FORMAT, NULL, "invalid_request", 400, NULL},
+	{ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, NULL, "invalid_request", 400, NULL},
+	{ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, NULL, "invalid_request", 400, NULL},
+	{ERRCODE_UNTRANSLATABLE_CHARACTER, NULL, "invalid_request", 400, NULL},
+	{ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, NULL, "invalid_request", 400, NULL},
+	{ERRCODE_FEATURE_NOT_SUPPORTED, NULL, "not_implemented", 501, NULL},
+};
+
+/* Codes of the governed agents' interface that are not the other one in capitals. */
+static const struct
+{
+	int sqlstate;
+	const char *code;
+} snake_codes[] = {
+	{ERRCODE_TZ_EXPIRED, "PERMISSION_EXPIRED"},
+	{ERRCODE_TZ_HALTED, "GLOBAL_HALT"},
 };
 
 static const ErrorEntry *
@@ -69,6 +86,23 @@ tz_error_http_status(int sqlstate)
 	const ErrorEntry *entry = error_find(sqlstate);
 
 	return entry ? entry->http_status : 500;
+}
+
+bool
+tz_error_is_listed(int sqlstate)
+{
+	return error_find(sqlstate) != NULL;
+}
+
+const char *
+tz_error_snake_code(int sqlstate)
+{
+	const char *code = tz_error_rest_code(sqlstate);
+
+	for (size_t i = 0; i < lengthof(snake_codes); i++)
+		if (snake_codes[i].sqlstate == sqlstate)
+			return snake_codes[i].code;
+	return asc_toupper(code, strlen(code));
 }
 
 int
@@ -124,6 +158,27 @@ THEAZO_FUNCTION(theazo_error_codes)
 		values[2] = CStringGetTextDatum(ours[i].rest_code);
 		values[3] = Int32GetDatum(ours[i].http_status);
 		values[4] = CStringGetTextDatum(ours[i].meaning);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* rest_errors(): every SQLSTATE a caller may see, with code, code of the governed agents' interface, and status. */
+THEAZO_FUNCTION(theazo_rest_errors)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (size_t i = 0; i < lengthof(ours) + lengthof(servers); i++)
+	{
+		const ErrorEntry *entry = i < lengthof(ours) ? &ours[i] : &servers[i - lengthof(ours)];
+		Datum values[4];
+		bool nulls[4] = {false};
+
+		values[0] = CStringGetTextDatum(unpack_sql_state(entry->sqlstate));
+		values[1] = CStringGetTextDatum(entry->rest_code);
+		values[2] = CStringGetTextDatum(tz_error_snake_code(entry->sqlstate));
+		values[3] = Int32GetDatum(entry->http_status);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

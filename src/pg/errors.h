@@ -27,6 +27,7 @@
 	X(WOULD_WAIT,			'T','Z','1','0','4', "invalid_request", 400, "would wait for rows this transaction has not committed") \
 	X(DISABLED,				'T','Z','1','0','5', "internal_error", 503, "theazo.enabled is off") \
 	X(VERSION_MISMATCH,		'T','Z','1','0','6', "internal_error", 503, "library and extension are of different versions") \
+	X(TRY_AGAIN,			'T','Z','1','0','7', "internal_error", 503, "another transaction was in the way; nothing was done") \
 	/* limits */ \
 	X(RATE_LIMITED,			'T','Z','2','0','1', "rate_limited", 429, "too many requests") \
 	X(LIMIT_USED_UP,		'T','Z','2','0','2', "session_limit_exceeded", 402, "a limit or budget is used up") \
@@ -43,7 +44,7 @@
 	X(UNAVAILABLE,			'T','Z','4','0','2', "provider_error", 502, "the provider cannot be reached") \
 	X(TIMED_OUT,			'T','Z','4','0','3', "timeout", 408, "timed out") \
 	X(BAD_ANSWER,			'T','Z','4','0','4', "provider_error", 502, "the provider's answer was not understood") \
-	X(ADDRESS_REFUSED,		'T','Z','4','0','5', "provider_error", 502, "the address is not allowed by the egress policy") \
+	X(ADDRESS_REFUSED,		'T','Z','4','0','5', "invalid_request", 400, "the address is not allowed by the egress policy") \
 	X(UNSUPPORTED,			'T','Z','4','0','6', "provider_error", 502, "the provider lacks this capability") \
 	X(NO_PROVIDER,			'T','Z','4','0','7', "no_providers_available", 503, "no provider of the needed kind") \
 	X(OUTCOME_UNKNOWN,		'T','Z','4','0','8', "provider_error", 502, "the outcome is unknown") \
@@ -70,6 +71,12 @@ enum
 /* REST code and HTTP status of any SQLSTATE, ours or the server's ("internal_error", 500 when unknown). */
 extern const char *tz_error_rest_code(int sqlstate);
 extern int tz_error_http_status(int sqlstate);
+
+/* The code of the governed agents' interface, in capitals. */
+extern const char *tz_error_snake_code(int sqlstate);
+
+/* Is it in the list: may its message be shown to a caller? */
+extern bool tz_error_is_listed(int sqlstate);
 
 /* The SQLSTATE that speaks for a status of the layers below. */
 extern int tz_error_of_status(TzStatus status);

@@ -57,7 +57,7 @@ check_includes() {
 		may["runner"] = " runner lib "
 		may["verify"] = " verify lib "
 		may["pg"] = " pg lib "
-		n = split("effect vault audit gate auth stream", up, " ")
+		n = split("effect vault audit gate auth stream gateway", up, " ")
 		for (i = 1; i <= n; i++)
 			may[up[i]] = " " up[i] " pg lib "
 		may["call"] = " call safety effect vault audit gate auth pg lib "
@@ -148,6 +148,15 @@ check_links() {
 	report "links in the docs" "$work/o"
 }
 
+# The page about the routes is what sql/rest/routes.tsv says.
+check_routes() {
+	awk -v want=docs -f sql/rest/routes.awk sql/rest/routes.tsv > "$work/have"
+	sed '1,/^<!-- generated -->$/d' docs/rest-reference.md | diff "$work/have" - > "$work/o"
+	report "docs/rest-reference.md is up to date" "$work/o"
+	grep -nE 'theazo_data|SECURITY DEFINER|^SET ' sql/rest/*.sql > "$work/o"
+	report "operations of the REST face name no table and are no definers" "$work/o"
+}
+
 start_server() {
 	tmp_server_start "$bindir" "$work" "$conf"
 }
@@ -236,6 +245,7 @@ check_client
 check_shell
 check_errors
 check_links
+check_routes
 check_weights
 if [ -n "$bindir" ]; then
 	check_symbols

@@ -47,11 +47,18 @@ SELECT name FROM tst.funcs WHERE schema = 'theazo' AND has_function_privilege('t
 SELECT name FROM tst.funcs WHERE schema = 'theazo' AND NOT has_function_privilege('theazo_operator', oid, 'EXECUTE');
 -- what an auditor calls
 SELECT name FROM tst.funcs WHERE schema = 'theazo' AND has_function_privilege('theazo_auditor', oid, 'EXECUTE') ORDER BY 1;
--- what workers and the gateway call in theazo: nothing yet
-SELECT role, name FROM tst.funcs, tst.roles WHERE schema = 'theazo' AND role IN ('theazo_worker', 'theazo_gateway') AND has_function_privilege(role, oid, 'EXECUTE');
+-- workers call nothing of theazo; the role that serves REST calls what an application does
+SELECT name FROM tst.funcs WHERE schema = 'theazo' AND has_function_privilege('theazo_worker', oid, 'EXECUTE');
+SELECT name FROM tst.funcs WHERE schema = 'theazo' AND has_function_privilege('theazo_gateway', oid, 'EXECUTE') <> has_function_privilege('theazo_app', oid, 'EXECUTE');
+SELECT name FROM tst.funcs WHERE schema = 'theazo_api' AND NOT has_function_privilege('theazo_gateway', oid, 'EXECUTE');
+SELECT role, name FROM tst.funcs, tst.roles WHERE schema = 'theazo_api' AND role <> 'theazo_gateway' AND has_function_privilege(role, oid, 'EXECUTE');
 -- what an application's role could reach of theazo_internal, if it could name it: what the views need
 SELECT name FROM tst.funcs WHERE schema = 'theazo_internal' AND has_function_privilege('theazo_app', oid, 'EXECUTE') ORDER BY 1;
 SELECT name FROM tst.funcs WHERE schema = 'theazo_internal' AND has_function_privilege('theazo_worker', oid, 'EXECUTE') ORDER BY 1;
+-- and the role that serves REST, beside that and the operations
+SELECT name FROM tst.funcs f WHERE schema = 'theazo_internal' AND has_function_privilege('theazo_gateway', oid, 'EXECUTE')
+   AND NOT has_function_privilege('theazo_app', oid, 'EXECUTE') AND name !~ '^rest_' ORDER BY 1;
+SELECT name FROM tst.funcs WHERE schema = 'theazo_internal' AND name ~ '^rest_' AND (prosecdef OR proconfig IS NOT NULL);
 
 -- definer functions: search_path pinned, pg_temp last
 SELECT schema, name FROM tst.funcs WHERE prosecdef AND NOT coalesce(proconfig, '{}') @> '{"search_path=pg_catalog, pg_temp"}';
@@ -73,6 +80,8 @@ SELECT tst.reads();
 SET ROLE theazo_app;
 SELECT tst.reads();
 SET ROLE theazo_auditor;
+SELECT tst.reads();
+SET ROLE theazo_gateway;
 SELECT tst.reads();
 ROLLBACK;
 
