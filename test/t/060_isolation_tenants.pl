@@ -349,7 +349,9 @@ is(join(' ', grep { !$kind{$_} } sort keys %cases), '', 'every case has a functi
 my @views = names("SELECT relname FROM pg_class WHERE relnamespace = 'theazo'::regnamespace AND relkind IN ('v', 'm') ORDER BY 1");
 my %known = map { $_ => 1 } @tenant_views, keys %operator_view;
 is(join(' ', grep { !$known{$_} } @views), '', 'every view of theazo has a case');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_proc WHERE pronamespace = 'theazo_api'::regnamespace"), 0, 'theazo_api has no function without a case');
+# what REST shows of one platform to another is the matter of 062_rest
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_proc WHERE pronamespace = 'theazo_api'::regnamespace AND has_function_privilege('a_role', oid, 'EXECUTE')"), 0,
+	'an application calls nothing of theazo_api');
 
 # ---- running -----------------------------------------------------------------------------------------
 sub put { my ($s, $p) = @_; $s =~ s/\{(\w+)\}/exists $p->{$1} ? $p->{$1} : "{$1}"/ge; return $s }
