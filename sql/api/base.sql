@@ -31,11 +31,11 @@ BEGIN
 	RAISE EXCEPTION USING
 		ERRCODE = 'undefined_object',
 		MESSAGE = pg_catalog.format('%s %s does not exist', p_kind, theazo_internal.quoted(p_id)),
-		TABLE = p_kind, COLUMN = coalesce(pg_catalog."left"(p_id, 200), ''),
+		TABLE = p_kind, DATATYPE = coalesce(pg_catalog."left"(p_id, 200), ''),
 		HINT = 'Only what belongs to your own platform, environment and session can be named.';
 END $$;
 COMMENT ON FUNCTION theazo_internal.raise_not_found(text, text) IS
-'42704: no such thing for this caller; the same words for unknown and foreign ids';
+'42704: no such thing for this caller; the same words for unknown and foreign ids. Kind and id travel in TABLE and DATATYPE';
 
 CREATE OR REPLACE FUNCTION theazo_internal.raise_value(p_field text, p_message text, p_hint text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -56,7 +56,7 @@ BEGIN
 		ERRCODE = 'TZ103',
 		MESSAGE = pg_catalog.format('%s %s is %s', p_kind, theazo_internal.quoted(p_id), p_state),
 		DETAIL = pg_catalog.format('"%s" is not possible in state "%s".', p_event, p_state),
-		COLUMN = p_state,
+		DATATYPE = p_state,
 		HINT = coalesce(p_hint, (
 			SELECT pg_catalog.format('"%s" is possible in: %s.', p_event, pg_catalog.string_agg(m.from_state, ', ' ORDER BY m.from_state))
 			  FROM theazo_internal.moves() m
@@ -65,7 +65,7 @@ BEGIN
 			'This state is final.');
 END $$;
 COMMENT ON FUNCTION theazo_internal.raise_state(text, text, text, text, text) IS
-'TZ103: the state of the thing does not allow the call';
+'TZ103: the state of the thing does not allow the call; the state travels in DATATYPE';
 
 CREATE OR REPLACE FUNCTION theazo_internal.raise_scope(p_message text, p_reason text, p_hint text)
 RETURNS void LANGUAGE plpgsql AS $$

@@ -67,7 +67,7 @@ BEGIN
 			MESSAGE = pg_catalog.format('session %s is %s', theazo_internal.quoted(p_id), p_status),
 			DETAIL = CASE p_status WHEN 'paused' THEN pg_catalog.format('It was paused by "%s".', p_reason)
 								   ELSE 'A terminated session can only be read.' END,
-			COLUMN = p_status,
+			DATATYPE = p_status,
 			HINT = CASE p_status WHEN 'paused' THEN 'Resume it with theazo.session_resume().'
 								 ELSE 'Begin a new one with theazo.session_create() or theazo.session_for_user().' END;
 	END IF;

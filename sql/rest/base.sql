@@ -17,10 +17,10 @@ COMMENT ON FUNCTION theazo_internal.rest_errors() IS
 'the one list of SQLSTATE to error code and HTTP status; what is not in it is internal_error, 500';
 
 CREATE OR REPLACE FUNCTION theazo_internal.rest_envelope(
-	sqlstate text, message text, detail text, hint text, col text, tab text, request_id text, snake boolean,
+	sqlstate text, message text, detail text, hint text, col text, typ text, tab text, request_id text, snake boolean,
 	OUT status integer, OUT document jsonb, OUT retry_after integer)
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_rest_envelope';
-COMMENT ON FUNCTION theazo_internal.rest_envelope(text, text, text, text, text, text, text, boolean) IS
+COMMENT ON FUNCTION theazo_internal.rest_envelope(text, text, text, text, text, text, text, text, boolean) IS
 'an error as the contract shows it; snake: the form of the governed agents'' interface';
 
 CREATE OR REPLACE FUNCTION theazo_internal.rest_answer(status integer, headers jsonb DEFAULT NULL) RETURNS void
@@ -395,7 +395,7 @@ DECLARE
 	result jsonb;
 	route record;
 	answer record;
-	e_state text; e_message text; e_detail text; e_hint text; e_column text; e_table text;
+	e_state text; e_message text; e_detail text; e_hint text; e_column text; e_type text; e_table text;
 BEGIN
 	IF coalesce(pg_catalog.current_setting('request.method', true), '') = '' THEN
 		RETURN theazo_internal.rest_run(p_operation, a, p_api_key);
@@ -406,8 +406,8 @@ BEGIN
 		result := theazo_internal.rest_run(p_operation, a, p_api_key);
 	EXCEPTION WHEN OTHERS THEN
 		GET STACKED DIAGNOSTICS e_state = RETURNED_SQLSTATE, e_message = MESSAGE_TEXT, e_detail = PG_EXCEPTION_DETAIL,
-			e_hint = PG_EXCEPTION_HINT, e_column = COLUMN_NAME, e_table = TABLE_NAME;
-		SELECT * INTO answer FROM theazo_internal.rest_envelope(e_state, e_message, e_detail, e_hint, e_column, e_table,
+			e_hint = PG_EXCEPTION_HINT, e_column = COLUMN_NAME, e_type = PG_DATATYPE_NAME, e_table = TABLE_NAME;
+		SELECT * INTO answer FROM theazo_internal.rest_envelope(e_state, e_message, e_detail, e_hint, e_column, e_type, e_table,
 			theazo_internal.rest_request_id(), route.snake);
 		IF answer.status = 500 THEN
 			RAISE LOG '% failed: % (%)', p_operation, e_message, e_state;

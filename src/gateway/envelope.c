@@ -5,7 +5,7 @@
  *
  * Functions of theazo raise errors for people: message, DETAIL, hint. What a
  * program wants to know stands in DETAIL as a JSON object, or as "Reason: x.",
- * or in the COLUMN and TABLE of the error. Here it becomes `details`.
+ * or in COLUMN, DATATYPE and TABLE of the error. Here it becomes `details`.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,17 +36,16 @@ static const struct
 	{"Tool", "tool"},     {"Provider", "provider"}, {"Capability", "capability"},
 };
 
-/* What COLUMN and TABLE of an error hold, by SQLSTATE. */
+/* What DATATYPE of an error holds, by SQLSTATE. Tests show COLUMN, which is for the field; this one is for programs only. */
 static const struct
 {
 	int sqlstate;
-	const char *column;
-	const char *table;
-} fields[] = {
-	{ERRCODE_UNDEFINED_OBJECT, "id", "resource"}, {ERRCODE_TZ_SESSION_CLOSED, "status", NULL},
-	{ERRCODE_TZ_ILLEGAL_MOVE, "status", NULL},    {ERRCODE_TZ_EXPIRED, "expiredAt", NULL},
-	{ERRCODE_TZ_APPROVAL_NEEDED, "tool", NULL},   {ERRCODE_INVALID_PARAMETER_VALUE, "field", NULL},
-	{ERRCODE_TZ_ADDRESS_REFUSED, "field", NULL},  {ERRCODE_DUPLICATE_OBJECT, "name", NULL},
+	const char *member;
+} subjects[] = {
+	{ERRCODE_UNDEFINED_OBJECT, "id"},         {ERRCODE_TZ_SESSION_CLOSED, "status"},
+	{ERRCODE_TZ_ILLEGAL_MOVE, "status"},      {ERRCODE_TZ_EXPIRED, "expiredAt"},
+	{ERRCODE_TZ_APPROVAL_NEEDED, "tool"},     {ERRCODE_DUPLICATE_OBJECT, "name"},
+	{ERRCODE_TZ_RUNTIME_MISSING, "provider"},
 };
 
 static json_t *envelope_details(const TzRestError *error, int *retry_after);
@@ -111,13 +110,13 @@ envelope_details(const TzRestError *error, int *retry_after)
 		if (error->detail != NULL)
 			envelope_labels(details, error->detail);
 	}
-	for (size_t i = 0; i < lengthof(fields); i++)
-	{
-		if (fields[i].sqlstate != error->sqlstate)
-			continue;
-		envelope_member(details, fields[i].column, error->column);
-		envelope_member(details, fields[i].table, error->table);
-	}
+	if (error->sqlstate == ERRCODE_UNDEFINED_OBJECT)
+		envelope_member(details, "resource", error->table);
+	for (size_t i = 0; i < lengthof(subjects); i++)
+		if (subjects[i].sqlstate == error->sqlstate)
+			envelope_member(details, subjects[i].member, error->datatype);
+	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE || error->sqlstate == ERRCODE_TZ_ADDRESS_REFUSED)
+		envelope_member(details, "field", error->column);
 	if (error->sqlstate == ERRCODE_TZ_ADDRESS_REFUSED)
 		envelope_member(details, "reason", "egress_denied");
 	if (error->sqlstate == ERRCODE_TZ_UNSUPPORTED)
@@ -176,7 +175,7 @@ envelope_retry_after(const char *detail)
 }
 
 /*
- * theazo_internal.rest_envelope(sqlstate, message, detail, hint, col, tab, request_id text, snake boolean,
+ * theazo_internal.rest_envelope(sqlstate, message, detail, hint, col, typ, tab, request_id text, snake boolean,
  * OUT status integer, OUT document jsonb, OUT retry_after integer)
  */
 THEAZO_FUNCTION(theazo_rest_envelope)
@@ -195,9 +194,10 @@ THEAZO_FUNCTION(theazo_rest_envelope)
 	error.detail = envelope_text(fcinfo, 2);
 	error.hint = envelope_text(fcinfo, 3);
 	error.column = envelope_text(fcinfo, 4);
-	error.table = envelope_text(fcinfo, 5);
-	error.request_id = envelope_text(fcinfo, 6);
-	error.snake = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
+	error.datatype = envelope_text(fcinfo, 5);
+	error.table = envelope_text(fcinfo, 6);
+	error.request_id = envelope_text(fcinfo, 7);
+	error.snake = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8);
 	initStringInfo(&doc);
 	values[0] = Int32GetDatum(tz_rest_envelope(&doc, &error, &retry_after));
 	values[1] = tz_jsonb_datum(tz_slice(doc.data, doc.len));

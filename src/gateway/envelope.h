@@ -19,7 +19,8 @@ typedef struct TzRestError
 	const char *message;
 	const char *detail;
 	const char *hint;
-	const char *column; /* field, id, or state: by SQLSTATE */
+	const char *column; /* of the error: the field */
+	const char *datatype; /* id or state, by SQLSTATE */
 	const char *table; /* kind of the thing that was not found */
 	const char *request_id;
 	bool snake; /* the form of the governed agents' interface */

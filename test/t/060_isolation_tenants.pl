@@ -534,7 +534,7 @@ my @opcalls = outcomes('operator_role', '', map { call($_, put($cases{$_}[1] =~ 
 like($_, qr/^TZ601 /, 'the operator is no platform') for @opcalls;
 
 # ---- views and tables by role ---------------------------------------------------------------------------------------
-my %reader = (a_role => 1, auditor_role => 1, operator_role => 1);
+my %reader = (a_role => 1, auditor_role => 1, operator_role => 1, theazo_gateway => 1);
 for my $role (qw(nobody_role a_role auditor_role operator_role theazo_worker theazo_gateway))
 {
 	my @o = outcomes($role, '', map { "SELECT * FROM theazo.$_" } @views);
@@ -558,11 +558,14 @@ for my $role (qw(nobody_role a_role auditor_role operator_role theazo_worker the
 my @internal = names(q{SELECT format('%I(%s)', proname, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY o) FROM unnest(proargtypes::oid[]) WITH ORDINALITY u (t, o)))
 	FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND prorettype <> 'trigger'::regtype ORDER BY 1});
 cmp_ok(scalar(@internal), '>', 80, 'internal functions are listed');
-for my $role (qw(nobody_role a_role auditor_role operator_role theazo_gateway))
+for my $role (qw(nobody_role a_role auditor_role operator_role))
 {
 	my @o = outcomes($role, '', map { "SELECT theazo_internal.$_" } @internal);
 	is(join("\n", grep { !/^42501 / } @o), '', "$role calls none of " . @internal . ' internal functions');
 }
+# who serves REST calls its operations, and what views ask as the caller
+is(join(' ', names(q{SELECT proname FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND has_function_privilege('theazo_gateway', oid, 'EXECUTE')
+	AND NOT has_function_privilege('theazo_app', oid, 'EXECUTE') AND proname !~ '^rest_' ORDER BY 1})), 'duration_check id_new quoted raise_value', 'who serves REST calls operations');
 # a worker calls what a worker needs, and cannot become a platform or make keys
 is(join(' ', names(q{SELECT proname FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND has_function_privilege('theazo_worker', oid, 'EXECUTE')
 	AND proname ~ '^(identity_|api_key_|platform_|secret_|key_|event_|session_|agent_|charge_|partition_|random_|price_|enter|move|vault_|run_|sandbox_(start|bill))' ORDER BY 1})),
