@@ -147,10 +147,12 @@ BEGIN
 	 WHERE k.platform_id = t.platform_id AND k.id = t.key_id
 	   AND (k.last_used_at IS NULL OR k.last_used_at < t.used_at);
 	GET DIAGNOSTICS v_n = ROW_COUNT;
+	-- their events stay
+	DELETE FROM theazo_data.api_key k WHERE k.session_id IS NOT NULL AND k.expires_at < now() - '30 days'::interval;
 	RETURN v_n;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.keeper_keys() IS 'keeper: stores when API keys were last used';
+COMMENT ON FUNCTION theazo_internal.keeper_keys() IS 'keeper: stores when API keys were last used, and drops tokens of sessions a month after they have expired';
 
 -- Idempotency keys count for 24 hours. A small table; bounded batches.
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_prune()

@@ -329,6 +329,41 @@ END $$;
 COMMENT ON FUNCTION theazo.act_as(text, text) IS
 'narrows the caller to one session''s rows until this transaction ends';
 
+-- What an end user's own client needs. Platform, keys, providers and definitions are closed to a token whatever it holds.
+CREATE OR REPLACE FUNCTION theazo_internal.token_scopes()
+RETURNS text[] LANGUAGE sql STABLE
+RETURN ARRAY(SELECT s FROM pg_catalog.unnest(ARRAY['agent:read', 'agent:write', 'approval:read', 'event:read', 'file:read', 'file:write', 'log:read',
+	'run:read', 'run:write', 'session:read', 'usage:read']) s WHERE theazo_internal.scope_held(s));
+COMMENT ON FUNCTION theazo_internal.token_scopes() IS
+'scopes of a session''s token when none are named: of the usual ones those that the caller holds';
+
+CREATE OR REPLACE FUNCTION theazo.session_token_create(
+	session text, ttl interval DEFAULT '1 hour', scopes text[] DEFAULT NULL, api_key text DEFAULT NULL,
+	OUT id theazo.id, OUT key text, OUT prefix text, OUT created_at timestamptz, OUT expires_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s theazo_data.session;
+BEGIN
+	PERFORM theazo_internal.enter(api_key, 'session:write');
+	PERFORM theazo_internal.refuse_narrowed('a token');
+	s := theazo_internal.session_lock(session);
+	IF s.status = 'terminated' THEN
+		PERFORM theazo_internal.session_open_check(s.id, s.status, NULL);
+	ELSIF ttl IS NULL OR ttl < '1 s' OR ttl > '30 days' THEN
+		PERFORM theazo_internal.raise_value('ttl', 'must be from 1 second to 30 days');
+	END IF;
+	scopes := theazo_internal.scopes_check(coalesce(scopes, theazo_internal.token_scopes()));
+	PERFORM theazo_internal.key_grant_check(s.key_environment, scopes);
+	created_at := pg_catalog.now();
+	expires_at := created_at + ttl;
+	SELECT i.id, i.key INTO STRICT session_token_create.id, session_token_create.key
+	  FROM theazo_internal.api_key_insert(s.platform_id, 'token of ' || s.id, s.key_environment, 'th_' || s.key_environment,
+		scopes, session_token_create.expires_at, s.id) i;
+	prefix := pg_catalog."left"(key, 12) || '...';
+END $$;
+COMMENT ON FUNCTION theazo.session_token_create(text, interval, text[], text) IS
+'a key for one end user''s client, shown once: it sees this session and nothing else, and ends with it or with its time';
+
 -- ---------------------------------------------------------------------------------------
 -- life cycle
 

@@ -20,10 +20,10 @@ COMMENT ON VIEW theazo.platforms IS 'the caller''s platform';
 
 CREATE OR REPLACE VIEW theazo.api_keys WITH (security_barrier) AS
 SELECT k.platform_id, k.id, k.name, k.environment, k.kind, k.prefix, k.scopes, k.created_at, k.expires_at,
-	   k.revoked_at, k.rotated_to, k.last_used_at, k.made_by
+	   k.revoked_at, k.rotated_to, k.last_used_at, k.made_by, k.session_id
   FROM theazo_data.api_key k
  WHERE (SELECT theazo_internal.may_read('key:read'));
-COMMENT ON VIEW theazo.api_keys IS 'the platform''s API keys; the key itself is shown once, when it is made';
+COMMENT ON VIEW theazo.api_keys IS 'the platform''s API keys and tokens of sessions; the key itself is shown once, when it is made';
 
 CREATE OR REPLACE VIEW theazo.operator_platforms WITH (security_barrier) AS
 SELECT p.platform_id AS id, p.name, p.compute_mode, p.primitives_enabled, p.plan, p.state, p.metadata,
@@ -277,7 +277,7 @@ COMMENT ON FUNCTION theazo.platform_unbind_role(text, name) IS
 
 CREATE OR REPLACE FUNCTION theazo_internal.api_key_insert(
 	p_platform text, p_name text, p_environment text, p_kind text, p_scopes text[], p_expires_at timestamptz,
-	OUT id theazo.id, OUT key text)
+	p_session text DEFAULT NULL, OUT id theazo.id, OUT key text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	made record;
@@ -287,23 +287,24 @@ BEGIN
 		PERFORM theazo_internal.raise_not_found('platform', p_platform);
 	END IF;
 	IF (SELECT pg_catalog.count(*) FROM theazo_data.api_key k
-		 WHERE k.platform_id = p_platform AND k.revoked_at IS NULL
-		   AND (k.expires_at IS NULL OR k.expires_at > pg_catalog.now())) >= 1000 THEN
-		PERFORM theazo_internal.raise_ceiling('valid API keys', 1000, 'Revoke those that are not used; see view theazo.api_keys.');
+		 WHERE k.platform_id = p_platform AND k.revoked_at IS NULL AND k.session_id IS NOT DISTINCT FROM p_session
+		   AND (k.expires_at IS NULL OR k.expires_at > pg_catalog.now())) >= (CASE WHEN p_session IS NULL THEN 1000 ELSE 100 END) THEN
+		PERFORM theazo_internal.raise_ceiling(CASE WHEN p_session IS NULL THEN 'valid API keys' ELSE 'valid tokens of the session' END,
+			CASE WHEN p_session IS NULL THEN 1000 ELSE 100 END, 'Revoke those that are not used; see view theazo.api_keys.');
 	END IF;
 	made := theazo_internal.api_key_make(p_kind);
 	id := theazo_internal.id_new('key');
 	key := made.key;
-	INSERT INTO theazo_data.api_key (platform_id, id, name, environment, kind, prefix, key_hash, scopes, expires_at, made_by)
-	VALUES (p_platform, api_key_insert.id, p_name, p_environment, p_kind, made.prefix, made.hash, p_scopes, p_expires_at,
+	INSERT INTO theazo_data.api_key (platform_id, id, name, environment, kind, prefix, key_hash, scopes, expires_at, session_id, made_by)
+	VALUES (p_platform, api_key_insert.id, p_name, p_environment, p_kind, made.prefix, made.hash, p_scopes, p_expires_at, p_session,
 			CASE WHEN theazo_internal.current_actor_kind() IN ('key', 'role') AND theazo_internal.current_platform() = p_platform
 				 THEN theazo_internal.current_actor_kind() || ':' || theazo_internal.current_actor() END);
 	PERFORM theazo_internal.event_write(p_platform, 'control', 'key_created',
 		pg_catalog.jsonb_build_object('keyId', id, 'name', p_name, 'kind', p_kind, 'scopes', p_scopes,
-			'expiresAt', p_expires_at), NULL, NULL, NULL, p_environment);
+			'expiresAt', p_expires_at), p_session, NULL, NULL, p_environment);
 END $$;
-COMMENT ON FUNCTION theazo_internal.api_key_insert(text, text, text, text, text[], timestamptz) IS
-'makes a key of any platform; the caller has checked who asks';
+COMMENT ON FUNCTION theazo_internal.api_key_insert(text, text, text, text, text[], timestamptz, text) IS
+'makes a key of any platform, or a token of one of its sessions; the caller has checked who asks';
 
 CREATE OR REPLACE FUNCTION theazo.api_key_create(
 	name text, environment text DEFAULT 'live', scopes text[] DEFAULT '{*}', expires_at timestamptz DEFAULT NULL,
@@ -394,7 +395,9 @@ BEGIN
 	END IF;
 	old := theazo_internal.api_key_lock(key_id);
 	PERFORM theazo_internal.key_grant_check(old.environment, old.scopes);
-	IF old.revoked_at IS NOT NULL THEN
+	IF old.session_id IS NOT NULL THEN
+		PERFORM theazo_internal.raise_value('key_id', 'is the token of a session', 'Make a new one with theazo.session_token_create().');
+	ELSIF old.revoked_at IS NOT NULL THEN
 		PERFORM theazo_internal.raise_state('API key', key_id, 'revoked', 'rotate', 'Make a new one with theazo.api_key_create().');
 	ELSIF old.expires_at <= pg_catalog.clock_timestamp() THEN
 		PERFORM theazo_internal.raise_state('API key', key_id, 'expired', 'rotate', 'Make a new one with theazo.api_key_create().');
@@ -452,21 +455,24 @@ DECLARE
 	k record;
 	why text;
 BEGIN
-	SELECT a.platform_id, a.id, a.environment, a.scopes, a.expires_at, a.revoked_at, p.state INTO k
+	SELECT a.platform_id, a.id, a.environment, a.scopes, a.expires_at, a.revoked_at, p.state, a.session_id, s.user_id, s.status INTO k
 	  FROM theazo_data.api_key a JOIN theazo_data.platform p ON p.platform_id = a.platform_id
+	  LEFT JOIN theazo_data.session s ON s.platform_id = a.platform_id AND s.id = a.session_id
 	 WHERE a.key_hash = pg_catalog.sha256(pg_catalog.convert_to(pg_catalog."left"(p_key, 256), 'UTF8'));
 	why := CASE
 		WHEN k.id IS NULL THEN 'No key like this exists.'
 		WHEN k.revoked_at IS NOT NULL THEN 'The key was revoked.'
 		WHEN k.expires_at <= pg_catalog.clock_timestamp() THEN 'The key has expired.'
 		WHEN k.state <> 'active' THEN 'The platform is closed.'
+		WHEN k.session_id IS NOT NULL AND coalesce(k.status, 'terminated') = 'terminated' THEN 'The session has ended.'
 	END;
 	IF why IS NOT NULL THEN
 		-- Of what was given nothing is kept: it may be a mistyped key of somebody.
 		PERFORM theazo_internal.event_refused(k.platform_id, 'permission', 'authentication_failed',
 			pg_catalog.jsonb_build_object('code', 'TZ601', 'key_id', k.id), p_environment => k.environment, p_permission => 'denied',
 			p_rule => CASE WHEN k.id IS NULL THEN 'key_unknown' WHEN k.revoked_at IS NOT NULL THEN 'key_revoked'
-				WHEN k.expires_at <= pg_catalog.clock_timestamp() THEN 'key_expired' ELSE 'platform_closed' END);
+				WHEN k.expires_at <= pg_catalog.clock_timestamp() THEN 'key_expired'
+				WHEN k.state <> 'active' THEN 'platform_closed' ELSE 'session_ended' END);
 		RAISE EXCEPTION USING
 			ERRCODE = 'TZ601',
 			MESSAGE = 'the API key is not valid',
@@ -474,6 +480,9 @@ BEGIN
 			HINT = 'Make a key with theazo.api_key_create(); it is shown once.';
 	END IF;
 	PERFORM theazo_internal.identity_set(k.platform_id, k.id, k.environment, k.scopes);
+	IF k.session_id IS NOT NULL THEN
+		PERFORM theazo_internal.identity_narrow(k.session_id, k.user_id);
+	END IF;
 	PERFORM theazo_internal.key_touch(k.platform_id, k.id);
 END $$;
 COMMENT ON FUNCTION theazo_internal.key_authenticate(text) IS

@@ -35,6 +35,7 @@ CREATE TABLE theazo_data.api_key (
 	rotated_to		theazo.id,
 	made_by			text,								-- key:... or role:...; null: the operator
 	last_used_at	timestamptz,
+	session_id		theazo.id,							-- acts for this session only
 	CONSTRAINT api_key_pkey PRIMARY KEY (platform_id, id),
 	CONSTRAINT api_key_platform_id_fkey FOREIGN KEY (platform_id) REFERENCES theazo_data.platform,
 	CONSTRAINT api_key_environment_check CHECK (environment IN ('live', 'test')),

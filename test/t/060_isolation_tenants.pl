@@ -305,6 +305,7 @@ my %cases = (
 	session_resume => [foreign => "'{ses}'"],
 	session_limits => [foreign => "'{ses}'"],
 	session_run => [foreign => "'{ses}', 'tester', 'x'", "MY:'{ses}', '{def}', 'x'"],
+	session_token_create => [foreign => "'{ses}'"],
 	session_terminate => [foreign => "'{ses}'"],
 	session_update_limits => [foreign => "'{ses}', '{}'"],
 	session_usage => [foreign => "'{ses}'"],

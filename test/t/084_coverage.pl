@@ -112,6 +112,7 @@ one(session_for_user => "SELECT FROM theazo.session_for_user('new user')");
 one(session_get => "SELECT FROM theazo.session_get('$s')");
 one(session_list => 'SELECT FROM theazo.session_list()');
 one(session_update_limits => "SELECT FROM theazo.session_update_limits('$s', '{\"maxAgents\": 9}')");
+one(session_token_create => "SELECT id FROM theazo.session_token_create('$s')");
 one(session_pause => "SELECT FROM theazo.session_pause('$s')");
 one(session_resume => "SELECT FROM theazo.session_resume('$s')");
 one(act_as => "SELECT FROM theazo.act_as('$s')");
