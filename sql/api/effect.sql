@@ -566,7 +566,8 @@ $$;
 COMMENT ON FUNCTION theazo_internal.effect_claim(integer, bigint, integer, interval) IS
 'takes due effects for a dispatcher, an equal share of each platform; its commit is the intent to send';
 
-CREATE OR REPLACE FUNCTION theazo_internal.effect_next_due(p_slot integer)
+-- p_programs: of agents, too; whoever has no place for one waits for a place, not for them.
+CREATE OR REPLACE FUNCTION theazo_internal.effect_next_due(p_slot integer, p_programs boolean DEFAULT true)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -588,13 +589,14 @@ BEGIN
 				 WHERE e.platform_id = p.platform_id AND e.state = 'queued' AND e.due_at < 'infinity'
 				   AND e.instance = v_instance AND (e.affinity IS NULL OR e.affinity = p_slot)
 				   AND NOT e.cancel_requested AND (e.deadline IS NULL OR e.deadline > clock_timestamp())
+				   AND (p_programs OR e.kind <> 'script.run')
 				 ORDER BY e.due_at LIMIT 1)) INTO v_due
 	  FROM p WHERE p.platform_id IS NOT NULL;
 	-- A provider of models whose rest is over lets the next call through.
 	RETURN least(v_due, (SELECT min(h.open_until) FROM theazo_data.provider_health h WHERE h.open_until > clock_timestamp()));
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.effect_next_due(integer) IS 'when the next queued effect of this dispatcher is due, or null';
+COMMENT ON FUNCTION theazo_internal.effect_next_due(integer, boolean) IS 'when the next queued effect of this dispatcher is due, or null';
 
 -- Which of these calls are still this worker's to send: a worker that was stopped past its lease asks first.
 CREATE OR REPLACE FUNCTION theazo_internal.effect_verify(p_incarnation bigint, p_root_ids text[], p_ids text[], p_attempts integer[])

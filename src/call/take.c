@@ -21,6 +21,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "common/pg_prng.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -38,6 +39,7 @@
 #include "utils/timestamp.h"
 
 #include "call/event.h"
+#include "call/take.h"
 #include "gate/halt.h"
 #include "pg/compat.h"
 #include "pg/convert.h"
@@ -122,6 +124,8 @@ typedef struct Take
 	int64 incarnation;
 	Datum instance;
 	bool halts; /* something is halted */
+	int programs; /* of agents that may still be taken; -1: any number */
+	bool programs_left; /* some were not */
 	ArrayType *kinds;
 	ArrayType *adapters;
 	ArrayBuildState *sorts[3]; /* no-ops, model calls, others */
@@ -129,6 +133,8 @@ typedef struct Take
 } Take;
 
 static TakeLayout *layout = NULL;
+static int programs_max = -1;
+static bool programs_left = false;
 
 static Relation take_open(void);
 static void take_lock_parts(Relation table);
@@ -138,15 +144,30 @@ static bool is_index(Relation index, Relation table, const char *suffix, const c
                      const char *second);
 static Datum next_platform(const TakePart *part, Datum after, bool any);
 static bool waits_at_gate(const TakePart *part);
-static int take_platform(Take *take, Datum platform, int share);
+static int take_platform(Take *take, Datum platform, int share, int programs);
 static void scan_next(Take *take, TakeScan *scan);
 static bool is_takable(const Take *take, const TupleTableSlot *slot);
+static bool has_place(Take *take, const TupleTableSlot *slot);
+static bool is_program(const Take *take, const TupleTableSlot *slot);
 static bool is_halted(const Take *take, const TupleTableSlot *slot);
 static void take_tell_held(TzSlice platform, TzSlice kind);
 static bool take_one(Take *take, TakeScan *scan);
 static TM_Result take_update(const TakeScan *scan, TupleTableSlot *next, bool wait, TzUpdateIndexes *indexes);
 static bool take_lock(const TakeScan *scan);
 static bool is_among(ArrayType *list, Datum value);
+
+void
+tz_take_programs(int max)
+{
+	programs_max = max;
+	programs_left = false;
+}
+
+bool
+tz_take_programs_left(void)
+{
+	return programs_left;
+}
 
 /*
  * effect_queue(OUT platforms text[], OUT gated boolean): who has something queued, and does a model call wait at its
@@ -226,6 +247,7 @@ THEAZO_FUNCTION(theazo_effect_gated)
  *	kinds text[], adapters text[], OUT noops effect[], OUT models effect[], OUT others effect[], OUT n integer)
  *
  * n is null where only a statement can do this. What this library does not know is held; it is not counted.
+ * Places for programs are shared like those of the batch: where share is less than most, none of many platforms gets all.
  */
 THEAZO_FUNCTION(theazo_effect_take)
 {
@@ -237,6 +259,8 @@ THEAZO_FUNCTION(theazo_effect_take)
 	int nplatforms;
 	int share;
 	int left;
+	int programs;
+	int first = 0;
 
 	tz_args_expect(fcinfo, 9);
 	share = PG_GETARG_INT32(1);
@@ -261,8 +285,15 @@ THEAZO_FUNCTION(theazo_effect_take)
 		                  &nplatforms);
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
+		take.programs = programs_max;
+		programs = share < left && programs_max > 0 ? Max(1, programs_max / nplatforms) : programs_max;
+		/* where there are fewer places than platforms chance decides, so that nobody is always last */
+		if (programs_max >= 0 && nplatforms > 1)
+			first = (int) pg_prng_uint64_range(&pg_global_prng_state, 0, nplatforms - 1);
 		for (int i = 0; i < nplatforms && left > 0; i++)
-			left -= take_platform(&take, platforms[i], Min(share, left));
+			left -= take_platform(&take, platforms[(first + i) % nplatforms], Min(share, left), programs);
+		programs_max = take.programs;
+		programs_left = take.programs_left;
 		PopActiveSnapshot();
 		for (int i = 0; i < 3; i++)
 		{
@@ -464,12 +495,20 @@ waits_at_gate(const TakePart *part)
 	return found;
 }
 
-/* Oldest first, over all partitions. Returns how many rows were changed. */
+/* Oldest first, over all partitions, of programs at most so many. Returns how many rows were changed. */
 static int
-take_platform(Take *take, Datum platform, int share)
+take_platform(Take *take, Datum platform, int share, int programs)
 {
 	int n = take->layout->nparts;
 	int taken = 0;
+	int kept = 0;
+
+	/* what others may have is kept out of the way */
+	if (take->programs > programs)
+	{
+		kept = take->programs - programs;
+		take->programs = programs;
+	}
 
 	for (int i = 0; i < n; i++)
 	{
@@ -523,6 +562,7 @@ take_platform(Take *take, Datum platform, int share)
 		index_close(scan->index, NoLock);
 		table_close(scan->table, NoLock);
 	}
+	take->programs += kept;
 	return taken;
 }
 
@@ -533,7 +573,7 @@ scan_next(Take *take, TakeScan *scan)
 	while (!scan->some && index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
 	{
 		slot_getallattrs(scan->slot);
-		scan->some = is_takable(take, scan->slot);
+		scan->some = is_takable(take, scan->slot) && has_place(take, scan->slot);
 	}
 }
 
@@ -551,6 +591,22 @@ is_takable(const Take *take, const TupleTableSlot *slot)
 	       (none[at[DEADLINE]] ||
 	        DatumGetTimestampTz(value[at[DEADLINE]]) > DatumGetTimestampTz(take->now)) &&
 	       !(take->halts && is_halted(take, slot));
+}
+
+/* A program that has none stays queued, for whoever has. */
+static bool
+has_place(Take *take, const TupleTableSlot *slot)
+{
+	if (take->programs != 0 || !is_program(take, slot))
+		return true;
+	take->programs_left = true;
+	return false;
+}
+
+static bool
+is_program(const Take *take, const TupleTableSlot *slot)
+{
+	return tz_slice_eq_cstr(tz_datum_slice(slot->tts_values[take->layout->at[KIND]]), "script.run");
 }
 
 /* The keeper ends it, unless what ends things. */
@@ -584,6 +640,9 @@ take_one(Take *take, TakeScan *scan)
 	TM_Result result;
 	bool known;
 
+	/* looked at before another one took the last place */
+	if (!has_place(take, scan->slot))
+		return false;
 	memcpy(value, scan->slot->tts_values, sizeof(Datum) * desc->natts);
 	memcpy(none, scan->slot->tts_isnull, sizeof(bool) * desc->natts);
 	known = DatumGetInt16(value[at[CONTRACT]]) == 1 && is_among(take->kinds, value[at[KIND]]) &&
@@ -628,6 +687,8 @@ take_one(Take *take, TakeScan *scan)
 			                                     false, take->layout->rowtype, CurrentMemoryContext);
 			heap_freetuple(tuple);
 			take->n++;
+			if (take->programs > 0 && is_program(take, scan->slot))
+				take->programs--;
 		}
 		else
 			take_tell_held(tz_datum_slice(value[at[PLATFORM]]), tz_datum_slice(value[at[KIND]]));

@@ -48,7 +48,9 @@ static TzStmt secrets_stmt = {
 	4,
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
 
-static TzStmt next_due_stmt = {"SELECT theazo_internal.effect_next_due($1) AS due", 1, {INT4OID}};
+static TzStmt next_due_stmt = {"SELECT theazo_internal.effect_next_due($1, $2) AS due",
+                               2,
+                               {INT4OID, BOOLOID}};
 
 /* As the statement names them. */
 enum
@@ -541,11 +543,12 @@ tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool caref
 }
 
 TimestampTz
-tz_effect_next_due(int slot)
+tz_effect_next_due(int slot, bool programs)
 {
-	Datum values[1];
+	Datum values[2];
 
 	values[0] = Int32GetDatum(slot);
+	values[1] = BoolGetDatum(programs);
 	if (tz_spi_exec(&next_due_stmt, values, NULL, 1) == 0)
 		return DT_NOEND;
 	return tz_spi_timestamptz(0, tz_spi_column("due"), DT_NOEND);

@@ -109,8 +109,8 @@ typedef TzStatus (*TzSecretOpen)(const TzSealedSecret *sealed, TzBuf *out, int *
  */
 extern int tz_effect_claim(int slot, int64 incarnation, int max, int64 lease_ms, bool careful,
                            TzSecretOpen open, TzClaimed **list);
-/* Inside a transaction: earliest due time of what is queued for this slot, or DT_NOEND. */
-extern TimestampTz tz_effect_next_due(int slot);
+/* Inside a transaction: earliest due time of what is queued for this slot, or DT_NOEND. programs: those of agents, too. */
+extern TimestampTz tz_effect_next_due(int slot, bool programs);
 
 extern void tz_claimed_wipe(TzClaimed *c); /* its secrets */
 extern void tz_claimed_free(TzClaimed *c);

@@ -150,6 +150,7 @@ shmem_fill(void)
 			TzWorkerSlot *slot = tz_slot_at(i, j);
 
 			pg_atomic_init_u32(&slot->room, TZ_ROOM_NONE);
+			pg_atomic_init_u32(&slot->places, 0);
 			slot->kind = j == 0 ? TZ_WORKER_KEEPER : TZ_WORKER_DISPATCHER;
 			slot->number = j == 0 ? 0 : j - 1;
 		}

@@ -54,6 +54,7 @@ typedef struct TzWorkerSlot
 	TimestampTz started_at; /* starting: when it was registered */
 	int inflight;
 	pg_atomic_uint32 room; /* TzRoom of a dispatcher: may a wake-up be for it alone */
+	pg_atomic_uint32 places; /* of a dispatcher: 1 when a program of an agent could begin there */
 	bool planned; /* free: the last one left by itself, nothing failed */
 	char state[16];
 	char note[TZ_NOTE_MAX]; /* also says why nothing runs here */

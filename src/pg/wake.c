@@ -221,6 +221,28 @@ tz_wake_pass_on(Oid dboid, int not_slot)
 	LWLockRelease(tz_shared->lock);
 }
 
+void
+tz_wake_programs(Oid dboid, int not_slot)
+{
+	int dbindex = tz_database_find(dboid);
+
+	if (dbindex < 0)
+		return;
+	LWLockAcquire(tz_shared->lock, LW_SHARED);
+	for (int i = 1; i < tz_slots_per_database(); i++)
+	{
+		TzWorkerSlot *slot = tz_slot_at(dbindex, i);
+
+		if (slot->number != not_slot && slot->phase == TZ_SLOT_RUNNING &&
+		    pg_atomic_read_u32(&slot->places) != 0)
+		{
+			wake_slot(slot);
+			break;
+		}
+	}
+	LWLockRelease(tz_shared->lock);
+}
+
 /* Dispatchers of this database by their number. */
 static void
 wake_numbered(uint32 slots)

@@ -51,5 +51,7 @@ extern void tz_wake_launcher(void);
 
 /* At once: another dispatcher than this one, if any has room. */
 extern void tz_wake_pass_on(Oid dboid, int not_slot);
+/* The same: another one that has a place for a program of an agent. */
+extern void tz_wake_programs(Oid dboid, int not_slot);
 
 #endif /* TZ_WAKE_H */

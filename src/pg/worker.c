@@ -381,6 +381,7 @@ worker_detach(int code, Datum arg)
 		my_slot->phase = TZ_SLOT_FREE;
 		my_slot->pid = 0;
 		pg_atomic_write_u32(&my_slot->room, TZ_ROOM_NONE);
+		pg_atomic_write_u32(&my_slot->places, 0);
 		my_slot->planned = leaving && !stop_requested;
 		if (my_slot->planned)
 			my_slot->note[0] = '\0';
@@ -605,6 +606,19 @@ tz_worker_pass_on(void)
 {
 	if (my_slot != NULL && my_slot->kind == TZ_WORKER_DISPATCHER)
 		tz_wake_pass_on(my_slot->dboid, my_number);
+}
+
+void
+tz_worker_places(bool some)
+{
+	pg_atomic_write_u32(&my_slot->places, some);
+}
+
+void
+tz_worker_pass_programs(void)
+{
+	if (my_slot != NULL && my_slot->kind == TZ_WORKER_DISPATCHER)
+		tz_wake_programs(my_slot->dboid, my_number);
 }
 
 bool

@@ -100,6 +100,9 @@ extern bool tz_worker_is_keeper(void);
 extern void tz_worker_accepts(bool accepts);
 /* Wakes another dispatcher of this database: there is more than we take. */
 extern void tz_worker_pass_on(void);
+/* The same for programs of agents: has this dispatcher a place, and may another one that has look for them? */
+extern void tz_worker_places(bool some);
+extern void tz_worker_pass_programs(void);
 /* True, and we will look again, when this process is a dispatcher that accepts work. */
 extern bool tz_worker_takes_own(void);
 /* No turn before, after an error; DT_NOEND while the extension is not ours to work with. */

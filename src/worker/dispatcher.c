@@ -246,6 +246,7 @@ offer(TzDispatcher *d, bool stopping, TimestampTz now)
 		tz_worker_pass_on();
 	d->woken = false;
 	tz_worker_accepts(room && now >= tz_turn_claim_time(d));
+	tz_worker_places(!stopping && tz_scripts_room(d->carrier.scripts) > 0);
 }
 
 static int

@@ -38,6 +38,7 @@ typedef struct TzDispatcher
 	int claim_backoff_ms;
 	TimestampTz claim_not_before;
 	bool more; /* the last claim was as large as asked for */
+	bool programs_left; /* by the last claim, for want of a place */
 	bool halting; /* what was cut by a halt is not all settled: the keeper waits for it */
 	uint32 cancel_epoch; /* that was looked at */
 	TimestampTz claim_at; /* the next one without being woken */

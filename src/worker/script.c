@@ -4,9 +4,9 @@
  *	  The adapter "script": programs of agents, run by theazo-runner.
  *
  * Each dispatcher has a runner of its own, started for the first program it
- * gets. A program that must wait for a place waits here and has not begun: told
- * to leave, the dispatcher gives it back. One that has begun is never begun
- * again. Here are the jobs and their common life; what a program asks of its host
+ * gets, and claims no more programs than have a place. Where that has changed
+ * meanwhile a program waits here and has not begun: told to leave, the dispatcher
+ * gives it back. One that has begun is never begun again. Here are the jobs and their common life; what a program asks of its host
  * is in script_call.c, what is kept of it in script_outcome.c.
  *
  * Everything here is plain C11 on a TzMux and never throws: a job always ends in
@@ -98,10 +98,28 @@ know_runner(TzScripts *s)
 }
 
 /* A runner that was started with fewer places keeps them until it is started anew. */
+static int
+places_free(const TzScripts *s)
+{
+	int places = s->runner != NULL && s->places < s->max ? s->places : s->max;
+
+	return s->leaving || s->nrunning >= places ? 0 : places - s->nrunning;
+}
+
 static bool
 has_place(const TzScripts *s)
 {
-	return !s->leaving && s->nrunning < s->max && (s->runner == NULL || s->nrunning < s->places);
+	return places_free(s) > 0;
+}
+
+int
+tz_scripts_room(const TzScripts *s)
+{
+	int room = s != NULL ? places_free(s) : 0;
+
+	for (const TzScriptJob *job = s != NULL ? s->waiting : NULL; job != NULL && room > 0; job = job->next)
+		room--;
+	return room;
 }
 
 /* ---- jobs ---------------------------------------------------------------------- */

@@ -106,7 +106,9 @@ extern TzScripts *tz_scripts_new(const TzScriptConfig *config, TzMux *mux);
 extern void tz_scripts_configure(TzScripts *scripts, const TzScriptConfig *config);
 /* Jobs under way end through done first: those that had not begun as untouched. */
 extern void tz_scripts_free(TzScripts *scripts);
-/* Always ends in job->done, perhaps before it returns. */
+/* How many programs could begin at once; 0 when scripts is NULL. */
+extern int tz_scripts_room(const TzScripts *scripts);
+/* Always ends in job->done, perhaps before it returns. One that has no place waits for it here. */
 extern void tz_script_start(TzScripts *scripts, TzScriptJob *job);
 /* It is killed, or does not begin; done still comes. */
 extern void tz_script_cancel(TzScriptJob *job);

@@ -12,6 +12,7 @@
 
 #include <time.h>
 
+#include "call/take.h"
 #include "pg/guc.h"
 #include "pg/pausepoint.h"
 #include "pg/txn.h"
@@ -228,8 +229,10 @@ claim(TzDispatcher *d, TimestampTz now)
 		return;
 	if (!tz_inflight_reserve(&d->carrier.flights, want))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	tz_take_programs(tz_scripts_room(d->carrier.scripts));
 	got = tz_effect_claim(d->slot, d->incarnation, want, tz_guc_lease_ms, d->careful, tz_carrier_open,
 	                      &d->claimed);
+	d->programs_left = tz_take_programs_left();
 	d->claim_us = tz_cpu_us() - began;
 	d->more = got >= want;
 	d->want_claim = d->more;
@@ -243,7 +246,7 @@ claim(TzDispatcher *d, TimestampTz now)
 		d->claim_at = Min(d->claim_at, TimestampTzPlusMilliseconds(now, CONTENDED_MS));
 		return;
 	}
-	due = tz_effect_next_due(d->slot);
+	due = tz_effect_next_due(d->slot, !d->programs_left);
 	if (due <= now)
 	{
 		int wait = CONTENDED_MS << Min(d->contended, 6);
@@ -332,6 +335,8 @@ turn_committed(TzDispatcher *d, bool claiming, TimestampTz began)
 	}
 	if (claiming && d->more)
 		tz_worker_pass_on();
+	if (claiming && d->programs_left)
+		tz_worker_pass_programs();
 	tz_notes_written(&d->carrier.notes, true);
 	tz_script_judged(d->carrier.scripts, true);
 	forget_settled(d, d->nsettle, NULL);
@@ -452,6 +457,9 @@ tz_turn_rows(TzDispatcher *d, bool stopping)
 	collect_ended(d, rows_max(d, &d->settling, SETTLE_ROWS_MAX));
 	/* what a program asks of the network is queued and claimed in one */
 	if (tz_scripts_wants_fetch(d->carrier.scripts))
+		d->want_claim = true;
+	/* a place for what had none */
+	if (d->programs_left && tz_scripts_room(d->carrier.scripts) > 0)
 		d->want_claim = true;
 	claiming = !stopping && d->want_claim && tz_turn_room(d, now) && now >= tz_turn_claim_time(d);
 	if (claiming && d->careful && tz_turn_news(d))

@@ -1,6 +1,6 @@
 # Chaos with programs of agents: while they run, ask their host and send requests, the runner, one of its processes, the
-# dispatcher and the whole server are killed with SIGKILL. Afterwards each has ended once, none was begun twice, and no
-# process is left.
+# dispatcher and the whole server are killed with SIGKILL. Afterwards each has ended once, none was begun twice, those
+# that had no place yet have run, and no process is left.
 #
 # THEAZO_CHAOS: number of kills (4: one of each kind); THEAZO_CHAOS_SEED: as in 070.
 use strict;
@@ -17,10 +17,11 @@ use Time::HiRes qw(sleep time);
 my $kills = $ENV{THEAZO_CHAOS} || 4;
 my $seed = $ENV{THEAZO_CHAOS_SEED} || 20261122;
 my $patience = 120;
+my $places = 4;
 srand($seed);
 diag("seed $seed, $kills kills");
 
-my $node = new_server('chaosscript', "restart_after_crash = on\ntheazo.dispatchers = 2\ntheazo.script_max = 4\ntheazo.keeper_interval = 1s\n");
+my $node = new_server('chaosscript', "restart_after_crash = on\ntheazo.dispatchers = 2\ntheazo.script_max = $places\ntheazo.keeper_interval = 1s\n");
 my $p = new_platform($node, 'chaos');
 script_host($p);
 my $double = new_double();
@@ -60,6 +61,25 @@ my $open = "(SELECT count(*) FROM theazo_data.effect WHERE kind = 'script.run' A
 my @kinds = qw(runner child dispatcher server);
 my %killed;
 my $i = 0;
+
+# ---- far more than there are places for -------------------------------------------------
+# Who has none is queued: for the other dispatcher, and for whoever comes after a kill.
+my $held = "(SELECT count(*) FROM theazo_data.effect WHERE kind = 'script.run' AND state IN ('claimed', 'sent'))";
+my $left = "(SELECT count(*) FROM theazo_data.effect WHERE kind = 'script.run' AND state = 'queued')";
+script_queue($p, { time_ms => 20000 }, map { code($i++) } 1 .. 60);
+ok(wait_for('both are at it', "SELECT $held = 2 * $places AND (SELECT count(DISTINCT incarnation) FROM theazo_data.effect"
+	  . " WHERE kind = 'script.run' AND state IN ('claimed', 'sent')) = 2", 't'), 'two dispatchers take as many as they have places for');
+cmp_ok(try_sql("SELECT $left"), '>', 2 * $places, 'the others are queued');
+my $one = (dispatchers($p))[0];
+ok(kill('KILL', $one), 'one of the two is killed') and $killed{dispatcher}++;
+ok(wait_for('the server answers', "SELECT count(*) FROM theazo.workers WHERE pid = $one", '0'), 'with it the server begins anew');
+ok(wait_for('they end', "SELECT $open", '0'), 'all programs end');
+cmp_ok(try_sql("SELECT count(*) FROM theazo_data.effect WHERE kind = 'script.run' AND state <> 'done'"), '<=', 2 * $places,
+	'nobody knows only of those that had a place');
+is(try_sql("SELECT count(*) FROM theazo_data.effect e JOIN theazo_data.effect_payload x USING (platform_id, root_id, id)"
+	  . " WHERE e.kind = 'script.run' AND e.state = 'done' AND x.result ->> 'status' <> 'completed'"), 0, 'the others have completed');
+
+# ---- kills of each kind ------------------------------------------------------------------
 for my $n (0 .. $kills - 1)
 {
 	my $kind = $n < @kinds ? $kinds[$n] : $kinds[ int rand @kinds ];
