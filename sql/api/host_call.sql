@@ -304,6 +304,47 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.host_calls(jsonb) IS 'judges and carries out what running programs ask of their host';
 
+CREATE OR REPLACE FUNCTION theazo_internal.host_answer(p_effect text, p_error text)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_host_answer';
+COMMENT ON FUNCTION theazo_internal.host_answer(text, text) IS
+'in the dispatcher that settles a request of code: its answer may be told, or, with p_error, that is; what nothing is said of is not told';
+
+-- What code would read of an answer: where it is JSON, the strings it is made of.
+CREATE OR REPLACE FUNCTION theazo_internal.host_answer_text(p_result jsonb)
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	v_text text := p_result ->> 'body';
+BEGIN
+	BEGIN
+		IF v_text OPERATOR(pg_catalog.~) '^\s*[\[{"]' THEN
+			v_text := theazo_internal.json_text(v_text::jsonb);
+		END IF;
+	EXCEPTION WHEN data_exception OR program_limit_exceeded OR statement_too_complex THEN
+		NULL;
+	END;
+	RETURN pg_catalog.concat_ws(E'\n', nullif(theazo_internal.json_text(p_result -> 'headers'), ''), v_text);
+END $$;
+COMMENT ON FUNCTION theazo_internal.host_answer_text(jsonb) IS 'the text of an answer to a request of code, as the content filter reads it';
+
+-- Held against what the answers of tools are. Returns what code is told in its place, or null.
+CREATE OR REPLACE FUNCTION theazo_internal.host_answer_judged(r theazo_data.run, p_policy jsonb, p_result jsonb)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	v_verdict jsonb;
+BEGIN
+	IF NOT theazo_internal.guardrails_on(p_policy -> 'guardrails') THEN
+		RETURN NULL;
+	END IF;
+	v_verdict := theazo_internal.safety_judge(r.platform_id, p_policy -> 'guardrails', 'result', theazo_internal.host_answer_text(p_result))
+		|| '{"tool": "http_request"}';
+	IF v_verdict ->> 'status' <> 'skipped' THEN
+		PERFORM theazo_internal.safety_note(r, 'the answer to the request', v_verdict);
+	END IF;
+	RETURN CASE WHEN theazo_internal.safety_stops(v_verdict) THEN
+		theazo_internal.host_error('CONTENT_BLOCKED', theazo_internal.safety_message('the answer to the request', v_verdict)) END;
+END $$;
+COMMENT ON FUNCTION theazo_internal.host_answer_judged(theazo_data.run, jsonb, jsonb) IS 'the error that code gets in place of an answer which the content filter stops, or null';
+
 -- A request of code has ended.
 CREATE OR REPLACE FUNCTION theazo_internal.host_called(
 	e theazo_data.effect, p_state text, p_result jsonb, p_started timestamptz, p_finished timestamptz)
@@ -311,27 +352,36 @@ RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
-	h	theazo_data.host_call;
-	r	theazo_data.run;
+	h		theazo_data.host_call;
+	r		theazo_data.run;
+	x		theazo_data.execution;
+	v_error	jsonb;
 BEGIN
 	IF e.run_id IS NULL THEN
+		PERFORM theazo_internal.host_answer(e.id, NULL);
 		UPDATE theazo_data.effect_payload y SET result = p_result WHERE y.platform_id = e.platform_id AND y.root_id = e.root_id AND y.id = e.id;
 		RETURN;
 	END IF;
-	UPDATE theazo_data.host_call x
-	   SET duration_ms = greatest(0, theazo_internal.execution_ms(x.occurred_at, p_finished)),
-		   error = CASE WHEN p_state <> 'done' THEN pg_catalog."left"(theazo_internal.text_mask(pg_catalog.concat_ws(': ', p_result ->> 'code',
+	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
+	x := theazo_internal.execution_of(e.platform_id, e.root_id);
+	IF p_state = 'done' AND x.number IS NOT NULL THEN
+		v_error := theazo_internal.host_answer_judged(r, x.policy, p_result);
+		PERFORM theazo_internal.host_answer(e.id, (v_error -> 'error')::text);
+		p_result := coalesce(v_error -> 'error', p_result);
+	END IF;
+	UPDATE theazo_data.host_call c
+	   SET duration_ms = greatest(0, theazo_internal.execution_ms(c.occurred_at, p_finished)),
+		   error = CASE WHEN p_state <> 'done' OR v_error IS NOT NULL THEN pg_catalog."left"(theazo_internal.text_mask(pg_catalog.concat_ws(': ', p_result ->> 'code',
 				coalesce(p_result ->> 'message', p_state))), 300) END,
-		   allowed = x.allowed AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ405',
-		   violation = x.violation OR coalesce(p_result ->> 'sqlstate' IN ('TZ304', 'TZ405'), false)
-	 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.effect_id = e.id
-	RETURNING x.* INTO h;
+		   allowed = c.allowed AND p_result ->> 'sqlstate' IS DISTINCT FROM 'TZ405',
+		   violation = c.violation OR v_error IS NOT NULL OR coalesce(p_result ->> 'sqlstate' IN ('TZ304', 'TZ405'), false)
+	 WHERE c.platform_id = e.platform_id AND c.root_id = e.root_id AND c.effect_id = e.id
+	RETURNING c.* INTO h;
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
 	-- what was kept from leaving is for the audit as well
 	IF p_state = 'failed' AND p_result ->> 'sqlstate' IN ('TZ304', 'TZ405') THEN
-		SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
 		PERFORM theazo_internal.event_write(e.platform_id, 'permission', 'permission_denied', pg_catalog.jsonb_build_object('fn', h.fn, 'args', h.args_summary,
 			'sqlstate', p_result ->> 'sqlstate', 'message', theazo_internal.mask_left(p_result ->> 'message', 200)),
 			e.session_id, e.agent_id, e.run_id, r.environment, 'deny', 'egress', true, 'denied');

@@ -104,10 +104,15 @@ void
 tz_carrier_settled(TzCarrier *c, const TzFlight *f)
 {
 	TzHostCall *call = tz_carry_is_fetch(f) ? tz_scripts_fetching(c->scripts, f->claim->id) : NULL;
+	TzSlice error;
 
-	if (call == NULL)
-		return;
 	/* given back unsent: its outcome is still to come */
-	if (strcmp(f->verdict, "released") != 0)
+	if (call == NULL || strcmp(f->verdict, "released") == 0)
+		return;
+	if (strcmp(f->verdict, "done") == 0 && !tz_script_answer_said(f->claim->id, &error))
+		tz_host_call_fail(call, "INTERNAL_ERROR", "the host could not keep the answer");
+	else if (strcmp(f->verdict, "done") == 0 && error.len > 0)
+		tz_host_call_answer(call, false, error);
+	else
 		tz_script_fetched(call, strcmp(f->verdict, "done") == 0, tz_slice(f->result, f->result_len));
 }

@@ -21,6 +21,14 @@ extern void tz_script_judged(TzScripts *scripts, bool committed);
  * somebody's open transaction holds up waits. Throws for troubles that are not a call's.
  */
 extern void tz_script_judge_each(TzScripts *scripts, int slot, int max);
+
+/* ---- script_answer.c: what SQL says of answers to requests ---- */
+
+/* Before requests are settled: nothing is said of any. */
+extern void tz_script_answers_reset(void);
+/* False: SQL said nothing. *error: what is to be told in place of the answer, or empty; until the next reset. */
+extern bool tz_script_answer_said(const char *effect_id, TzSlice *error);
+
 /* A request that a program waits for has ended: result is the document of its outcome. Never throws. */
 extern void tz_script_fetched(TzHostCall *call, bool done, TzSlice result);
 

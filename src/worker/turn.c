@@ -279,6 +279,7 @@ turn_transaction(TzDispatcher *d, bool claiming, TimestampTz now)
 
 		TZ_PAUSE_POINT("dispatcher-before-done");
 		tz_effect_lock_wait(TZ_DONE_LOCK_MS);
+		tz_script_answers_reset();
 		tz_effect_done(d->settle, d->nsettle);
 		tz_pace_took(&d->settling, d->nsettle, tz_cpu_us() - began);
 	}
@@ -409,6 +410,7 @@ turn_failed(TzDispatcher *d)
 		tz_script_judge_each(d->carrier.scripts, d->slot, CALLS_PER_TURN);
 		return;
 	}
+	tz_script_answers_reset();
 	waits = palloc0(sizeof(bool) * Max(d->nsettle, 1));
 	PG_TRY();
 	{
