@@ -58,7 +58,15 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.attestation_judge(jsonb, text, jsonb) IS
 'what is found of a provider''s document about a sandbox: verified, unverified (no key configured) or refused, and does it tell of a hardware quote that is to be believed';
 
--- Of the machine that an agent has now: {sandbox, adapter, document, key, state, problem, tee}; null without one.
+-- How much a kind of wall says, for the least of several.
+CREATE OR REPLACE FUNCTION theazo_internal.tee_name(p_adapter text, p_state text, p_tee boolean)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_adapter = 'local' THEN 'local_sandbox' WHEN p_tee AND p_state = 'verified' THEN 'theta_tee' WHEN p_adapter = 'docker' THEN 'docker_fallback'
+			ELSE 'provider' END;
+COMMENT ON FUNCTION theazo_internal.tee_name(text, text, boolean) IS 'what the machine of an adapter, with what was found of its document, is called';
+
+-- Of the machine that a task's run has worked on, whatever its agent has now, and of several the one that says least:
+-- {sandbox, adapter, document, key, state, problem, tee}; null where there was none.
 CREATE OR REPLACE FUNCTION theazo_internal.attestation_evidence(x theazo_data.execution)
 RETURNS jsonb LANGUAGE plpgsql STABLE
 AS $$
@@ -69,16 +77,19 @@ BEGIN
 	RETURN (SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('sandbox', b.id, 'adapter', b.adapter,
 				'key', CASE WHEN j.state IN ('verified', 'refused') THEN p.config -> 'attestationKey' END, 'state', j.state, 'problem', j.problem, 'tee', j.tee))
 				|| CASE WHEN j.state IS NOT NULL THEN pg_catalog.jsonb_build_object('document', b.metadata -> 'attestation') ELSE '{}' END
-			  FROM theazo_data.agent a
-			  JOIN theazo_data.sandbox b ON b.platform_id = a.platform_id AND b.id = a.sandbox_id
+			  FROM (SELECT DISTINCT e.sandbox_id FROM theazo_data.effect e
+					 WHERE e.platform_id = x.platform_id AND e.root_id = theazo_internal.id_root(x.run_id) AND e.sandbox_id IS NOT NULL
+					   AND e.kind LIKE 'compute.%' AND e.kind <> 'compute.destroy') u
+			  JOIN theazo_data.sandbox b ON b.platform_id = x.platform_id AND b.id = u.sandbox_id
 			 CROSS JOIN LATERAL theazo_internal.compute_entry(b.platform_id, b.provider_name) n
 			  LEFT JOIN theazo_data.provider p ON p.platform_id = n.owner AND p.kind = 'compute' AND p.name = n.name
 			 CROSS JOIN LATERAL theazo_internal.attestation_judge(nullif(b.metadata -> 'attestation', 'null'), b.id, p.config) j
-			 WHERE a.platform_id = x.platform_id AND a.id = x.agent_id);
+			 ORDER BY pg_catalog.array_position(ARRAY['provider', 'docker_fallback', 'local_sandbox', 'theta_tee'], theazo_internal.tee_name(b.adapter, j.state, j.tee)),
+					  b.id DESC LIMIT 1);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.attestation_evidence(theazo_data.execution) IS
-'where the machine of an execution''s agent is, what its provider says of it, and what is found of that; null without a machine';
+'where the machine is that a task worked on, what its provider says of it, and what is found of that; null without a machine';
 
 -- Which kind of wall was around it. Hardware only where a provider's verified document tells of it.
 CREATE OR REPLACE FUNCTION theazo_internal.tee_mode(x theazo_data.execution)
@@ -87,9 +98,9 @@ AS $$
 DECLARE
 	e jsonb := CASE WHEN x.ended_at IS NULL THEN theazo_internal.attestation_evidence(x) ELSE x.evidence END;
 BEGIN
-	RETURN CASE WHEN x.mode = 'code' OR coalesce(e ->> 'adapter', 'local') = 'local' THEN 'local_sandbox'
-				WHEN e -> 'tee' = 'true' AND e ->> 'state' = 'verified' THEN 'theta_tee'
-				WHEN e ->> 'adapter' = 'docker' THEN 'docker_fallback' ELSE 'provider' END;
+	-- a task without a machine is done where its model is
+	RETURN CASE WHEN x.mode = 'code' THEN 'local_sandbox'
+				ELSE theazo_internal.tee_name(e ->> 'adapter', e ->> 'state', coalesce((e ->> 'tee')::boolean, false)) END;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.tee_mode(theazo_data.execution) IS

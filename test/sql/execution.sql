@@ -78,4 +78,35 @@ SELECT a.agent, a.what, t.* FROM (VALUES
  CROSS JOIN LATERAL tst.answered(a.agent, a.result) t ORDER BY a.n;
 SELECT status, violation_count FROM theazo.execution_list('asker') ORDER BY execution_id;
 
+-- where a task was done: on the machines that its run worked on, of several the one that says least; without one, where its model is
+SELECT name FROM theazo.provider_set('gate', 'model', 'openai-compatible', endpoint => 'https://gate.example/v1');
+SELECT name FROM theazo.provider_set('house', endpoint => 'https://house.example', config => '{"attestationKey": "i4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BY=", "attestationTee": true}');
+SELECT name FROM theazo.governed_register('tasker', NULL, '{"instructions": "You add.", "model": "openai/gpt-5.4"}');
+CREATE FUNCTION tst.where_done(has text, VARIADIC used text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	w theazo_data.agent;
+	r text;
+	k text;
+BEGIN
+	SELECT a.* INTO w FROM theazo_data.agent a JOIN theazo_data.governed_agent g ON g.platform_id = a.platform_id AND g.id = a.id WHERE g.name = 'tasker';
+	DELETE FROM theazo_data.sandbox b WHERE b.agent_id = w.id;
+	r := (theazo.secure_agent_start('tasker', '{"task": "Go."}')).run_id;
+	FOREACH k IN ARRAY ARRAY['local', 'docker', 'webhook', 'tee'] LOOP
+		INSERT INTO theazo_data.sandbox (platform_id, id, session_id, agent_id, user_id, environment, provider, provider_name, adapter, managed, status, metadata, instance)
+		SELECT w.platform_id, CASE k WHEN 'tee' THEN 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ' ELSE 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZ' || length(k) END, w.session_id, w.id, w.user_id, w.key_environment,
+			CASE WHEN k IN ('webhook', 'tee') THEN 'house' ELSE k END, CASE WHEN k IN ('webhook', 'tee') THEN 'house' END, CASE k WHEN 'tee' THEN 'webhook' ELSE k END, false, 'destroyed',
+			CASE k WHEN 'tee' THEN $j${"attestation": {"statement": "{\"sandbox\": \"sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ\", \"evidence\": \"hardware_quote\"}", "signature": "c3lg+HG6PDSOlCALg8ndryjSEIZtB21PFQmnr/NLVxWjslvvDfqLda+FXJ6BZZUIEU/EvDB1qSXEM0OtvIIYDA=="}}$j$::jsonb END,
+			theazo_internal.instance();
+		INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, state, instance, run_id, sandbox_id)
+		SELECT b.platform_id, substr(r, 5), theazo_internal.id_new('eff'), 'compute.exec', b.adapter, 'done', theazo_internal.instance(), r, b.id FROM theazo_data.sandbox b
+		 WHERE k = ANY (used) AND b.platform_id = w.platform_id AND b.id = CASE k WHEN 'tee' THEN 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ' ELSE 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZ' || length(k) END;
+		UPDATE theazo_data.agent a SET sandbox_id = b.id FROM theazo_data.sandbox b
+		 WHERE has = k AND a.platform_id = w.platform_id AND a.id = w.id AND b.platform_id = w.platform_id AND b.id = CASE k WHEN 'tee' THEN 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ' ELSE 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZ' || length(k) END;
+	END LOOP;
+	PERFORM theazo.execution_cancel(r);
+	RETURN (SELECT concat_ws(' ', v.tee_mode, v.evidence) FROM theazo.verify_execution(r) v);
+END $$;
+SELECT u.has, u.used, tst.where_done(u.has, VARIADIC string_to_array(u.used, ' ')) FROM (VALUES (1, '', ''), (2, 'tee', ''), (3, 'tee', 'tee'), (4, 'tee', 'local'), (5, '', 'docker'), (6, 'local', 'webhook'),
+	(7, 'tee', 'tee local'), (8, '', 'local docker'), (9, 'tee', 'tee docker webhook local')) u (n, has, used) ORDER BY u.n;
+
 ROLLBACK;

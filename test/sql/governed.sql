@@ -187,6 +187,8 @@ BEGIN
 	VALUES (w.platform_id, 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ', w.session_id, w.id, w.user_id, w.key_environment, 'house', 'house', 'webhook', false, 'ready', p_metadata, theazo_internal.instance());
 	UPDATE theazo_data.agent a SET sandbox_id = 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ' WHERE a.id = w.id;
 	r := (theazo.secure_agent_start('worker', '{"task": "Go."}')).run_id;
+	INSERT INTO theazo_data.effect (platform_id, root_id, id, kind, adapter, state, instance, run_id, sandbox_id)
+	VALUES (w.platform_id, substr(r, 5), theazo_internal.id_new('eff'), 'compute.exec', 'webhook', 'done', theazo_internal.instance(), r, 'sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ');
 	PERFORM theazo.execution_cancel(r);
 	-- what the entry holds later does not change what was found
 	PERFORM theazo.provider_set('house', endpoint => 'https://house.example');
