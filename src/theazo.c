@@ -16,6 +16,7 @@
 #include "gate/gate.h"
 #include "gate/halt.h"
 #include "gate/rate.h"
+#include "gateway/listen.h"
 #include "pg/compat.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -55,5 +56,6 @@ _PG_init(void)
 	tz_safety_init();
 	tz_keyring_load();
 	tz_redact_init();
+	tz_listen_init();
 	tz_launcher_register();
 }

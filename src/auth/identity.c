@@ -51,6 +51,7 @@ typedef struct IdentityFrame
 } IdentityFrame;
 
 static TzIdentity identity_now;
+static bool identity_by_role = true;
 static IdentityFrame *identity_frames = NULL; /* in TopTransactionContext */
 
 static TzIdentity identity_role; /* by binding of identity_role_oid; not set: it has none */
@@ -88,6 +89,12 @@ tz_identity_restore(const TzIdentity *identity)
 	identity_now = *identity;
 }
 
+void
+tz_identity_never_by_role(void)
+{
+	identity_by_role = false;
+}
+
 const TzIdentity *
 tz_identity_current(void)
 {
@@ -97,7 +104,7 @@ tz_identity_current(void)
 		return NULL;
 	if (identity_now.set)
 		return &identity_now;
-	if (!IsTransactionState())
+	if (!identity_by_role || !IsTransactionState())
 		return NULL;
 
 	identity_register();

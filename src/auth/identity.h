@@ -42,6 +42,9 @@ extern void tz_identity_init(void);
 extern void tz_identity_save(TzIdentity *out);
 extern void tz_identity_restore(const TzIdentity *identity);
 
+/* For a process that speaks for strangers: what its own role is bound to means nothing. */
+extern void tz_identity_never_by_role(void);
+
 /* Who asks now: set, or by the outer role's binding; NULL when nobody. */
 extern const TzIdentity *tz_identity_current(void);
 

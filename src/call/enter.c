@@ -32,6 +32,14 @@ static void enter_rate_refuse(TzRateScope scope, TzSlice subject, int64 retry_ms
 static void theazo_enter_key(Datum api_key);
 static void theazo_enter_versions(void);
 
+static bool counts_callers = false;
+
+void
+tz_enter_counts(void)
+{
+	counts_callers = true;
+}
+
 void
 tz_enter_check(void)
 {
@@ -106,7 +114,7 @@ enter_rate(const TzIdentity *identity, bool has_key)
 	TzSlice key = tz_slice_cstr(identity->key_id);
 	int64 retry_ms;
 
-	if (MyBgworkerEntry != NULL)
+	if (MyBgworkerEntry != NULL && !counts_callers)
 		return;
 	if (has_key && key.len > 0 && !tz_limit_take(TZ_RATE_KEY, platform, key, NULL, &retry_ms))
 		enter_rate_refuse(TZ_RATE_KEY, key, retry_ms);

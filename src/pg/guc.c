@@ -34,6 +34,18 @@ bool tz_guc_egress_allow_http = false;
 bool tz_guc_egress_allow_private = false;
 char *tz_guc_egress_deny = NULL;
 bool tz_guc_enabled = true;
+int tz_guc_gateway_address_connections = 0;
+char *tz_guc_gateway_allow_origins = NULL;
+int tz_guc_gateway_burst = 200;
+int tz_guc_gateway_connections = 4096;
+int tz_guc_gateway_idle_timeout_s = 15;
+char *tz_guc_gateway_listen = NULL;
+int tz_guc_gateway_max_body_kb = 40 * 1024;
+int tz_guc_gateway_max_wait_ms = 300000;
+int tz_guc_gateway_rate = 100;
+int tz_guc_gateway_statement_timeout_ms = 10000;
+bool tz_guc_gateway_tls_in_front = false;
+int tz_guc_gateway_workers = 0;
 int tz_guc_http_connect_timeout_ms = 5000;
 int tz_guc_http_max_body_kb = 40 * 1024;
 int tz_guc_http_max_calls = 1000;
@@ -81,6 +93,7 @@ static bool check_search_url(char **newval, void **extra, GucSource source);
 
 static void define_anchors(void);
 static void define_engine(void);
+static void define_gateway(void);
 static void define_outside(void);
 static void define_sandbox(void);
 
@@ -110,6 +123,7 @@ tz_guc_init(void)
 {
 	define_anchors();
 	define_engine();
+	define_gateway();
 	define_outside();
 	define_sandbox();
 	MarkGUCPrefixReserved("theazo");
@@ -218,6 +232,40 @@ define_engine(void)
 	           &tz_guc_stream_buffer_kb, 16 * 1024, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB);
 	define_int("theazo.sql_tool_workers", "Most functions of a database that run as tools at the same time.",
 	           &tz_guc_sql_tool_workers, 4, 0, 256, PGC_SIGHUP, 0);
+}
+
+/* The REST face. */
+static void
+define_gateway(void)
+{
+	define_int("theazo.gateway_address_connections",
+	           "Most connections of one address to a gateway worker, 0 for any number.",
+	           &tz_guc_gateway_address_connections, 0, 0, 100000, PGC_POSTMASTER, 0);
+	define_string("theazo.gateway_allow_origins", "Origins whose pages may call the gateway: a list, or *.",
+	              &tz_guc_gateway_allow_origins, "", PGC_SIGHUP, 0, NULL);
+	define_int("theazo.gateway_burst", "Requests that a key may make at once.", &tz_guc_gateway_burst, 200, 1,
+	           1000000, PGC_SIGHUP, 0);
+	define_int("theazo.gateway_connections", "Most connections of a gateway worker.",
+	           &tz_guc_gateway_connections, 4096, 8, 100000, PGC_POSTMASTER, 0);
+	define_int("theazo.gateway_idle_timeout", "How long a connection may say nothing.",
+	           &tz_guc_gateway_idle_timeout_s, 15, 1, 3600, PGC_POSTMASTER, GUC_UNIT_S);
+	define_string("theazo.gateway_listen",
+	              "Addresses of the gateway: [database=]address:port, separated by commas.",
+	              &tz_guc_gateway_listen, "127.0.0.1:8787", PGC_POSTMASTER, 0, NULL);
+	define_int("theazo.gateway_max_body", "Largest body of a request.", &tz_guc_gateway_max_body_kb,
+	           40 * 1024, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+	define_int("theazo.gateway_max_wait", "How long a request may wait for a run.",
+	           &tz_guc_gateway_max_wait_ms, 300000, 1000, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("theazo.gateway_rate", "Requests a second that a key may make, 0 for any number.",
+	           &tz_guc_gateway_rate, 100, 0, 1000000, PGC_SIGHUP, 0);
+	define_int("theazo.gateway_statement_timeout", "Time limit of the work in the database for one request.",
+	           &tz_guc_gateway_statement_timeout_ms, 10000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
+	DefineCustomBoolVariable(
+		"theazo.gateway_tls_in_front",
+		"Declares that a proxy ends TLS in front: addresses beyond loopback are allowed.", NULL,
+		&tz_guc_gateway_tls_in_front, false, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	define_int("theazo.gateway_workers", "Workers that serve the REST face of a database, 0 for none.",
+	           &tz_guc_gateway_workers, 0, 0, TZ_GATEWAYS_MAX, PGC_POSTMASTER, 0);
 }
 
 /* Calls to the outside. */

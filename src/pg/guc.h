@@ -12,6 +12,7 @@
 #define TZ_GUC_H
 
 #define TZ_DISPATCHERS_MAX 16
+#define TZ_GATEWAYS_MAX 16
 
 #define TZ_REQUEST_ID_MAX 128
 #define TZ_AUDIT_ORIGIN_MAX 128
@@ -29,6 +30,18 @@ extern bool tz_guc_egress_allow_http;
 extern bool tz_guc_egress_allow_private;
 extern char *tz_guc_egress_deny;
 extern bool tz_guc_enabled;
+extern int tz_guc_gateway_address_connections;
+extern char *tz_guc_gateway_allow_origins;
+extern int tz_guc_gateway_burst;
+extern int tz_guc_gateway_connections;
+extern int tz_guc_gateway_idle_timeout_s;
+extern char *tz_guc_gateway_listen;
+extern int tz_guc_gateway_max_body_kb;
+extern int tz_guc_gateway_max_wait_ms;
+extern int tz_guc_gateway_rate;
+extern int tz_guc_gateway_statement_timeout_ms;
+extern bool tz_guc_gateway_tls_in_front;
+extern int tz_guc_gateway_workers;
 extern int tz_guc_http_connect_timeout_ms;
 extern int tz_guc_http_max_body_kb;
 extern int tz_guc_http_max_calls;

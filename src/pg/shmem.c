@@ -66,7 +66,29 @@ tz_database_find(Oid dboid)
 int
 tz_slots_per_database(void)
 {
+	return 1 + tz_shared->dispatchers + tz_shared->gateways;
+}
+
+int
+tz_slots_dispatchers_end(void)
+{
 	return 1 + tz_shared->dispatchers;
+}
+
+TzWorkerKind
+tz_slot_kind(int position)
+{
+	if (position == 0)
+		return TZ_WORKER_KEEPER;
+	return position < tz_slots_dispatchers_end() ? TZ_WORKER_DISPATCHER : TZ_WORKER_GATEWAY;
+}
+
+int
+tz_slot_number(int position)
+{
+	if (position == 0)
+		return 0;
+	return position < tz_slots_dispatchers_end() ? position - 1 : position - tz_slots_dispatchers_end();
 }
 
 TzWorkerSlot *
@@ -81,7 +103,8 @@ static Size
 shmem_size(void)
 {
 	return add_size(offsetof(TzShared, slot),
-	                mul_size(sizeof(TzWorkerSlot), mul_size(TZ_DATABASES_MAX, 1 + tz_guc_dispatchers)));
+	                mul_size(sizeof(TzWorkerSlot),
+	                         mul_size(TZ_DATABASES_MAX, 1 + tz_guc_dispatchers + tz_guc_gateway_workers)));
 }
 
 static void
@@ -113,6 +136,7 @@ shmem_fill(void)
 	memset(tz_shared, 0, shmem_size());
 	tz_shared->lock = &(GetNamedLWLockTranche("theazo"))->lock;
 	tz_shared->dispatchers = tz_guc_dispatchers;
+	tz_shared->gateways = tz_guc_gateway_workers;
 	pg_atomic_init_u32(&tz_shared->waiters, 0);
 	pg_atomic_init_u64(&tz_shared->last_number, 0);
 	pg_atomic_init_u32(&tz_shared->followers, 0);
@@ -145,14 +169,16 @@ shmem_fill(void)
 		pg_atomic_init_u32(&db->sql_tools, 0);
 		pg_atomic_init_u32(&db->events, 0);
 		pg_atomic_init_u32(&db->upkeep, 0);
-		for (int j = 0; j <= tz_guc_dispatchers; j++)
+		for (int j = 0; j < tz_slots_per_database(); j++)
 		{
 			TzWorkerSlot *slot = tz_slot_at(i, j);
 
 			pg_atomic_init_u32(&slot->room, TZ_ROOM_NONE);
 			pg_atomic_init_u32(&slot->places, 0);
-			slot->kind = j == 0 ? TZ_WORKER_KEEPER : TZ_WORKER_DISPATCHER;
-			slot->number = j == 0 ? 0 : j - 1;
+			pg_atomic_init_u64(&slot->watch_ended, 0);
+			pg_atomic_init_u64(&slot->watch_moved, 0);
+			slot->kind = tz_slot_kind(j);
+			slot->number = tz_slot_number(j);
 		}
 	}
 }

@@ -46,7 +46,7 @@ typedef struct TzWorkerSlot
 {
 	TzSlotPhase phase;
 	TzWorkerKind kind;
-	int number; /* of a dispatcher within its database */
+	int number; /* of a dispatcher or gateway within its database */
 	Oid dboid;
 	int pid; /* 0 unless running */
 	int procno; /* for its latch */
@@ -55,6 +55,8 @@ typedef struct TzWorkerSlot
 	int inflight;
 	pg_atomic_uint32 room; /* TzRoom of a dispatcher: may a wake-up be for it alone */
 	pg_atomic_uint32 places; /* of a dispatcher: 1 when a program of an agent could begin there */
+	pg_atomic_uint64 watch_ended; /* of a gateway: buckets of runs whose end it waits for */
+	pg_atomic_uint64 watch_moved; /* the same: whose steps it follows */
 	bool planned; /* free: the last one left by itself, nothing failed */
 	char state[16];
 	char note[TZ_NOTE_MAX]; /* also says why nothing runs here */
@@ -104,6 +106,7 @@ typedef struct TzShared
 {
 	LWLock *lock;
 	int dispatchers; /* theazo.dispatchers when the server started */
+	int gateways; /* theazo.gateway_workers then */
 	pg_atomic_uint32 waiters; /* callers inside run_block or a waiting procedure */
 	pg_atomic_uint32 rescan; /* the launcher shall read pg_database again */
 	pg_atomic_uint64 last_number; /* of an event */
@@ -113,7 +116,7 @@ typedef struct TzShared
 	TzPausePoint pause[TZ_PAUSE_POINTS_MAX];
 	TzWorkerSlot launcher;
 	TzDatabase database[TZ_DATABASES_MAX];
-	TzWorkerSlot slot[FLEXIBLE_ARRAY_MEMBER]; /* (1 + dispatchers) for each database, the keeper first */
+	TzWorkerSlot slot[FLEXIBLE_ARRAY_MEMBER]; /* for each database: the keeper, dispatchers, gateways */
 } TzShared;
 
 /* NULL when the library is not in shared_preload_libraries. */
@@ -128,8 +131,12 @@ extern void tz_shmem_require(void);
 /* Entry of a database, or -1. Without the lock the answer may be out of date at once. */
 extern int tz_database_find(Oid dboid);
 
-/* Slots of entry dbindex: 0 is the keeper, 1 + n dispatcher n. */
+/* Slots of entry dbindex: 0 is the keeper, 1 + n dispatcher n; from tz_slots_dispatchers_end() on gateways. */
 extern int tz_slots_per_database(void);
+extern int tz_slots_dispatchers_end(void);
+extern TzWorkerKind tz_slot_kind(int position);
+/* Of a dispatcher or gateway among its like. */
+extern int tz_slot_number(int position);
 extern TzWorkerSlot *tz_slot_at(int dbindex, int position);
 
 #endif /* TZ_SHMEM_H */

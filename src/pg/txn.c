@@ -24,11 +24,18 @@
 #define LEAVING_TIMEOUT_MS 400 /* longest statement of a worker that was told to stop */
 
 static volatile bool txn_is_open = false; /* read by the SIGTERM handler */
+static const char *txn_role_name = ROLE_OF_WORKERS;
 static Oid saved_user;
 static int saved_sec_context;
 
 static void txn_open(const char *activity, int timeout_ms, int isolation);
 static void txn_close(void);
+
+void
+tz_txn_role(const char *role)
+{
+	txn_role_name = role;
+}
 
 void
 tz_txn_begin(const char *activity, int timeout_ms)
@@ -54,7 +61,7 @@ txn_open(const char *activity, int timeout_ms, int isolation)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
 	GetUserIdAndSecContext(&saved_user, &saved_sec_context);
-	SetUserIdAndSecContext(get_role_oid(ROLE_OF_WORKERS, false),
+	SetUserIdAndSecContext(get_role_oid(txn_role_name, false),
 	                       saved_sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	if (tz_worker_stopping() && (timeout_ms == 0 || timeout_ms > LEAVING_TIMEOUT_MS))
 		timeout_ms = LEAVING_TIMEOUT_MS;

@@ -10,6 +10,9 @@
 #ifndef TZ_TXN_H
 #define TZ_TXN_H
 
+/* Whose rights this process's transactions have instead of theazo_worker's; a literal. */
+extern void tz_txn_role(const char *role);
+
 /*
  * Opens a transaction with SPI connected, a snapshot pushed and the user
  * switched to theazo_worker. activity is what pg_stat_activity shows: a literal,

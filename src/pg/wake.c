@@ -163,15 +163,20 @@ wake_slots(int dbindex, int what)
 
 	if (what & (TZ_WAKE_KEEPER | TZ_WAKE_EXTENSION | TZ_WAKE_SEAL | TZ_WAKE_REFUSED | TZ_WAKE_HALT))
 		wake_slot(tz_slot_at(dbindex, 0));
+	if (what & (TZ_WAKE_GATEWAYS | TZ_WAKE_EXTENSION))
+	{
+		for (int i = tz_slots_dispatchers_end(); i < tz_slots_per_database(); i++)
+			wake_slot(tz_slot_at(dbindex, i));
+	}
 	if (what & all)
 	{
-		for (int i = 1; i < tz_slots_per_database(); i++)
+		for (int i = 1; i < tz_slots_dispatchers_end(); i++)
 			wake_slot(tz_slot_at(dbindex, i));
 	}
 	else if ((what & TZ_WAKE_ONE) && !wake_sleeper(dbindex))
 	{
 		/* each looks before it sleeps again, so that one that is full or stuck swallows nothing */
-		for (int i = 1; i < tz_slots_per_database(); i++)
+		for (int i = 1; i < tz_slots_dispatchers_end(); i++)
 			wake_slot(tz_slot_at(dbindex, i));
 	}
 }
@@ -184,7 +189,7 @@ wake_slots(int dbindex, int what)
 static bool
 wake_sleeper(int dbindex)
 {
-	for (int i = 1; i < tz_slots_per_database(); i++)
+	for (int i = 1; i < tz_slots_dispatchers_end(); i++)
 	{
 		TzWorkerSlot *slot = tz_slot_at(dbindex, i);
 		uint32 asleep = TZ_ROOM_ASLEEP;
@@ -210,7 +215,7 @@ tz_wake_pass_on(Oid dboid, int not_slot)
 	LWLockAcquire(tz_shared->lock, LW_SHARED);
 	if (!wake_sleeper(dbindex))
 	{
-		for (int i = 1; i < tz_slots_per_database(); i++)
+		for (int i = 1; i < tz_slots_dispatchers_end(); i++)
 		{
 			TzWorkerSlot *slot = tz_slot_at(dbindex, i);
 
@@ -229,7 +234,7 @@ tz_wake_programs(Oid dboid, int not_slot)
 	if (dbindex < 0)
 		return;
 	LWLockAcquire(tz_shared->lock, LW_SHARED);
-	for (int i = 1; i < tz_slots_per_database(); i++)
+	for (int i = 1; i < tz_slots_dispatchers_end(); i++)
 	{
 		TzWorkerSlot *slot = tz_slot_at(dbindex, i);
 
@@ -252,7 +257,7 @@ wake_numbered(uint32 slots)
 	if (dbindex < 0)
 		return;
 	LWLockAcquire(tz_shared->lock, LW_SHARED);
-	for (int i = 1; i < tz_slots_per_database(); i++)
+	for (int i = 1; i < tz_slots_dispatchers_end(); i++)
 	{
 		if (slots & (((uint32) 1) << (i - 1)))
 			wake_slot(tz_slot_at(dbindex, i));
@@ -276,6 +281,25 @@ ring_bells(int bucket)
 		ConditionVariableBroadcast(&tz_shared->bell[i]);
 }
 
+/* Gateways of this database that wait for such runs or follow them. */
+static void
+wake_watchers(uint64 ended, uint64 moved)
+{
+	int dbindex;
+
+	if (tz_shared->gateways == 0 || (dbindex = tz_database_find(MyDatabaseId)) < 0)
+		return;
+	for (int i = tz_slots_dispatchers_end(); i < tz_slots_per_database(); i++)
+	{
+		TzWorkerSlot *slot = tz_slot_at(dbindex, i);
+
+		/* without the lock: at worst a latch is set for nothing */
+		if (((pg_atomic_read_u64(&slot->watch_ended) & ended) |
+		     (pg_atomic_read_u64(&slot->watch_moved) & (ended | moved))) != 0)
+			wake_slot(slot);
+	}
+}
+
 /* A step is for those who follow; whoever waits for the end of a run sleeps through it. */
 static void
 wake_runs(uint64 ended, uint64 moved)
@@ -294,6 +318,8 @@ wake_runs(uint64 ended, uint64 moved)
 		if (pg_atomic_read_u32(&tz_shared->followers) > 0)
 			ring_bells(i);
 	}
+	pg_memory_barrier();
+	wake_watchers(ended, moved);
 }
 
 /* Runs after the transaction became visible to others; must not throw. */

@@ -19,6 +19,7 @@
 #define TZ_WAKE_ONE 32 /* a dispatcher that sleeps; all of them when none does */
 #define TZ_WAKE_SEAL 64 /* the keeper, unless it knows already: there are events to seal */
 #define TZ_WAKE_REFUSED 128 /* the keeper: somebody waits for the event of a refusal */
+#define TZ_WAKE_GATEWAYS 512 /* all of them */
 #define TZ_WAKE_HALT 256 /* all dispatchers and the keeper, and move the halt epoch: also when switched off */
 
 /* Registers the transaction callback; once, while libraries are loaded. */

@@ -386,6 +386,8 @@ worker_detach(int code, Datum arg)
 		if (my_slot->planned)
 			my_slot->note[0] = '\0';
 		my_slot->incarnation = 0;
+		pg_atomic_write_u64(&my_slot->watch_ended, 0);
+		pg_atomic_write_u64(&my_slot->watch_moved, 0);
 		my_slot->inflight = 0;
 		my_slot->state[0] = '\0';
 	}
@@ -652,6 +654,15 @@ bool
 tz_worker_is_keeper(void)
 {
 	return my_slot != NULL && my_slot->kind == TZ_WORKER_KEEPER;
+}
+
+void
+tz_worker_watch_runs(uint64 ended, uint64 moved)
+{
+	pg_atomic_write_u64(&my_slot->watch_ended, ended);
+	pg_atomic_write_u64(&my_slot->watch_moved, moved);
+	/* the bits stand before the runs are looked at: see wake_watchers() */
+	pg_memory_barrier();
 }
 
 void

@@ -22,7 +22,8 @@ typedef enum TzWorkerKind
 {
 	TZ_WORKER_LAUNCHER = 1,
 	TZ_WORKER_KEEPER,
-	TZ_WORKER_DISPATCHER
+	TZ_WORKER_DISPATCHER,
+	TZ_WORKER_GATEWAY
 } TzWorkerKind;
 
 /* Why a turn happens; bits. */
@@ -73,7 +74,7 @@ typedef struct TzWorkerOps
 	void *arg;
 } TzWorkerOps;
 
-/* Runs the whole life of a dynamic worker (keeper, dispatcher). */
+/* Runs the whole life of a dynamic worker (keeper, dispatcher, gateway). */
 extern TZ_NORETURN void tz_worker_main(TzWorkerKind kind, const TzWorkerOps *ops);
 
 /* In init or later, once: the descriptor to wait on as well (the mux's). */
@@ -107,6 +108,9 @@ extern void tz_worker_pass_programs(void);
 extern bool tz_worker_takes_own(void);
 /* No turn before, after an error; DT_NOEND while the extension is not ours to work with. */
 extern TimestampTz tz_worker_rests_until(void);
+
+/* A bit for each bucket of runs: commits that end a run of it, or let one take a step, set this worker's latch. */
+extern void tz_worker_watch_runs(uint64 ended, uint64 moved);
 
 /* What worker_status() shows. */
 extern void tz_worker_state(const char *state); /* a literal: "idle", "claiming", ... at most 15 bytes */

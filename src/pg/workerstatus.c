@@ -30,6 +30,7 @@ static const char *const kind_names[] = {
 	[TZ_WORKER_LAUNCHER] = "launcher",
 	[TZ_WORKER_KEEPER] = "keeper",
 	[TZ_WORKER_DISPATCHER] = "dispatcher",
+	[TZ_WORKER_GATEWAY] = "gateway",
 };
 
 /*
@@ -59,8 +60,8 @@ THEAZO_FUNCTION(theazo_worker_status)
 			slots[i + 1] = *tz_slot_at(dbindex, i);
 		else
 		{
-			slots[i + 1].kind = i == 0 ? TZ_WORKER_KEEPER : TZ_WORKER_DISPATCHER;
-			slots[i + 1].number = i == 0 ? 0 : i - 1;
+			slots[i + 1].kind = tz_slot_kind(i);
+			slots[i + 1].number = tz_slot_number(i);
 		}
 	}
 	LWLockRelease(tz_shared->lock);
@@ -129,7 +130,7 @@ status_row(ReturnSetInfo *rsinfo, const TzWorkerSlot *slot, Oid dboid, const cha
 /* workers_alive(): incarnations of the workers of this database. */
 THEAZO_FUNCTION(theazo_workers_alive)
 {
-	Datum values[1 + TZ_DISPATCHERS_MAX];
+	Datum values[1 + TZ_DISPATCHERS_MAX + TZ_GATEWAYS_MAX];
 	int n = 0;
 	int dbindex;
 

@@ -34,6 +34,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "gateway/listen.h"
 #include "pg/export.h"
 #include "pg/guc.h"
 #include "pg/shmem.h"
@@ -62,7 +63,7 @@ typedef struct Place
 	bool starved; /* wanted, but the server has no slot */
 } Place;
 
-static Place places[TZ_DATABASES_MAX][1 + TZ_DISPATCHERS_MAX];
+static Place places[TZ_DATABASES_MAX][1 + TZ_DISPATCHERS_MAX + TZ_GATEWAYS_MAX];
 static NameData names[TZ_DATABASES_MAX];
 static MemoryContext turn_context;
 static TimestampTz scan_at = 0;
@@ -80,6 +81,7 @@ static void launcher_drop_unseen(const bool *seen);
 static void launcher_free_empty(void);
 static int launcher_probes(void);
 static void launcher_say_fed(void);
+static bool gateway_has_address(int dbindex, int position);
 static bool place_wanted(int dbindex, int position, int *probes);
 static void place_tend(int dbindex, int position, int *probes, TimestampTz *next);
 static bool place_reap(int dbindex, int position, TzWorkerSlot *slot);
@@ -135,7 +137,7 @@ theazo_launcher_main(Datum main_arg)
 			/* a new list, or permission to go on: forget every backoff */
 			scan_at = 0;
 			for (int i = 0; i < TZ_DATABASES_MAX; i++)
-				for (int j = 0; j <= TZ_DISPATCHERS_MAX; j++)
+				for (size_t j = 0; j < lengthof(places[i]); j++)
 					places[i][j].retry_at = 0;
 		}
 	}
@@ -283,7 +285,7 @@ launcher_drop_unseen(const bool *seen)
 		if (seen[i] || dboid == InvalidOid)
 			continue;
 		pg_atomic_write_u32(&db->unwanted, 1);
-		tz_wake_now(dboid, TZ_WAKE_DISPATCHERS | TZ_WAKE_KEEPER);
+		tz_wake_now(dboid, TZ_WAKE_DISPATCHERS | TZ_WAKE_KEEPER | TZ_WAKE_GATEWAYS);
 	}
 }
 
@@ -346,6 +348,39 @@ launcher_say_fed(void)
 	ereport(LOG, (errmsg("theazo found the background worker slots it was missing")));
 }
 
+/* Do workers of another database serve the address already? Called with the lock held. */
+static bool
+address_taken(int dbindex, int entry)
+{
+	for (int i = 0; i < TZ_DATABASES_MAX; i++)
+	{
+		if (i == dbindex || pg_atomic_read_u32(&tz_shared->database[i].dboid) == InvalidOid ||
+		    tz_listen_entry(NameStr(names[i])) != entry)
+			continue;
+		for (int j = tz_slots_dispatchers_end(); j < tz_slots_per_database(); j++)
+			if (tz_slot_at(i, j)->phase != TZ_SLOT_FREE)
+				return true;
+	}
+	return false;
+}
+
+/* A gateway without one is not started; its place says why. Called with the lock held. */
+static bool
+gateway_has_address(int dbindex, int position)
+{
+	TzWorkerSlot *slot = tz_slot_at(dbindex, position);
+	int entry = tz_listen_entry(NameStr(names[dbindex]));
+	const char *trouble = tz_listen_trouble(entry);
+
+	if (trouble == NULL && address_taken(dbindex, entry))
+		trouble =
+			"another database serves the address: name them in theazo.gateway_listen (database=address:port)";
+	if (trouble == NULL)
+		return true;
+	strlcpy(slot->note, trouble, sizeof(slot->note));
+	return false;
+}
+
 /* Should a worker be here? Called with the lock held. */
 static bool
 place_wanted(int dbindex, int position, int *probes)
@@ -353,6 +388,9 @@ place_wanted(int dbindex, int position, int *probes)
 	TzDatabase *db = &tz_shared->database[dbindex];
 
 	if (!tz_guc_enabled || pg_atomic_read_u32(&db->unwanted) != 0 || pg_atomic_read_u32(&db->quiesce) != 0)
+		return false;
+	if (tz_slot_kind(position) == TZ_WORKER_GATEWAY &&
+	    (db->extension != TZ_EXTENSION_PRESENT || !gateway_has_address(dbindex, position)))
 		return false;
 	switch (db->extension)
 	{
@@ -460,7 +498,11 @@ place_reap(int dbindex, int position, TzWorkerSlot *slot)
 static bool
 place_start(int dbindex, int position)
 {
-	const char *what = position == 0 ? "keeper" : "dispatcher";
+	static const char *const kinds[] = {[TZ_WORKER_KEEPER] = "keeper",
+	                                    [TZ_WORKER_DISPATCHER] = "dispatcher",
+	                                    [TZ_WORKER_GATEWAY] = "gateway"};
+	TzWorkerKind kind = tz_slot_kind(position);
+	const char *what = kinds[kind];
 	BackgroundWorker worker = {0};
 	TzWorkerStart start = {0};
 	MemoryContext old;
@@ -469,8 +511,8 @@ place_start(int dbindex, int position)
 	start.dboid = pg_atomic_read_u32(&tz_shared->database[dbindex].dboid);
 	start.dbindex = dbindex;
 	start.position = position;
-	start.number = position == 0 ? 0 : position - 1;
-	start.kind = position == 0 ? TZ_WORKER_KEEPER : TZ_WORKER_DISPATCHER;
+	start.number = tz_slot_number(position);
+	start.kind = kind;
 	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "TzWorkerStart must fit bgw_extra");
 	memcpy(worker.bgw_extra, &start, sizeof(start));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -480,7 +522,7 @@ place_start(int dbindex, int position)
 	if (position == 0)
 		snprintf(worker.bgw_name, BGW_MAXLEN, "theazo keeper of %s", NameStr(names[dbindex]));
 	else
-		snprintf(worker.bgw_name, BGW_MAXLEN, "theazo dispatcher %d of %s", start.number,
+		snprintf(worker.bgw_name, BGW_MAXLEN, "theazo %s %d of %s", what, start.number,
 		         NameStr(names[dbindex]));
 	snprintf(worker.bgw_type, BGW_MAXLEN, "theazo %s", what);
 	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "theazo");
@@ -515,7 +557,7 @@ place_starved(int dbindex, int position)
 		(errmsg("theazo cannot start a worker for database \"%s\": no background worker slot is free",
 	            NameStr(names[dbindex])),
 	     errdetail(
-			 "max_worker_processes is %d; theazo needs 1 and, for each database, 1 plus theazo.dispatchers (%d).",
-			 max_worker_processes, tz_shared->dispatchers),
+			 "max_worker_processes is %d; theazo needs 1 and, for each database, 1 plus theazo.dispatchers (%d) plus theazo.gateway_workers (%d).",
+			 max_worker_processes, tz_shared->dispatchers, tz_shared->gateways),
 	     errhint("Raise max_worker_processes and restart the server.")));
 }

@@ -261,7 +261,7 @@ dispatcher_runs(void)
 	bool found = false;
 
 	LWLockAcquire(tz_shared->lock, LW_SHARED);
-	for (int i = 1; dbindex >= 0 && i < tz_slots_per_database() && !found; i++)
+	for (int i = 1; dbindex >= 0 && i < tz_slots_dispatchers_end() && !found; i++)
 		found = tz_slot_at(dbindex, i)->phase == TZ_SLOT_RUNNING;
 	LWLockRelease(tz_shared->lock);
 	return found;

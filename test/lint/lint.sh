@@ -61,6 +61,7 @@ check_includes() {
 		for (i = 1; i <= n; i++)
 			may[up[i]] = " " up[i] " pg lib "
 		may["call"] = " call safety effect vault audit gate auth pg lib "
+		may["gateway"] = " gateway call stream gate auth pg lib "
 		# Rows are decoded into the nouns of the adapter contract.
 		may["effect"] = may["effect"] "adapter "
 	}

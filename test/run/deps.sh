@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . test/run/lib.sh
 
 build="postgresql-15 postgresql-server-dev-15 libcurl4-openssl-dev libssl-dev
-	libjansson-dev libvectorscan-dev gcc libc6-dev make pkg-config bubblewrap wabt python3 openssl util-linux"
+	libjansson-dev libvectorscan-dev libmicrohttpd-dev gcc libc6-dev make pkg-config bubblewrap wabt python3 openssl util-linux"
 tests="postgresql-15-cron libre2-dev g++ libcmocka-dev libipc-run-perl clang clang-format
 	libclang-rt-14-dev mmdebstrap xz-utils shellcheck procps podman netavark iptables runc busybox-static"
 

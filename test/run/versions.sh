@@ -18,7 +18,7 @@ suite=forky
 second=trixie
 packages="base-files bash dash coreutils sed grep mawk diffutils findutils perl
 	util-linux mount libc-bin libc6-dev hostname tzdata make gcc tar procps openssl
-	libcurl4-openssl-dev libssl-dev libjansson-dev libvectorscan-dev libipc-run-perl
+	libcurl4-openssl-dev libssl-dev libjansson-dev libvectorscan-dev libmicrohttpd-dev libipc-run-perl
 	bubblewrap python3 nodejs theazo-stub"
 for n in $MAJORS; do
 	packages="$packages postgresql-$n postgresql-server-dev-$n postgresql-$n-cron"
