@@ -1,7 +1,7 @@
 /*
  * The parent's side against a hostile program: no process, only sockets. The
  * input is a list of steps (u8 what, u16 length, bytes): words of the run, words
- * of the zygote, answers, cancels. Nothing may crash, leak, or end a run twice,
+ * of the zygote, which may not have said that it is there, answers, cancels. Nothing may crash, leak, or end a run twice,
  * and what reaches the callbacks must be fit for a column.
  */
 #include <fcntl.h>
@@ -99,7 +99,7 @@ hear(int fd)
 }
 
 static TzRunner *
-fake(TzMux *mux, int fd)
+fake(TzMux *mux, int fd, bool starting)
 {
 	TzRunner *runner = calloc(1, sizeof(*runner));
 	TzRunnerRun *spare;
@@ -109,7 +109,7 @@ fake(TzMux *mux, int fd)
 	runner->fd = fd;
 	runner->max_runs = 4;
 	runner->queue_tail = &runner->queue;
-	runner->state = RUNNER_UP;
+	runner->state = starting ? RUNNER_STARTING : RUNNER_UP;
 	runner->info.mode = TZ_RUNNER_SECCOMP;
 	spare = tz_runner_child(runner, NULL);
 	if (spare == NULL)
@@ -137,7 +137,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	pending = 0;
 	prompt = data[0] & 2;
-	runner = fake(mux, channel[0]);
+	runner = fake(mux, channel[0], (data[0] & 4) != 0);
 	(void) tz_runner_interest(runner);
 	if (tz_runner_run(runner, &job, &cb, &current, NULL) == TZ_OK)
 		pending++;

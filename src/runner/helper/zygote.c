@@ -239,6 +239,26 @@ order(const TzFrameHead *head, const unsigned char *data, int fd)
 		close(fd);
 }
 
+/* The descriptor that came along; more than one is as good as none. */
+static int
+taken_fd(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd = -1;
+	size_t n;
+
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return -1;
+	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < n; i++)
+	{
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		if (n > 1)
+			close(fd);
+	}
+	return n == 1 ? fd : -1;
+}
+
 static void
 channel(void)
 {
@@ -254,19 +274,13 @@ channel(void)
 	                     .msg_control = control.bytes,
 	                     .msg_controllen = sizeof(control.bytes)};
 	ssize_t n = recvmsg(RUN_FD, &msg, 0);
-	struct cmsghdr *c;
 	TzFrameHead head;
-	int fd = -1;
 
 	if (n < 0 && errno == EINTR)
 		return;
 	if (n < TZ_FRAME_HEADER || !tz_frame_get_head(packet, &head) || head.len != (size_t) n - TZ_FRAME_HEADER)
 		_exit(EXIT_NO_CHANNEL);
-	c = CMSG_FIRSTHDR(&msg);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(int));
-	order(&head, packet + TZ_FRAME_HEADER, fd);
+	order(&head, packet + TZ_FRAME_HEADER, taken_fd(&msg));
 }
 
 void
