@@ -53,7 +53,7 @@ REST_SQL = $(addprefix sql/rest/,base.sql session.sql) $(REST_ROUTES)
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
 	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql checkpoint.sql model.sql event.sql audit.sql anchor.sql limit.sql \
-		budget.sql permission.sql approval.sql safety.sql observe.sql governed.sql) \
+		budget.sql permission.sql approval.sql safety.sql observe.sql governed.sql gateway.sql) \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql segment.sql charge.sql \
 		log.sql gate.sql halt.sql halt_apply.sql halt_drill.sql rate.sql permission.sql flow.sql flow_rule.sql template.sql effect.sql settle.sql recovery.sql \
 		budget.sql budget_reserve.sql budget_aside.sql budget_alert.sql verdict.sql safety.sql \

@@ -168,6 +168,10 @@ BEGIN
 			 WHERE x.created_at < now() - '24 hours'::interval ORDER BY x.created_at LIMIT 10000) o
 	 WHERE k.platform_id = o.platform_id AND k.scope = o.scope AND k.key = o.key;
 	GET DIAGNOSTICS v_n = ROW_COUNT;
+	DELETE FROM theazo_data.rest_reply r
+	 USING (SELECT x.platform_id, x.environment, x.session_id, x.key FROM theazo_data.rest_reply x
+			 WHERE x.created_at < now() - '24 hours'::interval ORDER BY x.created_at LIMIT 10000) o
+	 WHERE r.platform_id = o.platform_id AND r.environment = o.environment AND r.session_id = o.session_id AND r.key = o.key;
 	-- Inputs that a run has read stand in its history.
 	DELETE FROM theazo_data.agent_input i
 	 USING (SELECT x.platform_id, x.id FROM theazo_data.agent_input x
@@ -176,7 +180,7 @@ BEGIN
 	RETURN v_n;
 END
 $$;
-COMMENT ON FUNCTION theazo_internal.keeper_prune() IS 'keeper: drops idempotency keys and read inputs older than a day';
+COMMENT ON FUNCTION theazo_internal.keeper_prune() IS 'keeper: drops idempotency keys, answers kept for them, and read inputs older than a day';
 
 -- Whole partitions, never rows. A span of runs goes with its payloads and effects, or not at all.
 CREATE OR REPLACE FUNCTION theazo_internal.keeper_retention()

@@ -30,19 +30,16 @@
 #define SHARE_US 10000 /* nobody else is added after so long */
 #define TURN_US 200000 /* then connections are looked at again in between */
 
-typedef void (*CallBody)(TzRequest *r);
-
 typedef struct Batch
 {
 	int n;
 	TzRequest *request[SHARE_MAX];
 } Batch;
 
-static TimestampTz batch_fill(TzGateway *g, Batch *batch);
+static void batch_fill(TzGateway *g, Batch *batch);
 static bool may_share(TzRequest *r);
 static void batch_run(TzGateway *g, Batch *batch);
-static bool batch_try(TzGateway *g, Batch *batch, CallBody body);
-static bool protected_call(TzRequest *r, CallBody body);
+static bool batch_try(TzGateway *g, Batch *batch, TzCallBody body);
 static void request_failed(TzRequest *r);
 static void settle(TzRequest *r);
 
@@ -55,7 +52,7 @@ tz_calls(TzGateway *g)
 	{
 		Batch batch;
 
-		(void) batch_fill(g, &batch);
+		batch_fill(g, &batch);
 		batch_run(g, &batch);
 		/* answers leave, and what came meanwhile is collected */
 		tz_gateway_pump(g);
@@ -66,7 +63,7 @@ tz_calls(TzGateway *g)
 }
 
 /* The first that arrived, and with it those that may share, in their order. */
-static TimestampTz
+static void
 batch_fill(TzGateway *g, Batch *batch)
 {
 	TzRequest *first = dlist_container(TzRequest, node, dlist_pop_head_node(&g->arrived));
@@ -89,14 +86,14 @@ batch_fill(TzGateway *g, Batch *batch)
 		}
 	}
 	g->narrived -= batch->n;
-	return 0;
 }
 
 /* What only reads holds no locks that matter. */
 static bool
 may_share(TzRequest *r)
 {
-	if (r->alone)
+	/* a key that is sent twice at once waits for the other's commit, which must not wait for it */
+	if (r->alone || r->idempotency != NULL)
 		return false;
 	return (r->flags & TZ_ROUTE_SHARE) != 0 ||
 	       (strcmp(r->method, "GET") == 0 && (r->flags & (TZ_ROUTE_WRITE | TZ_ROUTE_WAIT)) == 0);
@@ -135,7 +132,7 @@ batch_run(TzGateway *g, Batch *batch)
 
 /* One transaction for all of them. False: nothing of it has happened. */
 static bool
-batch_try(TzGateway *g, Batch *batch, CallBody body)
+batch_try(TzGateway *g, Batch *batch, TzCallBody body)
 {
 	volatile bool ok = false;
 	MemoryContext context = CurrentMemoryContext;
@@ -147,7 +144,7 @@ batch_try(TzGateway *g, Batch *batch, CallBody body)
 		tz_routes_load();
 		for (int i = 0; i < batch->n; i++)
 		{
-			if (!protected_call(batch->request[i], body) && batch->n > 1)
+			if (!tz_call_protected(batch->request[i], body) && batch->n > 1)
 				batch->request[i]->alone = true;
 		}
 		TZ_PAUSE_POINT("gateway-before-commit");
@@ -164,12 +161,8 @@ batch_try(TzGateway *g, Batch *batch, CallBody body)
 	return ok;
 }
 
-/*
- * Its subtransaction. An error becomes the answer. False: it met another
- * transaction's locks and has no answer; what it did is taken back.
- */
-static bool
-protected_call(TzRequest *r, CallBody body)
+bool
+tz_call_protected(TzRequest *r, TzCallBody body)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;

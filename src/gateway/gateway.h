@@ -155,8 +155,6 @@ extern struct MHD_Response *tz_reply_response(TzRequest *r);
 /* call.c: in turns */
 /* Carries out requests of gateway->arrived until none is left or time is up. True: there are more. */
 extern bool tz_calls(TzGateway *g);
-/* One operation with its argument as text: inside tz_calls' protection. */
-typedef void (*TzCallBody)(TzRequest *r);
 
 /* wait.c */
 extern void tz_wait_begin(TzRequest *r);

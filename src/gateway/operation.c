@@ -39,6 +39,7 @@ typedef struct Operation
 	TzStmt stmt;
 } Operation;
 
+static void run(TzRequest *r);
 static void become(TzRequest *r);
 static void take_token(const TzIdentity *identity);
 static TzRoute *route_now(TzRequest *r);
@@ -53,16 +54,23 @@ static bool member_text(Jsonb *object, const char *name, char **out);
 static void add_headers(TzReply *a, const char *headers);
 static char *keep(const char *text);
 
-/* A request, from its key to its answer, or to what it waits for. */
 void
 tz_operation_run(TzRequest *r)
 {
-	TzRoute *route = route_now(r);
-	Jsonb *result;
-
+	(void) route_now(r);
 	become(r);
-	result = call(route->operation, argument(r, route));
-	answer(r, route->status, result);
+	if (r->idempotency != NULL && (r->flags & TZ_ROUTE_PUBLIC) == 0)
+		tz_once_run(r, run);
+	else
+		run(r);
+}
+
+static void
+run(TzRequest *r)
+{
+	TzRoute *route = r->route;
+
+	answer(r, route->status, call(route->operation, argument(r, route)));
 }
 
 /* The operation that tells how the run ended, in the name of who asked for it. */

@@ -52,6 +52,8 @@ BEGIN
 		INSERT INTO theazo_data.reservation (platform_id, id, environment, session_id, user_id, agent_id, held)
 		VALUES (theazo_internal.current_platform(), run, theazo_internal.current_environment(), s, 'u', a, 1);
 		INSERT INTO theazo_data.limit_hit (platform_id, id, session_id, rule) VALUES (theazo_internal.current_platform(), theazo_internal.id_new('hit'), s, 'limit:maxCost');
+		INSERT INTO theazo_data.rest_reply (platform_id, environment, session_id, key, request_hash)
+		VALUES (theazo_internal.current_platform(), theazo_internal.current_environment(), s, 'k', '');
 		PERFORM theazo.agent_context_set(a, 'k', '1');
 		PERFORM theazo.governed_register('g' || s, 'return 1', session => s);
 		SELECT x.execution_id AS number, x.run_id INTO ex FROM theazo.execution_start('g' || s) x;
