@@ -25,11 +25,13 @@
 #include "lib/utf8.h"
 
 #define BODY_MAX (1024 * 1024)
-#define ANSWER_MAX (100 * 1024)
+#define ANSWER_DEFAULT (100 * 1024)
+#define ANSWER_MAX (1024 * 1024)
 /* Read behind the cut, so that a secret which begins before it is masked as a whole. */
 #define ANSWER_MARGIN (64 * 1024)
 #define HEADER_VALUE_MAX 16384
-#define RULES_MAX 100
+/* Of an agent's list, each domain by itself and with what is below it. */
+#define RULES_MAX 200
 #define HEADERS_MAX (256 * 1024)
 
 typedef struct Method
@@ -242,7 +244,9 @@ answer_limit(const TzEffect *effect)
 {
 	json_int_t given = json_integer_value(json_object_get(effect->request, "max_body"));
 
-	return given > 0 && given < ANSWER_MAX ? (size_t) given : ANSWER_MAX;
+	if (given <= 0)
+		return ANSWER_DEFAULT;
+	return given < ANSWER_MAX ? (size_t) given : ANSWER_MAX;
 }
 
 /* What came several times stands once, joined by commas as RFC 9110 has it. */

@@ -120,6 +120,16 @@ test_allowed_hosts(void **state)
 	assert_int_equal(build("{\"url\":\"https://c.example/\",\"allow\":[\"a.example\"]}"), TZ_REFUSED);
 	assert_non_null(strstr(err.message, "c.example"));
 	assert_int_equal(build("{\"url\":\"http://a.example/\",\"allow\":[\"a.example\"]}"), TZ_OK);
+	/* a hundred domains, each with what is below it */
+	for (int n = 200; n <= 201; n++)
+	{
+		char text[4096] = "{\"url\":\"https://a.example/\",\"allow\":[\"a.example\"";
+
+		for (int i = 1; i < n; i++)
+			strcat(text, ",\"b.example\"");
+		strcat(text, "]}");
+		assert_int_equal(build(text), n == 200 ? TZ_OK : TZ_BAD_INPUT);
+	}
 }
 
 static TzOutcome
@@ -201,6 +211,42 @@ test_echo(void **state)
 	tz_http_request_free(&asked);
 }
 
+/* As much as was asked for, at most 1 MiB. */
+static void
+test_large_answers(void **state)
+{
+	static const struct
+	{
+		const char *request;
+		size_t expect;
+	} tries[] = {
+		{"{\"url\":\"https://a.example/\"}", 100 * 1024},
+		{"{\"url\":\"https://a.example/\",\"max_body\":500000}", 500000},
+		{"{\"url\":\"https://a.example/\",\"max_body\":9000000}", 1024 * 1024},
+	};
+	TzBuf text;
+
+	(void) state;
+	tz_buf_init(&text, 2 * 1024 * 1024);
+	while (text.len < 1024 * 1024 + 1024)
+		tz_buf_append_cstr(&text, "0123456789");
+	assert_int_equal(text.status, TZ_OK);
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
+	{
+		TzHttpResponse in;
+		TzOutcome out;
+
+		tz_http_response_init(&in, 2 * 1024 * 1024);
+		in.status = 200;
+		tz_buf_append(&in.body, text.data, tries[i].expect + 1024);
+		out = parse(tries[i].request, &in);
+		assert_int_equal(strlen(text_of(out.result, "body")), tries[i].expect);
+		assert_true(json_is_true(json_object_get(out.result, "truncated")));
+		tz_outcome_free(&out);
+	}
+	tz_buf_free(&text);
+}
+
 static void
 failure(const char *method, TzStatus status, bool maybe_sent, TzVerdict expect)
 {
@@ -246,7 +292,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),      cmocka_unit_test(test_refused_requests),
 		cmocka_unit_test(test_allowed_hosts), cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_echo),          cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_large_answers), cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);
