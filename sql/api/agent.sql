@@ -42,6 +42,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.agent_lock(text) IS 'an agent of the caller, locked for change';
 
+-- One that was left idle is there again when it is needed.
+CREATE OR REPLACE FUNCTION theazo_internal.agent_resting(a theazo_data.agent)
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR coalesce(a.options ->> 'autoResume' = 'false', false));
+END $$;
+COMMENT ON FUNCTION theazo_internal.agent_resting(theazo_data.agent) IS 'is an agent paused so that it takes no work';
+
 -- The agent, locked, in a state that takes work. p_exclusive: exec, one at a time. Runs under the caller's policies.
 CREATE OR REPLACE FUNCTION theazo_internal.agent_take(p_agent text, p_exclusive boolean)
 RETURNS theazo_data.agent
@@ -52,6 +60,7 @@ DECLARE
 	a			theazo_data.agent;
 	v_status	text;
 	v_reason	text;
+	v_governed	text;
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x
 	 WHERE x.platform_id = theazo_internal.current_platform() AND x.id = p_agent FOR UPDATE;
@@ -71,13 +80,17 @@ BEGIN
 	IF a.status = 'completed' THEN
 		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id),
 			HINT = 'Create a new agent.';
-	ELSIF a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options ->> 'autoResume' = 'false') THEN
+	ELSIF theazo_internal.agent_resting(a) THEN
 		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id),
 			HINT = 'Resume it with theazo.agent_resume().';
 	ELSIF p_exclusive AND (a.run_id IS NOT NULL OR a.status = 'running') THEN
 		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is at work', a.id),
 			DETAIL = format('Run "%s" has not ended.', a.run_id),
 			HINT = 'Wait for it with theazo.run_wait(), or cancel it with theazo.run_cancel().';
+	END IF;
+	SELECT g.status INTO v_governed FROM theazo_data.governed_agent g WHERE g.platform_id = a.platform_id AND g.id = a.id;
+	IF v_governed <> 'ready' THEN
+		PERFORM theazo_internal.raise_state('governed agent', a.id, v_governed, 'work', theazo_internal.governed_ready_hint());
 	END IF;
 	RETURN a;
 END

@@ -372,6 +372,16 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.boolean_check(text, jsonb) IS
 'a JSON boolean';
 
+CREATE OR REPLACE FUNCTION theazo_internal.time_check(p_field text, p_value jsonb)
+RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN theazo_internal.text_check(p_field, p_value, 64)::timestamptz;
+EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
+	PERFORM theazo_internal.raise_value(p_field, 'is not a time', 'Write it as 2030-01-31T12:00:00Z.');
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION theazo_internal.time_check(text, jsonb) IS 'a time in a JSON string';
+
 CREATE OR REPLACE FUNCTION theazo_internal.text_check(p_field text, p_value jsonb, p_max integer)
 RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

@@ -138,6 +138,8 @@ BEGIN
 	  FROM (SELECT e.occurred_at FROM theazo_data.event e
 			 WHERE e.platform_id = a.platform_id AND e.id >= 'evt_' || theazo_internal.id_floor(v_now - '1 hour'::interval)
 			   AND e.agent_id = a.id AND e.action = ANY (theazo_internal.evolution_actions())
+			   -- another status makes no other agent
+			   AND (e.action <> 'agent_updated' OR pg_catalog.convert_from(e.body, 'UTF8')::jsonb -> 'summary' ? 'revision')
 			 ORDER BY e.id DESC LIMIT v_most) x;
 	IF v_n < v_most THEN
 		RETURN;

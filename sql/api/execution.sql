@@ -39,11 +39,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.execution_audit(text, text, jsonb, jsonb) IS 'what code asked of its host: function, arguments in short, decision, duration';
 
--- An answer of the loop as an output: the JSON it contains, else the text.
+-- An answer of the loop as an output: the JSON it contains, by itself or as the one block of code in it, else the text.
 CREATE OR REPLACE FUNCTION theazo_internal.output_json(p_text text)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	v_blocks text[] := pg_catalog.string_to_array(p_text, '```');
 BEGIN
-	IF p_text OPERATOR(pg_catalog.~) '^\s*[\[{]' THEN
+	IF pg_catalog.cardinality(v_blocks) = 3 AND v_blocks[2] OPERATOR(pg_catalog.~) '^(json)?\s*[\[{]' THEN
+		RETURN pg_catalog.regexp_replace(v_blocks[2], '^json', '')::jsonb;
+	ELSIF p_text OPERATOR(pg_catalog.~) '^\s*[\[{]' THEN
 		RETURN p_text::jsonb;
 	END IF;
 	RETURN pg_catalog.to_jsonb(p_text);
@@ -169,10 +173,12 @@ BEGIN
 	v_refusal := theazo_internal.gate('script.run', a.platform_id, a.key_environment, a.session_id, a.id, p_run, p_parent_root, p_policy, p_labels);
 	IF v_refusal ? 'sqlstate' THEN
 		PERFORM theazo_internal.gate_raise(v_refusal, 'script.run', a.platform_id, a.key_environment, a.session_id, a.id, NULL);
-	ELSIF g.status <> 'ready' OR a.status IN ('paused', 'completed') THEN
-		PERFORM theazo_internal.raise_state('governed agent', g.id, CASE WHEN g.status <> 'ready' THEN g.status ELSE a.status END, 'execute',
-			CASE WHEN a.status = 'completed' THEN 'Its session or its agent was ended; register it again.'
-				 ELSE 'theazo.governed_update(agent, ''{"status": "ready"}'') makes it ready.' END);
+	ELSIF a.status = 'completed' THEN
+		PERFORM theazo_internal.raise_state('governed agent', g.id, 'ended', 'execute', theazo_internal.governed_ended_hint());
+	ELSIF g.status <> 'ready' THEN
+		PERFORM theazo_internal.raise_state('governed agent', g.id, g.status, 'execute', theazo_internal.governed_ready_hint());
+	ELSIF theazo_internal.agent_resting(a) THEN
+		PERFORM theazo_internal.raise_state('governed agent', g.id, 'paused', 'execute', 'Resume it with theazo.agent_resume().');
 	END IF;
 	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
 	IF v_status <> 'active' THEN

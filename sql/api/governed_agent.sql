@@ -177,8 +177,8 @@ DECLARE
 	l		jsonb := p_options -> 'limits';
 	v_ms	bigint := coalesce((c ->> 'cpu_time_limit_ms')::bigint, (p_doc #>> '{limits,maxExecutionTimeSec}')::bigint * 1000, 30000);
 BEGIN
-	c := '{"allow_filesystem": false, "allowed_domains": [], "content_safety": true}'::jsonb || c || pg_catalog.jsonb_build_object(
-		'sandbox_template', p_options -> 'template', 'memory_limit_mb', l -> 'maxMemoryMb', 'max_api_calls_per_run', l -> 'maxApiCallsPerRun',
+	c := '{"allow_filesystem": false, "content_safety": true}'::jsonb || c || pg_catalog.jsonb_build_object(
+		'allowed_domains', coalesce(p_options -> 'network' -> 'allow', '[]'), 'sandbox_template', p_options -> 'template', 'memory_limit_mb', l -> 'maxMemoryMb', 'max_api_calls_per_run', l -> 'maxApiCallsPerRun',
 		-- whole seconds are what an agent has; what was given in milliseconds holds while it is meant
 		'cpu_time_limit_ms', CASE WHEN greatest(1, ceil(v_ms / 1000.0)) = (l ->> 'maxExecutionTimeSec')::integer THEN v_ms
 								  ELSE (l ->> 'maxExecutionTimeSec')::bigint * 1000 END,
@@ -193,8 +193,11 @@ COMMENT ON FUNCTION theazo_internal.governed_held(jsonb, jsonb) IS 'what a gover
 
 CREATE OR REPLACE VIEW theazo.governed_agents WITH (security_barrier) AS
 SELECT g.platform_id, g.id, g.number, g.session_id, g.environment, g.name, v.version, g.revision, v.description,
-	   CASE WHEN EXISTS (SELECT FROM theazo_data.halt h WHERE h.platform_id = g.platform_id AND h.kind = 'agent' AND h.target = g.id AND h.lifted_at IS NULL)
-			THEN 'halted' ELSE g.status END AS status,
+	   CASE WHEN a.status = 'completed' THEN 'ended'
+			WHEN EXISTS (SELECT FROM theazo_data.halt h WHERE h.platform_id = g.platform_id AND h.kind = 'agent' AND h.target = g.id AND h.lifted_at IS NULL)
+			THEN 'halted'
+			WHEN a.status = 'paused' AND (a.paused_by IS DISTINCT FROM 'idle' OR a.options -> 'autoResume' = 'false') THEN 'paused'
+			ELSE g.status END AS status,
 	   d.held -> 'config' AS config, d.held -> 'permissions' AS permissions, d.held ->> 'sandbox' AS sandbox, d.held -> 'limits' AS limits,
 	   d.held -> 'compliance' AS compliance, v.entry_code, encode(v.code_hash, 'hex') AS code_hash,
 	   CASE WHEN d.held -> 'config' -> 'allow_filesystem' = 'true' THEN ARRAY['config.allow_filesystem is reserved and has no effect'] END AS warnings,
@@ -213,7 +216,8 @@ SELECT v.platform_id, v.agent_id, v.revision, v.version, v.description, v.docume
  WHERE (SELECT theazo_internal.may_read('agent:read'));
 COMMENT ON VIEW theazo.governed_versions IS 'every version of every governed agent, as it was registered';
 
--- By id, number or name; of several of a name in different sessions the first that was made.
+-- By id, number or name. Of several of a name in different sessions: one that has not ended, in the session where those are that were
+-- registered without one, else the first that was made.
 CREATE OR REPLACE FUNCTION theazo_internal.governed_find(p_agent text)
 RETURNS theazo_data.governed_agent LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -225,8 +229,11 @@ BEGIN
 		SELECT * INTO g FROM theazo_data.governed_agent x WHERE x.platform_id = theazo_internal.current_platform() AND x.number = p_agent::bigint;
 	END IF;
 	IF g.id IS NULL THEN
-		SELECT * INTO g FROM theazo_data.governed_agent x
-		 WHERE x.platform_id = theazo_internal.current_platform() AND x.name = p_agent ORDER BY x.id LIMIT 1;
+		SELECT x.* INTO g FROM theazo_data.governed_agent x
+		  JOIN theazo_data.agent a ON a.platform_id = x.platform_id AND a.id = x.id
+		  LEFT JOIN theazo_data.governed_session h ON h.platform_id = x.platform_id AND h.session_id = x.session_id
+		 WHERE x.platform_id = theazo_internal.current_platform() AND x.name = p_agent AND x.environment = theazo_internal.current_environment()
+		 ORDER BY a.status = 'completed', h.session_id IS NULL, x.id LIMIT 1;
 	END IF;
 	IF g.id IS NULL OR NOT (theazo_internal.current_session() IS NULL OR g.session_id = theazo_internal.current_session())
 		OR g.environment <> theazo_internal.current_environment() THEN
@@ -261,7 +268,7 @@ BEGIN
 	PERFORM theazo_internal.enter(api_key, 'agent:read');
 	PERFORM theazo_internal.page_check(page, page_size);
 	IF status IS NOT NULL THEN
-		PERFORM theazo_internal.one_of('status', status, 'draft', 'ready', 'paused', 'halted');
+		PERFORM theazo_internal.one_of('status', status, 'draft', 'ready', 'paused', 'halted', 'ended');
 	END IF;
 	RETURN QUERY
 	SELECT g.* FROM theazo.governed_agents g

@@ -87,7 +87,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.governed_make(text, text, text, text, text, text, jsonb) IS 'makes a governed agent and the agent it is; returns its id';
 
--- Lays what is given over what it is, as a new version; the agent is locked before its row. Null: that stays.
+CREATE OR REPLACE FUNCTION theazo_internal.governed_ended_hint()
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN 'Its session or its agent was ended. theazo.governed_delete() frees the name: then register it again, in a session that is active.';
+COMMENT ON FUNCTION theazo_internal.governed_ended_hint() IS 'what can be done about a governed agent that has ended';
+
+CREATE OR REPLACE FUNCTION theazo_internal.governed_ready_hint()
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN 'theazo.governed_update(agent, ''{"status": "ready"}'') makes it ready.';
+COMMENT ON FUNCTION theazo_internal.governed_ready_hint() IS 'what can be done about a governed agent that is a draft or paused';
+
+-- Only its status is another one: no new version, and nothing that counts as a change of what it is.
+CREATE OR REPLACE FUNCTION theazo_internal.governed_restate(g theazo_data.governed_agent, p_status text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF p_status <> g.status THEN
+		UPDATE theazo_data.governed_agent x SET status = p_status, updated_at = pg_catalog.now() WHERE x.platform_id = g.platform_id AND x.id = g.id;
+		PERFORM theazo_internal.event_write(g.platform_id, 'lifecycle', 'agent_updated', pg_catalog.jsonb_build_object('name', g.name, 'number', g.number,
+			'status', p_status, 'was', g.status), g.session_id, g.id, NULL, g.environment);
+	END IF;
+	IF p_status = 'ready' THEN
+		PERFORM theazo_internal.governed_unhalt(g);
+	END IF;
+END $$;
+COMMENT ON FUNCTION theazo_internal.governed_restate(theazo_data.governed_agent, text) IS 'gives a governed agent another status; ready lifts its halt';
+
+-- Lays what is given over what it is, as a new version; the agent is locked before its row. Null: that stays. What changes nothing
+-- makes no version: programs register what they are at every start.
 CREATE OR REPLACE FUNCTION theazo_internal.governed_change(
 	p_id text, p_name text, p_version text, p_description text, p_code text, p_code_given boolean, p_status text, p_doc jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -100,12 +126,17 @@ DECLARE
 	v_code	text;
 BEGIN
 	IF a.status = 'completed' THEN
-		PERFORM theazo_internal.raise_state('governed agent', p_id, 'ended', 'change', 'Its session or its agent was ended; register it again.');
+		PERFORM theazo_internal.raise_state('governed agent', p_id, 'ended', 'change', theazo_internal.governed_ended_hint());
 	END IF;
 	SELECT * INTO g FROM theazo_data.governed_agent x WHERE x.platform_id = a.platform_id AND x.id = a.id FOR UPDATE;
 	SELECT * INTO v FROM theazo_data.governed_version x WHERE x.platform_id = g.platform_id AND x.agent_id = g.id AND x.revision = g.revision;
 	v_code := CASE WHEN p_code_given THEN p_code ELSE v.entry_code END;
 	v_doc := theazo_internal.governed_document_check(p_doc);
+	IF v_doc = theazo_internal.governed_now(p_id) AND v_code IS NOT DISTINCT FROM v.entry_code AND coalesce(p_name, g.name) = g.name
+		AND coalesce(p_version, v.version) = v.version AND coalesce(p_description, v.description) IS NOT DISTINCT FROM v.description THEN
+		PERFORM theazo_internal.governed_restate(g, p_status);
+		RETURN;
+	END IF;
 	v_opts := theazo_internal.governed_options(a.platform_id, v_doc, v_code);
 	PERFORM theazo_internal.evolution_check(a);
 	g.name := coalesce(p_name, g.name);
@@ -132,6 +163,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.governed_unhalt(theazo_data.governed_agent) IS 'lifts the halt of a governed agent';
 
+CREATE OR REPLACE FUNCTION theazo_internal.governed_lock(p_session text, p_name text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM theazo_internal.own_lock('governed_register', theazo_internal.current_platform() || p_session || p_name, true);
+END $$;
+COMMENT ON FUNCTION theazo_internal.governed_lock(text, text) IS 'where two meet who register the same name in a session';
+
+CREATE OR REPLACE FUNCTION theazo_internal.governed_status(p_session text, p_name text)
+RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM theazo_internal.governed_lock(p_session, coalesce(p_name, ''));
+	RETURN (SELECT g.status FROM theazo_data.governed_agent g
+			 WHERE g.platform_id = theazo_internal.current_platform() AND g.session_id = p_session AND g.name = p_name);
+END $$;
+COMMENT ON FUNCTION theazo_internal.governed_status(text, text) IS 'status that the governed agent of that name in a session was given, null without one; holds its name until the end of the transaction';
+
 -- What is not given stays as it is where the name is known, what was granted meanwhile included.
 CREATE OR REPLACE FUNCTION theazo.governed_register(
 	name text, entry_code text DEFAULT NULL, config jsonb DEFAULT NULL, version text DEFAULT NULL, description text DEFAULT NULL,
@@ -152,8 +199,7 @@ BEGIN
 		PERFORM theazo_internal.governed_status_check(status);
 	END IF;
 	v_session := coalesce(session, theazo_internal.governed_home());
-	-- two who register the same name meet here
-	PERFORM theazo_internal.own_lock('governed_register', theazo_internal.current_platform() || v_session || name, true);
+	PERFORM theazo_internal.governed_lock(v_session, name);
 	SELECT g.id INTO v_id FROM theazo_data.governed_agent g
 	 WHERE g.platform_id = theazo_internal.current_platform() AND g.session_id = v_session AND g.name = governed_register.name;
 	IF v_id IS NULL THEN
@@ -185,7 +231,7 @@ BEGIN
 	RETURN v_doc || pg_catalog.jsonb_build_object('config', (v_doc -> 'config')
 			|| (SELECT coalesce(pg_catalog.jsonb_object_agg(e.key, e.value), '{}')
 				  FROM pg_catalog.jsonb_each(v_was -> 'config') e
-				 WHERE e.key IN ('allow_network', 'max_api_calls_per_run', 'memory_limit_mb', 'cpu_time_limit_ms')
+				 WHERE e.key IN ('allow_network', 'allowed_domains', 'max_api_calls_per_run', 'memory_limit_mb', 'cpu_time_limit_ms')
 				   AND e.value <> theazo_internal.governed_held(v_doc, theazo_internal.governed_options(a.platform_id, v_doc, NULL)) -> 'config' -> e.key))
 		|| CASE WHEN v_doc ? 'permissions' THEN pg_catalog.jsonb_build_object('permissions', v_was -> 'permissions') ELSE '{}' END;
 END $$;

@@ -51,7 +51,9 @@ AS $$
 		   ('allow_external_apis', 'network', '{permissions}'),
 		   ('max_api_calls_per_run', 'number', '{limits,maxApiCallsPerRun}'),
 		   ('memory_limit_mb', 'number', '{limits,maxMemoryMb}'),
-		   ('max_execution_time_sec', 'number', '{limits,maxExecutionTimeSec}')
+		   ('max_execution_time_sec', 'number', '{limits,maxExecutionTimeSec}'),
+		   ('cpu_time_limit_ms', 'milliseconds', '{limits,maxExecutionTimeSec}'),
+		   ('allowed_domains', 'hosts', '{network,allow}')
 $$;
 COMMENT ON FUNCTION theazo_internal.request_permission_keys() IS 'what a permission request can ask for, and which option of the agent it changes';
 
@@ -78,6 +80,11 @@ BEGIN
 				IF NOT theazo_internal.boolean_check(p_field || '.' || k, v) THEN
 					PERFORM theazo_internal.raise_value(p_field || '.' || k, 'must be true', 'A request asks for more, not for less.');
 				END IF;
+			WHEN 'hosts' THEN
+				p_doc := p_doc || jsonb_build_object(k, (SELECT coalesce(jsonb_agg(theazo_internal.host_rule_check(p_field || '.' || k, d)), '[]')
+					FROM unnest(theazo_internal.names_check(p_field || '.' || k, v, 100, 253)) d));
+			WHEN 'milliseconds' THEN
+				PERFORM theazo_internal.integer_check(p_field || '.' || k, v, 10, 1800000);
 			ELSE
 				PERFORM theazo_internal.integer_check(p_field || '.' || k, v, 0, 1000000);
 		END CASE;
@@ -97,6 +104,8 @@ DECLARE
 	v_kind		text;
 	v_path		text[];
 	v_scopes	jsonb := '[]';
+	v_net		jsonb := p_options -> 'network';
+	v_open		boolean := v_net = 'true' OR v_net -> 'enabled' = 'true' AND coalesce(v_net -> 'allow', '[]') = '[]';
 BEGIN
 	FOR k, v IN SELECT e.key, e.value FROM jsonb_each(p_permissions) e LOOP
 		SELECT x.kind, x.path INTO STRICT v_kind, v_path FROM theazo_internal.request_permission_keys() x WHERE x.key = k;
@@ -107,7 +116,18 @@ BEGIN
 				v_scopes := v_scopes || '["network:outbound"]';
 				p_options := p_options || jsonb_build_object('network', jsonb_build_object('enabled', true)
 					|| CASE WHEN p_options -> 'network' ? 'allow' THEN jsonb_build_object('allow', p_options -> 'network' -> 'allow') ELSE '{}' END);
+			WHEN 'hosts' THEN
+				-- of an agent that may reach every host, no list is made
+				IF NOT coalesce(v_open, false) THEN
+					p_options := p_options || jsonb_build_object('network', '{"enabled": false}'::jsonb
+						|| CASE WHEN jsonb_typeof(p_options -> 'network') = 'object' THEN p_options -> 'network' ELSE '{}' END
+						|| jsonb_build_object('allow', (SELECT jsonb_agg(DISTINCT h) FROM jsonb_array_elements(coalesce(v_net -> 'allow', '[]') || v) h)));
+					PERFORM theazo_internal.names_check('permissions.' || k, p_options -> 'network' -> 'allow', 100, 253);
+				END IF;
 			ELSE
+				IF v_kind = 'milliseconds' THEN
+					v := to_jsonb(ceil((v #>> '{}')::numeric / 1000));
+				END IF;
 				IF (v #>> '{}')::numeric > (p_policy #>> v_path)::numeric THEN
 					p_options := p_options || jsonb_build_object(v_path[1], coalesce(p_options -> v_path[1], '{}') || jsonb_build_object(v_path[2], v));
 				END IF;
@@ -327,10 +347,21 @@ AS $$
 DECLARE
 	a			theazo_data.agent;
 	v_options	jsonb;
+	v_governed	boolean := EXISTS (SELECT FROM theazo_data.governed_agent g WHERE g.platform_id = p_platform AND g.id = p_agent);
 BEGIN
 	SELECT * INTO a FROM theazo_data.agent x WHERE x.platform_id = p_platform AND x.id = p_agent FOR UPDATE;
 	PERFORM theazo_internal.evolution_check(a);
+	IF p_grant ? 'allowed_domains' AND v_governed THEN
+		-- theirs are domains, each with all below it
+		p_grant := p_grant || jsonb_build_object('allowed_domains', (SELECT jsonb_agg(DISTINCT theazo_internal.domain_check('permissions.allowed_domains', d))
+			FROM jsonb_array_elements_text(p_grant -> 'allowed_domains') d));
+	END IF;
 	v_options := theazo_internal.request_permissions_merge(a.options, theazo_internal.policy_of(a), p_grant);
+	-- as when it is registered
+	IF v_governed AND theazo_internal.policy_of(a) ->> 'template' = 'STRICT' AND v_options -> 'network' -> 'enabled' = 'true'
+		AND coalesce(v_options -> 'network' -> 'allow', '[]') = '[]' THEN
+		PERFORM theazo_internal.raise_value('permissions.allow_network', 'opens no host with template STRICT', 'Ask for allowed_domains as well.');
+	END IF;
 	PERFORM theazo_internal.option_check('limits', v_options -> 'limits', false) WHERE v_options ? 'limits';
 	PERFORM theazo_internal.policy_check(p_platform, NULL, v_options);
 	UPDATE theazo_data.agent x SET options = v_options WHERE x.platform_id = p_platform AND x.id = p_agent RETURNING x.* INTO a;

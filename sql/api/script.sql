@@ -181,7 +181,9 @@ BEGIN
 	IF v_ran THEN
 		p_result := p_result || theazo_internal.script_local(x, p_result);
 		v_doc := pg_catalog.jsonb_build_object('logs', theazo_internal.script_logs(x, r, p_result -> 'logs'), 'usage', p_result -> 'usage',
-				'host_calls', coalesce((p_result ->> 'log_calls')::integer, 0) + pg_catalog.jsonb_array_length(p_result -> 'host_calls_local'), 'host_calls_local', p_result -> 'host_calls_local', 'isolation', p_result -> 'isolation',
+				-- those too that were refused, or cut short, without being written down one by one
+				'host_calls', coalesce((p_result ->> 'log_calls')::integer, 0) + coalesce((p_result ->> 'host_calls')::integer, 0),
+				'calls_refused', nullif((p_result ->> 'calls_refused')::integer, 0), 'host_calls_local', p_result -> 'host_calls_local', 'isolation', p_result -> 'isolation',
 				'helper_sha256', p_result -> 'helper_sha256', 'engine', p_result -> 'engine', 'engine_version', p_result -> 'engine_version',
 				'logs_dropped', p_result -> 'logs_dropped', 'fault', p_result -> 'fault');
 		v_doc := pg_catalog.jsonb_strip_nulls(v_doc);
@@ -262,8 +264,8 @@ BEGIN
 		   started_at = r.started_at, ended_at = r.ended_at,
 		   cpu_ms = (p_result #>> '{usage,cpu_ms}')::pg_catalog."numeric", memory_mb = (p_result #>> '{usage,memory_mb}')::pg_catalog."numeric",
 		   api_calls = CASE x.mode WHEN 'code' THEN v_calls.counted ELSE theazo_internal.execution_steps(r) END,
-		   host_calls = CASE x.mode WHEN 'code' THEN v_calls.n + coalesce((p_result ->> 'host_calls')::integer, 0) ELSE theazo_internal.execution_steps(r) END,
-		   violations = v_calls.violations + coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'CONTENT_BLOCKED') OR p_result ? 'fault', false)::integer,
+		   host_calls = CASE x.mode WHEN 'code' THEN greatest(v_calls.n, coalesce((p_result ->> 'host_calls')::integer, 0)) ELSE theazo_internal.execution_steps(r) END,
+		   violations = v_calls.violations + coalesce((p_result ->> 'calls_refused')::integer, 0) + coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'CONTENT_BLOCKED') OR p_result ? 'fault', false)::integer,
 		   was_terminated = r.status = 'cancelled' OR coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT'), false),
 		   evidence = theazo_internal.attestation_evidence(x), end_event = p_event
 	 WHERE x.platform_id = r.platform_id AND x.number = v_number AND x.status = 'running';

@@ -3,15 +3,27 @@
 CREATE OR REPLACE FUNCTION theazo.secure_agent_configure(name text, options jsonb DEFAULT '{}', api_key text DEFAULT NULL)
 RETURNS theazo.governed_agents LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
+DECLARE
+	v_status	text;
+	k			text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'agent:write');
 	options := theazo_internal.object_check('options', options, 2097152, ARRAY['permissions', 'limits', 'sandbox', 'compliance', 'config', 'entry_code', 'version', 'description']);
 	options := theazo_internal.without_nulls(options);
+	FOREACH k IN ARRAY ARRAY['sandbox', 'entry_code', 'version', 'description'] LOOP
+		IF options ? k THEN
+			PERFORM theazo_internal.text_check('options.' || k, options -> k, 1048576);
+		END IF;
+	END LOOP;
+	-- the one that is registered over, whatever others of that name there are
+	v_status := theazo_internal.governed_status(theazo_internal.governed_home(), name);
 	-- who names no permissions has none: nothing is open that was not asked for; what holds already is kept
-	IF NOT options ? 'permissions' AND NOT EXISTS (SELECT FROM theazo.governed_agents g WHERE g.platform_id = theazo_internal.current_platform() AND g.name = secure_agent_configure.name) THEN
+	IF NOT options ? 'permissions' AND v_status IS NULL THEN
 		options := options || '{"permissions": []}';
 	END IF;
-	RETURN theazo.governed_register(name, options ->> 'entry_code', options -> 'config', options ->> 'version', options ->> 'description', 'ready',
+	-- programs configure their agents at every start: whoever paused or halted one is not overruled by that
+	RETURN theazo.governed_register(name, options ->> 'entry_code', options -> 'config', options ->> 'version', options ->> 'description',
+		CASE WHEN coalesce(v_status, 'draft') = 'draft' THEN 'ready' END,
 		options -> 'permissions', options ->> 'sandbox', options -> 'limits', options -> 'compliance');
 END $$;
 COMMENT ON FUNCTION theazo.secure_agent_configure(text, jsonb, text) IS
@@ -62,11 +74,13 @@ BEGIN
 	options := theazo_internal.without_nulls(theazo_internal.object_check('options', options, 16384, ARRAY['from', 'to', 'actionTypes', 'violationsOnly', 'limit', 'executionId']));
 	g := theazo_internal.governed_find(secure_agent_audit_log.name);
 	SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id DESC), '[]'), coalesce(bool_and(e.anchored), false) INTO v_events, v_anchored
-	  FROM theazo.audit_log((options ->> 'from')::timestamptz, (options ->> 'to')::timestamptz,
+	  FROM theazo.audit_log(
+			CASE WHEN options ? 'from' THEN theazo_internal.time_check('options.from', options -> 'from') END,
+			CASE WHEN options ? 'to' THEN theazo_internal.time_check('options.to', options -> 'to') END,
 			CASE WHEN options ? 'actionTypes' THEN theazo_internal.names_check('options.actionTypes', options -> 'actionTypes', 100, 64) END,
-			coalesce((options ->> 'violationsOnly')::boolean, false), NULL, g.id,
+			CASE WHEN options ? 'violationsOnly' THEN theazo_internal.boolean_check('options.violationsOnly', options -> 'violationsOnly') ELSE false END, NULL, g.id,
 			CASE WHEN options ? 'executionId' THEN (theazo_internal.execution_take(options ->> 'executionId')).run_id END,
-			coalesce((options ->> 'limit')::integer, 200)) e;
+			CASE WHEN options ? 'limit' THEN theazo_internal.integer_check('options.limit', options -> 'limit', 1, 1000)::integer ELSE 200 END) e;
 	RETURN jsonb_build_object('events', v_events, 'total', jsonb_array_length(v_events), 'anchored', v_anchored);
 END $$;
 COMMENT ON FUNCTION theazo.secure_agent_audit_log(text, jsonb, text) IS

@@ -173,6 +173,7 @@ SELECT tst.claim();
 SELECT tst.settle('model.call', 'done', '{"text": "{\"sum\": 3}", "stop": "end", "tool_calls": [], "wire": "{}", "usage": {"input": 10, "output": 5, "estimated": false}}');
 SELECT mode, status, output, api_calls, violation_count, execution_id = (SELECT max(y.execution_id) FROM theazo.executions y) AS last FROM theazo.execution_get(:'t');
 SELECT tst.try($$SELECT theazo.execution_start('worker', '{}')$$);
+SELECT theazo_internal.output_json(t) FROM (VALUES (E'Here it is:\n```json\n{"a": 1}\n```\nDone.'), (E'```\n[1, 2]\n```'), (E'```js\n[1]\n```'), (E'```json\n{"a": \n```'), ('{"a": "```"}'), ('42')) v (t);
 -- what a provider says of a machine: believed is what the entry's key has signed about this one
 CREATE FUNCTION tst.evidence(p_metadata jsonb, p_config jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -275,6 +276,52 @@ SELECT run_id AS n FROM theazo.execution_start('reader') \gset
 SELECT count(*) > 0 FROM tst.claim();
 SELECT tst.call(:'n', 1, 'read_context', '["kept"]');
 SELECT tst.call(:'n', 2, 'http_request', '["https://out.example/"]') -> 'error' ->> 'code';
+-- of several of a name the one that lives where those live that name no session; what is configured is that one, and nothing is open that was not asked for
+SELECT id AS elsewhere FROM theazo.governed_register('twice', 'return 1', session => :'s') \gset
+SELECT id AS twice FROM theazo.secure_agent_configure('twice', '{"entry_code": "return 2"}') \gset
+SELECT id = :'twice' AS home, permissions, revision FROM theazo.governed_get('twice');
+-- programs configure at every start: the same again is no other version, and whoever halted or paused it is not overruled
+SELECT revision, status FROM theazo.secure_agent_configure('twice', '{"entry_code": "return 2"}');
+SELECT status FROM theazo.secure_agent_stop('twice', 'suspicious');
+SELECT (SELECT status FROM theazo.governed_get(:'elsewhere')) AS elsewhere, revision, status FROM theazo.secure_agent_configure('twice', '{"entry_code": "return 3"}');
+SELECT revision, status FROM theazo.governed_update('twice', '{"status": "ready"}');
+SELECT revision, status FROM theazo.governed_update('twice', '{"status": "paused"}');
+SELECT revision, status FROM theazo.secure_agent_configure('twice', '{"entry_code": "return 3", "version": "1.0.0"}');
+SELECT tst.try(format($$SELECT theazo.run_start(%L, 'work')$$, :'twice')) AS run_start, tst.try($$SELECT theazo.execution_start('twice')$$) AS execution_start;
+SELECT summary - 'number' FROM theazo.events WHERE agent_id = :'twice' AND action = 'agent_updated' ORDER BY number;
+-- another status is no change of what it is, however often
+SELECT tst.code($$SELECT theazo.governed_update('twice', '{"status": "ready"}')$$) AS ready, tst.code($$SELECT theazo.governed_update('twice', '{"status": "paused"}')$$) AS paused
+  FROM generate_series(1, 12) GROUP BY 1, 2;
+SELECT tst.code(format($$SELECT theazo.governed_update('twice', '{"version": "2.%s"}')$$, i)) AS changed, count(*) FROM generate_series(1, 12) i GROUP BY 1 ORDER BY 1;
+-- paused as an agent, or left idle, which does not stop it
+SELECT status FROM theazo.governed_update('twice', '{"status": "ready"}');
+SELECT status FROM theazo.agent_pause(:'twice');
+SELECT status, tst.try($$SELECT theazo.execution_start('twice')$$) FROM theazo.governed_get('twice');
+UPDATE theazo_data.agent SET paused_by = 'idle' WHERE id = :'twice';
+SELECT g.status, e.status FROM theazo.governed_get('twice') g, theazo.execution_start('twice') e;
+-- ended: it says so, and its name can be had again
+SELECT status FROM theazo.agent_terminate(:'twice');
+SELECT status, tst.try(format($$SELECT theazo.execution_start(%L)$$, number)) FROM theazo.governed_get(:'twice');
+SELECT tst.try($$SELECT theazo.secure_agent_configure('twice')$$);
+SELECT id = :'elsewhere' AS the_other_one FROM theazo.governed_get('twice');
+SELECT theazo.governed_delete(:'twice');
+SELECT status, revision FROM theazo.secure_agent_configure('twice', '{"entry_code": "return 2"}');
+-- strings are strings, times are times
+SELECT tst.try($$SELECT theazo.secure_agent_configure('odd', '{"entry_code": 5}')$$), tst.try($$SELECT theazo.secure_agent_configure('odd', '{"version": 5}')$$),
+	   tst.try($$SELECT theazo.secure_agent_audit_log('twice', '{"from": "soon"}')$$), tst.try($$SELECT theazo.secure_agent_audit_log('twice', '{"limit": "all"}')$$),
+	   tst.try($$SELECT theazo.secure_agent_audit_log('twice', '{"violationsOnly": "perhaps"}')$$);
+SELECT theazo.secure_agent_audit_log('twice', '{"from": "2100-01-01T00:00:00Z", "violationsOnly": true, "limit": 1}');
+-- domains and time can be asked for; STRICT opens to named domains only
+SELECT id AS strict FROM theazo.secure_agent_configure('strict', '{"entry_code": "return 1", "sandbox": "STRICT"}') \gset
+SELECT id AS ask FROM theazo.secure_agent_request_permission('strict', '{"allow_network": true}', 'to look') \gset
+SELECT tst.try(format($$SELECT theazo.permission_request_approve(%L)$$, :'ask'));
+SELECT id AS ask, permissions FROM theazo.secure_agent_request_permission('strict', '{"allow_network": true, "allowed_domains": ["*.Example.com", "b.example"], "cpu_time_limit_ms": 130500}', 'to look') \gset
+SELECT tst.try(format($$SELECT theazo.permission_request_approve(%L, '{"allowed_domains": ["c.example"]}')$$, :'ask'));
+SELECT status, granted FROM theazo.permission_request_approve(:'ask', '{"allow_network": true, "allowed_domains": ["*.example.com"], "cpu_time_limit_ms": 130500}');
+SELECT config, permissions FROM theazo.governed_update('strict', '{"description": "kept"}');
+SELECT execution_id AS x FROM theazo.execution_start('strict') \gset
+SELECT policy -> 'run' FROM theazo_data.execution WHERE number = :x;
+SELECT tst.try($$SELECT theazo.secure_agent_request_permission('strict', '{"allowed_domains": ["https://x"]}', 'to look')$$);
 -- gone, but not from the trail
 SELECT theazo.governed_delete('few');
 SELECT count(*) FROM theazo.executions WHERE agent_name = 'few';

@@ -65,6 +65,19 @@ my %seen = map { $_->{action} => 1 } @{ $log->{events} };
 is(join(' ', grep { !$seen{$_} } qw(execution_started execution_completed log context_read context_written api_call permission_denied)), '', 'all of it stands in the trail');
 is(sql("SELECT count(*) FROM theazo.integrity_check()"), 0, 'and everything agrees');
 
+# Far more than it may, at once and one after another: each is refused, counted and a violation; not each is written down.
+register('flood', <<'JS', { max_api_calls_per_run => 5 }, "permissions => '\"FULL\"'");
+const seen = {};
+const one = () => thetazero.read_context("k").then(() => "ok", e => e.code).then(c => { seen[c] = (seen[c] ?? 0) + 1 });
+await Promise.all([...Array(60)].map(one));
+for (let i = 0; i < 100; i++) await one();
+return seen;
+JS
+my $f = execute('flood');
+is_deeply([ $f->{output}, $f->{resource_usage}{api_calls}, $f->{resource_usage}{host_calls}, $f->{violation_count} ], [ { ok => 5, RATE_LIMITED => 155 }, 5, 160, 155 ],
+	'calls without end are counted to the last');
+cmp_ok(scalar @{ $f->{host_call_audit} }, '<=', 30, 'and cost few rows');
+
 # ---- from a trigger, and many at once -------------------------------------------------------------------------------------
 register('double', 'return input.n * 2');
 sql(q{CREATE TABLE public.orders (n integer, execution bigint);
@@ -151,6 +164,25 @@ is(outside($doc), '1 audit_seq', 'another place is named');
 for my $try ([ output_sha256 => "UPDATE theazo_data.run_payload SET result = jsonb_set(result, '{output}', '43') WHERE root_id = substr('$e->{run_id}', 5)" ],
 	[ input_sha256 => "UPDATE theazo_data.run_payload SET input = jsonb_set(input, '{input,n}', '22') WHERE root_id = substr('$e->{run_id}', 5)" ],
 	[ helper_sha256 => "UPDATE theazo_data.run_payload SET result = jsonb_set(result, '{helper_sha256}', '\"00\"') WHERE root_id = substr('$e->{run_id}', 5)" ],
+	[ agent_version => "UPDATE theazo_data.governed_version SET version = '7' WHERE agent_id = '$e->{agent_id}'" ],
+	[ mode => "UPDATE theazo_data.execution SET mode = 'task' WHERE number = $e->{execution_id}" ],
+	[ error_code => "UPDATE theazo_data.execution SET error_code = 'X' WHERE number = $e->{execution_id}" ],
+	[ engine => "UPDATE theazo_data.run_payload SET result = jsonb_set(result, '{engine}', '\"other\"') WHERE root_id = substr('$e->{run_id}', 5)" ],
+	[ engine_version => "UPDATE theazo_data.run_payload SET result = jsonb_set(result, '{engine_version}', '\"0\"') WHERE root_id = substr('$e->{run_id}', 5)" ],
+	[ template => "UPDATE theazo_data.execution SET policy = jsonb_set(policy, '{template}', '\"DEV\"') WHERE number = $e->{execution_id}" ],
+	[ limits => "UPDATE theazo_data.execution SET policy = jsonb_set(policy, '{run,memory_mb}', '2048') WHERE number = $e->{execution_id}" ],
+	[ permissions => "UPDATE theazo_data.execution SET policy = jsonb_set(policy, '{scopes}', '[]') WHERE number = $e->{execution_id}" ],
+	[ policy_version => "UPDATE theazo_data.execution SET policy = jsonb_set(policy, '{version}', '\"x\"') WHERE number = $e->{execution_id}" ],
+	[ isolation => "UPDATE theazo_data.run_payload SET result = jsonb_set(result, '{isolation,seccomp}', 'false') WHERE root_id = substr('$e->{run_id}', 5)" ],
+	[ started_at => "UPDATE theazo_data.execution SET started_at = started_at - interval '1 hour' WHERE number = $e->{execution_id}" ],
+	[ ended_at => "UPDATE theazo_data.execution SET ended_at = ended_at + interval '1 ms' WHERE number = $e->{execution_id}" ],
+	[ api_calls => "UPDATE theazo_data.execution SET api_calls = 9 WHERE number = $e->{execution_id}" ],
+	[ host_calls => "UPDATE theazo_data.execution SET host_calls = 9 WHERE number = $e->{execution_id}" ],
+	[ violations => "UPDATE theazo_data.execution SET violations = 9 WHERE number = $e->{execution_id}" ],
+	[ audit_event => "UPDATE theazo_data.execution SET end_event = (SELECT max(id) FROM theazo_data.event WHERE agent_id = '$e->{agent_id}' AND id <> end_event) WHERE number = $e->{execution_id}" ],
+	[ evidence_sha256 => "UPDATE theazo_data.execution SET evidence = '{\"tee\": true}' WHERE number = $e->{execution_id}" ],
+	[ attestation_id => "UPDATE theazo_data.execution SET attestation = 'att_x' WHERE number = $e->{execution_id}" ],
+	[ statement => "UPDATE theazo_data.attestation SET statement = 'x' || statement WHERE number = $e->{execution_id}" ],
 	[ code_sha256 => "UPDATE theazo_data.governed_version SET entry_code = 'return 42' WHERE agent_id = '$e->{agent_id}'" ],
 	[ status => "UPDATE theazo_data.execution SET status = 'failed' WHERE number = $e->{execution_id}" ],
 	[ signature => "UPDATE theazo_data.attestation SET signature = set_byte(signature, 0, 255 - get_byte(signature, 0)) WHERE number = $e->{execution_id}" ])
