@@ -20,7 +20,8 @@ SRCS = $(sort $(wildcard src/theazo.c $(MODULE_DIRS:%=src/%/*.c)))
 OBJS = $(SRCS:.c=.o)
 # Plain C without the server: what unit tests and fuzzers link.
 PLAIN_SRCS = $(sort $(wildcard src/lib/*.c src/safety/*.c src/http/*.c src/adapter/*.c src/sandbox/*.c src/runner/*.c) \
-	$(filter-out src/verify/main.c,$(wildcard src/verify/*.c)))
+	$(filter-out src/verify/main.c,$(wildcard src/verify/*.c)) \
+	$(addprefix src/worker/,script.c script_call.c script_fetch.c script_outcome.c))
 INIT_SRCS = $(sort $(wildcard src/sandbox/init/*.c) src/sandbox/wire.c src/lib/seccomp.c)
 INIT = theazo-init
 # Runs agents' code. The engine in it is fetched and compiled once, see src/runner/engine.

@@ -134,5 +134,7 @@ extern void tz_host_call_fail(TzHostCall *call, const char *code, const char *me
 extern void tz_host_call_back(TzHostCall *call, int64_t not_before_us);
 extern void tz_host_call_judged(TzHostCall *call);
 extern void tz_host_call_fetches(TzHostCall *call, TzSlice effect_id);
+/* A request that a program waits for has ended: result is the document of its outcome. */
+extern void tz_script_fetched(TzHostCall *call, bool done, TzSlice result);
 
 #endif /* TZ_SCRIPT_H */

@@ -29,7 +29,4 @@ extern void tz_script_answers_reset(void);
 /* False: SQL said nothing. *error: what is to be told in place of the answer, or empty; until the next reset. */
 extern bool tz_script_answer_said(const char *effect_id, TzSlice *error);
 
-/* A request that a program waits for has ended: result is the document of its outcome. Never throws. */
-extern void tz_script_fetched(TzHostCall *call, bool done, TzSlice result);
-
 #endif /* TZ_SCRIPT_SQL_H */
