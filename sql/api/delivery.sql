@@ -111,7 +111,8 @@ BEGIN
 	v_owner := coalesce(v_endpoint ->> 'owner', e.platform_id);
 	host := theazo_internal.url_host(v_endpoint ->> 'url');
 	-- Models, judges and anchors are not signed to.
-	FOREACH v_use IN ARRAY CASE WHEN e.kind IN ('model.call', 'safety.judge') OR e.kind LIKE 'anchor.%' THEN ARRAY['credential'] ELSE ARRAY['credential', 'signing'] END
+	FOREACH v_use IN ARRAY CASE WHEN e.kind IN ('model.call', 'safety.judge') OR e.kind LIKE 'anchor.%' THEN ARRAY['credential']
+		WHEN e.kind = 'webhook.deliver' THEN ARRAY['signing', 'previous'] ELSE ARRAY['credential', 'signing'] END
 	LOOP
 		v_ref := v_endpoint ->> (v_use || '_ref');
 		-- Without a signing secret the credential is both.

@@ -246,6 +246,8 @@ BEGIN
 	IF p_adapter = 'webhook_out' THEN
 		RETURN (SELECT jsonb_build_object('url', w.url, 'allow_http', p.allow_http, 'allow_private', p.allow_private, 'provider', w.id,
 					'signing_ref', w.secret_ref, 'owner', p.platform_id, 'vault', 'platform')
+					-- after a change of the key both sign for a while
+					|| CASE WHEN w.previous_until > clock_timestamp() THEN jsonb_build_object('previous_ref', w.previous_ref) ELSE '{}' END
 				  FROM theazo_data.webhook w JOIN theazo_data.platform p ON p.platform_id = w.platform_id
 				 WHERE w.platform_id = p_platform AND w.id = substr(p_provider, 9) AND w.status = 'active');
 	END IF;
@@ -343,10 +345,10 @@ COMMENT ON FUNCTION theazo_internal.effect_described(theazo_data.effect[]) IS
 'request, content, address and needs of effects that were just taken';
 
 -- What a claim looks for, without statements; only the owners may call these.
-CREATE OR REPLACE FUNCTION theazo_internal.effect_queue(OUT platforms text[], OUT gated boolean)
+CREATE OR REPLACE FUNCTION theazo_internal.effect_queue(OUT platforms text[], OUT gated boolean, OUT lanes boolean)
 LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_queue';
 COMMENT ON FUNCTION theazo_internal.effect_queue() IS
-'platforms that have something queued, and whether a model call waits at its provider''s gate; null where only statements can say so';
+'platforms that have something queued, whether a model call waits at its provider''s gate, and whether a delivery waits in its webhook''s lane; null where only statements can say so';
 
 CREATE OR REPLACE FUNCTION theazo_internal.effect_gated()
 RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_gated';
@@ -404,6 +406,7 @@ DECLARE
 	v_run		theazo_data.run;
 	c			theazo_data.effect;
 	v_gated		boolean;
+	v_lanes		boolean;
 	v_left		integer := least(greatest(p_max, 0), 10000);
 	v_share		integer;
 	v_turns		jsonb;
@@ -419,14 +422,23 @@ BEGIN
 	END IF;
 	-- Platforms with queued work: one index probe each, however many rows they have queued. The same by statements where the
 	-- table is not as usual.
-	SELECT q.platforms, q.gated INTO v_platforms, v_gated FROM theazo_internal.effect_queue() q;
+	SELECT q.platforms, q.gated, q.lanes INTO v_platforms, v_gated, v_lanes FROM theazo_internal.effect_queue() q;
 	IF v_gated IS NULL THEN
+		v_lanes := EXISTS (SELECT FROM theazo_data.effect e WHERE e.kind = 'webhook.deliver' AND e.state = 'queued' AND e.due_at = 'infinity');
 		v_gated := EXISTS (SELECT FROM theazo_data.effect e WHERE e.kind = 'model.call' AND e.state = 'queued' AND e.due_at = 'infinity');
 		v_platforms := ARRAY(SELECT DISTINCT e.platform_id::text FROM theazo_data.effect e WHERE e.state = 'queued');
 	END IF;
 	-- Calls that wait for a place at their provider, or for it to be well again.
 	IF v_gated THEN
 		PERFORM theazo_internal.model_gate();
+	END IF;
+	-- Deliveries wait in lanes of their own: for them half of the batch, and what is left of it in the end.
+	IF v_lanes THEN
+		v_others := theazo_internal.webhook_take(greatest(1, v_left / 2), p_incarnation, v_now, v_lease);
+		v_n := coalesce(cardinality(v_others), 0);
+		v_lanes := v_n >= greatest(1, v_left / 2);
+		v_left := v_left - v_n;
+		RETURN QUERY SELECT d.*, NULL::jsonb FROM theazo_internal.effect_described(v_others) d WHERE v_n > 0;
 	END IF;
 	-- More platforms than places in the batch: chance decides, so that nobody is always last.
 	IF cardinality(v_platforms) > v_left THEN
@@ -488,9 +500,10 @@ BEGIN
 			  FROM unnest(v_noops) c;
 		END IF;
 		-- A sandbox that cannot be paid is not made, nor one whose provider rests or is at its ceiling, and a judge that cannot be paid not asked.
-		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind IN ('compute.create', 'safety.judge')) THEN
+		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind IN ('compute.create', 'safety.judge', 'webhook.deliver')) THEN
+			v_others := theazo_internal.webhook_turn(v_others);
 			SELECT coalesce(jsonb_object_agg(t.id, t.refusal), '{}') INTO v_turns FROM theazo_internal.compute_turn(v_others) t;
-			FOREACH c IN ARRAY v_others
+			FOREACH c IN ARRAY coalesce(v_others, '{}')
 			LOOP
 				CONTINUE WHEN c.kind NOT IN ('compute.create', 'safety.judge');
 				refusal := CASE WHEN c.kind = 'safety.judge' THEN theazo_internal.budget_judge(c)
@@ -558,9 +571,12 @@ BEGIN
 			trace := 'tr_' || c.root_id;
 			RETURN NEXT;
 		END LOOP;
-		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
 		v_left := v_left - v_n;
+		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
 	END LOOP;
+	IF v_lanes AND v_left > 0 THEN
+		RETURN QUERY SELECT d.*, NULL::jsonb FROM theazo_internal.effect_described(theazo_internal.webhook_take(v_left, p_incarnation, v_now, v_lease)) d;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.effect_claim(integer, bigint, integer, interval) IS

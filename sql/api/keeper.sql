@@ -11,7 +11,7 @@ AS $$
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_artifacts'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_attest'), ('keeper_segments')
+		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_artifacts'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_webhooks'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_attest'), ('keeper_segments')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 

@@ -429,7 +429,7 @@ BEGIN
 		  FROM theazo_data.tool t WHERE t.platform_id = p_platform AND t.secret_ref = p_name
 		UNION ALL
 		SELECT 2, pg_catalog.format('webhook %s', theazo_internal.quoted(w.id))
-		  FROM theazo_data.webhook w WHERE w.platform_id = p_platform AND w.secret_ref = p_name
+		  FROM theazo_data.webhook w WHERE w.platform_id = p_platform AND p_name IN (w.secret_ref, w.previous_ref)
 		UNION ALL
 		SELECT 2, 'the judge of texts' FROM theazo_data.safety_ai a WHERE a.platform_id = p_platform AND a.credential_ref = p_name
 		UNION ALL

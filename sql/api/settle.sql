@@ -87,7 +87,7 @@ BEGIN
 		WHEN 'safety' THEN
 			PERFORM theazo_internal.safety_settle(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
 		WHEN 'webhook' THEN
-			PERFORM theazo_internal.notice_settle(p_effect, p_state, coalesce(p_result, '{}'), coalesce(p_finished, clock_timestamp()));
+			PERFORM theazo_internal.notice_settle(p_effect, p_state, coalesce(p_result, '{}'), p_started, coalesce(p_finished, clock_timestamp()));
 		ELSE
 			NULL;
 	END CASE;
@@ -228,6 +228,8 @@ BEGIN
 			v_due := clock_timestamp() + v_delay * '1 millisecond'::interval;
 			IF e.kind = 'model.call' AND (p_result ->> 'pause_ms')::bigint > 0 THEN
 				v_due := theazo_internal.model_told(e, p_result);
+			ELSIF e.kind = 'webhook.deliver' AND theazo_internal.notice_hopeless(e) THEN
+				v_due := NULL;
 			END IF;
 			-- Told to wait longer than a minute, another provider is sooner.
 			IF v_due IS NULL OR e.attempt >= v_max OR e.kind = 'model.call' AND v_delay > 60000 OR e.deadline < clock_timestamp() + v_delay * '1 millisecond'::interval THEN
@@ -243,6 +245,8 @@ BEGIN
 				 WHERE x.platform_id = p_platform AND x.root_id = p_root AND x.id = p_id;
 				IF e.kind = 'model.call' AND p_result ? 'usage' THEN
 					PERFORM theazo_internal.model_attempted(e, p_result, p_finished);
+				ELSIF e.kind = 'webhook.deliver' THEN
+					PERFORM theazo_internal.notice_failed(e, p_result, p_started, coalesce(p_finished, clock_timestamp()));
 				END IF;
 				PERFORM theazo_internal.wake(CASE WHEN e.kind <> 'compute.create' THEN e.affinity END);
 				RETURN true;
@@ -283,6 +287,8 @@ AS $$
 DECLARE
 	v_n		integer;
 	v_all	integer := coalesce(cardinality(p_ids), 0);
+	v_told	text[];			-- whose webhooks have been told
+	v_hooks	text[];
 	r		record;
 BEGIN
 	-- What has no consequences is settled as a set; of that, a no-op has no result and a call has one, so each of the two
@@ -309,14 +315,20 @@ BEGIN
 		   AND e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
 		   AND e.run_id IS NULL AND e.agent_id IS NULL AND e.sandbox_id IS NULL
 		   AND e.kind IN ('compute.exec', 'compute.read', 'compute.list', 'compute.metrics', 'http.get', 'http.request', 'webhook.deliver')
+		   -- of a delivery what went well at once; somebody may wait for one that is tried once only
+		   AND (e.kind <> 'webhook.deliver' OR e.attempt = 1 AND e.max_attempts > 1)
 		   AND e.attempt = d.attempt
 		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END
-		RETURNING e.platform_id, e.root_id, e.id, d.result),
+		RETURNING e.platform_id, e.root_id, e.id, d.result, CASE WHEN e.kind = 'webhook.deliver' THEN e.provider_name END AS hook),
 	kept AS (
 		UPDATE theazo_data.effect_payload p SET result = t.result
 		  FROM taken t
 		 WHERE p.platform_id = t.platform_id AND p.root_id = t.root_id AND p.id = t.id)
-	SELECT v_n + count(*) INTO v_n FROM taken;
+	SELECT v_n + count(*), array_agg(t.platform_id) FILTER (WHERE t.hook IS NOT NULL), array_agg(t.hook) FILTER (WHERE t.hook IS NOT NULL)
+	  INTO v_n, v_told, v_hooks FROM taken t;
+	IF v_hooks IS NOT NULL THEN
+		PERFORM theazo_internal.notices_arrived(v_told, v_hooks);
+	END IF;
 	IF v_n = v_all THEN
 		RETURN v_n;
 	END IF;
@@ -327,7 +339,7 @@ BEGIN
 		  JOIN theazo_data.effect e
 			ON e.platform_id = d.platform_id AND e.root_id = d.root_id AND e.id = d.id
 		   AND CASE e.state WHEN 'claimed' THEN true WHEN 'sent' THEN true ELSE false END
-		 ORDER BY e.agent_id NULLS FIRST, d.ord
+		 ORDER BY e.agent_id NULLS FIRST, CASE WHEN e.kind = 'webhook.deliver' THEN e.provider_name END NULLS FIRST, d.ord
 	LOOP
 		IF theazo_internal.effect_settle(r.platform_id, r.root_id, r.id, r.attempt, r.verdict, r.result, r.content,
 										 r.started, r.finished) THEN

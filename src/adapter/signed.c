@@ -7,7 +7,8 @@
  * what documented receivers check; the Standard Webhooks one binds the call's id
  * and time as well, so a captured request cannot be sent again later. Its key is
  * decoded from base64 when it has the form whsec_..., as stock libraries expect;
- * ours takes the secret's bytes as they are.
+ * ours takes the secret's bytes as they are. While a key is being replaced, the
+ * one before it signs as well, in the header that can hold several.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,8 @@
 
 static TzStatus add_signature(TzSlice key, TzHttpRequest *req, TzErr *err);
 static TzStatus add_triple(const TzEffect *effect, TzSlice key, TzHttpRequest *req, TzErr *err);
+static TzStatus triple_sign(const TzEffect *effect, TzSlice secret, const char *stamp, TzSlice body,
+                            TzBuf *out, TzErr *err);
 static TzStatus triple_key(TzSlice secret, TzBuf *key);
 
 TzSlice
@@ -108,9 +111,8 @@ add_signature(TzSlice key, TzHttpRequest *req, TzErr *err)
 static TzStatus
 add_triple(const TzEffect *effect, TzSlice secret, TzHttpRequest *req, TzErr *err)
 {
-	uint8_t mac[TZ_SHA256_LEN];
+	TzSlice previous = tz_effect_secret(effect, "previous");
 	char stamp[32];
-	TzBuf key;
 	TzBuf value;
 	TzStatus status;
 
@@ -121,30 +123,43 @@ add_triple(const TzEffect *effect, TzSlice secret, TzHttpRequest *req, TzErr *er
 	if (status != TZ_OK || secret.len == 0)
 		return status;
 
+	tz_buf_init(&value, 256);
+	status = triple_sign(effect, secret, stamp, tz_buf_slice(&req->body), &value, err);
+	if (status == TZ_OK && previous.len > 0)
+	{
+		tz_buf_append_cstr(&value, " ");
+		status = triple_sign(effect, previous, stamp, tz_buf_slice(&req->body), &value, err);
+	}
+	if (status == TZ_OK)
+		status = tz_http_request_header(req, "webhook-signature", value.data, true, err);
+	tz_buf_free(&value);
+	return status;
+}
+
+static TzStatus
+triple_sign(const TzEffect *effect, TzSlice secret, const char *stamp, TzSlice body, TzBuf *out, TzErr *err)
+{
+	uint8_t mac[TZ_SHA256_LEN];
+	TzBuf key;
+	TzStatus status;
+
 	tz_buf_init(&key, CREDENTIAL_MAX * 8);
-	tz_buf_init(&value, 128);
 	status = triple_key(secret, &key);
 	if (status == TZ_OK)
 	{
 		TzSlice parts[] = {tz_slice_cstr(effect->id), tz_slice(".", 1), tz_slice_cstr(stamp),
-		                   tz_slice(".", 1), tz_buf_slice(&req->body)};
+		                   tz_slice(".", 1), body};
 
 		status = tz_hmac_sha256_parts(tz_buf_slice(&key), parts, 5, mac, err);
 	}
 	else
 		tz_err_set(err, status, "signing secret cannot be used");
-	if (status == TZ_OK)
-	{
-		tz_buf_append_cstr(&value, "v1,");
-		status = tz_base64_append(&value, mac, sizeof(mac));
-		if (status == TZ_OK)
-			status = tz_http_request_header(req, "webhook-signature", value.data, true, err);
-		else
-			tz_err_set(err, status, "out of memory");
-	}
 	tz_buf_wipe(&key);
-	tz_buf_free(&value);
-	return status;
+	if (status != TZ_OK)
+		return status;
+	tz_buf_append_cstr(out, "v1,");
+	status = tz_base64_append(out, mac, sizeof(mac));
+	return status == TZ_OK ? TZ_OK : tz_err_set(err, status, "out of memory");
 }
 
 /* What merely looks like whsec_ but is no base64 is taken as it is. */

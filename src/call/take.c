@@ -86,6 +86,7 @@ typedef struct TakePart
 	Oid oid;
 	Oid due; /* index of what is queued: platform, due_at */
 	Oid model; /* index of open model calls: due_at, provider */
+	Oid lane; /* index of deliveries that wait in lanes: provider, id */
 	TzTarget target;
 } TakePart;
 
@@ -144,6 +145,9 @@ static bool is_index(Relation index, Relation table, const char *suffix, const c
                      const char *second);
 static Datum next_platform(const TakePart *part, Datum after, bool any);
 static bool waits_at_gate(const TakePart *part);
+static bool waits_in_lane(const TakePart *part);
+static Datum any_waits(bool (*waits)(const TakePart *part), FunctionCallInfo fcinfo);
+static bool any_queued(const TakePart *part, Oid index_oid, ScanKeyData *key);
 static int take_platform(Take *take, Datum platform, int share, int programs);
 static void scan_next(Take *take, TakeScan *scan);
 static bool is_takable(const Take *take, const TupleTableSlot *slot);
@@ -170,27 +174,30 @@ tz_take_programs_left(void)
 }
 
 /*
- * effect_queue(OUT platforms text[], OUT gated boolean): who has something queued, and does a model call wait at its
- * provider's gate? Both null where only statements can say so.
+ * effect_queue(OUT platforms text[], OUT gated boolean, OUT lanes boolean): who has something queued, does a model call
+ * wait at its provider's gate, and does a delivery wait in its webhook's lane? All null where only statements can say so.
  */
 THEAZO_FUNCTION(theazo_effect_queue)
 {
 	Relation table = take_open();
 	ArrayBuildState *found = NULL;
 	TupleDesc desc = tz_result_desc(fcinfo);
-	Datum values[2] = {(Datum) 0, (Datum) 0};
-	bool nulls[2] = {true, true};
+	Datum values[3] = {(Datum) 0, (Datum) 0, (Datum) 0};
+	bool nulls[3] = {true, true, true};
 	Datum last = (Datum) 0;
 	bool any = true;
 
 	if (layout->usable)
 	{
 		bool gated = false;
+		bool lanes = false;
 
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		for (int i = 0; i < layout->nparts && !gated; i++)
 			gated = waits_at_gate(&layout->parts[i]);
+		for (int i = 0; i < layout->nparts && !lanes; i++)
+			lanes = waits_in_lane(&layout->parts[i]);
 		for (;;)
 		{
 			Datum least = (Datum) 0;
@@ -214,8 +221,9 @@ THEAZO_FUNCTION(theazo_effect_queue)
 		PopActiveSnapshot();
 		nulls[0] = found == NULL;
 		values[0] = found == NULL ? (Datum) 0 : makeArrayResult(found, CurrentMemoryContext);
-		nulls[1] = false;
+		nulls[1] = nulls[2] = false;
 		values[1] = BoolGetDatum(gated);
+		values[2] = BoolGetDatum(lanes);
 	}
 	table_close(table, NoLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
@@ -224,22 +232,34 @@ THEAZO_FUNCTION(theazo_effect_queue)
 /* effect_gated(): the second of them alone */
 THEAZO_FUNCTION(theazo_effect_gated)
 {
+	return any_waits(waits_at_gate, fcinfo);
+}
+
+/* effect_lanes(): the third */
+THEAZO_FUNCTION(theazo_effect_lanes)
+{
+	return any_waits(waits_in_lane, fcinfo);
+}
+
+static Datum
+any_waits(bool (*waits)(const TakePart *part), FunctionCallInfo fcinfo)
+{
 	Relation table = take_open();
 	bool usable = layout->usable;
-	bool gated = false;
+	bool found = false;
 
 	if (usable)
 	{
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		for (int i = 0; i < layout->nparts && !gated; i++)
-			gated = waits_at_gate(&layout->parts[i]);
+		for (int i = 0; i < layout->nparts && !found; i++)
+			found = waits(&layout->parts[i]);
 		PopActiveSnapshot();
 	}
 	table_close(table, NoLock);
 	if (!usable)
 		PG_RETURN_NULL();
-	PG_RETURN_BOOL(gated);
+	PG_RETURN_BOOL(found);
 }
 
 /*
@@ -398,7 +418,7 @@ take_learn(Relation table)
 			tz_target_make(&to->target, context, table, part);
 			take_indexes(to, part);
 			if (!to->target.plain || to->target.map != NULL || !OidIsValid(to->due) ||
-			    !OidIsValid(to->model) ||
+			    !OidIsValid(to->model) || !OidIsValid(to->lane) ||
 			    (triggers != NULL && (triggers->trig_update_before_row || triggers->trig_update_after_row)))
 				l->usable = false;
 			table_close(part, NoLock);
@@ -422,6 +442,8 @@ take_indexes(TakePart *part, Relation table)
 			part->due = RelationGetRelid(index);
 		if (is_index(index, table, "model_idx", "due_at", "provider_name"))
 			part->model = RelationGetRelid(index);
+		if (is_index(index, table, "lane_idx", "provider_name", "id"))
+			part->lane = RelationGetRelid(index);
 		index_close(index, NoLock);
 	}
 }
@@ -471,16 +493,31 @@ next_platform(const TakePart *part, Datum after, bool any)
 static bool
 waits_at_gate(const TakePart *part)
 {
-	Relation table = table_open(part->oid, RowExclusiveLock);
-	Relation index = index_open(part->model, RowExclusiveLock);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	IndexScanDesc scan = tz_index_beginscan(table, index, GetActiveSnapshot(), 1);
 	ScanKeyData key;
-	bool found = false;
 
 	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_EQ,
 	                       TimestampTzGetDatum(DT_NOEND));
-	index_rescan(scan, &key, 1, NULL, 0);
+	return any_queued(part, part->model, &key);
+}
+
+/* Its index holds nothing else. */
+static bool
+waits_in_lane(const TakePart *part)
+{
+	return any_queued(part, part->lane, NULL);
+}
+
+static bool
+any_queued(const TakePart *part, Oid index_oid, ScanKeyData *key)
+{
+	Relation table = table_open(part->oid, RowExclusiveLock);
+	Relation index = index_open(index_oid, RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	int nkeys = key != NULL ? 1 : 0;
+	IndexScanDesc scan = tz_index_beginscan(table, index, GetActiveSnapshot(), nkeys);
+	bool found = false;
+
+	index_rescan(scan, key, nkeys, NULL, 0);
 	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
 	{
 		bool isnull;

@@ -100,6 +100,7 @@ SELECT id AS hses FROM theazo.session_create('$mark-halted', api_key => :'live')
 SELECT id AS hlt FROM theazo.kill(:'hses', '$mark stops it', api_key => :'live') \\gset
 SELECT scope FROM theazo.rate_limit_set('session', 1000000, 1000000, '$mark-session', api_key => :'live') \\gset
 SELECT id AS wh FROM theazo.webhook_create('https://$mark.example/hook', '{*}', api_key => :'live') \\gset
+SELECT id AS whd FROM theazo.webhook_test(:'wh', api_key => :'live') \\gset
 SELECT id AS prq FROM theazo.permission_request_create(:'agt', '{"allow_network": true}', '$mark needs it', 100000000, api_key => :'live') \\gset
 SELECT theazo_internal.id_new('apr') AS apr \\gset
 INSERT INTO theazo_data.approval (platform_id, id, session_id, agent_id, user_id, environment, run_id, step_seq, action, params, params_hash,
@@ -108,7 +109,7 @@ SELECT :'plt', :'apr', :'ses', :'agt', '$mark-user', 'live', :'run', 1, '$mark t
 INSERT INTO theazo_data.approval_vote (platform_id, approval_id, voter, voted_by, verdict, params_hash, reason, voted_at, session_id, environment)
 VALUES (:'plt', :'apr', 'key:k', '$mark', 'approve', sha256(''), '$mark', now(), :'ses', 'live');
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt gov=:gov gov2=:gov2 exe=:exe exe2=:exe2
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh whd=:whd prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt gov=:gov gov2=:gov2 exe=:exe exe2=:exe2
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -331,9 +332,13 @@ my %cases = (
 	whoami => [own => ''],
 	webhook_create => [own => "'https://x.example/', '{*}'"],
 	webhook_delete => [foreign => "'{wh}'"],
+	webhook_delivery_list => [foreign => "'{wh}'"],
 	webhook_get => [foreign => "'{wh}'"],
 	webhook_list => [own => ''],
+	webhook_redeliver => [foreign => "'{whd}'"],
+	webhook_rotate => [foreign => "'{wh}'"],
 	webhook_test => [foreign => "'{wh}'"],
+	webhook_update => [foreign => "'{wh}', active => false"],
 );
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_compute_sweeps operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles

@@ -158,8 +158,8 @@ is(($node->psql('postgres', "SELECT theazo.approval_approve('$open', api_key => 
 is(paid($cut), 0, '... nobody was paid');
 
 # ---- deliveries that fail -----------------------------------------------------------------------------------------------------
-my $bad = sql("SELECT id FROM theazo.webhook_create('http://127.0.0.1:$plain/status?status=500', '{*}', api_key => '$p->{key}')");
-my $gone = sql("SELECT id FROM theazo.webhook_create('http://127.0.0.1:$plain/status?status=410', '{*}', api_key => '$p->{key}')");
+my $bad = sql("SELECT id FROM theazo.webhook_create('http://127.0.0.1:$plain/status?status=500', '{permission.requested}', api_key => '$p->{key}')");
+my $gone = sql("SELECT id FROM theazo.webhook_create('http://127.0.0.1:$plain/status?status=410', '{permission.requested}', api_key => '$p->{key}')");
 my $tested = sql("SELECT id FROM theazo.webhook_test('$hook', api_key => '$p->{key}')");
 wait_sql($node, "SELECT state FROM theazo_data.effect WHERE id = '$tested'", 'done', 'a test is delivered');
 my $once = sql("SELECT id FROM theazo.webhook_test('$bad', api_key => '$p->{key}')");

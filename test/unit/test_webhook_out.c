@@ -179,13 +179,53 @@ teardown(void **state)
 	return 0;
 }
 
+/* While a key is being replaced both sign, the new one first; the other signature has room for one. */
+static void
+test_two_keys(void **state)
+{
+	TzSecretValue secrets[] = {
+		{.use = "signing",
+	     .name = "webhook.x.2",
+	     .value = tz_slice_cstr("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")},
+		{.use = "previous",
+	     .name = "webhook.x",
+	     .value = tz_slice_cstr("whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH")},
+	};
+	TzEndpoint to = {.url = "https://h.example/x", .max_response = 40 * 1024 * 1024};
+	TzEffect effect;
+	const char *both;
+	char *new_one;
+	char *ours;
+
+	(void) state;
+	assert_int_equal(build("https://h.example/x", "{\"id\":\"msg_1\",\"type\":\"approval.requested\"}",
+	                       "{\"a\":1}", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"),
+	                 TZ_OK);
+	new_one = strdup(header("webhook-signature"));
+	ours = strdup(header("x-theazo-signature"));
+
+	effect = effect_of("{\"id\":\"msg_1\",\"type\":\"approval.requested\"}");
+	effect.content = tz_slice_cstr("{\"a\":1}");
+	effect.secrets = secrets;
+	effect.nsecrets = 2;
+	effect.now_ms = INT64_C(1700000000000);
+	tz_http_request_free(&req);
+	tz_http_request_init(&req, 0);
+	assert_int_equal(tz_adapter_find("webhook_out")->build(&effect, &to, &req, &err), TZ_OK);
+	both = header("webhook-signature");
+	assert_int_equal(strncmp(both, new_one, strlen(new_one)), 0);
+	assert_string_equal(both + strlen(new_one), " v1,GnWfOMPpcrOIuA+hTPKUlJoozIUx5fe5vMJRq4kNJyc=");
+	assert_string_equal(header("x-theazo-signature"), ours);
+	free(new_one);
+	free(ours);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_refused_requests),
-		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_requests),         cmocka_unit_test(test_two_keys),
+		cmocka_unit_test(test_refused_requests), cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_transport),
 	};
 
