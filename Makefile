@@ -49,7 +49,7 @@ TRAIN = .build/train
 
 # The REST face: operations by hand, routes and the functions of theazo_api out of sql/rest/routes.tsv.
 REST_ROUTES = .build/rest/routes.sql
-REST_SQL = $(addprefix sql/rest/,base.sql session.sql) $(REST_ROUTES)
+REST_SQL = $(addprefix sql/rest/,base.sql run.sql agent.sql session.sql definition.sql secret.sql) $(REST_ROUTES)
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \

@@ -127,6 +127,10 @@ BEGIN
 		ELSE
 			NULL;
 	END CASE;
+	-- who waits until an agent has booted or sleeps
+	IF e.run_id IS NULL AND e.agent_id IS NOT NULL THEN
+		PERFORM theazo_internal.run_notify(e.agent_id);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.compute_settle(theazo_data.effect, text, jsonb, bytea, timestamptz, timestamptz) IS

@@ -44,12 +44,13 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   CASE WHEN r.kind IN ('agent', 'exec') THEN p.result -> 'artifacts' END AS artifacts,
 		   CASE WHEN r.kind = 'agent' THEN p.result -> 'usage' END AS usage,
 		   CASE WHEN r.kind = 'agent' AND p.result IS NOT NULL THEN theazo_internal.run_tool_calls(r.platform_id, r.id) END AS tool_calls,
-		   CASE WHEN r.kind = 'tool_test' THEN (p.result ->> 'success')::boolean END AS success
+		   CASE WHEN r.kind = 'tool_test' THEN (p.result ->> 'success')::boolean END AS success,
+		   CASE WHEN r.kind = 'exec' THEN nullif(p.result -> 'output', 'null') END AS handed_over
 	  FROM theazo_data.run r
 	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5)
 	 WHERE (SELECT theazo_internal.may_read('run:read'))
 	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
-COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP, of an agent''s run its text, files, tokens and tool calls, of a command what it handed over with complete(); note says what the program could not, such as that it was over its memory';
+COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP, of an agent''s run its text, files, tokens and tool calls, of a command what it handed over with complete(), as text and as JSON; note says what the program could not, such as that it was over its memory';
 
 -- ----------------------------------------------------------------------------
 -- Idempotency keys: the same key sent twice starts one run

@@ -430,8 +430,8 @@ BEGIN
 			PERFORM theazo_internal.run_notify(v_run);
 		END LOOP;
 	END IF;
-	IF e.run_id IS NOT NULL THEN
-		PERFORM theazo_internal.run_notify(e.run_id);
+	IF coalesce(e.run_id, e.agent_id) IS NOT NULL THEN
+		PERFORM theazo_internal.run_notify(coalesce(e.run_id, e.agent_id));
 	END IF;
 END
 $$;

@@ -142,7 +142,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM theazo_data.session s WHERE s.platform_id = theazo_internal.current_platform() AND s.id = session_usage.session) THEN
 		PERFORM theazo_internal.raise_not_found('session', session_usage.session);
 	END IF;
-	v_since := theazo_internal.period_start(session_usage.period);
+	v_since := CASE WHEN session_usage.period = 'all' THEN '-infinity' ELSE theazo_internal.period_start(session_usage.period) END;
 	RETURN QUERY
 	SELECT t.*, a.active, a.created
 	  FROM theazo_internal.usage_total(v_since, session_usage.session, NULL) t
@@ -153,7 +153,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo.session_usage(text, text, text) IS
-'what one session used and cost in a period, how many agents were made in it and how many live now, as one row of numbers';
+'what one session used and cost in a period (all: since it began), how many agents were made in it and how many live now, as one row of numbers';
 
 CREATE OR REPLACE FUNCTION theazo.usage_daily(period text DEFAULT 'last_7_days', api_key text DEFAULT NULL)
 RETURNS TABLE (day date, cents numeric, compute_minutes numeric, model_calls bigint, input_tokens bigint, cached_tokens bigint, output_tokens bigint)

@@ -57,6 +57,12 @@ RETURN coalesce((SELECT pg_catalog.jsonb_object_agg(e.key, e.value) FROM pg_cata
 COMMENT ON FUNCTION theazo_internal.rest_given(jsonb) IS
 'an object without its members that are null';
 
+CREATE OR REPLACE FUNCTION theazo_internal.rest_pick(a jsonb, VARIADIC p_members text[])
+RETURNS jsonb LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN a IS NOT NULL THEN coalesce((SELECT pg_catalog.jsonb_object_agg(m, a -> m) FROM pg_catalog.unnest(p_members) m WHERE a ? m), '{}') END;
+COMMENT ON FUNCTION theazo_internal.rest_pick(jsonb, text[]) IS
+'the members of an object that are known; the others are ignored';
+
 CREATE OR REPLACE FUNCTION theazo_internal.rest_value(a jsonb, p_field text, p_required boolean)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -379,7 +385,7 @@ BEGIN
 			HINT = 'Ask the gateway for this path, or follow with theazo.run_follow() and theazo.audit_follow().';
 	ELSIF result ? '$wait' THEN
 		PERFORM theazo_internal.rest_answer(202);
-		RETURN pg_catalog.jsonb_build_object('status', 'running', 'runId', result ->> '$wait');
+		RETURN coalesce(result -> '$now', pg_catalog.jsonb_build_object('status', 'running', 'runId', result ->> '$wait'));
 	END IF;
 	RETURN result;
 EXCEPTION WHEN serialization_failure OR deadlock_detected THEN
