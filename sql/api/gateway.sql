@@ -14,11 +14,13 @@ BEGIN
 				SELECT FROM theazo_data.run r WHERE r.platform_id = w.platform AND r.id = w.id AND r.status IN ('queued', 'running'))
 				WHEN w.id LIKE 'agt\_%' THEN NOT EXISTS (
 				SELECT FROM theazo_data.agent a WHERE a.platform_id = w.platform AND a.id = w.id AND a.status = 'booting')
+				WHEN w.id LIKE 'snap\_%' THEN NOT EXISTS (
+				SELECT FROM theazo_data.snapshot s WHERE s.platform_id = w.platform AND s.id = w.id AND s.status IN ('pending', 'taking'))
 				ELSE true END;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.gateway_runs_ended(text[], text[]) IS
-'which of these runs have ended, and which agents have started: their places in the list';
+'which of these runs have ended, which agents have started, which snapshots are taken: their places in the list';
 
 -- ---------------------------------------------------------------------------------------
 -- Idempotency-Key

@@ -126,6 +126,8 @@ BEGIN
 		INSERT INTO theazo_data.snapshot_content (platform_id, id, session_id, environment, content)
 		VALUES (k.platform_id, k.id, k.session_id, k.environment, p_content);
 	END IF;
+	-- who waits for it
+	PERFORM theazo_internal.run_notify(k.id);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.snapshot_settle(theazo_data.effect, text, jsonb, bytea) IS 'what a provider kept of a sandbox, or that it keeps nothing';

@@ -247,7 +247,7 @@ BEGIN
 	-- without a sandbox nothing is kept
 	shown := pg_catalog.jsonb_build_object('id', coalesce(s.id::text, ''), 'size', coalesce(s.size, '0B'), 'provider', x.provider);
 	IF s.status IN ('pending', 'taking') THEN
-		RETURN theazo_internal.rest_wait(x.id, 'agent_slept', a, shown);
+		RETURN theazo_internal.rest_wait(s.id, 'agent_slept', a, shown);
 	END IF;
 	RETURN shown;
 END $$;

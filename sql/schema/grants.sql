@@ -230,7 +230,8 @@ BEGIN
 			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO %s', r.func, everybody);
 		ELSIF r.proname = ANY (worker_functions) OR r.proname LIKE 'keeper\_%' THEN
 			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_worker', r.func);
-		ELSIF r.proname = ANY (rest_functions) OR r.proname LIKE 'rest\_%' THEN
+		END IF;
+		IF r.nspname = 'theazo_internal' AND (r.proname = ANY (rest_functions) OR r.proname LIKE 'rest\_%') THEN
 			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO theazo_gateway', r.func);
 		END IF;
 	END LOOP;
