@@ -65,7 +65,7 @@ SQL_FILES = sql/header.sql \
 		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql tool_gate.sql loop.sql \
 		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql checkpoint.sql sandbox_policy.sql hibernate.sql pool.sql context.sql guardrail.sql guardrail_domain.sql bound.sql safety_work.sql safety_ai.sql safety_ai_set.sql \
 		approval.sql approval_decide.sql approval_wait.sql permission_request.sql governed_agent.sql governed_set.sql execution.sql script.sql host_call.sql webhook_event.sql webhook_lane.sql webhook_out.sql webhook_set.sql output.sql report.sql sample.sql follow.sql follow_tool.sql usage.sql anchor.sql anchor_round.sql \
-		audit_log.sql user_erase.sql audit_verify.sql audit_export.sql audit_proof.sql attestation.sql secure_agent.sql keeper.sql \
+		audit_log.sql user_erase.sql audit_verify.sql audit_export.sql audit_proof.sql attestation.sql secure_agent.sql keeper.sql retention.sql \
 		operator.sql gateway.sql) \
 	$(REST_SQL) \
 	sql/schema/grants.sql

@@ -174,9 +174,9 @@ BEGIN
 		SELECT * INTO s FROM theazo_internal.attestation_sign(v_text);
 		EXIT WHEN s.signature IS NULL;
 		v_id := 'att_' || theazo_internal.text_hash(v_text);
-		INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature, provider_document, provider_kind)
+		INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature, provider_document, provider_kind, evidence)
 		VALUES (x.platform_id, x.number, v_id, x.agent_id, x.session_id, x.environment, v_text, s.key_id, s.signature,
-			x.evidence -> 'document', x.evidence ->> 'state');
+			x.evidence -> 'document', x.evidence ->> 'state', x.evidence::text);
 		UPDATE theazo_data.execution y SET attestation = v_id
 		 WHERE y.platform_id = x.platform_id AND y.number = x.number;
 		v_n := v_n + 1;
@@ -201,8 +201,59 @@ COMMENT ON FUNCTION theazo_internal.attest_due() IS 'when the keeper looks for e
 -- ---------------------------------------------------------------------------------------
 -- faces
 
+-- A statement's text line by line, without its first.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_lines(p_statement text)
+RETURNS TABLE (name text, value text, n bigint)
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT pg_catalog.split_part(l.line, ': ', 1), pg_catalog.substr(l.line, pg_catalog.strpos(l.line, ': ') + 2), l.n
+	  FROM pg_catalog.unnest((pg_catalog.string_to_array(pg_catalog.rtrim(p_statement, E'\n'), E'\n'))[2:]) WITH ORDINALITY AS l (line, n)
+$$;
+COMMENT ON FUNCTION theazo_internal.attestation_lines(text) IS 'fields of a statement as they were signed: name and JSON';
+
+-- Fields whose rows went by retention: those of an execution's payload, or, of an execution that is gone itself, all but its place.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_gone(x theazo_data.execution, t theazo_data.attestation)
+RETURNS text[] LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF x.number IS NULL THEN
+		RETURN CASE WHEN theazo_internal.expired(t.platform_id, 'execution',
+				(SELECT (l.value::jsonb #>> '{}')::timestamptz FROM theazo_internal.attestation_lines(t.statement) l WHERE l.name = 'ended_at'))
+			THEN ARRAY(SELECT l.name FROM theazo_internal.attestation_lines(t.statement) l WHERE l.name NOT IN ('origin', 'execution', 'audit_event', 'audit_seq', 'audit_leaf') ORDER BY l.n) END;
+	ELSIF EXISTS (SELECT FROM theazo_data.run_payload p WHERE p.platform_id = x.platform_id AND p.root_id = theazo_internal.id_root(x.run_id))
+		OR NOT theazo_internal.expired(x.platform_id, 'run_payload', theazo_internal.id_time(x.run_id)) THEN
+		RETURN NULL;
+	END IF;
+	RETURN ARRAY['input_sha256', 'output_sha256', 'helper_sha256', 'engine', 'engine_version', 'isolation'];
+END $$;
+COMMENT ON FUNCTION theazo_internal.attestation_gone(theazo_data.execution, theazo_data.attestation) IS
+'fields of a statement that cannot be read anew, because what they tell of is kept no longer; null: none';
+
+-- What a statement says, as it can still be read.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_now(x theazo_data.execution, t theazo_data.attestation)
+RETURNS TABLE (name text, value jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF x.number IS NOT NULL THEN
+		RETURN QUERY SELECT f.* FROM theazo_internal.attestation_fields(x) f;
+		RETURN;
+	END IF;
+	RETURN QUERY
+	SELECT l.name, coalesce(CASE l.name WHEN 'execution' THEN to_jsonb(t.number) WHEN 'audit_event' THEN l.value::jsonb
+								WHEN 'audit_seq' THEN to_jsonb(p.seq) WHEN 'audit_leaf' THEN to_jsonb(encode(p.leaf, 'hex')) END, 'null')
+	  FROM theazo_internal.attestation_lines(t.statement) l
+	  LEFT JOIN LATERAL theazo_internal.audit_place(t.platform_id, theazo_internal.attestation_event(t)) p ON true
+	 ORDER BY l.n;
+END $$;
+COMMENT ON FUNCTION theazo_internal.attestation_now(theazo_data.execution, theazo_data.attestation) IS
+'fields of a statement as they are now; of an execution that is gone those that do not lie with it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_event(t theazo_data.attestation)
+RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT l.value::jsonb #>> '{}' FROM theazo_internal.attestation_lines(t.statement) l WHERE l.name = 'audit_event'
+$$;
+COMMENT ON FUNCTION theazo_internal.attestation_event(theazo_data.attestation) IS 'the event that a statement names as the end of its execution';
+
 -- The first field that is not any more what was signed, or null.
-CREATE OR REPLACE FUNCTION theazo_internal.attestation_differs(x theazo_data.execution, t theazo_data.attestation)
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_differs(x theazo_data.execution, t theazo_data.attestation, p_gone text[])
 RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	v_signed	text[] := string_to_array(t.statement, E'\n');
@@ -210,20 +261,39 @@ DECLARE
 BEGIN
 	IF v_signed[1] IS DISTINCT FROM 'theazo execution statement v1' THEN
 		RETURN 'statement';
+	ELSIF x.number IS NULL AND p_gone IS NULL THEN
+		RETURN 'execution';
 	END IF;
-	FOR f IN SELECT y.* FROM theazo_internal.attestation_fields(x) WITH ORDINALITY AS y (name, value, n) ORDER BY y.n LOOP
+	FOR f IN SELECT y.* FROM theazo_internal.attestation_now(x, t) WITH ORDINALITY AS y (name, value, n) ORDER BY y.n LOOP
 		-- a name that is given to the trail later does not unmake what was signed under another
-		CONTINUE WHEN f.name = 'origin';
+		CONTINUE WHEN f.name = 'origin' OR f.name = ANY (p_gone);
 		IF v_signed[f.n + 1] IS DISTINCT FROM f.name || ': ' || theazo_internal.json_compact(f.value) THEN
 			RETURN f.name;
 		END IF;
 	END LOOP;
-	RETURN CASE WHEN t.id <> 'att_' || theazo_internal.text_hash(t.statement) OR x.attestation IS DISTINCT FROM t.id THEN 'attestation_id'
+	RETURN CASE WHEN t.id <> 'att_' || theazo_internal.text_hash(t.statement) OR x.attestation <> t.id THEN 'attestation_id'
 				WHEN NOT coalesce(theazo_internal.ed25519_verify((SELECT k.public_key FROM theazo_internal.audit_key_list() k WHERE k.id = t.key_id), t.statement, t.signature), false)
 				THEN 'signature' END;
 END $$;
-COMMENT ON FUNCTION theazo_internal.attestation_differs(theazo_data.execution, theazo_data.attestation) IS
-'the first field of a statement that is not as it was signed, or null';
+COMMENT ON FUNCTION theazo_internal.attestation_differs(theazo_data.execution, theazo_data.attestation, text[]) IS
+'the first field of a statement that is not as it was signed, but for those that are kept no longer, or null';
+
+-- The statement about an execution that is kept no longer.
+CREATE OR REPLACE FUNCTION theazo_internal.attestation_find(p_execution text)
+RETURNS theazo_data.attestation LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	t	theazo_data.attestation;
+BEGIN
+	IF p_execution OPERATOR(pg_catalog.~) '^[0-9]{1,18}$' THEN
+		SELECT * INTO t FROM theazo_data.attestation y
+		 WHERE y.platform_id = theazo_internal.current_platform() AND y.number = p_execution::bigint
+		   AND (theazo_internal.current_session() IS NULL OR y.session_id = theazo_internal.current_session())
+		   AND y.environment = theazo_internal.current_environment()
+		   AND NOT EXISTS (SELECT FROM theazo_data.execution x WHERE x.platform_id = y.platform_id AND x.number = y.number);
+	END IF;
+	RETURN t;
+END $$;
+COMMENT ON FUNCTION theazo_internal.attestation_find(text) IS 'the statement about an execution of the caller that is gone itself, or nulls';
 
 CREATE OR REPLACE FUNCTION theazo_internal.execution_take(p_execution text)
 RETURNS theazo_data.execution LANGUAGE sql STABLE
@@ -235,7 +305,7 @@ COMMENT ON FUNCTION theazo_internal.execution_take(text) IS 'the row of an execu
 
 CREATE OR REPLACE FUNCTION theazo.verify_execution(execution text, api_key text DEFAULT NULL)
 RETURNS TABLE (execution_id bigint, tee_mode text, attestation_id text, valid boolean, chain_valid boolean, problem text, verified_at timestamptz,
-	evidence text, evidence_problem text)
+	evidence text, evidence_problem text, kept_no_longer text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	x	theazo_data.execution;
@@ -243,27 +313,39 @@ DECLARE
 	c	record;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
-	x := theazo_internal.execution_take(execution);
-	SELECT * INTO t FROM theazo_data.attestation y WHERE y.platform_id = x.platform_id AND y.number = x.number;
-	execution_id := x.number;
-	tee_mode := theazo_internal.tee_mode(x);
-	attestation_id := t.id;
-	evidence := x.evidence ->> 'state';
-	evidence_problem := x.evidence ->> 'problem';
-	verified_at := clock_timestamp();
+	t := theazo_internal.attestation_find(execution);
 	IF t.id IS NULL THEN
-		problem := CASE WHEN x.ended_at IS NULL THEN 'it has not ended' ELSE 'it has no statement yet: its end is about to be sealed' END;
+		x := theazo_internal.execution_take(execution);
+		SELECT * INTO t FROM theazo_data.attestation y WHERE y.platform_id = x.platform_id AND y.number = x.number;
+		tee_mode := theazo_internal.tee_mode(x);
 	ELSE
-		problem := theazo_internal.attestation_differs(x, t);
+		tee_mode := (SELECT l.value::jsonb #>> '{}' FROM theazo_internal.attestation_lines(t.statement) l WHERE l.name = 'tee_mode');
+	END IF;
+	execution_id := coalesce(x.number, t.number);
+	attestation_id := coalesce(t.id, x.attestation);
+	evidence := coalesce(x.evidence, t.evidence::jsonb) ->> 'state';
+	evidence_problem := coalesce(x.evidence, t.evidence::jsonb) ->> 'problem';
+	verified_at := clock_timestamp();
+	IF t.id IS NOT NULL THEN
+		kept_no_longer := theazo_internal.attestation_gone(x, t);
+		problem := theazo_internal.attestation_differs(x, t, kept_no_longer);
 		valid := problem IS NULL;
-		SELECT y.* INTO c FROM theazo_internal.audit_check(x.platform_id, NULL, NULL, x.end_event) y;
+		SELECT y.* INTO c FROM theazo_internal.audit_check(t.platform_id, NULL, NULL, coalesce(x.end_event, theazo_internal.attestation_event(t))) y;
 		chain_valid := c.chain_valid;
 		problem := coalesce(problem, CASE WHEN NOT c.chain_valid THEN 'audit_seq: ' || coalesce(c.problem, 'the chain does not hold') END);
+	ELSIF x.attestation IS NULL THEN
+		problem := CASE WHEN x.ended_at IS NULL THEN 'it has not ended' ELSE 'it has no statement yet: its end is about to be sealed' END;
+	ELSIF theazo_internal.expired(x.platform_id, 'attestation', x.ended_at) THEN
+		kept_no_longer := '{statement}';
+		problem := 'its statement is kept no longer';
+	ELSE
+		valid := false;
+		problem := 'attestation_id';
 	END IF;
 	RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION theazo.verify_execution(text, text) IS
-'is an execution as its signed statement says, and is its place in the audit chain intact; problem names the first field that is not; evidence is what was found of a document that a provider gave of itself: verified, unverified or refused';
+'is an execution as its signed statement says, and is its place in the audit chain intact; problem names the first field that is not; kept_no_longer names those that retention has taken what they tell of; evidence is what was found of a document that a provider gave of itself: verified, unverified or refused';
 
 -- For theazo-verify and for people: the fields, the text that was signed, and the proof of its place where a signed head covers it.
 CREATE OR REPLACE FUNCTION theazo.execution_statement(execution text, api_key text DEFAULT NULL)
@@ -275,25 +357,31 @@ DECLARE
 	v_proof	text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
-	x := theazo_internal.execution_take(execution);
-	SELECT * INTO t FROM theazo_data.attestation y WHERE y.platform_id = x.platform_id AND y.number = x.number;
+	t := theazo_internal.attestation_find(execution);
 	IF t.id IS NULL THEN
+		x := theazo_internal.execution_take(execution);
+		SELECT * INTO t FROM theazo_data.attestation y WHERE y.platform_id = x.platform_id AND y.number = x.number;
+	END IF;
+	IF t.id IS NULL AND x.attestation IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('the statement of execution %s is kept no longer', x.number),
+			HINT = 'theazo.retention_attestations says how long; what was exported before can still be checked.';
+	ELSIF t.id IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('execution %s has no statement yet', x.number),
 			HINT = 'It is signed when the execution has ended and its end is sealed, which takes seconds. Ask again.';
 	END IF;
 	SELECT k.public_key INTO v_key FROM theazo_internal.audit_key_list() k WHERE k.id = t.key_id;
 	BEGIN
-		SELECT p.proof INTO v_proof FROM theazo.audit_proof(x.end_event) p;
+		SELECT p.proof INTO v_proof FROM theazo.audit_proof(theazo_internal.attestation_event(t)) p;
 	EXCEPTION WHEN OTHERS THEN
 		v_proof := NULL;
 	END;
 	RETURN jsonb_build_object('type', 'theazo-execution-statement', 'attestation_id', t.id,
-		'fields', (SELECT jsonb_object_agg(split_part(l, ': ', 1), substr(l, strpos(l, ': ') + 2)::jsonb)
-					 FROM unnest((string_to_array(rtrim(t.statement, E'\n'), E'\n'))[2:]) l),
+		'fields', (SELECT jsonb_object_agg(l.name, l.value::jsonb) FROM theazo_internal.attestation_lines(t.statement) l),
 		'statement', t.statement, 'signature', replace(encode(t.signature, 'base64'), E'\n', ''),
 		'vkey', theazo_internal.audit_vkey(substring(t.statement, 'origin: "([^"]*)"'), v_key), 'proof', v_proof,
 		'provider_document', t.provider_document, 'provider_kind', t.provider_kind,
-		'evidence', x.evidence);
+		-- as it was hashed
+		'evidence', t.evidence);
 END $$;
 COMMENT ON FUNCTION theazo.execution_statement(text, text) IS
 'the signed statement about an execution with its fields, signature and place in the audit tree, as theazo-verify --statement takes it';

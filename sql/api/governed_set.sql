@@ -299,14 +299,28 @@ END $$;
 COMMENT ON FUNCTION theazo.governed_delete(text, text) IS
 'deletes a governed agent: running executions are cut, code, executions, statements and context go, the audit trail stays';
 
+-- Inputs, outputs and what was said on the way go; that there was a run, and what it cost, stays.
+CREATE OR REPLACE FUNCTION theazo_internal.run_wipe(p_platform text, p_roots text[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE theazo_data.run_payload p SET input = '{}', content = NULL, result = NULL, result_content = NULL, verdict = 'none'
+	 WHERE p.platform_id = p_platform AND p.root_id = ANY (p_roots);
+	UPDATE theazo_data.effect_payload p SET request = '{}', content = NULL, step_state = NULL, result = NULL
+	 WHERE p.platform_id = p_platform AND p.root_id = ANY (p_roots);
+	UPDATE theazo_data.step_payload p SET input = NULL, output = NULL, raw = NULL WHERE p.platform_id = p_platform AND p.root_id = ANY (p_roots);
+	UPDATE theazo_data.run_loop l SET system = '', options = '{}', tools = '[]' WHERE l.platform_id = p_platform AND l.root_id = ANY (p_roots);
+	DELETE FROM theazo_data.message m WHERE m.platform_id = p_platform AND m.root_id = ANY (p_roots);
+	DELETE FROM theazo_data.log l WHERE l.platform_id = p_platform AND l.root_id = ANY (p_roots);
+END $$;
+COMMENT ON FUNCTION theazo_internal.run_wipe(text, text[]) IS 'removes what went into runs that have ended and what came out of them';
+
 CREATE OR REPLACE FUNCTION theazo_internal.governed_remove(p_platform text, p_id text)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	-- inputs and outputs go; that there were runs, and what they cost, stays
-	UPDATE theazo_data.run_payload p SET input = '{}', content = NULL, result = NULL, result_content = NULL, verdict = 'none'
-	  FROM theazo_data.execution x
-	 WHERE x.platform_id = p_platform AND x.agent_id = p_id AND p.platform_id = x.platform_id AND p.root_id = theazo_internal.id_root(x.run_id)
-	   AND x.ended_at IS NOT NULL;
+	PERFORM theazo_internal.run_wipe(p_platform, b.roots)
+	   FROM (SELECT pg_catalog.array_agg(o.root) AS roots
+			   FROM (SELECT theazo_internal.id_root(x.run_id) AS root, pg_catalog.row_number() OVER () / 1000 AS part FROM theazo_data.execution x
+					  WHERE x.platform_id = p_platform AND x.agent_id = p_id AND x.ended_at IS NOT NULL) o GROUP BY o.part) b;
 	DELETE FROM theazo_data.host_call h
 	 USING theazo_data.execution x
 	 WHERE x.platform_id = p_platform AND x.agent_id = p_id AND h.platform_id = x.platform_id AND h.root_id = theazo_internal.id_root(x.run_id);
@@ -314,6 +328,7 @@ BEGIN
 	 WHERE x.platform_id = p_platform AND x.agent_id = p_id AND t.platform_id = x.platform_id AND t.number = x.number;
 	DELETE FROM theazo_data.execution x WHERE x.platform_id = p_platform AND x.agent_id = p_id;
 	DELETE FROM theazo_data.agent_context c WHERE c.platform_id = p_platform AND c.agent_id = p_id;
+	UPDATE theazo_data.agent a SET options = a.options - 'instructions' - 'metadata' WHERE a.platform_id = p_platform AND a.id = p_id;
 	DELETE FROM theazo_data.governed_version v WHERE v.platform_id = p_platform AND v.agent_id = p_id;
 	DELETE FROM theazo_data.governed_agent g WHERE g.platform_id = p_platform AND g.id = p_id;
 END $$;

@@ -11,7 +11,7 @@ AS $$
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_artifacts'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_webhooks'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_checkpoints'), ('keeper_attest'), ('keeper_segments')
+		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_artifacts'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_webhooks'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_records'), ('keeper_checkpoints'), ('keeper_attest'), ('keeper_segments')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -181,41 +181,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_prune() IS 'keeper: drops idempotency keys, answers kept for them, and read inputs older than a day';
-
--- Whole partitions, never rows. A span of runs goes with its payloads and effects, or not at all.
-CREATE OR REPLACE FUNCTION theazo_internal.keeper_retention()
-RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	r		record;
-	v_days	integer;
-	v_n		integer := 0;
-	v_error	text;
-BEGIN
-	FOR r IN
-		SELECT l.parent, l.partition, p.keep_setting, p.keep_group,
-			   substr(l.from_key, length(p.prefix) + 1) AS from_root, substr(l.to_key, length(p.prefix) + 1) AS to_root
-		  FROM theazo_internal.partition_list() l JOIN theazo_internal.partition_parents() p ON p.parent = l.parent
-		 WHERE NOT l.is_default AND p.keep_setting IS NOT NULL AND l.to_key IS NOT NULL
-		 ORDER BY l.from_key, l.parent
-	LOOP
-		v_days := nullif(regexp_replace(coalesce(current_setting(r.keep_setting, true), ''), '\D', '', 'g'), '')::integer;
-		-- 0 keeps for ever.
-		CONTINUE WHEN v_days IS NULL OR v_days = 0
-				   OR theazo_internal.id_time('x_' || r.to_root) > now() - v_days * '1 day'::interval;
-		CONTINUE WHEN NOT theazo_internal.partition_is_over(r.keep_group, r.from_root, r.to_root);
-		BEGIN
-			PERFORM theazo_internal.partition_drop(r.parent, r.partition);
-			v_n := v_n + 1;
-		EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-			GET STACKED DIAGNOSTICS v_error = MESSAGE_TEXT;
-			RAISE LOG 'theazo keeper: partition % left for the next turn: %', r.partition, v_error;
-		END;
-	END LOOP;
-	RETURN v_n;
-END
-$$;
-COMMENT ON FUNCTION theazo_internal.keeper_retention() IS
-'keeper: drops partitions whose time is over and that hold nothing unfinished';

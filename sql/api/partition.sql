@@ -21,7 +21,7 @@ AS $$
 		   ('step_payload', 'root_id', '', 'theazo.retention_runs', 'runs'),
 		   ('message', 'root_id', '', 'theazo.retention_runs', 'runs'),
 		   ('safety_verdict', 'root_id', '', 'theazo.retention_runs', 'runs'),
-		   ('host_call', 'root_id', '', 'theazo.retention_runs', 'runs'),
+		   ('host_call', 'root_id', '', 'theazo.retention_host_calls', 'runs'),
 		   ('effect', 'root_id', '', 'theazo.retention_runs', 'runs'),
 		   ('effect_payload', 'root_id', '', 'theazo.retention_runs', 'runs'),
 		   ('charge', 'root_id', '', NULL, 'charges'),

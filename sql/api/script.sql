@@ -272,6 +272,9 @@ BEGIN
 	IF FOUND THEN
 		UPDATE theazo_data.governed_agent g SET execution_count = g.execution_count + 1, last_execution_at = r.ended_at
 		 WHERE g.platform_id = r.platform_id AND g.id = r.agent_id;
+	ELSIF NOT EXISTS (SELECT FROM theazo_data.execution x WHERE x.platform_id = r.platform_id AND x.number = v_number) THEN
+		-- deleted while it ran
+		PERFORM theazo_internal.run_wipe(r.platform_id, ARRAY[theazo_internal.id_root(r.id)]);
 	END IF;
 END $$;
 COMMENT ON FUNCTION theazo_internal.execution_close(theazo_data.run, jsonb, text) IS 'what became of an execution, when its run has ended';

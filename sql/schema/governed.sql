@@ -117,6 +117,7 @@ CREATE TABLE theazo_data.attestation (
 	signature		bytea NOT NULL,						-- Ed25519
 	provider_document jsonb,							-- evidence of whoever ran it, as it came
 	provider_kind	text,								-- what was found of it: verified, unverified, refused
+	evidence		text,								-- of the execution, exactly as it was hashed
 	created_at		timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	CONSTRAINT attestation_pkey PRIMARY KEY (platform_id, number),
 	CONSTRAINT attestation_signature_check CHECK (pg_catalog.octet_length(signature) = 64)

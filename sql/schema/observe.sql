@@ -27,3 +27,13 @@ CREATE TABLE theazo_data.sandbox_sample (
 	CONSTRAINT sandbox_sample_pkey PRIMARY KEY (platform_id, sandbox_id, taken_at)
 );
 CREATE INDEX sandbox_sample_taken_at_idx ON theazo_data.sandbox_sample (taken_at);
+
+-- Spans of time whose rows are kept no longer. The operator platform's: of whole tables, for every platform.
+CREATE TABLE theazo_data.expiry (
+	platform_id		theazo.id NOT NULL,
+	what			text NOT NULL,						-- the table
+	from_at			timestamptz NOT NULL,
+	to_at			timestamptz NOT NULL,
+	event_id		theazo.id NOT NULL,					-- that says so
+	CONSTRAINT expiry_pkey PRIMARY KEY (platform_id, what, from_at)
+);

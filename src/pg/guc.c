@@ -56,7 +56,10 @@ char *tz_guc_master_key_file = NULL;
 int tz_guc_rate_buckets = 65536;
 char *tz_guc_request_id = NULL;
 int tz_guc_max_waiters = 100;
+int tz_guc_retention_attestations_days = 0;
 int tz_guc_retention_events_days = 0;
+int tz_guc_retention_executions_days = 365;
+int tz_guc_retention_host_calls_days = 30;
 int tz_guc_retention_logs_days = 30;
 int tz_guc_retention_runs_days = 30;
 int tz_guc_retention_traces_days = 30;
@@ -217,9 +220,17 @@ define_engine(void)
 	           &tz_guc_rate_buckets, 65536, 64, 16 * 1024 * 1024, PGC_POSTMASTER, 0);
 	define_string("theazo.request_id", "What the caller calls its request; stands in its events.",
 	              &tz_guc_request_id, "", PGC_USERSET, 0, check_request_id);
+	define_int("theazo.retention_attestations",
+	           "Days that signed statements about executions are kept, 0 for ever.",
+	           &tz_guc_retention_attestations_days, 0, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.retention_events",
 	           "Days after which a month of events that was exported is detached, 0 for never.",
 	           &tz_guc_retention_events_days, 0, 0, 36500, PGC_SIGHUP, 0);
+	define_int("theazo.retention_executions", "Days that executions of governed agents are kept, 0 for ever.",
+	           &tz_guc_retention_executions_days, 365, 0, 36500, PGC_SIGHUP, 0);
+	define_int("theazo.retention_host_calls",
+	           "Days that calls of executions to their host are kept, 0 for ever.",
+	           &tz_guc_retention_host_calls_days, 30, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.retention_logs", "Days that logs are kept, 0 for ever.", &tz_guc_retention_logs_days,
 	           30, 0, 36500, PGC_SIGHUP, 0);
 	define_int("theazo.retention_runs", "Days that ended runs are kept, 0 for ever.",

@@ -52,7 +52,10 @@ extern char *tz_guc_master_key_file;
 extern int tz_guc_rate_buckets;
 extern char *tz_guc_request_id; /* of the caller; may be empty or NULL */
 extern int tz_guc_max_waiters;
+extern int tz_guc_retention_attestations_days;
 extern int tz_guc_retention_events_days;
+extern int tz_guc_retention_executions_days;
+extern int tz_guc_retention_host_calls_days;
 extern int tz_guc_retention_logs_days;
 extern int tz_guc_retention_runs_days;
 extern int tz_guc_retention_traces_days;

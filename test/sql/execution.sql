@@ -109,4 +109,30 @@ END $$;
 SELECT u.has, u.used, tst.where_done(u.has, VARIADIC string_to_array(u.used, ' ')) FROM (VALUES (1, '', ''), (2, 'tee', ''), (3, 'tee', 'tee'), (4, 'tee', 'local'), (5, '', 'docker'), (6, 'local', 'webhook'),
 	(7, 'tee', 'tee local'), (8, '', 'local docker'), (9, 'tee', 'tee docker webhook local')) u (n, has, used) ORDER BY u.n;
 
+-- deleted, nothing that went in or came out is left, but for the trail: ended, at work, or never begun
+CREATE FUNCTION tst.holds(word text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	t text;
+	v boolean;
+	result text[] := '{}';
+BEGIN
+	FOR t IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'theazo_data'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1 LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM theazo_data.%I x WHERE x::text LIKE %L)', t, '%' || word || '%') INTO v;
+		IF v THEN result := result || t; END IF;
+	END LOOP;
+	RETURN array_to_string(result, ' ');
+END $$;
+SELECT name FROM theazo.governed_register('forget', NULL, '{"instructions": "Remember marigold.", "model": "openai/gpt-5.4", "tools": ["log"]}');
+SELECT run_id AS r1 FROM theazo.secure_agent_start('forget', '{"task": "About marigold.", "data": {"flower": "marigold"}}') \gset
+SELECT count(*) > 0 FROM tst.claim();
+SELECT tst.settle('model.call', 'done', '{"text": "The marigold is yellow.", "stop": "end", "tool_calls": [], "wire": "{\"a\": \"marigold\"}", "usage": {"input": 10, "output": 5, "estimated": false}}');
+SELECT run_id AS r2 FROM theazo.secure_agent_start('forget', '{"task": "Again about marigold."}') \gset
+SELECT count(*) > 0 FROM tst.claim();
+SELECT r.status FROM theazo_data.run r WHERE r.id IN (:'r1', :'r2') ORDER BY r.id;
+SELECT tst.holds('marigold') AS before;
+SELECT theazo.governed_delete('forget');
+SELECT tst.settle('model.call', 'cancelled', '{"code": "cancelled", "message": "cancelled"}');
+SELECT r.status FROM theazo_data.run r WHERE r.id IN (:'r1', :'r2') ORDER BY r.id;
+SELECT tst.holds('marigold');
+
 ROLLBACK;

@@ -25,6 +25,7 @@ BEGIN
 		PERFORM theazo.platform_policy_set(max_memory_mb => 2048);
 		PERFORM theazo.guardrails_set('{"blockPII": false}');
 		INSERT INTO theazo_data.compute_sweep (platform_id, provider_name, adapter) VALUES (theazo_internal.current_platform(), 'p', 'webhook');
+		PERFORM theazo_internal.expiry_note(theazo_internal.current_platform(), 'execution', 'epoch', '2001-01-01', 1, 1);
 		PERFORM theazo.safety_pattern_set('own', 'xyzzy', 'abuse');
 		PERFORM theazo.safety_ai_set('moderation', endpoint => 'https://judge.example/v1/moderations');
 	END IF;
