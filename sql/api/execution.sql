@@ -177,14 +177,14 @@ BEGIN
 		PERFORM theazo_internal.raise_state('governed agent', g.id, 'ended', 'execute', theazo_internal.governed_ended_hint());
 	ELSIF g.status <> 'ready' THEN
 		PERFORM theazo_internal.raise_state('governed agent', g.id, g.status, 'execute', theazo_internal.governed_ready_hint());
-	ELSIF theazo_internal.agent_resting(a) THEN
-		PERFORM theazo_internal.raise_state('governed agent', g.id, 'paused', 'execute', 'Resume it with theazo.agent_resume().');
 	END IF;
 	SELECT s.status, s.paused_reason INTO v_status, v_reason FROM theazo_data.session s WHERE s.platform_id = a.platform_id AND s.id = a.session_id;
 	IF v_status <> 'active' THEN
 		PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
 		RAISE EXCEPTION USING ERRCODE = 'TZ101', MESSAGE = pg_catalog.format('session "%s" is %s', a.session_id, v_status),
 			DETAIL = coalesce(pg_catalog.format('Reason: %s.', v_reason), ''), HINT = 'Resume the session first.';
+	ELSIF theazo_internal.agent_resting(a) THEN
+		PERFORM theazo_internal.raise_state('governed agent', g.id, 'paused', 'execute', 'Resume it with theazo.agent_resume().');
 	END IF;
 	PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
 END $$;

@@ -41,7 +41,8 @@ AS $$
 BEGIN
 	RETURN QUERY
 	SELECT h.id::text, h.kind, CASE h.kind WHEN 'global' THEN '' ELSE h.platform_id::text END, coalesce(h.target::text, ''),
-		   coalesce(h.only_environment, ''), coalesce(h.target::text, ''), h.reason
+		   -- what has an id is of one environment, which who asks about it need not know
+		   CASE h.kind WHEN 'platform' THEN coalesce(h.only_environment, '') ELSE '' END, coalesce(h.target::text, ''), h.reason
 	  FROM theazo_data.halt h
 	 WHERE h.lifted_at IS NULL AND (h.kind <> 'run' OR h.applied_at IS NULL);
 	-- Of one environment: who knows only what something belongs to, knows the session.

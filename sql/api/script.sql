@@ -251,7 +251,7 @@ BEGIN
 		RETURN;
 	END IF;
 	v_code := CASE WHEN r.status = 'completed' THEN NULL
-				   WHEN r.error_sqlstate = 'TZ203' THEN CASE WHEN r.error_message LIKE 'agent %' THEN 'AGENT_HALTED' ELSE 'GLOBAL_HALT' END
+				   WHEN r.error_sqlstate = 'TZ203' THEN CASE WHEN r.error_message OPERATOR(pg_catalog.~) '^(agent|session|run) ' THEN 'AGENT_HALTED' ELSE 'GLOBAL_HALT' END
 				   WHEN r.error_sqlstate = 'TZ205' THEN 'CONTENT_BLOCKED'
 				   WHEN r.error_sqlstate = 'TZ403' THEN 'TIME_LIMIT'
 				   ELSE coalesce(p_result ->> 'code', CASE r.status WHEN 'cancelled' THEN 'CANCELLED' END, pg_catalog.upper(r.error_code), 'EXECUTION_ERROR') END;

@@ -110,6 +110,15 @@ app("SELECT FROM theazo.halt('maintenance')");
 ended($id, 'terminated');
 is(details($id)->{error_code}, 'GLOBAL_HALT', 'the halt of the platform cuts it too');
 app('SELECT theazo.unhalt()');
+# one of them, by its run: the others go on
+my @two = (start('endless'), start('endless'));
+wait_sql($node, "SELECT count(*) FROM theazo_data.run r JOIN theazo_data.execution x ON x.run_id = r.id WHERE r.status = 'running' AND x.number IN ($two[0], $two[1])", 2, 'two run');
+app("SELECT FROM theazo.kill((SELECT run_id FROM theazo.execution_get('$two[0]')), 'that one')");
+wait_sql($node, "SELECT status FROM theazo_data.execution WHERE number = $two[0]", 'terminated', 'the kill of a run cuts its code at once', 10);
+is(details($two[0])->{error_code}, 'AGENT_HALTED', 'and says so');
+is(details($two[1])->{status}, 'running', 'the other one goes on');
+app("SELECT FROM theazo.execution_cancel('$two[1]')");
+ended($two[1], 'terminated');
 $id = start('endless');
 app("SELECT FROM theazo.execution_cancel('$id')");
 ended($id, 'terminated');
