@@ -104,7 +104,7 @@ NO_INSTALLCHECK = 1
 # Targets
 # ---------------------------------------------------------------------------
 SCRIPT_GOALS = installcheck unit fuzz chaos lint bench deps demo check \
-	check-versions help pgtree indent reference weights weights-check
+	check-jsc check-versions help pgtree indent reference weights weights-check
 GOALS = $(or $(MAKECMDGOALS),all)
 
 .PHONY: $(SCRIPT_GOALS)
@@ -245,6 +245,9 @@ lint:
 check-versions: deps
 	@THEAZO_VERSIONS_FULL=1 test/run/check.sh versions
 
+check-jsc:
+	@test/run/check.sh jsc
+
 # Lays all C files out as lint wants them.
 indent:
 	@find src test -name '*.[ch]' | xargs clang-format -i --style=file
@@ -281,6 +284,7 @@ help:
 	@echo 'make demo            private server, a real agent job, its result'
 	@echo 'make check           everything, on 15, and the core of it on 17 and 18'
 	@echo 'make check-versions  the full lists on 15, 17 and 18, with counts'
+	@echo 'make check-jsc       the lists of JavaScript with the engine of the system'
 	@echo 'make installcheck    regress, isolation and TAP (TESTS="a b" names some)'
 	@echo 'make unit            tests without a server, under ASan and UBSan'
 	@echo 'make fuzz            fuzzers, FUZZ_SECONDS=60 each'

@@ -2,7 +2,7 @@
 # Builds the tree it lies in against a private copy of one PostgreSQL version
 # and runs suites there, as the unprivileged user it was started as:
 #
-#	suites.sh MAJOR SUITE...	lint clients unit fuzz box runner regress isolation tap tap-core chaos
+#	suites.sh MAJOR SUITE...	lint clients unit fuzz box runner jsc regress isolation tap tap-core chaos
 #
 # Each suite leaves a line "name passed failed skipped" in .build/counts, what
 # failed by name in .build/failures and its output in .build/out. TESTS="a b" limits regress, isolation and TAP to names.
@@ -271,8 +271,17 @@ box() {
 
 # The program that runs agents' code, as this user; check.sh runs it as root too.
 runner() {
-	local log=$out/runner.log p f status=0
-	timeout 900 test/runner/run.sh > "$log" 2>&1 || status=$?
+	runner_with runner quickjs
+}
+
+# The same lists of JavaScript with the engine of the system.
+jsc() {
+	runner_with jsc jsc
+}
+
+runner_with() {			# runner_with NAME ENGINE
+	local log=$out/$1.log p f status=0
+	RUNNER_ENGINE=$2 timeout 900 test/runner/run.sh > "$log" 2>&1 || status=$?
 	p=$(lines '^ok ' "$log")
 	f=$(lines '^not ok ' "$log")
 	if [ "$status" != 0 ] && [ "$f" = 0 ]; then
@@ -280,7 +289,7 @@ runner() {
 		tail -n 20 "$log"
 	fi
 	[ "$f" = 0 ] || grep -E -A 4 '^not ok ' "$log" | head -n 100
-	count runner "$p" "$f" 0
+	count "$1" "$p" "$f" 0
 }
 
 # The scripted model server before the vendors' own clients: only then may it judge.
@@ -360,7 +369,7 @@ for suite in "$@"; do
 				count chaos 0 1 0
 			fi
 			;;
-		clients | unit | fuzz | box | runner | lint | reference | bench) "$suite" ;;
+		clients | unit | fuzz | box | runner | jsc | lint | reference | bench) "$suite" ;;
 		*) die "no suite $suite" ;;
 	esac
 done

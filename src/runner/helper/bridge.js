@@ -46,10 +46,11 @@
 		return s.length > max ? apply(slice, s, [0, max]) : s;
 	};
 
-	// The author's part of a stack: below it is how we came to call his code.
-	const ours = '    at apply (native)\n    at start (bridge.js';
+	// The author's part of a stack: below it is how we came to call his code, in the words of either engine.
+	const ours = ['    at apply (native)\n    at start (bridge.js', 'main@agent.js:1:22\nstart@bridge.js'];
 	const trace = function (stack) {
-		const at = apply(indexOf, stack, [ours]);
+		let at = apply(indexOf, stack, [ours[0]]);
+		if (at < 0) at = apply(indexOf, stack, [ours[1]]);
 		return at < 0 ? text(stack, 16000) : apply(slice, stack, [0, at < 16000 ? at : 16000]);
 	};
 
@@ -63,6 +64,8 @@
 			try { if (e.name !== undefined) d.name = text(e.name, 200) || 'Error'; } catch (x) { /* as it is */ }
 			try { d.message = e.message === undefined ? text(e, 8000) : text(e.message, 8000); } catch (x) { /* as it is */ }
 			try { if (typeof e.stack === 'string') d.stack = trace(e.stack); } catch (x) { /* as it is */ }
+			// an engine that gives no stack to an error in the code's syntax
+			try { if (d.stack === '' && typeof e.line === 'number') d.stack = text(e.sourceURL, 200) + ':' + e.line; } catch (x) { /* as it is */ }
 		} else {
 			d.message = typeof e === 'symbol' ? 'a symbol' : text(e, 8000);
 		}

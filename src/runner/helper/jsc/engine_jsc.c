@@ -11,9 +11,11 @@
  *-------------------------------------------------------------------------
  */
 #include <JavaScriptCore/JavaScript.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@
 #define CODE_HEAD "(async function main() {"
 #define CODE_TAIL "\n})"
 #define BESIDE (24 << 20)
+#define REFUSED_BYTES (1 << 20) /* as much as the allocator asks for when its heap cannot grow */
 
 const char engine_name[] = "javascriptcore";
 const int engine_calls[] = {
@@ -333,11 +336,33 @@ engine_realm(void)
 
 /* --- a run ---------------------------------------------------------------------------- */
 
-/* The limit of the process is the limit: nothing to do here. */
+/* What the engine does where it finds no memory for itself; in place of the library's, which would send a signal. */
+void
+abort(void)
+{
+	if (engine_memory_refused())
+		run_out_of_memory();
+	run_trap("the engine has given up");
+}
+
+/* Would so many bytes more be given? */
+static bool
+memory_given(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	(void) munmap(p, bytes);
+	return true;
+}
+
+/* The limit of the process is the limit, and it is the zygote that sets it: not a line runs before it holds. */
 void
 engine_memory(uint32_t mb)
 {
-	(void) mb;
+	while (memory_given(((size_t) mb << 20) + BESIDE + REFUSED_BYTES))
+		(void) sched_yield();
 }
 
 void
@@ -345,10 +370,11 @@ engine_headroom(void)
 {
 }
 
+/* Nothing notes a refusal, but who asks does so at once. */
 bool
 engine_memory_refused(void)
 {
-	return false;
+	return !memory_given(REFUSED_BYTES);
 }
 
 uint32_t
