@@ -1,58 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.c
- *	  One libcurl easy handle: options, callbacks, and what its end means.
+ *	  One libcurl easy handle: its options, from a request's to those undone.
  *
- * Three things are done differently from an ordinary libcurl program.
- *
- * The egress policy is asked twice: when a socket is opened, about the resolved
- * address, and again just before each request, because a kept-alive connection
- * that one platform was allowed to open must not serve another that was not.
- *
- * libcurl repeats a request by itself when a reused connection turns out to be
- * closed before the first byte of an answer. The peer may have acted on the first
- * copy, so for everything but GET and HEAD a second departure is refused, and for
- * those as well when they carry a brokered secret, whose hosts may have changed
- * since. Such requests use only connections that were idle for a short time, so
- * that this stays rare.
- *
- * "May it have left?" is answered from the departure callback: a request that
- * never reached it was never written to a connection.
+ * What its sockets may reach is in transfer_connect.c, what is kept of an answer in
+ * transfer_answer.c, and what its end means in transfer_end.c.
  *
  *-------------------------------------------------------------------------
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "http/transfer.h"
+#include "http/transfer_internal.h"
 
-#define HEADER_BYTES_MAX (64 * 1024)
-#define HEADER_LINES_MAX 200
 #define IDLE_SECONDS_ONCE 1L /* common servers hang up after 2 s or more */
 #define IDLE_SECONDS_GET 60L
 
-static curl_socket_t on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr);
-static bool connection_ended(CURL *easy);
-static int on_departure(void *arg, char *peer, char *local, int peer_port, int local_port);
-static size_t on_body(char *data, size_t size, size_t n, void *arg);
-static size_t on_header(char *data, size_t size, size_t n, void *arg);
 static bool identity_set(TzHttpCall *call);
 static bool header_list_make(TzHttpCall *call);
 static void header_list_free(struct curl_slist *list);
-static void explain(TzHttpCall *call, CURLcode code);
-static void explain_connect(TzHttpCall *call, CURLcode code);
-static void hint_for(TzErr *err);
-static bool may_repeat(const TzHttpRequest *req);
 static bool pin_holds(const TzHttpPin *pin, CURLU *url, const char *scheme);
-static bool surely_not_sent(TzHttpCall *call, CURLcode code);
 
 int64_t
 tz_http_now_ms(void)
@@ -99,13 +68,6 @@ tz_transfer_url(const TzHttpRequest *req, const TzTransferRules *rules, CURLU **
 	else
 		curl_url_cleanup(url);
 	return status;
-}
-
-/* libcurl may send it a second time by itself. */
-static bool
-may_repeat(const TzHttpRequest *req)
-{
-	return !req->once && (strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0);
 }
 
 /* What libcurl reads is what was checked. */
@@ -156,10 +118,10 @@ tz_transfer_prepare(CURL *easy, const TzTransferRules *rules)
 	ok &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_opensocket) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_departure) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
-	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, tz_transfer_socket) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, tz_transfer_departure) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, tz_transfer_body) == CURLE_OK;
+	ok &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, tz_transfer_header) == CURLE_OK;
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* else the end of a call waits for the thread of its name lookup */
 	ok &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
@@ -178,7 +140,7 @@ tz_transfer_arm(TzHttpCall *call, const TzTransferRules *rules)
 	CURL *easy = call->easy;
 	TzHttpRequest *req = &call->req;
 	bool http = rules->allow_http || req->allow_http;
-	bool repeat = may_repeat(req);
+	bool repeat = tz_transfer_may_repeat(req);
 	bool head = strcmp(req->method, "HEAD") == 0;
 	/* a connection made with one certificate serves nobody else */
 	bool own = req->identity.len > 0 || req->authority.len > 0;
@@ -295,240 +257,13 @@ tz_transfer_finish(TzHttpCall *call, CURLcode code)
 	curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &total_us);
 	call->res.status = (int) status;
 	call->res.total_us = (int64_t) total_us;
-	call->res.maybe_sent = call->departures > 0 && !surely_not_sent(call, code);
+	call->res.maybe_sent = call->departures > 0 && !tz_transfer_surely_unsent(call, code);
 	/* we broke it off ourselves, with all that was wanted */
 	if ((call->res.cut && code == CURLE_WRITE_ERROR) || (call->enough_ms > 0 && call->stop.status == TZ_OK))
 		code = CURLE_OK;
 	if (code != CURLE_OK || call->stop.status != TZ_OK)
-	{
-		explain(call, code);
-		if (call->res.err.hint[0] == '\0')
-			hint_for(&call->res.err);
-	}
+		tz_transfer_explain(call, code);
 	call->res.err.http_status = call->res.status;
-}
-
-/*
- * A socket for an address that curl resolved, if the policy lets us go there.
- * curl goes on to the host's next address when this one is refused.
- */
-static curl_socket_t
-on_opensocket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
-{
-	TzHttpCall *call = arg;
-	const TzTransferRules *rules = tz_http_client_rules(call->client);
-	curl_socket_t fd;
-
-	if (purpose != CURLSOCKTYPE_IPCXN || (addr->family == AF_UNIX) != (call->req.socket != NULL))
-		return CURL_SOCKET_BAD;
-	/* a path is no address: whoever made the request has said that it may go there */
-	if (call->req.socket == NULL &&
-	    tz_netpolicy_check(rules->policy, &addr->addr, (socklen_t) addr->addrlen,
-	                       rules->allow_private || call->req.allow_private, &call->denied) != TZ_OK)
-		return CURL_SOCKET_BAD;
-	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
-	if (fd < 0)
-	{
-		tz_err_set(&call->denied, TZ_UNAVAILABLE, "could not open a socket: %s", strerror(errno));
-		tz_err_hint(&call->denied,
-		            "Lower \"theazo.http_max_calls\", or raise the server's limit of open files.");
-	}
-	return fd;
-}
-
-/*
- * Has the peer closed the kept connection that this call is about to use? Older
- * libcurls look for themselves and do not tell the socket here; newer ones write
- * and see, after which nobody could say that nothing was received.
- */
-static bool
-connection_ended(CURL *easy)
-{
-	curl_socket_t fd = CURL_SOCKET_BAD;
-	long connects = 0;
-	char byte;
-
-	if (curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects) != CURLE_OK || connects != 0 ||
-	    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
-		return false;
-	/* an end, an error, or words that nobody asked for */
-	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-	       (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
-/* Just before the request is written, on new and on reused connections. */
-static int
-on_departure(void *arg, char *peer, char *local, int peer_port, int local_port)
-{
-	TzHttpCall *call = arg;
-	const TzTransferRules *rules = tz_http_client_rules(call->client);
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-	const struct sockaddr *addr = NULL;
-	socklen_t len = 0;
-
-	(void) local;
-	(void) peer_port;
-	(void) local_port;
-	if (call->departures == 0 && !call->anew && connection_ended(call->easy))
-	{
-		call->ended = true;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	if (call->departures > 0 && !may_repeat(&call->req))
-	{
-		tz_err_set(&call->stop, TZ_UNAVAILABLE, "connection was closed before an answer");
-		return CURL_PREREQFUNC_ABORT;
-	}
-	if (call->req.socket != NULL)
-	{
-		call->departures++;
-		return CURL_PREREQFUNC_OK;
-	}
-	memset(&v4, 0, sizeof(v4));
-	memset(&v6, 0, sizeof(v6));
-	if (inet_pton(AF_INET, peer, &v4.sin_addr) == 1)
-	{
-		v4.sin_family = AF_INET;
-		addr = (const struct sockaddr *) &v4;
-		len = sizeof(v4);
-	}
-	else if (inet_pton(AF_INET6, peer, &v6.sin6_addr) == 1)
-	{
-		v6.sin6_family = AF_INET6;
-		addr = (const struct sockaddr *) &v6;
-		len = sizeof(v6);
-	}
-	if (addr == NULL)
-	{
-		tz_err_set(&call->stop, TZ_REFUSED, "address of the connection is not known");
-		return CURL_PREREQFUNC_ABORT;
-	}
-	if (tz_netpolicy_check(rules->policy, addr, len, rules->allow_private || call->req.allow_private,
-	                       &call->stop) != TZ_OK)
-		return CURL_PREREQFUNC_ABORT;
-	call->departures++;
-	return CURL_PREREQFUNC_OK;
-}
-
-/* Once the answer has begun a request is of no more use: a long one is given back. */
-static void
-forget_request(TzHttpCall *call)
-{
-	curl_off_t sent = 0;
-
-	curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-	if (call->req.body.len > 0 && sent >= (curl_off_t) call->req.body.len)
-	{
-		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, "");
-		tz_buf_wipe(&call->req.body);
-	}
-}
-
-static bool
-pours(TzHttpCall *call)
-{
-	long status = 0;
-
-	if (call->tasted || call->sink.wants == NULL)
-		return call->pours;
-	call->tasted = true;
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-	call->res.status = (int) status;
-	call->pours = call->sink.wants(call->arg, &call->res);
-	if (call->pours)
-		forget_request(call);
-	return call->pours;
-}
-
-static TzStatus
-pour(TzHttpCall *call, TzSlice bytes)
-{
-	size_t kept = 0;
-	TzHttpTaste taste;
-
-	if (call->enough_ms > 0)
-		return TZ_OK;
-	taste = call->sink.take(call->arg, bytes, &kept);
-	if (taste == TZ_HTTP_STOP)
-		return tz_err_set(&call->stop, TZ_CANCELLED, "answer was not read to its end");
-	if (!tz_http_client_hold(call->client, kept))
-	{
-		tz_err_set(&call->stop, TZ_UNAVAILABLE, "answers in flight hold too much memory");
-		tz_err_hint(&call->stop, "Lower \"theazo.http_max_body\" or \"theazo.http_max_calls\".");
-		return TZ_UNAVAILABLE;
-	}
-	call->held += kept;
-	if (taste == TZ_HTTP_ENOUGH)
-		tz_http_client_linger(call);
-	return TZ_OK;
-}
-
-static size_t
-on_body(char *data, size_t size, size_t n, void *arg)
-{
-	TzHttpCall *call = arg;
-	size_t len = size * n;
-	size_t room = call->res.body.max - call->res.body.len;
-	TzStatus status;
-
-	if (len > 0 && pours(call))
-		return pour(call, tz_slice(data, len)) == TZ_OK ? len : 0;
-	if (call->req.cut_response && len > room)
-	{
-		call->res.cut = true;
-		if (room > 0 && tz_http_client_hold(call->client, room))
-		{
-			call->held += room;
-			(void) tz_buf_append(&call->res.body, data, room);
-		}
-		return len == 0 ? 1 : 0;
-	}
-	if (!tz_http_client_hold(call->client, len))
-	{
-		tz_err_set(&call->stop, TZ_UNAVAILABLE, "answers in flight hold too much memory");
-		tz_err_hint(
-			&call->stop,
-			"Lower \"theazo.http_max_body\" or \"theazo.http_max_calls\", or ask for less at a time.");
-		return len == 0 ? 1 : 0;
-	}
-	call->held += len;
-	status = tz_buf_append(&call->res.body, data, len);
-	if (status == TZ_OK)
-		return len;
-	if (status == TZ_TOO_LARGE)
-		tz_err_set(&call->stop, status, "answer is larger than %zu bytes", call->req.max_response);
-	else
-		tz_err_set(&call->stop, status, "out of memory");
-	return len == 0 ? 1 : 0;
-}
-
-/* One line at a time, of interim answers and trailers too; all count. */
-static size_t
-on_header(char *data, size_t size, size_t n, void *arg)
-{
-	TzHttpCall *call = arg;
-	size_t len = size * n;
-	TzStatus status;
-
-	call->header_bytes += len;
-	call->header_lines++;
-	if (call->header_bytes > HEADER_BYTES_MAX || call->header_lines > HEADER_LINES_MAX)
-		status = TZ_TOO_LARGE;
-	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
-	{
-		tz_http_response_clear_headers(&call->res);
-		return len;
-	}
-	else
-		status = tz_http_response_add(&call->res, data, len);
-	if (status == TZ_OK)
-		return len;
-	if (status == TZ_TOO_LARGE)
-		tz_err_set(&call->stop, status, "answer has too many or too long headers");
-	else
-		tz_err_set(&call->stop, status, "out of memory");
-	return 0;
 }
 
 /*
@@ -588,136 +323,4 @@ header_list_free(struct curl_slist *list)
 	for (struct curl_slist *p = list; p != NULL; p = p->next)
 		explicit_bzero(p->data, strlen(p->data));
 	curl_slist_free_all(list);
-}
-
-/*
- * Departed, yet nothing was written: the very first write failed, on a kept
- * connection that had died meanwhile.
- */
-static bool
-surely_not_sent(TzHttpCall *call, CURLcode code)
-{
-	long request = 0;
-	curl_off_t upload = 0;
-
-	if (code != CURLE_SEND_ERROR || call->departures != 1)
-		return false;
-	curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &request);
-	curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &upload);
-	return request == 0 && upload == 0;
-}
-
-/* curl's code as our status and a short message; never a URL or a header. */
-static void
-explain(TzHttpCall *call, CURLcode code)
-{
-	TzErr *err = &call->res.err;
-
-	if (call->stop.status != TZ_OK)
-	{
-		*err = call->stop;
-		return;
-	}
-	switch (code)
-	{
-		case CURLE_OUT_OF_MEMORY:
-			tz_err_set(err, TZ_NOMEM, "out of memory");
-			break;
-		case CURLE_FILESIZE_EXCEEDED:
-			tz_err_set(err, TZ_TOO_LARGE, "answer is larger than %zu bytes", call->req.max_response);
-			break;
-		case CURLE_OPERATION_TIMEDOUT:
-			if (call->departures > 0)
-				tz_err_set(err, TZ_TIMEOUT, "no complete answer within %d ms", call->req.timeout_ms);
-			else
-				tz_err_set(err, TZ_TIMEOUT, "no connection in time");
-			break;
-		case CURLE_GOT_NOTHING:
-			tz_err_set(err, TZ_UNAVAILABLE, "connection was closed without an answer");
-			break;
-		case CURLE_PARTIAL_FILE:
-			tz_err_set(err, TZ_BAD_ANSWER, "answer ended before its stated length");
-			break;
-		case CURLE_SEND_ERROR:
-		case CURLE_RECV_ERROR:
-			/* with a status line the peer did carry it out, so this is half an answer */
-			if (call->res.status != 0)
-				tz_err_set(err, TZ_BAD_ANSWER, "answer broke off");
-			else
-				tz_err_set(err, TZ_UNAVAILABLE, "connection broke");
-			break;
-		case CURLE_UNSUPPORTED_PROTOCOL:
-			/* with PROTOCOLS set: also what a bad first line gives */
-			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_REFUSED,
-			           call->departures > 0 ? "answer is not HTTP" : "URL scheme is not allowed");
-			break;
-		case CURLE_WEIRD_SERVER_REPLY:
-		case CURLE_HTTP2:
-		case CURLE_BAD_CONTENT_ENCODING:
-			tz_err_set(err, TZ_BAD_ANSWER, "answer is not HTTP");
-			break;
-		default:
-			explain_connect(call, code);
-			break;
-	}
-}
-
-static void
-explain_connect(TzHttpCall *call, CURLcode code)
-{
-	TzErr *err = &call->res.err;
-
-	switch (code)
-	{
-		case CURLE_COULDNT_RESOLVE_HOST:
-			tz_err_set(err, TZ_UNAVAILABLE, "host name does not resolve");
-			break;
-		case CURLE_COULDNT_CONNECT:
-			if (call->denied.status != TZ_OK)
-				*err = call->denied;
-			else
-				tz_err_set(err, TZ_UNAVAILABLE, "connection refused or host not reachable");
-			break;
-		case CURLE_PEER_FAILED_VERIFICATION:
-			tz_err_set(err, TZ_UNAVAILABLE, "TLS certificate of the host is not trusted");
-			tz_err_hint(
-				err,
-				"Have the host use a certificate of a known authority, or name its authority in \"theazo.ca_file\".");
-			break;
-		case CURLE_SSL_CACERT_BADFILE:
-			tz_err_set(err, TZ_UNAVAILABLE, "bundle of certificates cannot be read");
-			tz_err_hint(err, "Check the file named by \"theazo.ca_file\".");
-			break;
-		case CURLE_SSL_CONNECT_ERROR:
-		case CURLE_SSL_CIPHER:
-		case CURLE_SSL_CERTPROBLEM:
-			tz_err_set(err, TZ_UNAVAILABLE, "TLS handshake failed");
-			break;
-		default:
-			tz_err_set(err, call->departures > 0 ? TZ_BAD_ANSWER : TZ_UNAVAILABLE, "transfer failed: %s",
-			           curl_easy_strerror(code));
-			break;
-	}
-}
-
-static void
-hint_for(TzErr *err)
-{
-	switch (err->status)
-	{
-		case TZ_TOO_LARGE:
-			tz_err_hint(err, "Ask for less at a time, or raise \"theazo.http_max_body\".");
-			break;
-		case TZ_TIMEOUT:
-			tz_err_hint(err, "Check how busy the endpoint is, or give a longer time limit.");
-			break;
-		case TZ_UNAVAILABLE:
-			tz_err_hint(err, "Check that the endpoint is up and that its address is right.");
-			break;
-		case TZ_BAD_ANSWER:
-			tz_err_hint(err, "Look into the endpoint's log, and at what stands between it and us.");
-			break;
-		default:
-			break;
-	}
 }
