@@ -49,12 +49,12 @@ TRAIN = .build/train
 
 # The REST face: operations by hand, routes and the functions of theazo_api out of sql/rest/routes.tsv.
 REST_ROUTES = .build/rest/routes.sql
-REST_SQL = $(addprefix sql/rest/,base.sql run.sql agent.sql session.sql definition.sql secret.sql) $(REST_ROUTES)
+REST_SQL = $(addprefix sql/rest/,base.sql run.sql agent.sql session.sql definition.sql secret.sql schedule.sql trigger.sql) $(REST_ROUTES)
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \
 	$(addprefix sql/schema/,base.sql tenant.sql vault.sql run.sql checkpoint.sql model.sql event.sql audit.sql anchor.sql limit.sql \
-		budget.sql permission.sql approval.sql safety.sql observe.sql governed.sql gateway.sql) \
+		budget.sql permission.sql approval.sql safety.sql observe.sql governed.sql schedule.sql gateway.sql) \
 	$(addprefix sql/api/,clib.sql base.sql partition.sql personal.sql event.sql seal.sql segment.sql charge.sql \
 		log.sql gate.sql halt.sql halt_apply.sql halt_drill.sql rate.sql permission.sql flow.sql flow_rule.sql template.sql effect.sql settle.sql recovery.sql \
 		budget.sql budget_reserve.sql budget_aside.sql budget_alert.sql verdict.sql safety.sql \
@@ -64,7 +64,7 @@ SQL_FILES = sql/header.sql \
 		managed.sql provider_test.sql vault.sql rotation.sql definition.sql agent.sql run.sql exec.sql fetch.sql model.sql \
 		model_gate.sql model_price.sql tool.sql tool_search.sql tool_set.sql tool_test.sql tool_gate.sql loop.sql \
 		loop_model.sql loop_tool.sql loop_end.sql agent_run.sql checkpoint.sql sandbox_policy.sql hibernate.sql pool.sql context.sql guardrail.sql guardrail_domain.sql bound.sql safety_work.sql safety_ai.sql safety_ai_set.sql \
-		approval.sql approval_decide.sql approval_wait.sql permission_request.sql governed_agent.sql governed_set.sql execution.sql script.sql host_call.sql webhook_event.sql webhook_lane.sql webhook_out.sql webhook_set.sql output.sql report.sql sample.sql follow.sql follow_tool.sql usage.sql anchor.sql anchor_round.sql \
+		approval.sql approval_decide.sql approval_wait.sql permission_request.sql governed_agent.sql governed_set.sql execution.sql script.sql host_call.sql webhook_event.sql webhook_lane.sql webhook_out.sql webhook_set.sql fire.sql schedule.sql schedule_fire.sql trigger.sql output.sql report.sql sample.sql follow.sql follow_tool.sql usage.sql anchor.sql anchor_round.sql \
 		audit_log.sql user_erase.sql audit_verify.sql audit_export.sql audit_proof.sql attestation.sql secure_agent.sql keeper.sql retention.sql \
 		operator.sql gateway.sql) \
 	$(REST_SQL) \

@@ -6,12 +6,12 @@ RETURNS SETOF text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	VALUES ('keeper_halts'), ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_rotate'),
+	VALUES ('keeper_halts'), ('keeper_schedules'), ('keeper_hold'), ('keeper_leases'), ('keeper_expire'), ('keeper_rotate'),
 		   -- once per partitioned table
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
 		   ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'), ('keeper_partition'),
-		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_artifacts'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_webhooks'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_records'), ('keeper_checkpoints'), ('keeper_attest'), ('keeper_segments')
+		   ('keeper_anchor'), ('keeper_approvals'), ('keeper_permission_requests'), ('keeper_meter'), ('keeper_samples'), ('keeper_spend'), ('keeper_minutes'), ('keeper_alerts'), ('keeper_limits'), ('keeper_reservations'), ('keeper_reap'), ('keeper_sweep'), ('keeper_renew'), ('keeper_pool'), ('keeper_snapshots'), ('keeper_artifacts'), ('keeper_agents'), ('keeper_retries'), ('keeper_keys'), ('keeper_webhooks'), ('keeper_prune'), ('keeper_delivered'), ('keeper_retention'), ('keeper_records'), ('keeper_checkpoints'), ('keeper_attest'), ('keeper_segments'), ('keeper_fires')
 $$;
 COMMENT ON FUNCTION theazo_internal.keeper_jobs() IS 'names of the upkeep jobs, in order';
 
@@ -31,7 +31,7 @@ BEGIN
 					(SELECT min(e.deadline) FROM theazo_data.effect e WHERE e.state = 'queued'),
 					theazo_internal.anchors_due(), theazo_internal.approvals_next(), theazo_internal.permission_requests_next());
 	RETURN least('1 minute'::interval, greatest('1 second'::interval, coalesce(v_next - clock_timestamp(), '1 minute'::interval)),
-				 theazo_internal.halts_due(), theazo_internal.attest_due(), theazo_internal.sample_interval(),
+				 theazo_internal.halts_due(), theazo_internal.schedules_due(), theazo_internal.attest_due(), theazo_internal.sample_interval(),
 				 CASE WHEN v_due IS NOT NULL THEN greatest('0'::interval, v_due - clock_timestamp()) END);
 END
 $$;

@@ -66,6 +66,7 @@ BEGIN
 		v_boxes := theazo_internal.sandboxes_release();
 		v_anchors := theazo_internal.anchors_release();
 		PERFORM theazo_internal.approvals_release();
+		PERFORM theazo_internal.schedules_release();
 	END IF;
 	FOR r IN
 		SELECT e.platform_id, e.root_id, e.id, e.agent_id, e.attempt, e.incarnation, e.held_reason FROM theazo_data.effect e

@@ -171,9 +171,9 @@ BEGIN
 	END IF;
 	FOREACH s IN ARRAY p_scopes LOOP
 		IF s IS NULL OR NOT (s = '*' OR s OPERATOR(pg_catalog.~)
-			'^(agent|approval|definition|event|file|halt|key|limit|log|permission|platform|provider|run|secret|session|tool|usage|webhook):(read|write|\*)$') THEN
+			'^(agent|approval|definition|event|file|halt|key|limit|log|permission|platform|provider|run|schedule|secret|session|tool|trigger|usage|webhook):(read|write|\*)$') THEN
 			PERFORM theazo_internal.raise_value('scopes', pg_catalog.format('has no scope %s', theazo_internal.quoted(s)),
-				'A scope is *, or area:read, area:write, area:* with an area of agent, approval, definition, event, file, halt, key, limit, log, permission, platform, provider, run, secret, session, tool, usage, webhook.');
+				'A scope is *, or area:read, area:write, area:* with an area of agent, approval, definition, event, file, halt, key, limit, log, permission, platform, provider, run, schedule, secret, session, tool, trigger, usage, webhook.');
 		END IF;
 	END LOOP;
 	RETURN ARRAY(SELECT DISTINCT u COLLATE "C" FROM pg_catalog.unnest(p_scopes) u ORDER BY 1);

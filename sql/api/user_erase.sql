@@ -11,6 +11,7 @@ DECLARE
 	v_platform	text;
 	v_keys		text[];
 	v_sessions	bigint;
+	v_plans		bigint;
 	v_event		text;
 	result		theazo.events;
 BEGIN
@@ -19,11 +20,12 @@ BEGIN
 	v_platform := theazo_internal.current_platform();
 	SELECT count(*) INTO v_sessions FROM theazo_data.session s WHERE s.platform_id = v_platform AND s.user_id = user_erase.user_id;
 	v_keys := theazo_internal.user_keys_destroy(v_platform, theazo_internal.current_environment(), user_erase.user_id);
-	IF v_sessions = 0 AND v_keys IS NULL THEN
+	v_plans := theazo_internal.schedules_erase(v_platform, theazo_internal.current_environment(), user_erase.user_id);
+	IF v_sessions = 0 AND v_keys IS NULL AND v_plans = 0 THEN
 		PERFORM theazo_internal.raise_not_found('user', user_erase.user_id);
 	END IF;
 	v_event := theazo_internal.event_write(v_platform, 'data', 'user_erased',
-		jsonb_build_object('keys', coalesce(array_length(v_keys, 1), 0), 'sessions', v_sessions, 'first_key', v_keys[1]),
+		jsonb_build_object('keys', coalesce(array_length(v_keys, 1), 0), 'sessions', v_sessions, 'schedules', v_plans, 'first_key', v_keys[1]),
 		NULL, NULL, NULL, theazo_internal.current_environment());
 	SELECT * INTO STRICT result FROM theazo.events e WHERE e.id = v_event;
 	RETURN result;

@@ -15,7 +15,7 @@ DECLARE
 	-- views that show all platforms, and functions that work across them: for the operator
 	system_views CONSTANT text[] := ARRAY['effects', 'held_effects', 'workers', 'sandbox_preflight', 'prices', 'model_prices', 'vault_keys', 'vault_rotations'];
 	system_functions CONSTANT text[] := ARRAY['audit_segment_export', 'price_set', 'model_price_set', 'effects_release', 'integrity_check', 'vault_rotate', 'vault_forget'];
-	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop'];
+	owner_internal CONSTANT text[] := ARRAY['partition_make', 'partition_adopt', 'partition_drop', 'fire_attempt'];
 	guard_internal CONSTANT text[] := ARRAY['event_write', 'event_refused', 'event_guard', 'event_insert', 'event_partition_make', 'event_partition_adopt', 'event_partition_turn',
 		'round_record', 'anchor_record',
 		'audit_seal', 'checkpoints_make', 'attestation_sign', 'segment_exported', 'segment_detach'];
@@ -105,7 +105,7 @@ BEGIN
 			WHEN 'session' THEN
 				rule := platform || ' AND key_environment = (SELECT theazo_internal.current_environment())'
 					|| ' AND (' || whole || ' OR id = (SELECT theazo_internal.current_session()))';
-			WHEN 'data_key', 'budget', 'budget_fired', 'spend', 'webhook' THEN
+			WHEN 'data_key', 'budget', 'budget_fired', 'spend', 'webhook', 'schedule', 'schedule_fire', 'trigger' THEN
 				rule := platform || ' AND environment = (SELECT theazo_internal.current_environment()) AND ' || whole;
 			WHEN 'secret', 'secret_version', 'secret_delivered' THEN
 				-- session secrets follow their session, whose own policy applies in the subquery

@@ -28,6 +28,7 @@
 	X(DISABLED,				'T','Z','1','0','5', "internal_error", 503, "theazo.enabled is off") \
 	X(VERSION_MISMATCH,		'T','Z','1','0','6', "internal_error", 503, "library and extension are of different versions") \
 	X(TRY_AGAIN,			'T','Z','1','0','7', "internal_error", 503, "another transaction was in the way; nothing was done") \
+	X(SCHEDULE_OVERLAP,		'T','Z','1','0','8', "schedule_overlap", 409, "the previous execution of a schedule still runs") \
 	/* limits */ \
 	X(RATE_LIMITED,			'T','Z','2','0','1', "rate_limited", 429, "too many requests") \
 	X(LIMIT_USED_UP,		'T','Z','2','0','2', "session_limit_exceeded", 402, "a limit or budget is used up") \

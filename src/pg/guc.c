@@ -53,6 +53,7 @@ int tz_guc_keeper_interval_ms = 10000;
 int tz_guc_lease_ms = 60000;
 char *tz_guc_master_key_command = NULL;
 char *tz_guc_master_key_file = NULL;
+char *tz_guc_public_url = NULL;
 int tz_guc_rate_buckets = 65536;
 char *tz_guc_request_id = NULL;
 int tz_guc_max_waiters = 100;
@@ -216,6 +217,8 @@ define_engine(void)
 	           &tz_guc_max_waiters, 100, 0, 100000, PGC_POSTMASTER, 0);
 	define_int("theazo.metrics_interval", "Time between two samples of a sandbox's use, 0 for none.",
 	           &tz_guc_metrics_interval_s, 60, 0, 86400, PGC_SIGHUP, GUC_UNIT_S);
+	define_string("theazo.public_url", "Address under which others reach this server, for URLs in answers.",
+	              &tz_guc_public_url, "", PGC_SIGHUP, 0, NULL);
 	define_int("theazo.rate_buckets", "Rate limits that can be counted at the same time.",
 	           &tz_guc_rate_buckets, 65536, 64, 16 * 1024 * 1024, PGC_POSTMASTER, 0);
 	define_string("theazo.request_id", "What the caller calls its request; stands in its events.",

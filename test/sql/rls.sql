@@ -30,6 +30,8 @@ BEGIN
 		PERFORM theazo.safety_ai_set('moderation', endpoint => 'https://judge.example/v1/moderations');
 	END IF;
 	PERFORM theazo.webhook_create('https://w.example/', '{*}');
+	PERFORM theazo.schedule_run((theazo.schedule_create('s', 'r', '@daily', 'scheduled')).id);
+	PERFORM theazo.trigger_create('t', 'r', 'scheduled');
 	s1 := (theazo.session_create('u1')).id;
 	s2 := (theazo.session_create('u2')).id;
 	FOREACH s IN ARRAY ARRAY[s1, s2] LOOP

@@ -101,6 +101,9 @@ SELECT id AS hlt FROM theazo.kill(:'hses', '$mark stops it', api_key => :'live')
 SELECT scope FROM theazo.rate_limit_set('session', 1000000, 1000000, '$mark-session', api_key => :'live') \\gset
 SELECT id AS wh FROM theazo.webhook_create('https://$mark.example/hook', '{*}', api_key => :'live') \\gset
 SELECT id AS whd FROM theazo.webhook_test(:'wh', api_key => :'live') \\gset
+SELECT id AS sch FROM theazo.schedule_create('$mark schedule', '$mark.definition', '\@daily', '$mark-user', input => '{"mark": "$mark"}', api_key => :'live') \\gset
+SELECT id AS fire FROM theazo.schedule_run(:'sch', api_key => :'live') \\gset
+SELECT id AS trg FROM theazo.trigger_create('$mark trigger', '$mark.definition', '$mark-user', api_key => :'live') \\gset
 SELECT id AS prq FROM theazo.permission_request_create(:'agt', '{"allow_network": true}', '$mark needs it', 100000000, api_key => :'live') \\gset
 SELECT theazo_internal.id_new('apr') AS apr \\gset
 INSERT INTO theazo_data.approval (platform_id, id, session_id, agent_id, user_id, environment, run_id, step_seq, action, params, params_hash,
@@ -109,7 +112,7 @@ SELECT :'plt', :'apr', :'ses', :'agt', '$mark-user', 'live', :'run', 1, '$mark t
 INSERT INTO theazo_data.approval_vote (platform_id, approval_id, voter, voted_by, verdict, params_hash, reason, voted_at, session_id, environment)
 VALUES (:'plt', :'apr', 'key:k', '$mark', 'approve', sha256(''), '$mark', now(), :'ses', 'live');
 SELECT id AS tses FROM theazo.session_create('$mark-tester', metadata => '{"mark":"$mark-test"}', api_key => :'test') \\gset
-\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh whd=:whd prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt gov=:gov gov2=:gov2 exe=:exe exe2=:exe2
+\\echo plt=:plt key_id=:key_id live=:live test=:test ses=:ses ses2=:ses2 agt=:agt agt2=:agt2 run=:run run2=:run2 def=:def wh=:wh whd=:whd prq=:prq apr=:apr sbx=:sbx eff=:eff evt=:evt tses=:tses prl=:prl flb=:flb frl=:frl ckpt=:ckpt gov=:gov gov2=:gov2 exe=:exe exe2=:exe2 sch=:sch fire=:fire trg=:trg
 });
 	my %p = map { split /=/, $_, 2 } grep { /=/ } split / /, (grep { /^plt=/ } split /\n/, $out)[0];
 	$p{mark} = $mark;
@@ -238,6 +241,8 @@ my %cases = (
 	operator_provider_test => [operator => "'{mark}.provider'"],
 	operator_rate_limit_delete => [operator => "'key', platform => '{plt}'"],
 	operator_rate_limit_set => [operator => "'key', 100, 10, platform => '{plt}'"],
+	operator_pg_cron => [operator => ''],
+	operator_schedules_tick => [operator => ''],
 	operator_secret_delete => [operator => "'{mark}.secret'"],
 	operator_secret_list => [operator => ''],
 	operator_secret_set => [operator => "'x', 'y'"],
@@ -317,6 +322,22 @@ my %cases = (
 	tool_test_start => [foreign => "'{agt}', 'web_search', '{\"query\":\"x\"}'"],
 	unhalt => [own => ''],
 	usage_by_provider => [own => ''],
+	cron_preview => [own => "'\@daily'"],
+	schedule_create => [foreign => "'x', '{agt}', '\@daily'", "'x', '{def}', '\@daily', 'x'", "'x', 'governed:{mark}.governed', '\@daily'"],
+	schedule_delete => [foreign => "'{sch}'"],
+	schedule_get => [foreign => "'{sch}'"],
+	schedule_history => [foreign => "'{sch}'"],
+	schedule_list => [own => ''],
+	schedule_pause => [foreign => "'{sch}'"],
+	schedule_resume => [foreign => "'{sch}'"],
+	schedule_run => [foreign => "'{sch}'"],
+	schedule_update => [foreign => "'{sch}', '{\"overlap\": \"queue\"}'"],
+	trigger_create => [foreign => "'x', '{agt}'", "'x', '{def}', 'x'", "'x', 'governed:{mark}.governed'"],
+	trigger_delete => [foreign => "'{trg}'"],
+	trigger_fire => [foreign => "'{trg}', 'x'"],
+	trigger_get => [foreign => "'{trg}'"],
+	trigger_history => [foreign => "'{trg}'"],
+	trigger_list => [own => ''],
 	usage_daily => [own => ''],
 	usage_export => [own => ''],
 	usage_for_user => [own => "'Alpha-user'"],
@@ -343,7 +364,7 @@ my %cases = (
 # for the operator only
 my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_compute_sweeps operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_ai operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
-my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges checkpoints compute_capabilities compute_sweeps snapshots definition_versions definitions events execution_details executions flow_labels flow_rules governed_agents governed_versions guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
+my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks schedules schedule_executions triggers audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges checkpoints compute_capabilities compute_sweeps snapshots definition_versions definitions events execution_details executions flow_labels flow_rules governed_agents governed_versions guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
 	progress sandbox_metrics sandboxes secret_versions secrets sessions spans steps tools traces);
 # what the keeper makes, who is not here: nothing of a platform stands in it yet
 my %later = map { $_ => 1 } qw(audit_anchors audit_checkpoints audit_keys audit_status);

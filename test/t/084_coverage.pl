@@ -284,6 +284,28 @@ one(approval_wait => 'SELECT count(*) FROM theazo.approval_wait()');
 }
 one(webhook_delete => "SELECT FROM theazo.webhook_delete('$wh')");
 
+# ---- what begins by itself ----------------------------------------------------------------------------------------------
+my $sch = one(schedule_create => "SELECT id FROM theazo.schedule_create('s', 'any role', '\@daily', 'user', overlap => 'parallel')");
+one(schedule_get => "SELECT FROM theazo.schedule_get('$sch')");
+one(schedule_list => 'SELECT count(*) FROM theazo.schedule_list()');
+one(schedule_update => "SELECT FROM theazo.schedule_update('$sch', '{\"input\": {\"task\": \"t\"}}')");
+one(schedule_run => "SELECT FROM theazo.schedule_run('$sch')");
+one(schedule_history => "SELECT count(*) FROM theazo.schedule_history('$sch')");
+one(schedule_pause => "SELECT FROM theazo.schedule_pause('$sch')");
+one(schedule_resume => "SELECT FROM theazo.schedule_resume('$sch')");
+one(cron_preview => "SELECT count(*) FROM theazo.cron_preview('\@daily')");
+sql("UPDATE theazo_data.schedule SET instance = 'away', due_at = date_trunc('second', now()), next_at = now() WHERE id = '$sch'");
+operator(operator_schedules_tick => 'SELECT theazo.operator_schedules_tick()');
+$called{operator_pg_cron}++;
+like(($node->psql('postgres', 'SELECT theazo.operator_pg_cron()'))[2], qr/pg_cron is not installed/, 'operator_pg_cron: says what is missing');
+one(schedule_delete => "SELECT FROM theazo.schedule_delete('$sch')");
+my ($trg, $trgsec) = split /\|/, one(trigger_create => "SELECT id, secret FROM theazo.trigger_create('t', 'any role', 'user')");
+one(trigger_get => "SELECT FROM theazo.trigger_get('$trg')");
+one(trigger_list => 'SELECT count(*) FROM theazo.trigger_list()');
+one(trigger_fire => "SELECT theazo.trigger_fire('$trg', '{}', encode(hmac('{}', '$trgsec', 'sha256'), 'hex'))");
+one(trigger_history => "SELECT count(*) FROM theazo.trigger_history('$trg')");
+one(trigger_delete => "SELECT FROM theazo.trigger_delete('$trg')");
+
 # ---- the kill switch and rates: its dispatchers need not see it for long --------------------------------------------
 one(kill => "SELECT FROM theazo.kill('$b', 'no more')");
 one(resume_halted => "SELECT theazo.resume_halted('$b')");
