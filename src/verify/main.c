@@ -34,8 +34,7 @@ typedef struct Options
 	bool quiet;
 	const char *at; /* file at hand */
 	const char *statement;
-	TzStatementFile file[TZ_STATEMENT_FILES_MAX];
-	int nfiles;
+	TzStatementAsk ask;
 } Options;
 
 static const struct option options_long[] = {
@@ -51,6 +50,7 @@ static const struct option options_long[] = {
 	{"code", required_argument, NULL, 'p'},
 	{"input", required_argument, NULL, 'i'},
 	{"output", required_argument, NULL, 'o'},
+	{"provider-key", required_argument, NULL, 'P'},
 	{"json", no_argument, NULL, 'j'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
@@ -65,6 +65,7 @@ static void read_time(const char *text, int64_t *us);
 static void read_whole(const char *path, TzTrust *trust, TakeText take);
 static void read_text(const char *path, size_t max, TzBuf *text);
 static void read_digest(const char *path, const char *field, Options *options);
+static void read_provider_key(const char *text, Options *options);
 static int verify_statement(const TzTrust *trust, const Options *options);
 static void read_lines(const char *path, TzTrust *trust, TakeText take, size_t max);
 static bool verify_file(TzJudge *judge, const char *path);
@@ -162,6 +163,9 @@ read_options(int argc, char **argv, TzTrust *trust, Options *options)
 				break;
 			case 'o':
 				read_digest(optarg, "output_sha256", options);
+				break;
+			case 'P':
+				read_provider_key(optarg, options);
 				break;
 			case '?':
 				fputs("Try --help.\n", stderr);
@@ -261,18 +265,37 @@ read_text(const char *path, size_t max, TzBuf *text)
 static void
 read_digest(const char *path, const char *field, Options *options)
 {
-	TzStatementFile *file = &options->file[options->nfiles];
+	TzStatementFile *file = &options->ask.file[options->ask.nfiles];
 	TzBuf text;
 	TzErr err;
 
-	if (options->nfiles == TZ_STATEMENT_FILES_MAX)
+	if (options->ask.nfiles == TZ_STATEMENT_FILES_MAX)
 		die("%s: too many files", path);
 	read_text(path, TZ_TRUST_FILE_MAX, &text);
 	file->field = field;
 	if (tz_sha256(tz_buf_slice(&text), file->digest, &err) != TZ_OK)
 		die("%s: %s", path, err.message);
-	options->nfiles++;
+	options->ask.nfiles++;
 	tz_buf_free(&text);
+}
+
+/* Itself, or a file that has it. */
+static void
+read_provider_key(const char *text, Options *options)
+{
+	TzBuf file;
+	TzErr err;
+	TzStatus status = tz_evidence_key(tz_slice_cstr(text), options->ask.provider_key, &err);
+
+	if (status != TZ_OK && access(text, R_OK) == 0)
+	{
+		read_text(text, TZ_TRUST_FILE_MAX, &file);
+		status = tz_evidence_key(tz_buf_slice(&file), options->ask.provider_key, &err);
+		tz_buf_free(&file);
+	}
+	if (status != TZ_OK)
+		die("--provider-key: %s", err.message);
+	options->ask.has_provider_key = true;
 }
 
 static int
@@ -284,8 +307,7 @@ verify_statement(const TzTrust *trust, const Options *options)
 	TzErr err;
 
 	read_text(options->statement, TZ_STATEMENT_MAX * 4, &text);
-	if (tz_statement_check(tz_buf_slice(&text), trust, options->file, options->nfiles, &finding, &err) !=
-	    TZ_OK)
+	if (tz_statement_check(tz_buf_slice(&text), trust, &options->ask, &finding, &err) != TZ_OK)
 		die("%s: %s", options->statement, err.message);
 	tz_buf_free(&text);
 	tz_buf_init(&out, BLOCK);

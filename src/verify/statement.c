@@ -24,17 +24,19 @@ typedef struct Statement
 	TzSlice text;
 	TzSlice proof;
 	const TzTrust *trust;
+	const TzStatementAsk *ask;
 	uint8_t key[TZ_ED25519_LEN]; /* that signed it */
 	TzStatementFinding *out;
 } Statement;
 
-static TzStatus statement_judge(Statement *s, const TzStatementFile *files, int nfiles, TzErr *err);
+static TzStatus statement_judge(Statement *s, TzErr *err);
 static TzStatus judge_fields(Statement *s, TzErr *err);
 static TzStatus judge_line(Statement *s, TzSlice line, TzErr *err);
 static bool judge_id(Statement *s);
 static bool judge_signature(Statement *s);
 static bool try_key(Statement *s, const uint8_t key[TZ_ED25519_LEN], const uint8_t *signature);
-static bool judge_files(Statement *s, const TzStatementFile *files, int nfiles);
+static bool judge_files(Statement *s);
+static bool judge_provider(Statement *s);
 static bool judge_place(Statement *s);
 static bool take_line(TzSlice *rest, TzSlice *line);
 static bool read_hash(TzSlice text, bool hex, TzHash *out);
@@ -42,8 +44,8 @@ static bool wrong(Statement *s, const char *field, const char *problem);
 static TzSlice field_text(const Statement *s, const char *name);
 
 TzStatus
-tz_statement_check(TzSlice text, const TzTrust *trust, const TzStatementFile *files, int nfiles,
-                   TzStatementFinding *out, TzErr *err)
+tz_statement_check(TzSlice text, const TzTrust *trust, const TzStatementAsk *ask, TzStatementFinding *out,
+                   TzErr *err)
 {
 	TzJsonLimits limits = tz_json_limits_default;
 	Statement s = {0};
@@ -51,10 +53,11 @@ tz_statement_check(TzSlice text, const TzTrust *trust, const TzStatementFile *fi
 
 	memset(out, 0, sizeof(*out));
 	s.trust = trust;
+	s.ask = ask;
 	s.out = out;
 	status = tz_json_parse(text, &limits, &s.doc, err);
 	if (status == TZ_OK)
-		status = statement_judge(&s, files, nfiles, err);
+		status = statement_judge(&s, err);
 	json_decref(s.doc);
 	return status;
 }
@@ -62,16 +65,20 @@ tz_statement_check(TzSlice text, const TzTrust *trust, const TzStatementFile *fi
 TzStatus
 tz_statement_report(const TzStatementFinding *finding, bool json, TzBuf *out)
 {
+	static const char *const provider[] = {"none", "unchecked", "verified"};
+	static const char *const told[] = {
+		"", "\n  provider   its document is here, and --provider-key checks it",
+		"\n  provider   its document about the machine is signed by the key that was given"};
 	TzStatus status;
 	TzErr err;
 
 	if (json)
 	{
-		json_t *doc =
-			json_pack("{s:b, s:s, s:s, s:I, s:b, s:b, s:I}", "valid", (int) finding->fine, "attestation_id",
-		              finding->id, "origin", finding->origin, "execution", (json_int_t) finding->execution,
-		              "published_key", (int) finding->published_keys, "placed", (int) finding->placed,
-		              "audit_seq", (json_int_t) finding->seq);
+		json_t *doc = json_pack("{s:b, s:s, s:s, s:I, s:b, s:b, s:I, s:s}", "valid", (int) finding->fine,
+		                        "attestation_id", finding->id, "origin", finding->origin, "execution",
+		                        (json_int_t) finding->execution, "published_key",
+		                        (int) finding->published_keys, "placed", (int) finding->placed, "audit_seq",
+		                        (json_int_t) finding->seq, "provider_document", provider[finding->provider]);
 
 		if (doc == NULL)
 			return TZ_NOMEM;
@@ -88,16 +95,17 @@ tz_statement_report(const TzStatementFinding *finding, bool json, TzBuf *out)
 		return tz_buf_printf(out, "TAMPERED: %s: %s\n", finding->field, finding->problem);
 	return tz_buf_printf(
 		out,
-		"The statement holds.\n  execution  %lld of %s\n  statement  %s\n  key        %s\n  place      %s%lld%s\n",
+		"The statement holds.\n  execution  %lld of %s\n  statement  %s\n  key        %s\n  place      %s%lld%s%s\n",
 		(long long) finding->execution, finding->origin, finding->id,
 		finding->published_keys ? "signed by a key that was given"
 								: "signed by the key named in the export, which proves little: give --vkey",
 		finding->placed ? "event " : "said to be event ", (long long) finding->seq,
-		finding->placed ? ", in the tree of a signed head" : "; the export has no proof of it");
+		finding->placed ? ", in the tree of a signed head" : "; the export has no proof of it",
+		told[finding->provider]);
 }
 
 static TzStatus
-statement_judge(Statement *s, const TzStatementFile *files, int nfiles, TzErr *err)
+statement_judge(Statement *s, TzErr *err)
 {
 	TzStatus status = tz_json_get_str(s->doc, "statement", true, TZ_STATEMENT_MAX, &s->text, err);
 
@@ -109,7 +117,7 @@ statement_judge(Statement *s, const TzStatementFile *files, int nfiles, TzErr *e
 		status = judge_fields(s, err);
 	if (status != TZ_OK || s->out->field[0] != '\0')
 		return status;
-	if (judge_id(s) && judge_signature(s) && judge_files(s, files, nfiles) && judge_place(s))
+	if (judge_id(s) && judge_signature(s) && judge_files(s) && judge_provider(s) && judge_place(s))
 		s->out->fine = true;
 	return TZ_OK;
 }
@@ -244,17 +252,28 @@ try_key(Statement *s, const uint8_t key[TZ_ED25519_LEN], const uint8_t *signatur
 }
 
 static bool
-judge_files(Statement *s, const TzStatementFile *files, int nfiles)
+judge_files(Statement *s)
 {
-	for (int i = 0; i < nfiles; i++)
+	for (int i = 0; i < s->ask->nfiles; i++)
 	{
+		const TzStatementFile *file = &s->ask->file[i];
 		TzHash said;
 
-		if (!read_hash(field_text(s, files[i].field), true, &said) ||
-		    memcmp(said.bytes, files[i].digest, TZ_SHA256_LEN) != 0)
-			return wrong(s, files[i].field, "is not the digest of the file that was given");
+		if (!read_hash(field_text(s, file->field), true, &said) ||
+		    memcmp(said.bytes, file->digest, TZ_SHA256_LEN) != 0)
+			return wrong(s, file->field, "is not the digest of the file that was given");
 	}
 	return true;
+}
+
+static bool
+judge_provider(Statement *s)
+{
+	TzEvidenceFault fault;
+
+	s->out->provider =
+		tz_evidence_check(s->doc, s->fields, s->ask->has_provider_key ? s->ask->provider_key : NULL, &fault);
+	return fault.field == NULL || wrong(s, fault.field, fault.problem);
 }
 
 /* The proof: index, path and signed head, as C2SP tlog-proofs have them. */

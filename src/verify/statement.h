@@ -13,6 +13,7 @@
 #define TZ_VERIFY_STATEMENT_H
 
 #include "lib/sign.h"
+#include "verify/evidence.h"
 #include "verify/trust.h"
 
 #define TZ_STATEMENT_MAX ((size_t) 1 << 20)
@@ -26,6 +27,15 @@ typedef struct TzStatementFile
 	uint8_t digest[TZ_SHA256_LEN];
 } TzStatementFile;
 
+/* What is at hand beside the statement. */
+typedef struct TzStatementAsk
+{
+	TzStatementFile file[TZ_STATEMENT_FILES_MAX];
+	int nfiles;
+	bool has_provider_key;
+	uint8_t provider_key[TZ_ED25519_LEN];
+} TzStatementAsk;
+
 typedef struct TzStatementFinding
 {
 	bool fine;
@@ -37,11 +47,12 @@ typedef struct TzStatementFinding
 	bool published_keys; /* a given key signed it; else the one in the export was believed */
 	bool placed; /* a signed head covers its place in the trail */
 	int64_t seq;
+	TzEvidence provider; /* its own document about the machine */
 } TzStatementFinding;
 
 /* TZ_OK: out says what was found. Else it is no statement. */
-extern TzStatus tz_statement_check(TzSlice text, const TzTrust *trust, const TzStatementFile *files,
-                                   int nfiles, TzStatementFinding *out, TzErr *err);
+extern TzStatus tz_statement_check(TzSlice text, const TzTrust *trust, const TzStatementAsk *ask,
+                                   TzStatementFinding *out, TzErr *err);
 
 /* Appends the finding for people, or as one JSON object. */
 extern TzStatus tz_statement_report(const TzStatementFinding *finding, bool json, TzBuf *out);

@@ -11,7 +11,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static TzTrust nothing;
 	static TzTrust ours;
-	TzStatementFile file = {"helper_sha256", {1}};
+	static const TzStatementAsk none;
+	static const TzStatementAsk file = {.file = {{"helper_sha256", {1}}}, .nfiles = 1};
+	static const TzStatementAsk provider = {.has_provider_key = true, .provider_key = {1}};
 	TzStatementFinding finding;
 	TzBuf out;
 	TzErr err;
@@ -21,14 +23,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ours.nkeys = 1;
 		memset(ours.key[0].key, 1, TZ_ED25519_LEN);
 	}
-	if (tz_statement_check(tz_slice((const char *) data, size), &ours, NULL, 0, &finding, &err) == TZ_OK &&
+	if (tz_statement_check(tz_slice((const char *) data, size), &ours, &none, &finding, &err) == TZ_OK &&
 	    finding.fine)
 		abort();
-	if (tz_statement_check(tz_slice((const char *) data, size), &nothing, &file, 1, &finding, &err) ==
+	if (tz_statement_check(tz_slice((const char *) data, size), &nothing, &file, &finding, &err) == TZ_OK &&
+	    finding.fine)
+		abort();
+	if (tz_statement_check(tz_slice((const char *) data, size), &nothing, &provider, &finding, &err) ==
 	        TZ_OK &&
 	    finding.fine)
 		abort();
-	if (tz_statement_check(tz_slice((const char *) data, size), &nothing, NULL, 0, &finding, &err) == TZ_OK)
+	if (tz_statement_check(tz_slice((const char *) data, size), &nothing, &none, &finding, &err) == TZ_OK)
 	{
 		tz_buf_init(&out, 4096);
 		if (tz_statement_report(&finding, true, &out) != TZ_OK ||

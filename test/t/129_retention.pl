@@ -29,6 +29,9 @@ UPDATE theazo_data.run_payload SET root_id = public.aged(root_id) WHERE root_id 
 UPDATE theazo_data.host_call SET root_id = public.aged(root_id) WHERE root_id IN (SELECT substr(run_id, 5) FROM theazo_data.execution WHERE number IN ($ids[0], $ids[1]));
 UPDATE theazo_data.execution SET attestation = NULL, run_id = 'run_' || public.aged(substr(run_id, 5)), created_at = created_at - '400 days'::interval,
 	started_at = started_at - '400 days'::interval, ended_at = ended_at - '400 days'::interval WHERE number IN ($ids[0], $ids[1]);
+-- and a provider has said something of the machine
+UPDATE theazo_data.execution SET evidence = \$j\${"sandbox": "sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ", "adapter": "webhook", "state": "unverified", "tee": false,
+	"document": {"statement": "{\\"sandbox\\": \\"sbx_01JZZZZZZZZZZZZZZZZZZZZZZZ\\"}", "signature": "wVuEgVSTbyVxp4esUMlt3cZEFn2aJJkb7o+LcA/l15Wvrn0j7ZXTqUdN61KbKzL2YHdoXsap6QdGW38CqUFZCQ=="}}\$j\$ WHERE number = $ids[1];
 COMMIT;
 SQL
 wait_sql($node, 'SELECT count(*) FROM theazo_data.attestation', 3, 'both are signed anew');
@@ -38,15 +41,28 @@ my $statement = app("SELECT theazo.execution_statement('$ids[0]')");
 my $dir = PostgreSQL::Test::Utils::tempdir();
 sub outside
 {
-	my ($doc) = @_;
+	my ($doc, @more) = @_;
 	open my $f, '>', "$dir/statement.json" or die;
 	print $f $doc;
 	close $f;
 	my ($stdout, $stderr);
-	IPC::Run::run([ $node->config_data('--bindir') . '/theazo-verify', '--statement', "$dir/statement.json", '-k', $json->decode($doc)->{vkey}, '-j' ], '>', \$stdout, '2>', \$stderr);
-	return ($? >> 8) . ' ' . ($stdout =~ /"placed":true/ ? 'placed' : "$stdout$stderr");
+	IPC::Run::run([ $node->config_data('--bindir') . '/theazo-verify', '--statement', "$dir/statement.json", '-k', $json->decode($doc)->{vkey}, '-j', @more ], '>', \$stdout, '2>', \$stderr);
+	my $said = $stdout =~ /"provider_document":"(unchecked|verified)"/ ? " $1" : '';
+	return ($? >> 8) . ' ' . ($stdout =~ /"field":"([^"]*)"/ ? $1 : $stdout =~ /"placed":true/ ? "placed$said" : "$stdout$stderr");
 }
 is(outside($statement), '0 placed', 'and outside of the server');
+
+# what the provider of a machine says of it
+wait_sql($node, "SELECT theazo.execution_statement('$ids[1]', api_key => '$p->{key}') ->> 'proof' IS NOT NULL", 't', 'a signed head covers the other');
+my $provided = app("SELECT theazo.execution_statement('$ids[1]')");
+my $key = 'i4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BY=';
+append_to_file("$dir/provider.pem", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA$key\n-----END PUBLIC KEY-----\n");
+is(outside($provided), '0 placed unchecked', 'a document of a provider is told of');
+is(outside($provided, '--provider-key', $key), '0 placed verified', 'and checked with its key');
+is(outside($provided, '--provider-key', "$dir/provider.pem"), '0 placed verified', 'which may be a file');
+is(outside($provided, '--provider-key', 'i4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BA='), '1 provider_document', 'not with another');
+is(outside($statement, '--provider-key', $key), '1 provider_document', 'where there is none it is missed');
+is(outside($provided =~ s/(\\"state\\": \\")unverified/$1verified/r), '1 evidence_sha256', 'what was found of it cannot be changed');
 
 # calls of the host go by a setting of their own
 wait_sql($node, "SELECT count(*) FROM theazo_data.host_call", 1, 'calls of the host that are older than a month are gone');
@@ -78,7 +94,7 @@ like(verify($ids[0]), qr/^t t local_sandbox \{run,agent,.*evidence_sha256\}$/, '
 is(within("DELETE FROM theazo_data.execution WHERE number = $ids[2]", $ids[2]), 'f execution', 'one that is not old was taken away');
 is(within("UPDATE theazo_data.attestation SET statement = replace(statement, 'completed', 'failed') WHERE number = $ids[0]", $ids[0]), 'f attestation_id', 'a statement that was changed is told');
 is(outside($statement), '0 placed', 'what was exported holds');
-is(outside(app("SELECT theazo.execution_statement('$ids[1]')")), '0 placed', 'and what is exported now');
+is(outside(app("SELECT theazo.execution_statement('$ids[1]')"), '--provider-key', $key), '0 placed verified', 'and what is exported now');
 is(sql("SELECT string_agg(DISTINCT rule, ', ') FROM theazo.integrity_check()"), 'run without payload', 'the runs, whose payload was made older here, are all that misses something');
 
 # statements

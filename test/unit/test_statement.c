@@ -134,12 +134,25 @@ teardown(void **state)
 	return 0;
 }
 
+static TzStatus check_asked(const json_t *doc, const TzTrust *trust, const TzStatementAsk *ask,
+                            TzStatementFinding *out);
+
 static TzStatus
 check(const json_t *doc, const TzTrust *trust, const TzStatementFile *file, TzStatementFinding *out)
 {
+	TzStatementAsk ask = {.nfiles = file != NULL};
+
+	if (file != NULL)
+		ask.file[0] = *file;
+	return check_asked(doc, trust, &ask, out);
+}
+
+static TzStatus
+check_asked(const json_t *doc, const TzTrust *trust, const TzStatementAsk *ask, TzStatementFinding *out)
+{
 	char *text = json_dumps(doc, JSON_COMPACT);
 	TzErr err;
-	TzStatus status = tz_statement_check(tz_slice_cstr(text), trust, file, file != NULL, out, &err);
+	TzStatus status = tz_statement_check(tz_slice_cstr(text), trust, ask, out, &err);
 
 	free(text);
 	return status;
@@ -352,6 +365,151 @@ test_place(void **state)
 	assert_string_equal(named(rewritten("proof", ORIGIN "\n2\n", "other.example\n2\n")), "proof");
 }
 
+/* A statement with what a provider says of a machine; tee_mode may be NULL. */
+static json_t *
+with_evidence(const char *evidence, const char *tee_mode)
+{
+	json_t *doc = copy();
+	uint8_t digest[TZ_SHA256_LEN];
+	json_t *parsed = json_loads(evidence, 0, NULL);
+	TzBuf text;
+
+	assert_int_equal(tz_sha256(tz_slice_cstr(evidence), digest, NULL), TZ_OK);
+	tz_buf_init(&text, 8192);
+	tz_buf_append_cstr(&text, get_text(doc, "statement"));
+	tz_buf_append_cstr(&text, "evidence_sha256: \"");
+	tz_hex_append(&text, digest, sizeof(digest));
+	json_object_set_new(json_object_get(doc, "fields"), "evidence_sha256",
+	                    json_stringn(text.data + text.len - 2 * TZ_SHA256_LEN, 2 * TZ_SHA256_LEN));
+	tz_buf_append_cstr(&text, "\"\n");
+	if (tee_mode != NULL)
+	{
+		tz_buf_printf(&text, "tee_mode: \"%s\"\n", tee_mode);
+		json_object_set_new(json_object_get(doc, "fields"), "tee_mode", json_string(tee_mode));
+	}
+	set_text(doc, "statement", &text);
+	sign(doc);
+	json_object_set_new(doc, "evidence", json_string(evidence));
+	if (json_object_get(parsed, "document") != NULL)
+		json_object_set(doc, "provider_document", json_object_get(parsed, "document"));
+	json_decref(parsed);
+	return doc;
+}
+
+/* Of a provider that has signed this statement with its seed. */
+static char *
+evidence_of(const char *sandbox, const char *statement)
+{
+	uint8_t provider[TZ_ED25519_LEN];
+	uint8_t signature[TZ_ED25519_SIG_LEN];
+	json_t *doc;
+	TzBuf out;
+	char *text;
+
+	memset(provider, 5, sizeof(provider));
+	assert_int_equal(tz_ed25519_sign(provider, tz_slice_cstr(statement), signature, NULL), TZ_OK);
+	tz_buf_init(&out, 128);
+	tz_base64_append(&out, signature, sizeof(signature));
+	doc = json_pack("{s:s, s:{s:s, s:s%}}", "sandbox", sandbox, "document", "statement", statement,
+	                "signature", out.data, out.len);
+	tz_buf_free(&out);
+	text = json_dumps(doc, JSON_COMPACT);
+	json_decref(doc);
+	return text;
+}
+
+static const char *
+named_by_provider(json_t *doc, const TzStatementAsk *ask, TzEvidence *provider)
+{
+	static TzStatementFinding out;
+
+	assert_int_equal(check_asked(doc, none, ask, &out), TZ_OK);
+	assert_int_equal(out.fine, out.field[0] == '\0');
+	*provider = out.provider;
+	json_decref(doc);
+	return out.field;
+}
+
+static void
+test_provider(void **state)
+{
+	static const struct
+	{
+		const char *sandbox, *statement, *tee_mode, *field;
+	} cases[] = {
+		{"sbx_1", "{\"sandbox\": \"sbx_1\"}", NULL, ""},
+		{"sbx_1", "{\"sandbox\": \"sbx_1\"}", "provider", ""},
+		{"sbx_1", "{\"sandbox\": \"sbx_1\", \"evidence\": \"hardware_quote\"}", "theta_tee", ""},
+		{"sbx_1", "{\"sandbox\": \"sbx_1\", \"evidence\": \"words\"}", "theta_tee", "tee_mode"},
+		{"sbx_1", "{\"sandbox\": \"sbx_1\"}", "theta_tee", "tee_mode"},
+		{"sbx_2", "{\"sandbox\": \"sbx_1\"}", NULL, "provider_document"},
+		{"sbx_1", "[\"sbx_1\"]", NULL, "provider_document"},
+		{"sbx_1", "sbx_1", NULL, "provider_document"},
+	};
+	TzStatementAsk ask = {.has_provider_key = true};
+	static const TzStatementAsk nothing;
+	uint8_t provider[TZ_ED25519_LEN];
+	TzEvidence said;
+	json_t *doc;
+	char *text;
+
+	memset(provider, 5, sizeof(provider));
+	assert_int_equal(tz_ed25519_public(provider, ask.provider_key, NULL), TZ_OK);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		text = evidence_of(cases[i].sandbox, cases[i].statement);
+		assert_string_equal(named_by_provider(with_evidence(text, cases[i].tee_mode), &ask, &said),
+		                    cases[i].field);
+		assert_int_equal(said, cases[i].field[0] == '\0' ? TZ_EVIDENCE_VERIFIED : TZ_EVIDENCE_NONE);
+		/* without the key only what was signed can be held against it */
+		assert_string_equal(named_by_provider(with_evidence(text, cases[i].tee_mode), &nothing, &said), "");
+		assert_int_equal(said, TZ_EVIDENCE_CLAIMED);
+		free(text);
+	}
+	text = evidence_of("sbx_1", "{\"sandbox\": \"sbx_1\"}");
+	/* another text than was signed, another document beside it, none at all */
+	doc = with_evidence(text, NULL);
+	json_object_set_new(doc, "evidence", json_string("{\"sandbox\":\"sbx_1\"}"));
+	assert_string_equal(named_by_provider(doc, &nothing, &said), "evidence_sha256");
+	doc = with_evidence(text, NULL);
+	json_object_set_new(json_object_get(doc, "provider_document"), "statement", json_string("{}"));
+	assert_string_equal(named_by_provider(doc, &nothing, &said), "provider_document");
+	doc = with_evidence(text, NULL);
+	json_object_del(doc, "evidence");
+	json_object_del(doc, "provider_document");
+	assert_string_equal(named_by_provider(json_deep_copy(doc), &nothing, &said), "");
+	assert_string_equal(named_by_provider(doc, &ask, &said), "provider_document");
+	assert_string_equal(named_by_provider(copy(), &ask, &said), "provider_document");
+	/* of a key that is not the provider's */
+	ask.provider_key[0] ^= 1;
+	assert_string_equal(named_by_provider(with_evidence(text, NULL), &ask, &said), "provider_document");
+	free(text);
+	assert_string_equal(named_by_provider(with_evidence("[]", NULL), &nothing, &said), "");
+	assert_string_equal(named_by_provider(with_evidence("{", NULL), &nothing, &said), "evidence");
+}
+
+static void
+test_provider_keys(void **state)
+{
+	static const char *const good[] = {
+		"i4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BY=", " i4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BY=\n",
+		"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAi4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BY=\n-----END PUBLIC KEY-----\n"};
+	static const char *const bad[] = {"", "x", "i4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474A==",
+	                                  "MCowBQYDK2VxAyEAi4eawjawO4BSvExf/rGVdzaVVe4jVFY1fJjiIv474BY="};
+	uint8_t first[TZ_ED25519_LEN];
+	uint8_t next[TZ_ED25519_LEN];
+	TzErr err;
+
+	assert_int_equal(tz_evidence_key(tz_slice_cstr(good[0]), first, &err), TZ_OK);
+	for (int i = 1; i < 3; i++)
+	{
+		assert_int_equal(tz_evidence_key(tz_slice_cstr(good[i]), next, &err), TZ_OK);
+		assert_memory_equal(first, next, sizeof(first));
+	}
+	for (int i = 0; i < 4; i++)
+		assert_int_not_equal(tz_evidence_key(tz_slice_cstr(bad[i]), next, &err), TZ_OK);
+}
+
 static void
 test_malformed(void **state)
 {
@@ -363,17 +521,18 @@ test_malformed(void **state)
 	                                    "{}",
 	                                    "{\"statement\": 1, \"fields\": {}}",
 	                                    "{\"statement\": \"\", \"fields\": {}}"};
+	static const TzStatementAsk ask;
 	char *text = json_dumps(whole, JSON_COMPACT);
 	TzStatementFinding out;
 	TzErr err;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 	{
-		assert_int_not_equal(tz_statement_check(tz_slice_cstr(texts[i]), none, NULL, 0, &out, &err), TZ_OK);
+		assert_int_not_equal(tz_statement_check(tz_slice_cstr(texts[i]), none, &ask, &out, &err), TZ_OK);
 		assert_false(out.fine);
 	}
 	for (size_t len = 0; len < strlen(text); len++)
-		assert_int_not_equal(tz_statement_check(tz_slice(text, len), none, NULL, 0, &out, &err), TZ_OK);
+		assert_int_not_equal(tz_statement_check(tz_slice(text, len), none, &ask, &out, &err), TZ_OK);
 	free(text);
 	for (int i = 0; i < 2; i++)
 	{
@@ -437,9 +596,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole), cmocka_unit_test(test_keys),      cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_both),  cmocka_unit_test(test_flips),     cmocka_unit_test(test_files),
-		cmocka_unit_test(test_place), cmocka_unit_test(test_malformed), cmocka_unit_test(test_report),
+		cmocka_unit_test(test_whole),         cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_fields),        cmocka_unit_test(test_both),
+		cmocka_unit_test(test_flips),         cmocka_unit_test(test_files),
+		cmocka_unit_test(test_place),         cmocka_unit_test(test_provider),
+		cmocka_unit_test(test_provider_keys), cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_report),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
