@@ -49,7 +49,12 @@ TRAIN = .build/train
 
 # The REST face: operations by hand, routes and the functions of theazo_api out of sql/rest/routes.tsv.
 REST_ROUTES = .build/rest/routes.sql
-REST_SQL = $(addprefix sql/rest/,base.sql run.sql agent.sql session.sql definition.sql secret.sql schedule.sql trigger.sql) $(REST_ROUTES)
+# In the order in which they build on each other.
+REST_SQL = $(addprefix sql/rest/,base.sql run.sql \
+	agent.sql session.sql definition.sql secret.sql \
+	schedule.sql trigger.sql \
+	governed.sql execution.sql permission_request.sql audit.sql \
+	) $(REST_ROUTES)
 
 # The install script: an explicit order, grants last.
 SQL_FILES = sql/header.sql \

@@ -113,16 +113,12 @@ cat << 'END'
 |---|---|---|
 END
 views "NOT $app_view"
-if [ -n "$(functions theazo_api)" ]; then
-	cat << 'END'
+cat << 'END'
 
 ## REST documents
 
-| function | result | what it does |
-|---|---|---|
+Functions of schema `theazo_api`: [rest-reference.md](rest-reference.md).
 END
-	functions theazo_api
-fi
 cat << 'END'
 
 ## What compute can do
