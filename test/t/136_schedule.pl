@@ -21,7 +21,7 @@ $node->append_conf('pg_hba.conf', "local replication all trust\n");
 $node->reload;
 my $p = new_platform($node, 'scheduled');
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $recorder = open(my $heard, '-|', 'python3', "$FindBin::RealBin/../mock/recorder.py", '--dir', $dir) or die "cannot start the recorder: $!";
+my $recorder = open(our $heard, '-|', 'python3', "$FindBin::RealBin/../mock/recorder.py", '--dir', $dir) or die "cannot start the recorder: $!";
 my ($port) = split ' ', scalar <$heard>;
 END { my $status = $?; kill 'TERM', $recorder if $recorder; $? = $status; }
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -128,7 +128,7 @@ SKIP: {
 	$node->restart;
 	wait_sql($node, "SELECT count(*) FROM theazo_data.schedule_fire WHERE source_id = '$s' AND status = 'running'", 1, 'without a keeper the job begins what is due');
 	wait_sql($node, "SELECT count(*) >= $ran + 2 FROM theazo_data.execution", 't', 'and a job of one\'s own what it names');
-	is(sql("SELECT count(*) FROM cron.job_run_details WHERE status = 'failed'"), 0, 'no job failed');
+	is(sql("SELECT string_agg(return_message, ', ') FROM cron.job_run_details WHERE status = 'failed' AND return_message <> 'server restarted'"), '', 'no job failed');
 	sql('SELECT theazo.operator_pg_cron(false)');
 	is(sql("SELECT count(*) FROM cron.job WHERE jobname LIKE 'theazo%'"), 0, 'and it can be taken away');
 }
