@@ -61,6 +61,9 @@ sub copy
 	$to->safe_psql('postgres', "CREATE DATABASE $copy");
 	$to->command_ok([ 'pg_restore', '-1', '--exit-on-error', '-d', $to->connstr($copy), $file ], "$what: restored in one transaction");
 	is($to->safe_psql($copy, $rows), $from->safe_psql($db, $rows), "$what: rows are equal");
+	my @empty = grep { $from->safe_psql($db, "SELECT count(*) FROM theazo_data.$_") == 0 }
+	  qw(governed_agent governed_version governed_session execution host_call attestation agent_context permission_request);
+	is("@empty", '', "$what: secure agents among them");
 	is($to->safe_psql($copy, $defaults), $from->safe_psql($db, $defaults), "$what: rows of the default partitions are equal");
 	is($to->safe_psql($copy, $catalog), $from->safe_psql($db, $catalog), "$what: the catalog is equal");
 	is($to->safe_psql($copy, 'SELECT rule, object, detail FROM theazo.integrity_check()'), '', "$what: the checker finds nothing");
@@ -108,6 +111,21 @@ BEGIN
 			PERFORM theazo.exec_start(a, 'sh', 'echo ' || i, api_key => k);
 		END IF;
 	END LOOP;
+	-- code of a secure agent that kept something, with its statement; a version before it
+	PERFORM theazo.governed_register('books', 'return 0', api_key => k);
+	PERFORM theazo.secure_agent_request_permission('books', '{"memory_limit_mb": 256}', 'large books', api_key => k);
+	PERFORM theazo.governed_register('books', 'return 1', api_key => k);
+	PERFORM theazo.execution_start('books', '{"n": 1}', api_key => k);
+	FOR c IN SELECT * FROM theazo_internal.effect_claim(0, 5, 100, '60 s') LOOP
+		PERFORM theazo_internal.host_calls(jsonb_build_array(jsonb_build_object('platform', p, 'root', c.root_id, 'call', 1, 'fn', 'write_context',
+			'args', '["n", 1]'::jsonb)));
+		PERFORM theazo_internal.effect_done(ARRAY[c.platform_id], ARRAY[c.root_id], ARRAY[c.id], ARRAY[c.attempt], ARRAY['done'],
+			ARRAY['{"status": "completed", "returned": true, "output": 1, "usage": {"cpu_ms": 1, "memory_mb": 2}, "host_calls": 1}'::jsonb],
+			ARRAY[NULL::bytea], ARRAY[clock_timestamp()], ARRAY[clock_timestamp()]);
+	END LOOP;
+	INSERT INTO theazo_data.attestation (platform_id, number, id, agent_id, session_id, environment, statement, key_id, signature)
+	SELECT x.platform_id, x.number, 'att_' || repeat('0', 64), x.agent_id, x.session_id, x.environment, E'line\n', theazo_internal.id_new('key'), repeat('x', 64)::bytea
+	  FROM theazo_data.execution x WHERE x.platform_id = p AND x.status = 'completed';
 	-- a run of the loop between its first step and its next
 	PERFORM theazo.provider_set('gate', 'model', 'openai-compatible', endpoint => 'https://gate.invalid/v1', api_key => k);
 	PERFORM theazo.session_run(s, 'helper', 'two steps', '{"model": "openai/gpt-5.4"}', api_key => k);
