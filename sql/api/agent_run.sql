@@ -6,7 +6,7 @@ CREATE OR REPLACE VIEW theazo.steps WITH (security_barrier) AS
 		   (s.cost::numeric / 1000000)::numeric(30,6) AS cost, s.estimated, s.stop, s.request_id, s.started_at, s.ended_at,
 		   round(extract(epoch FROM s.ended_at - s.started_at) * 1000)::bigint AS duration_ms, s.error_code, s.error_message
 	  FROM theazo_data.run r
-	  JOIN theazo_data.step s ON s.platform_id = r.platform_id AND s.root_id = substr(r.id, 5)
+	  JOIN theazo_data.step s ON s.platform_id = r.platform_id AND s.root_id = theazo_internal.run_root(r.id)
 	 WHERE (SELECT theazo_internal.may_read('run:read'));
 COMMENT ON VIEW theazo.steps IS 'model calls and tool calls of runs, with tokens and cost in cents; payloads are in theazo.run_steps()';
 

@@ -296,11 +296,11 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.attestation_find(text) IS 'the statement about an execution of the caller that is gone itself, or nulls';
 
 CREATE OR REPLACE FUNCTION theazo_internal.execution_take(p_execution text)
-RETURNS theazo_data.execution LANGUAGE sql STABLE
+RETURNS theazo_data.execution LANGUAGE plpgsql STABLE
 AS $$
-	SELECT x.* FROM theazo_data.execution x
-	 WHERE x.platform_id = theazo_internal.current_platform() AND x.number = theazo_internal.execution_find(p_execution)
-$$;
+BEGIN
+	RETURN theazo_internal.execution_read(theazo_internal.current_platform(), theazo_internal.execution_find(p_execution));
+END $$;
 COMMENT ON FUNCTION theazo_internal.execution_take(text) IS 'the row of an execution of the caller, or 42704';
 
 CREATE OR REPLACE FUNCTION theazo.verify_execution(execution text, api_key text DEFAULT NULL)

@@ -604,6 +604,10 @@ COMMENT ON FUNCTION theazo_internal.budget_awaited(text, text) IS 'is a model ca
 
 -- A run has ended: what it still holds is everybody's again. A call that is cut with it is paid when it is settled, out of what is
 -- reserved for it, which goes then.
+CREATE OR REPLACE FUNCTION theazo_internal.reservation_noted(p_platform text, p_id text)
+RETURNS boolean LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_reservation_noted';
+COMMENT ON FUNCTION theazo_internal.reservation_noted(text, text) IS 'may something be reserved under this id; false: certainly not. Without a statement, so only the owners may call it';
+
 CREATE OR REPLACE FUNCTION theazo_internal.budget_end(r theazo_data.run)
 RETURNS void
 LANGUAGE plpgsql

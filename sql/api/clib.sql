@@ -127,6 +127,12 @@ CREATE OR REPLACE FUNCTION theazo_internal.id_root(id text) RETURNS text
 COMMENT ON FUNCTION theazo_internal.id_root(text) IS
 	'the 26 characters of an identifier after its prefix';
 
+CREATE OR REPLACE FUNCTION theazo_internal.run_root(id text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF
+	AS 'MODULE_PATHNAME', 'theazo_run_root';
+COMMENT ON FUNCTION theazo_internal.run_root(text) IS
+	'the same, null where it is none: tells nothing by failing, so that views under policies may look up by it';
+
 CREATE OR REPLACE FUNCTION theazo_internal.id_derive(prefix text, time_from text, seed text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'theazo_id_derive';

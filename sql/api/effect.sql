@@ -415,6 +415,7 @@ DECLARE
 	v_roots		text[];
 	v_ids		text[];
 	v_n			integer;
+	v_scripts	integer := 0;
 BEGIN
 	-- A provider that has asked for a pause is not called before it is over, also where calls were queued before.
 	IF EXISTS (SELECT FROM theazo_data.provider_health h WHERE h.model <> '' AND h.open_until > v_now) THEN
@@ -499,8 +500,29 @@ BEGIN
 				   '{}'::jsonb, NULL::bytea, NULL::jsonb, NULL::jsonb, false, NULL::text, NULL::jsonb
 			  FROM unnest(v_noops) c;
 		END IF;
+		-- Code of agents needs no address and no secrets: its input lies with the run, and itself with its version.
+		FOREACH c IN ARRAY coalesce(v_others, '{}')
+		LOOP
+			CONTINUE WHEN c.kind <> 'script.run' OR c.run_id IS NULL;
+			v_run := theazo_internal.run_begin(c.platform_id, c.run_id, v_now);
+			IF v_run.id IS NOT NULL THEN
+				PERFORM theazo_internal.event_write(v_run.platform_id, 'execution', 'execution_started', jsonb_build_object('kind', v_run.kind),
+					v_run.session_id, v_run.agent_id, v_run.id, v_run.environment);
+			END IF;
+			request := (theazo_internal.run_payload_read(c.platform_id, c.root_id)).input;
+			RETURN QUERY VALUES (c.platform_id::text, c.root_id::text, c.id::text, c.kind, c.adapter, c.contract, c.step, c.attempt,
+				c.timeout_ms, c.deadline, c.run_id::text, c.session_id::text, c.agent_id::text, c.sandbox_id::text,
+				request || theazo_internal.script_code(c.platform_id, c.agent_id, request), NULL::bytea, NULL::jsonb, NULL::jsonb, false,
+				'tr_' || c.root_id, NULL::jsonb);
+			v_scripts := v_scripts + 1;
+		END LOOP;
+		IF v_scripts > 0 THEN
+			v_others := CASE WHEN v_scripts < cardinality(v_others)
+				THEN (SELECT array_agg(t) FROM unnest(v_others) t WHERE t.kind <> 'script.run' OR t.run_id IS NULL) END;
+			v_scripts := 0;
+		END IF;
 		-- A sandbox that cannot be paid is not made, nor one whose provider rests or is at its ceiling, and a judge that cannot be paid not asked.
-		IF EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind IN ('compute.create', 'safety.judge', 'webhook.deliver')) THEN
+		IF v_others IS NOT NULL AND EXISTS (SELECT FROM unnest(v_others) t WHERE t.kind IN ('compute.create', 'safety.judge', 'webhook.deliver')) THEN
 			v_others := theazo_internal.webhook_turn(v_others);
 			SELECT coalesce(jsonb_object_agg(t.id, t.refusal), '{}') INTO v_turns FROM theazo_internal.compute_turn(v_others) t;
 			FOREACH c IN ARRAY coalesce(v_others, '{}')

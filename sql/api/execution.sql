@@ -21,10 +21,11 @@ COMMENT ON VIEW theazo.executions IS 'executions of governed agents, without wha
 
 -- What code asked for, in the order of its calls: what was judged, and what was taken down on the spot.
 CREATE OR REPLACE FUNCTION theazo_internal.execution_audit(p_platform text, p_root text, p_local jsonb, p_logs jsonb)
-RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER
+RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(jsonb_agg(d.doc ORDER BY d.at, d.ord), '[]')
+BEGIN
+	RETURN (SELECT coalesce(jsonb_agg(d.doc ORDER BY d.at, d.ord), '[]')
 	  FROM (SELECT h.occurred_at AS at, h.call AS ord, jsonb_strip_nulls(jsonb_build_object('fn', h.fn, 'args_summary', h.args_summary, 'allowed', h.allowed,
 					'timestamp', theazo_internal.time_iso(h.occurred_at), 'duration_ms', h.duration_ms, 'error', h.error)) AS doc
 			  FROM theazo_data.host_call h WHERE h.platform_id = p_platform AND h.root_id = p_root
@@ -35,7 +36,8 @@ AS $$
 			UNION ALL
 			SELECT (l.it ->> 'timestamp')::timestamptz, l.ord::integer, jsonb_build_object('fn', 'log', 'args_summary', coalesce(theazo_internal.excerpt(l.it ->> 'message'), ''),
 					'allowed', true, 'timestamp', l.it -> 'timestamp', 'duration_ms', 0)
-			  FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_logs) = 'array' THEN p_logs ELSE '[]' END) WITH ORDINALITY AS l (it, ord)) d
+			  FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_logs) = 'array' THEN p_logs ELSE '[]' END) WITH ORDINALITY AS l (it, ord)) d);
+END
 $$;
 COMMENT ON FUNCTION theazo_internal.execution_audit(text, text, jsonb, jsonb) IS 'what code asked of its host: function, arguments in short, decision, duration';
 
@@ -66,27 +68,52 @@ SELECT e.*, p.input -> 'input' AS input,
 	   p.result -> 'isolation' AS isolation, p.result ->> 'engine' AS engine, p.result ->> 'engine_version' AS engine_version,
 	   p.result ->> 'helper_sha256' AS helper_sha256
   FROM theazo.executions e
-  LEFT JOIN theazo_data.run_payload p ON p.platform_id = e.platform_id AND p.root_id = substr(e.run_id, 5)
+  LEFT JOIN theazo_data.run_payload p ON p.platform_id = e.platform_id AND p.root_id = theazo_internal.run_root(e.run_id)
  WHERE (SELECT theazo_internal.may_read('run:read'))
    AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
 COMMENT ON VIEW theazo.execution_details IS 'executions with input, output, logs, what they asked of their host, and what they ran in';
 
--- Two statements, each by its key: joined, the plan of a table that was empty when it was made goes through all of a platform's executions.
+-- Without statements, so only the owners may call these.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_read(p_platform text, p_number bigint)
+RETURNS theazo_data.execution LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'theazo_execution_read';
+COMMENT ON FUNCTION theazo_internal.execution_read(text, bigint) IS 'an execution by its number, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_append(x theazo_data.execution)
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_execution_append';
+COMMENT ON FUNCTION theazo_internal.execution_append(theazo_data.execution) IS 'the row of an execution, all columns given';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_end(
+	p_platform text, p_number bigint, p_status text, p_error_code text, p_error_message text, p_started timestamptz, p_ended timestamptz,
+	p_cpu_ms numeric, p_memory_mb numeric, p_api_calls integer, p_host_calls integer, p_violations integer, p_terminated boolean,
+	p_evidence jsonb, p_event text)
+RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_execution_end';
+COMMENT ON FUNCTION theazo_internal.execution_end(text, bigint, text, text, text, timestamptz, timestamptz, numeric, numeric, integer, integer, integer, boolean, jsonb, text) IS
+'the row of an execution that has ended; false when it had ended before';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_counted(p_platform text, p_agent text, p_ended timestamptz)
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_execution_counted';
+COMMENT ON FUNCTION theazo_internal.execution_counted(text, text, timestamptz) IS
+'counts an execution that has ended for its agent: at once, or where many are settled, with the last of them';
+
+CREATE OR REPLACE FUNCTION theazo_internal.executions_counted(p_platform text, p_agent text, p_count bigint, p_last timestamptz)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE theazo_data.governed_agent g SET execution_count = g.execution_count + p_count, last_execution_at = greatest(g.last_execution_at, p_last)
+	 WHERE g.platform_id = p_platform AND g.id = p_agent;
+END $$;
+COMMENT ON FUNCTION theazo_internal.executions_counted(text, text, bigint, timestamptz) IS 'adds executions that have ended to those of their agent';
+
 CREATE OR REPLACE FUNCTION theazo_internal.execution_number(p_platform text, p_root text)
 RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN (SELECT (p.input ->> 'execution_id')::bigint FROM theazo_data.run_payload p WHERE p.platform_id = p_platform AND p.root_id = p_root);
+	RETURN (theazo_internal.run_read(p_platform, 'run_' || p_root)).execution;
 END $$;
 COMMENT ON FUNCTION theazo_internal.execution_number(text, text) IS 'number of the execution that a run is, or null';
 
 CREATE OR REPLACE FUNCTION theazo_internal.execution_of(p_platform text, p_root text)
 RETURNS theazo_data.execution LANGUAGE plpgsql STABLE AS $$
-DECLARE
-	v_number	bigint := theazo_internal.execution_number(p_platform, p_root);
-	x			theazo_data.execution;
 BEGIN
-	SELECT * INTO x FROM theazo_data.execution y WHERE y.platform_id = p_platform AND y.number = v_number;
-	RETURN x;
+	RETURN theazo_internal.execution_read(p_platform, theazo_internal.execution_number(p_platform, p_root));
 END $$;
 COMMENT ON FUNCTION theazo_internal.execution_of(text, text) IS 'the execution that a run is, or nulls';
 
@@ -94,24 +121,18 @@ COMMENT ON FUNCTION theazo_internal.execution_of(text, text) IS 'the execution t
 CREATE OR REPLACE FUNCTION theazo_internal.execution_find(p_execution text)
 RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	v_number bigint;
+	x	theazo_data.execution;
 BEGIN
 	IF p_execution ~ '^[0-9]{1,18}$' THEN
-		SELECT x.number INTO v_number FROM theazo_data.execution x
-		 WHERE x.platform_id = theazo_internal.current_platform() AND x.number = p_execution::bigint
-		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
-		   AND x.environment = theazo_internal.current_environment();
+		x := theazo_internal.execution_read(theazo_internal.current_platform(), p_execution::bigint);
 	ELSIF octet_length(p_execution) = 30 AND p_execution ~ '^run_[0-9A-HJKMNP-TV-Z]{26}$' THEN
-		v_number := theazo_internal.execution_number(theazo_internal.current_platform(), substr(p_execution, 5));
-		SELECT x.number INTO v_number FROM theazo_data.execution x
-		 WHERE x.platform_id = theazo_internal.current_platform() AND x.number = v_number AND x.run_id = p_execution
-		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
-		   AND x.environment = theazo_internal.current_environment();
+		x := theazo_internal.execution_of(theazo_internal.current_platform(), substr(p_execution, 5));
 	END IF;
-	IF v_number IS NULL THEN
+	IF x.number IS NULL OR x.environment IS DISTINCT FROM theazo_internal.current_environment()
+		OR theazo_internal.current_session() IS NOT NULL AND x.session_id <> theazo_internal.current_session() THEN
 		PERFORM theazo_internal.raise_not_found('execution', p_execution);
 	END IF;
-	RETURN v_number;
+	RETURN x.number;
 END $$;
 COMMENT ON FUNCTION theazo_internal.execution_find(text) IS 'number of an execution of the caller, by itself or by its run, or 42704';
 
@@ -124,6 +145,42 @@ BEGIN
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION theazo_internal.execution_row(bigint) IS 'an execution as the caller may see it';
+
+-- The same of one that has just been written.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_shown(x theazo_data.execution, g theazo_data.governed_agent, v theazo_data.governed_version)
+RETURNS theazo.executions LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN ROW(x.platform_id, x.number, x.run_id, x.agent_id, g.number, g.name, v.version, x.revision,
+		x.session_id, x.environment, x.mode, x.status, x.error_code, x.error_message, x.created_at, x.started_at, x.ended_at,
+		theazo_internal.execution_ms(coalesce(x.started_at, x.created_at), x.ended_at),
+		x.cpu_ms, x.memory_mb, x.api_calls, x.host_calls, x.violations, x.was_terminated, x.attestation);
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_shown(theazo_data.execution, theazo_data.governed_agent, theazo_data.governed_version) IS
+'an execution as its caller is shown it';
+
+-- What theazo.execution_details shows of one that the caller may see, each row by its key: several times cheaper than the view.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_whole(p_platform text, p_number bigint)
+RETURNS theazo.execution_details LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x	theazo_data.execution := theazo_internal.execution_read(p_platform, p_number);
+	g	theazo_data.governed_agent;
+	v	theazo_data.governed_version;
+	p	theazo_data.run_payload;
+	e	theazo.executions;
+BEGIN
+	SELECT * INTO g FROM theazo_data.governed_agent y WHERE y.platform_id = p_platform AND y.id = x.agent_id;
+	SELECT * INTO v FROM theazo_data.governed_version y WHERE y.platform_id = p_platform AND y.agent_id = x.agent_id AND y.revision = x.revision;
+	p := theazo_internal.run_payload_read(p_platform, substr(x.run_id, 5));
+	e := theazo_internal.execution_shown(x, g, v);
+	RETURN ROW(e.*, p.input -> 'input',
+		CASE WHEN e.mode = 'task' THEN theazo_internal.output_json(p.result ->> 'output') ELSE nullif(p.result -> 'output', 'null') END,
+		CASE WHEN e.error_code IS NOT NULL THEN jsonb_build_object('code', e.error_code, 'message', e.error_message) END,
+		jsonb_build_object('cpu_ms', e.cpu_ms, 'memory_mb', e.memory_mb, 'api_calls', e.api_calls, 'host_calls', e.host_calls),
+		theazo_internal.execution_audit(p_platform, substr(e.run_id, 5), p.result -> 'host_calls_local', p.result -> 'logs'),
+		coalesce(p.result -> 'logs', '[]'), coalesce((p.result ->> 'logs_dropped')::integer, 0),
+		p.result -> 'isolation', p.result ->> 'engine', p.result ->> 'engine_version', p.result ->> 'helper_sha256');
+END $$;
+COMMENT ON FUNCTION theazo_internal.execution_whole(text, bigint) IS 'an execution with input, output, logs and host calls; the caller has found that it may be shown';
 
 -- ---------------------------------------------------------------------------------------
 -- starting
@@ -193,7 +250,7 @@ COMMENT ON FUNCTION theazo_internal.execution_admit(theazo_data.governed_agent, 
 
 -- Run, payload and trace of an execution of code; p_status: queued, or failed for one that never begins.
 CREATE OR REPLACE FUNCTION theazo_internal.script_make(
-	a theazo_data.agent, p_run text, p_input jsonb, p_time_ms integer, p_status text, p_parent text, p_error jsonb DEFAULT NULL)
+	a theazo_data.agent, p_run text, p_execution bigint, p_input jsonb, p_time_ms integer, p_status text, p_parent text, p_error jsonb DEFAULT NULL)
 RETURNS theazo_data.run LANGUAGE plpgsql AS $$
 DECLARE
 	v_root	text := substr(p_run, 5);
@@ -215,6 +272,7 @@ BEGIN
 	r.outcome_unknown := false;
 	r.cancel_requested := false;
 	r.parent_id := p_parent;
+	r.execution := p_execution;
 	IF p_status = 'failed' THEN
 		r.ended_at := clock_timestamp();
 		r.error_sqlstate := p_error ->> 'sqlstate';
@@ -228,7 +286,7 @@ BEGIN
 		CASE p_status WHEN 'failed' THEN 'failed' ELSE 'running' END, clock_timestamp(), r.ended_at);
 	RETURN r;
 END $$;
-COMMENT ON FUNCTION theazo_internal.script_make(theazo_data.agent, text, jsonb, integer, text, text, jsonb) IS 'writes run, payload and trace of an execution of code';
+COMMENT ON FUNCTION theazo_internal.script_make(theazo_data.agent, text, bigint, jsonb, integer, text, text, jsonb) IS 'writes run, payload and trace of an execution of code';
 
 -- What the loop is told: the task, and the data as JSON.
 CREATE OR REPLACE FUNCTION theazo_internal.task_text(p_task text, p_data jsonb)
@@ -236,10 +294,9 @@ RETURNS text LANGUAGE sql IMMUTABLE
 RETURN p_task || CASE WHEN p_data IS NULL THEN '' ELSE E'\n\nData (JSON):\n' || p_data::text END;
 COMMENT ON FUNCTION theazo_internal.task_text(text, jsonb) IS 'a task with its data, as the loop is given it';
 
-CREATE OR REPLACE FUNCTION theazo_internal.execution_make(p_agent text, p_input jsonb, p_task text, p_data jsonb, p_parent text)
-RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION theazo_internal.execution_make(g theazo_data.governed_agent, p_input jsonb, p_task text, p_data jsonb, p_parent text)
+RETURNS theazo.executions LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	g			theazo_data.governed_agent;
 	a			theazo_data.agent;
 	v			theazo_data.governed_version;
 	r			theazo_data.run;
@@ -250,7 +307,6 @@ DECLARE
 	v_verdict	jsonb;
 	v_error		jsonb;
 BEGIN
-	SELECT * INTO g FROM theazo_data.governed_agent y WHERE y.platform_id = theazo_internal.current_platform() AND y.id = p_agent;
 	SELECT * INTO a FROM theazo_data.agent y WHERE y.platform_id = g.platform_id AND y.id = g.id;
 	SELECT * INTO v FROM theazo_data.governed_version y WHERE y.platform_id = g.platform_id AND y.agent_id = g.id AND y.revision = g.revision;
 	IF p_parent IS NOT NULL THEN
@@ -278,28 +334,27 @@ BEGIN
 		PERFORM theazo_internal.loop_allowed(a);
 		v_run := theazo_internal.loop_make(a, theazo_internal.task_text(p_task, p_data), jsonb_build_object('execution_id', x.number,
 			'timeout_ms', x.policy #> '{run,time_ms}', 'input', v_doc), theazo_internal.outer_role(), p_parent);
-		PERFORM theazo_internal.execution_insert(x, v_run, NULL);
-		RETURN v_run;
+		RETURN theazo_internal.execution_shown(theazo_internal.execution_insert(x, v_run, NULL), g, v);
 	END IF;
 	IF v_verdict IS NOT NULL AND theazo_internal.safety_stops(v_verdict) THEN
 		v_error := theazo_internal.safety_error('the input', v_verdict);
 	END IF;
-	r := theazo_internal.script_make(a, v_run, jsonb_build_object('execution', v_run, 'execution_id', x.number, 'agent_name', g.name, 'agent_version', v.version,
+	r := theazo_internal.script_make(a, v_run, x.number, jsonb_build_object('execution', v_run, 'execution_id', x.number, 'agent_name', g.name, 'agent_version', v.version,
 			'revision', g.revision, 'input', v_doc) || (x.policy -> 'run'), (x.policy #>> '{run,time_ms}')::integer,
 		CASE WHEN v_error IS NULL THEN 'queued' ELSE 'failed' END, p_parent, v_error);
 	IF v_verdict IS NOT NULL THEN
 		PERFORM theazo_internal.safety_note(r, 'the input', v_verdict);
 	END IF;
-	PERFORM theazo_internal.execution_insert(x, v_run, v_error);
+	x := theazo_internal.execution_insert(x, v_run, v_error);
 	IF v_error IS NULL THEN
 		-- a dispatcher that has no place for it now gives it back; it must not wait for ever
 		PERFORM theazo_internal.effect_enqueue(g.platform_id, substr(v_run, 5), 'script.run', 'script', NULL, v_run, g.session_id, g.id,
 			p_timeout_ms => r.timeout_ms + 5000);
 	END IF;
-	RETURN v_run;
+	RETURN theazo_internal.execution_shown(x, g, v);
 END $$;
-COMMENT ON FUNCTION theazo_internal.execution_make(text, jsonb, text, jsonb, text) IS
-'writes an execution of a governed agent and queues its code, or gives its task to the loop; returns the run';
+COMMENT ON FUNCTION theazo_internal.execution_make(theazo_data.governed_agent, jsonb, text, jsonb, text) IS
+'writes an execution of a governed agent and queues its code, or gives its task to the loop; returns it';
 
 -- The verdict about what goes in. What a task says is a prompt, and has the length of one at most.
 CREATE OR REPLACE FUNCTION theazo_internal.execution_judged(p_guard jsonb, p_platform text, p_input jsonb, p_mode text)
@@ -317,7 +372,7 @@ COMMENT ON FUNCTION theazo_internal.execution_judged(jsonb, text, jsonb, text) I
 
 -- p_error: it was blocked and is over.
 CREATE OR REPLACE FUNCTION theazo_internal.execution_insert(x theazo_data.execution, p_run text, p_error jsonb)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS theazo_data.execution LANGUAGE plpgsql AS $$
 DECLARE
 	v_event text;
 BEGIN
@@ -328,14 +383,25 @@ BEGIN
 		PERFORM theazo_internal.event_write(x.platform_id, 'execution', 'execution_requested', jsonb_build_object('execution', x.number, 'mode', x.mode,
 			'revision', x.revision, 'policy', x.policy -> 'version'), x.session_id, x.agent_id, p_run, x.environment);
 	END IF;
-	INSERT INTO theazo_data.execution (platform_id, number, run_id, agent_id, session_id, environment, revision, mode, status, policy, labels,
-		error_code, error_message, ended_at, violations, end_event)
-	VALUES (x.platform_id, x.number, p_run, x.agent_id, x.session_id, x.environment, x.revision, x.mode,
-		CASE WHEN p_error IS NULL THEN 'running' ELSE 'blocked' END, x.policy, x.labels,
-		CASE WHEN p_error IS NOT NULL THEN 'CONTENT_BLOCKED' END, p_error ->> 'message', CASE WHEN p_error IS NOT NULL THEN clock_timestamp() END,
-		(p_error IS NOT NULL)::integer, v_event);
+	x.run_id := p_run;
+	x.status := 'running';
+	x.created_at := clock_timestamp();
+	x.api_calls := 0;
+	x.host_calls := 0;
+	x.violations := 0;
+	x.was_terminated := false;
+	IF p_error IS NOT NULL THEN
+		x.status := 'blocked';
+		x.error_code := 'CONTENT_BLOCKED';
+		x.error_message := p_error ->> 'message';
+		x.ended_at := x.created_at;
+		x.violations := 1;
+		x.end_event := v_event;
+	END IF;
+	PERFORM theazo_internal.execution_append(x);
+	RETURN x;
 END $$;
-COMMENT ON FUNCTION theazo_internal.execution_insert(theazo_data.execution, text, jsonb) IS 'writes the row of an execution, with its event';
+COMMENT ON FUNCTION theazo_internal.execution_insert(theazo_data.execution, text, jsonb) IS 'writes the row of an execution, with its event, and returns it';
 
 -- ---------------------------------------------------------------------------------------
 -- faces
@@ -348,6 +414,7 @@ DECLARE
 	g		theazo_data.governed_agent;
 	v_hash	bytea;
 	v_run	text;
+	result	theazo.executions;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:write');
 	IF octet_length(input::text) > 1048576 OR octet_length(data::text) > 1048576 THEN
@@ -365,12 +432,15 @@ BEGIN
 		v_hash := sha256(convert_to(jsonb_build_array(input, task, data)::text, 'UTF8'));
 		v_run := theazo_internal.idempotent_run('execution:', g.id, idempotency_key, v_hash);
 	END IF;
-	IF v_run IS NULL THEN
-		v_run := theazo_internal.execution_make(g.id, input, task, data, coalesce(parent, theazo_internal.current_run()));
-		PERFORM theazo_internal.idempotent_keep('execution:', g.id, idempotency_key, v_hash, v_run);
+	IF v_run IS NOT NULL THEN
+		-- of the agent that was found for the caller
+		RETURN theazo_internal.execution_row(theazo_internal.execution_number(theazo_internal.current_platform(), substr(v_run, 5)));
 	END IF;
-	-- of the agent that was found for the caller
-	RETURN theazo_internal.execution_row(theazo_internal.execution_number(theazo_internal.current_platform(), substr(v_run, 5)));
+	result := theazo_internal.execution_make(g, input, task, data, coalesce(parent, theazo_internal.current_run()));
+	IF idempotency_key IS NOT NULL THEN
+		PERFORM theazo_internal.idempotent_keep('execution:', g.id, idempotency_key, v_hash, result.run_id);
+	END IF;
+	RETURN CASE WHEN theazo_internal.may_read('run:read') THEN result END;
 END $$;
 COMMENT ON FUNCTION theazo.execution_start(text, jsonb, text, jsonb, text, text, text) IS
 'starts a governed agent, by id, number or name, and returns the execution at once; task, with data, is for agents that work through the loop, and is what code gets as {task, data}';
@@ -387,14 +457,14 @@ COMMENT ON FUNCTION theazo.agent_run(text, jsonb, text) IS
 CREATE OR REPLACE FUNCTION theazo.execution_get(execution text, api_key text DEFAULT NULL)
 RETURNS theazo.execution_details LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	result	theazo.execution_details;
 	v_number bigint;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'run:read');
 	v_number := theazo_internal.execution_find(execution_get.execution);
-	PERFORM theazo_internal.flow_look((theazo_internal.execution_row(v_number)).run_id);
-	SELECT * INTO result FROM theazo.execution_details e WHERE e.platform_id = theazo_internal.current_platform() AND e.execution_id = v_number;
-	RETURN result;
+	IF theazo_internal.current_run() IS NOT NULL THEN
+		PERFORM theazo_internal.flow_look((theazo_internal.execution_row(v_number)).run_id);
+	END IF;
+	RETURN theazo_internal.execution_whole(theazo_internal.current_platform(), v_number);
 END $$;
 COMMENT ON FUNCTION theazo.execution_get(text, text) IS 'one execution with input, output, logs and host calls, by number or by its run';
 

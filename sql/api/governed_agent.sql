@@ -219,7 +219,7 @@ COMMENT ON VIEW theazo.governed_versions IS 'every version of every governed age
 -- By id, number or name. Of several of a name in different sessions: one that has not ended, in the session where those are that were
 -- registered without one, else the first that was made.
 CREATE OR REPLACE FUNCTION theazo_internal.governed_find(p_agent text)
-RETURNS theazo_data.governed_agent LANGUAGE plpgsql STABLE AS $$
+RETURNS theazo_data.governed_agent LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	g	theazo_data.governed_agent;
 BEGIN
@@ -233,6 +233,7 @@ BEGIN
 		  JOIN theazo_data.agent a ON a.platform_id = x.platform_id AND a.id = x.id
 		  LEFT JOIN theazo_data.governed_session h ON h.platform_id = x.platform_id AND h.session_id = x.session_id
 		 WHERE x.platform_id = theazo_internal.current_platform() AND x.name = p_agent AND x.environment = theazo_internal.current_environment()
+		   AND (theazo_internal.current_session() IS NULL OR x.session_id = theazo_internal.current_session())
 		 ORDER BY a.status = 'completed', h.session_id IS NULL, x.id LIMIT 1;
 	END IF;
 	IF g.id IS NULL OR NOT (theazo_internal.current_session() IS NULL OR g.session_id = theazo_internal.current_session())

@@ -32,13 +32,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.host_summary(text, jsonb) IS 'the arguments of a call in short';
 
+-- Without statements, so only the owners may call these two.
+CREATE OR REPLACE FUNCTION theazo_internal.host_call_append(
+	p_platform text, p_root text, p_call integer, p_agent text, p_session text, p_environment text, p_fn text, p_summary text, p_allowed boolean,
+	p_counted boolean, p_violation boolean, p_effect text, p_at timestamptz, p_ms bigint, p_error text)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_host_call_append';
+COMMENT ON FUNCTION theazo_internal.host_call_append(text, text, integer, text, text, text, text, text, boolean, boolean, boolean, text, timestamptz, bigint, text) IS
+'the row of a call to the host';
+
+CREATE OR REPLACE FUNCTION theazo_internal.host_tally(p_platform text, p_root text, OUT made integer, OUT counted integer, OUT violations integer)
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'theazo_host_tally';
+COMMENT ON FUNCTION theazo_internal.host_tally(text, text) IS 'calls of a run to its host: all, those that count, those that broke a rule';
+
 -- The row of a call; it has ended unless it became an effect.
 CREATE OR REPLACE FUNCTION theazo_internal.host_keep(h theazo_internal.host_ask, p_counts boolean, p_effect text, p_error jsonb, p_violation boolean)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	INSERT INTO theazo_data.host_call (platform_id, root_id, call, agent_id, session_id, environment, fn, args_summary, allowed, counted, violation,
-		effect_id, occurred_at, duration_ms, error)
-	VALUES ((h.r).platform_id, theazo_internal.id_root((h.r).id), h.call, (h.r).agent_id, (h.r).session_id, (h.r).environment, pg_catalog."left"(h.fn, 64),
+	PERFORM theazo_internal.host_call_append((h.r).platform_id, theazo_internal.id_root((h.r).id), h.call, (h.r).agent_id, (h.r).session_id, (h.r).environment, pg_catalog."left"(h.fn, 64),
 		theazo_internal.host_summary(h.fn, h.args), p_error IS NULL, p_counts, p_violation, p_effect, h.at,
 		CASE WHEN p_effect IS NULL THEN greatest(0, theazo_internal.execution_ms(h.at, clock_timestamp())) END,
 		nullif(pg_catalog."left"(theazo_internal.text_mask(pg_catalog.concat_ws(': ', p_error #>> '{error,code}', p_error #>> '{error,message}')), 300), ''));
@@ -225,8 +235,7 @@ DECLARE
 	v_refusal	jsonb;
 	v_error		jsonb;
 BEGIN
-	SELECT pg_catalog.count(*) AS made, pg_catalog.count(*) FILTER (WHERE c.counted) AS counted INTO v_n FROM theazo_data.host_call c
-	 WHERE c.platform_id = (h.r).platform_id AND c.root_id = theazo_internal.id_root((h.r).id);
+	v_n := theazo_internal.host_tally((h.r).platform_id, theazo_internal.id_root((h.r).id));
 	IF v_n.made >= v_max + 200 THEN
 		-- a program that asks for ever is not taken down for ever
 		RETURN theazo_internal.host_error('RATE_LIMITED', 'the execution has been refused too often');
@@ -258,11 +267,11 @@ DECLARE
 	h			theazo_internal.host_ask;
 	v_error		jsonb;
 BEGIN
-	h.r := (SELECT y FROM theazo_data.run y WHERE y.platform_id = p_call ->> 'platform' AND y.id = 'run_' || (p_call ->> 'root'));
+	h.r := theazo_internal.run_read(p_call ->> 'platform', 'run_' || (p_call ->> 'root'));
 	IF (h.r).status IS DISTINCT FROM 'running' OR (h.r).cancel_requested THEN
 		RETURN theazo_internal.host_error('TERMINATED', 'the execution has ended');
 	END IF;
-	h.x := theazo_internal.execution_of((h.r).platform_id, p_call ->> 'root');
+	h.x := theazo_internal.execution_read((h.r).platform_id, (h.r).execution);
 	h.call := (p_call ->> 'call')::integer;
 	h.fn := p_call ->> 'fn';
 	h.args := CASE WHEN pg_catalog.jsonb_typeof(p_call -> 'args') = 'array' THEN p_call -> 'args' ELSE '[]' END;

@@ -18,6 +18,14 @@ CREATE OR REPLACE FUNCTION theazo_internal.message_append(
 RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_message_append';
 COMMENT ON FUNCTION theazo_internal.message_append(text, text, integer, text, jsonb, text, text, integer) IS 'the row of a message';
 
+CREATE OR REPLACE FUNCTION theazo_internal.run_read(p_platform text, p_run text)
+RETURNS theazo_data.run LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'theazo_run_read';
+COMMENT ON FUNCTION theazo_internal.run_read(text, text) IS 'a run by its id, or null; without a statement, so only the owners may call it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_payload_read(p_platform text, p_root text)
+RETURNS theazo_data.run_payload LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'theazo_run_payload_read';
+COMMENT ON FUNCTION theazo_internal.run_payload_read(text, text) IS 'what went into a run and came out of it, or null; without a statement, so only the owners may call it';
+
 CREATE OR REPLACE FUNCTION theazo_internal.run_append(r theazo_data.run)
 RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_run_append';
 COMMENT ON FUNCTION theazo_internal.run_append(theazo_data.run) IS 'the row of a run, all columns given';
@@ -288,6 +296,7 @@ BEGIN
 	r.outcome_unknown := false;
 	r.cancel_requested := false;
 	r.parent_id := p_parent;
+	r.execution := (p_options ->> 'execution_id')::bigint;
 	PERFORM theazo_internal.run_append(r);
 	l.deadline := v_now + r.timeout_ms * '1 millisecond'::interval;
 	PERFORM theazo_internal.run_payload_append(a.platform_id, v_root, jsonb_build_object('task', p_task) || p_options);

@@ -47,7 +47,7 @@ CREATE OR REPLACE VIEW theazo.run_results WITH (security_barrier) AS
 		   CASE WHEN r.kind = 'tool_test' THEN (p.result ->> 'success')::boolean END AS success,
 		   CASE WHEN r.kind = 'exec' THEN nullif(p.result -> 'output', 'null') END AS handed_over
 	  FROM theazo_data.run r
-	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5)
+	  LEFT JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = theazo_internal.run_root(r.id)
 	 WHERE (SELECT theazo_internal.may_read('run:read'))
 	   AND (SELECT CASE WHEN theazo_internal.current_run() IS NULL THEN true ELSE theazo_internal.flow_open(current_user) END);
 COMMENT ON VIEW theazo.run_results IS 'runs with their output: stdout, stderr, file contents, directory entries, answers over HTTP, of an agent''s run its text, files, tokens and tool calls, of a command what it handed over with complete(), as text and as JSON; note says what the program could not, such as that it was over its memory';
@@ -359,6 +359,26 @@ COMMENT ON FUNCTION theazo_internal.run_cut(theazo_data.run) IS 'cancels one run
 -- ----------------------------------------------------------------------------
 -- End
 -- ----------------------------------------------------------------------------
+CREATE OR REPLACE FUNCTION theazo_internal.run_begin(p_platform text, p_run text, p_at timestamptz)
+RETURNS theazo_data.run LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_run_begin';
+COMMENT ON FUNCTION theazo_internal.run_begin(text, text, timestamptz) IS
+'the row of a run that begins to run; returns it, or null when it was not queued. Without a statement, so only the owners may call it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_end(
+	p_platform text, p_run text, p_status text, p_started timestamptz, p_ended timestamptz, p_exit_code integer, p_cost bigint,
+	p_unknown boolean, p_sqlstate text, p_code text, p_message text, p_hint text)
+RETURNS theazo_data.run LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_run_end';
+COMMENT ON FUNCTION theazo_internal.run_end(text, text, text, timestamptz, timestamptz, integer, bigint, boolean, text, text, text, text) IS
+'the row of a run that ends; returns it, or null when it had ended. Without a statement, so only the owners may call it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.run_payload_end(p_platform text, p_root text, p_result jsonb, p_content bytea, p_verdict text)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_run_payload_end';
+COMMENT ON FUNCTION theazo_internal.run_payload_end(text, text, jsonb, bytea, text) IS 'what came out of a run; without a statement, so only the owners may call it';
+
+CREATE OR REPLACE FUNCTION theazo_internal.span_end(p_platform text, p_root text, p_id text, p_status text, p_ended timestamptz)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_span_end';
+COMMENT ON FUNCTION theazo_internal.span_end(text, text, text, text, timestamptz) IS 'the end of a span; without a statement, so only the owners may call it';
+
 -- A run ends, once. Agent and effect are locked by the caller.
 CREATE OR REPLACE FUNCTION theazo_internal.run_finish(
 	p_platform text, p_run text, p_status text, p_result jsonb, p_content bytea, p_error jsonb, p_cost bigint,
@@ -378,29 +398,21 @@ BEGIN
 		p_error := coalesce((SELECT theazo_internal.halt_error(x.platform_id, x.environment, x.session_id, x.agent_id, x.id)
 			FROM theazo_data.run x WHERE x.platform_id = p_platform AND x.id = p_run), p_error);
 	END IF;
-	UPDATE theazo_data.run x
-	   SET status = p_status, started_at = coalesce(p_started, x.started_at), ended_at = p_finished,
-		   exit_code = (p_result ->> 'exit_code')::integer, cost = p_cost, outcome_unknown = p_unknown,
-		   error_sqlstate = coalesce(p_error ->> 'sqlstate', CASE WHEN p_status = 'failed' THEN 'TZ401' END),
-		   error_code = p_error ->> 'code',
-		   error_message = left(theazo_internal.text_mask(p_error ->> 'message'), 1000),
-		   error_hint = left(theazo_internal.text_mask(coalesce(p_error ->> 'hint', p_error ->> 'detail')), 1000)
-	 WHERE x.platform_id = p_platform AND x.id = p_run AND x.status IN ('queued', 'running')
-	RETURNING x.* INTO r;
-	IF NOT FOUND THEN
+	r := theazo_internal.run_end(p_platform, p_run, p_status, p_started, p_finished, (p_result ->> 'exit_code')::integer, p_cost, p_unknown,
+		coalesce(p_error ->> 'sqlstate', CASE WHEN p_status = 'failed' THEN 'TZ401' END), p_error ->> 'code',
+		left(theazo_internal.text_mask(p_error ->> 'message'), 1000),
+		left(theazo_internal.text_mask(coalesce(p_error ->> 'hint', p_error ->> 'detail')), 1000));
+	IF r.id IS NULL THEN
 		RETURN;
 	END IF;
 	IF p_result IS NOT NULL OR p_content IS NOT NULL THEN
 		IF r.kind NOT IN ('agent', 'script') THEN
 			SELECT x.shown, x.verdict INTO p_result, p_verdict FROM theazo_internal.safety_work(r, p_result) x;
 		END IF;
-		UPDATE theazo_data.run_payload x SET result = p_result, result_content = p_content, verdict = p_verdict
-		 WHERE x.platform_id = p_platform AND x.root_id = v_root;
+		PERFORM theazo_internal.run_payload_end(p_platform, v_root, p_result, p_content, p_verdict);
 	END IF;
 	v_ms := round(extract(epoch FROM r.ended_at - coalesce(r.started_at, r.ended_at)) * 1000);
-	UPDATE theazo_data.span x
-	   SET status = CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, ended_at = r.ended_at
-	 WHERE x.platform_id = p_platform AND x.root_id = v_root AND x.id = r.trace_id;
+	PERFORM theazo_internal.span_end(p_platform, v_root, r.trace_id, CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, r.ended_at);
 	IF p_started IS NOT NULL THEN
 		PERFORM theazo_internal.span_write(p_platform, v_root, theazo_internal.id_new('spn'), r.trace_id, r.trace_id, r.environment,
 				r.session_id, r.agent_id, r.id, r.kind, CASE WHEN p_status = 'completed' THEN 'completed' ELSE 'failed' END, p_started, r.ended_at,
@@ -425,7 +437,7 @@ BEGIN
 		PERFORM theazo_internal.execution_close(r, p_result, v_event);
 	END IF;
 	-- The loop knows more of its agent.
-	IF r.kind <> 'agent' THEN
+	IF r.kind NOT IN ('agent', 'script') THEN
 		UPDATE theazo_data.agent x
 		   SET run_id = NULL, status = CASE WHEN x.status = 'running' THEN 'ready' ELSE x.status END,
 			   status_before_pause = CASE WHEN x.status = 'paused' THEN 'ready' ELSE x.status_before_pause END
@@ -434,7 +446,9 @@ BEGIN
 	IF r.kind = 'script' THEN
 		PERFORM theazo_internal.run_tell(r.platform_id, r.environment, r.id, p_status);
 	END IF;
-	PERFORM theazo_internal.budget_end(r);
+	IF theazo_internal.reservation_noted(p_platform, p_run) OR r.kind = 'agent' THEN
+		PERFORM theazo_internal.budget_end(r);
+	END IF;
 	PERFORM theazo_internal.run_notify(r.id);
 END
 $$;

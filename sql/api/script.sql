@@ -89,6 +89,10 @@ COMMENT ON FUNCTION theazo_internal.script_shown(theazo_data.execution, text) IS
 CREATE OR REPLACE FUNCTION theazo_internal.script_local(x theazo_data.execution, p_result jsonb)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+	-- mostly there are none
+	IF coalesce(p_result -> 'host_calls_local', '[]') = '[]' THEN
+		RETURN pg_catalog.jsonb_build_object('written_summary', theazo_internal.script_shown(x, (p_result -> 'written')::text), 'host_calls_local', '[]'::jsonb);
+	END IF;
 	RETURN pg_catalog.jsonb_build_object('written_summary', theazo_internal.script_shown(x, (p_result -> 'written')::text),
 		'host_calls_local', (SELECT coalesce(pg_catalog.jsonb_agg((l.it - 'cut') || pg_catalog.jsonb_build_object('args_summary',
 				coalesce(theazo_internal.script_shown(x, theazo_internal.script_text(l.it ->> 'args_summary', l.it -> 'cut')), '')) ORDER BY l.ord), '[]')
@@ -164,8 +168,8 @@ BEGIN
 		 WHERE y.platform_id = e.platform_id AND y.root_id = e.root_id AND y.id = e.id;
 		RETURN;
 	END IF;
-	SELECT * INTO r FROM theazo_data.run y WHERE y.platform_id = e.platform_id AND y.id = e.run_id;
-	x := theazo_internal.execution_of(e.platform_id, e.root_id);
+	r := theazo_internal.run_read(e.platform_id, e.run_id);
+	x := theazo_internal.execution_read(e.platform_id, r.execution);
 	IF v_begun THEN
 		v_cost := theazo_internal.script_charge(e, r, v_started, p_finished);
 	END IF;
@@ -243,11 +247,11 @@ COMMENT ON FUNCTION theazo_internal.script_error(jsonb, text, theazo_data.run) I
 CREATE OR REPLACE FUNCTION theazo_internal.execution_close(r theazo_data.run, p_result jsonb, p_event text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	v_number	bigint := theazo_internal.execution_number(r.platform_id, theazo_internal.id_root(r.id));
+	x			theazo_data.execution;
 	v_code		text;
 	v_calls		record;
 BEGIN
-	IF v_number IS NULL THEN
+	IF r.execution IS NULL THEN
 		RETURN;
 	END IF;
 	v_code := CASE WHEN r.status = 'completed' THEN NULL
@@ -255,24 +259,25 @@ BEGIN
 				   WHEN r.error_sqlstate = 'TZ205' THEN 'CONTENT_BLOCKED'
 				   WHEN r.error_sqlstate = 'TZ403' THEN 'TIME_LIMIT'
 				   ELSE coalesce(p_result ->> 'code', CASE r.status WHEN 'cancelled' THEN 'CANCELLED' END, pg_catalog.upper(r.error_code), 'EXECUTION_ERROR') END;
-	SELECT pg_catalog.count(*) AS n, pg_catalog.count(*) FILTER (WHERE h.counted) AS counted, pg_catalog.count(*) FILTER (WHERE h.violation) AS violations INTO v_calls
-	  FROM theazo_data.host_call h WHERE h.platform_id = r.platform_id AND h.root_id = theazo_internal.id_root(r.id);
-	UPDATE theazo_data.execution x
-	   SET status = CASE WHEN r.status = 'completed' THEN 'completed' WHEN v_code = 'CONTENT_BLOCKED' THEN 'blocked'
-						 WHEN r.status = 'cancelled' OR v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT') THEN 'terminated' ELSE 'failed' END,
-		   error_code = v_code, error_message = CASE WHEN v_code IS NOT NULL THEN coalesce(r.error_message, 'the execution was cut') END,
-		   started_at = r.started_at, ended_at = r.ended_at,
-		   cpu_ms = (p_result #>> '{usage,cpu_ms}')::pg_catalog."numeric", memory_mb = (p_result #>> '{usage,memory_mb}')::pg_catalog."numeric",
-		   api_calls = CASE x.mode WHEN 'code' THEN v_calls.counted ELSE theazo_internal.execution_steps(r) END,
-		   host_calls = CASE x.mode WHEN 'code' THEN greatest(v_calls.n, coalesce((p_result ->> 'host_calls')::integer, 0)) ELSE theazo_internal.execution_steps(r) END,
-		   violations = v_calls.violations + coalesce((p_result ->> 'calls_refused')::integer, 0) + coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'CONTENT_BLOCKED') OR p_result ? 'fault', false)::integer,
-		   was_terminated = r.status = 'cancelled' OR coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT'), false),
-		   evidence = theazo_internal.attestation_evidence(x), end_event = p_event
-	 WHERE x.platform_id = r.platform_id AND x.number = v_number AND x.status = 'running';
-	IF FOUND THEN
-		UPDATE theazo_data.governed_agent g SET execution_count = g.execution_count + 1, last_execution_at = r.ended_at
-		 WHERE g.platform_id = r.platform_id AND g.id = r.agent_id;
-	ELSIF NOT EXISTS (SELECT FROM theazo_data.execution x WHERE x.platform_id = r.platform_id AND x.number = v_number) THEN
+	v_calls := theazo_internal.host_tally(r.platform_id, theazo_internal.id_root(r.id));
+	IF r.kind = 'agent' THEN
+		x := theazo_internal.execution_read(r.platform_id, r.execution);
+		v_calls.counted := theazo_internal.execution_steps(r);
+		v_calls.made := v_calls.counted;
+		x.evidence := theazo_internal.attestation_evidence(x);
+	ELSE
+		v_calls.made := greatest(v_calls.made, coalesce((p_result ->> 'host_calls')::integer, 0));
+	END IF;
+	IF theazo_internal.execution_end(r.platform_id, r.execution,
+			CASE WHEN r.status = 'completed' THEN 'completed' WHEN v_code = 'CONTENT_BLOCKED' THEN 'blocked'
+				 WHEN r.status = 'cancelled' OR v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT') THEN 'terminated' ELSE 'failed' END,
+			v_code, CASE WHEN v_code IS NOT NULL THEN coalesce(r.error_message, 'the execution was cut') END, r.started_at, r.ended_at,
+			(p_result #>> '{usage,cpu_ms}')::pg_catalog."numeric", (p_result #>> '{usage,memory_mb}')::pg_catalog."numeric",
+			v_calls.counted, v_calls.made,
+			v_calls.violations + coalesce((p_result ->> 'calls_refused')::integer, 0) + coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'CONTENT_BLOCKED') OR p_result ? 'fault', false)::integer,
+			r.status = 'cancelled' OR coalesce(v_code IN ('TIME_LIMIT', 'MEMORY_LIMIT', 'AGENT_HALTED', 'GLOBAL_HALT'), false), x.evidence, p_event) THEN
+		PERFORM theazo_internal.execution_counted(r.platform_id, r.agent_id, r.ended_at);
+	ELSIF (theazo_internal.execution_read(r.platform_id, r.execution)).number IS NULL THEN
 		-- deleted while it ran
 		PERFORM theazo_internal.run_wipe(r.platform_id, ARRAY[theazo_internal.id_root(r.id)]);
 	END IF;

@@ -164,7 +164,7 @@ DECLARE
 	-- what workers call; each is a definer function of theazo_system, or C
 	worker_functions CONSTANT text[] := ARRAY['effect_claim', 'effect_next_due', 'effect_sent', 'effect_done', 'effect_settle', 'effect_broken',
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
-		'connection_record', 'reports_note', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal', 'halts_in_force', 'rate_of', 'host_calls'];
+		'connection_record', 'reports_note', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal', 'halts_in_force', 'rate_of', 'host_calls', 'executions_counted'];
 	-- what operations of the REST face call beside rest_*: they run as theazo_gateway, so that what they call asks for its scope
 	rest_functions CONSTANT text[] := ARRAY['csv_field', 'duration_check', 'enter', 'gateway_once_begin', 'gateway_once_end', 'gateway_runs_ended', 'id_new', 'quoted',
 		'raise_not_found', 'raise_value', 'sql_version'];

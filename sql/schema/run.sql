@@ -91,6 +91,7 @@ CREATE TABLE theazo_data.run (
 	outcome_unknown	boolean NOT NULL DEFAULT false,
 	cancel_requested boolean NOT NULL DEFAULT false,
 	parent_id		theazo.id,							-- the run that started it
+	execution		bigint,								-- number of the execution that it is
 	CONSTRAINT run_kind_check CHECK (kind IN ('exec', 'file_write', 'file_read', 'file_list', 'metrics', 'port_expose', 'http_fetch', 'tool_test', 'agent', 'script')),
 	CONSTRAINT run_status_check CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
 ) PARTITION BY RANGE (id);

@@ -22,6 +22,7 @@
 #include "utils/typcache.h"
 
 #include "gate/gate.h"
+#include "call/rows.h"
 #include "call/spend.h"
 #include "pg/append.h"
 #include "pg/convert.h"
@@ -33,13 +34,6 @@
 #include "pg/spi.h"
 #include "pg/wake.h"
 
-static void take_args(FunctionCallInfo fcinfo, int n, Datum *values, bool *nulls);
-static void append_record(TzAppend *to, HeapTupleHeader record);
-static void record_columns(HeapTupleHeader record, const char *const *names, int n, Datum *values,
-                           bool *nulls);
-static bool row_set(TzRowTable *of, const Datum *values, const bool *nulls);
-static void by_statement(TzStmt *stmt, const Datum *values, const bool *nulls);
-static Datum row_by_statement(FunctionCallInfo fcinfo, TzStmt *stmt, const Datum *values);
 
 /* message_append(platform, root, seq, role, canonical, dialect, wire, tokens) */
 THEAZO_FUNCTION(theazo_message_append)
@@ -52,7 +46,7 @@ THEAZO_FUNCTION(theazo_message_append)
 	Datum values[8];
 	bool nulls[8];
 
-	take_args(fcinfo, 8, values, nulls);
+	tz_args_take(fcinfo, 8, values, nulls);
 	tz_append(&messages, values, nulls);
 	PG_RETURN_VOID();
 }
@@ -74,7 +68,7 @@ THEAZO_FUNCTION(theazo_charge_append)
 	Datum values[24];
 	bool nulls[24] = {false};
 
-	take_args(fcinfo, 23, values, nulls);
+	tz_args_take(fcinfo, 23, values, nulls);
 	values[23] = CStringGetTextDatum("usd");
 	tz_append(&charges, values, nulls);
 	{
@@ -97,7 +91,7 @@ THEAZO_FUNCTION(theazo_charge_append)
 THEAZO_FUNCTION(theazo_run_append)
 {
 	static TzAppend runs = {"run",
-	                        24,
+	                        25,
 	                        {"platform_id",
 	                         "id",
 	                         "session_id",
@@ -121,10 +115,11 @@ THEAZO_FUNCTION(theazo_run_append)
 	                         "error_hint",
 	                         "outcome_unknown",
 	                         "cancel_requested",
-	                         "parent_id"},
+	                         "parent_id",
+	                         "execution"},
 	                        NULL};
 
-	append_record(&runs, PG_GETARG_HEAPTUPLEHEADER(0));
+	tz_record_append(&runs, PG_GETARG_HEAPTUPLEHEADER(0));
 	PG_RETURN_VOID();
 }
 
@@ -141,7 +136,7 @@ THEAZO_FUNCTION(theazo_run_loop_append)
 	                          "policy",       "labels",    "started_by"},
 	                         NULL};
 
-	append_record(&loops, PG_GETARG_HEAPTUPLEHEADER(0));
+	tz_record_append(&loops, PG_GETARG_HEAPTUPLEHEADER(0));
 	PG_RETURN_VOID();
 }
 
@@ -152,7 +147,7 @@ THEAZO_FUNCTION(theazo_run_payload_append)
 	Datum values[4];
 	bool nulls[4] = {false};
 
-	take_args(fcinfo, 3, values, nulls);
+	tz_args_take(fcinfo, 3, values, nulls);
 	values[3] = CStringGetTextDatum("none");
 	tz_append(&payloads, values, nulls);
 	PG_RETURN_VOID();
@@ -173,7 +168,7 @@ THEAZO_FUNCTION(theazo_step_append)
 	Datum values[18];
 	bool nulls[18] = {false};
 
-	take_args(fcinfo, 15, values, nulls);
+	tz_args_take(fcinfo, 15, values, nulls);
 	values[13] = Int16GetDatum((int16) DatumGetInt32(values[13]));
 	values[15] = Int16GetDatum(1);
 	values[16] = Int64GetDatum(0);
@@ -192,7 +187,7 @@ THEAZO_FUNCTION(theazo_step_payload_append)
 	Datum values[6];
 	bool nulls[6];
 
-	take_args(fcinfo, 6, values, nulls);
+	tz_args_take(fcinfo, 6, values, nulls);
 	tz_append(&payloads, values, nulls);
 	PG_RETURN_VOID();
 }
@@ -237,7 +232,7 @@ THEAZO_FUNCTION(theazo_step_close)
 	TzRow row = {NULL};
 	bool done = false;
 
-	take_args(fcinfo, KEYS + COLUMNS, values, nulls);
+	tz_args_take(fcinfo, KEYS + COLUMNS, values, nulls);
 	if (!nulls[0] && !nulls[1] && !nulls[2] && tz_row_find(&row, &steps, values))
 	{
 		const AttrNumber *at = tz_row_places(&row);
@@ -271,7 +266,7 @@ THEAZO_FUNCTION(theazo_step_close)
 	}
 	tz_row_close(&row);
 	if (!done)
-		by_statement(&stmt, values, nulls);
+		tz_by_statement(&stmt, values, nulls);
 	PG_RETURN_VOID();
 }
 
@@ -289,21 +284,36 @@ THEAZO_FUNCTION(theazo_effect_end)
 	Datum values[8];
 	bool nulls[8];
 
-	take_args(fcinfo, 7, values, nulls);
+	tz_args_take(fcinfo, 7, values, nulls);
 	values[7] = (Datum) 0;
 	nulls[7] = true;
-	if (!row_set(&effects, values, nulls))
-		by_statement(&stmt, values, nulls);
+	if (!tz_row_set(&effects, values, nulls))
+		tz_by_statement(&stmt, values, nulls);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Code that runs, and what it asks for, changes nothing of its agent: many settle at once, and who cuts or deletes the
+ * agent waits for them.
+ */
+static bool
+effect_shares_agent(TzSlice kind)
+{
+	return tz_slice_eq_cstr(kind, "script.run") || tz_slice_eq_cstr(kind, "http.fetch");
 }
 
 /* effect_hold(platform, root, id): the agent first, as everywhere */
 THEAZO_FUNCTION(theazo_effect_hold)
 {
-	static TzRowTable effects = {"effect", 3, 1, {"agent_id"}, NULL};
+	static TzRowTable effects = {"effect", 3, 2, {"agent_id", "kind"}, NULL};
 	static TzRowTable agents = {"agent", 2, 0, {NULL}, NULL};
 	static TzStmt agent_stmt = {
 		"SELECT FROM theazo_data.agent a WHERE a.platform_id = $1 AND a.id = $2 FOR UPDATE",
+		2,
+		{TEXTOID, TEXTOID},
+		NULL};
+	static TzStmt shared_stmt = {
+		"SELECT FROM theazo_data.agent a WHERE a.platform_id = $1 AND a.id = $2 FOR KEY SHARE",
 		2,
 		{TEXTOID, TEXTOID},
 		NULL};
@@ -322,45 +332,45 @@ THEAZO_FUNCTION(theazo_effect_hold)
 	bool nulls[3];
 	Datum agent[2] = {(Datum) 0, (Datum) 0};
 	TzRow row = {NULL};
+	bool shared = false;
 	bool found;
 
-	take_args(fcinfo, 3, keys, nulls);
+	tz_args_take(fcinfo, 3, keys, nulls);
 	if (nulls[0] || nulls[1] || nulls[2])
 		PG_RETURN_NULL();
 	found = tz_row_find(&row, &effects, keys);
 	if (found)
 	{
-		AttrNumber at = tz_row_places(&row)[0];
+		const AttrNumber *at = tz_row_places(&row);
 
 		agent[0] = keys[0];
-		if (!row.slot->tts_isnull[at])
-			agent[1] = datumCopy(row.slot->tts_values[at], false, -1);
+		if (!row.slot->tts_isnull[at[0]])
+			agent[1] = datumCopy(row.slot->tts_values[at[0]], false, -1);
+		shared = effect_shares_agent(tz_datum_slice(row.slot->tts_values[at[1]]));
 	}
 	tz_row_close(&row);
 	if (agent[1] != (Datum) 0)
 	{
-		bool locked = tz_row_find(&row, &agents, agent) && tz_row_lock(&row);
+		bool locked = tz_row_find(&row, &agents, agent) &&
+		              tz_row_lock(&row, shared ? LockTupleKeyShare : LockTupleExclusive);
 
 		tz_row_close(&row);
 		if (!locked)
-			by_statement(&agent_stmt, agent, NULL);
+			tz_by_statement(shared ? &shared_stmt : &agent_stmt, agent, NULL);
 	}
 	/* where only a statement can look, that one finds the agent too */
 	if (!found)
-		by_statement(&agent_of_stmt, keys, NULL);
+		tz_by_statement(&agent_of_stmt, keys, NULL);
 	/* again: whoever held the agent may have changed it */
-	if (found && tz_row_find(&row, &effects, keys) && tz_row_lock(&row))
+	if (found && tz_row_find(&row, &effects, keys) && tz_row_lock(&row, LockTupleExclusive))
 	{
-		HeapTuple tuple = heap_form_tuple(RelationGetDescr(row.parent != NULL ? row.parent : row.table),
-		                                  row.slot->tts_values, row.slot->tts_isnull);
-		Datum result =
-			heap_copy_tuple_as_datum(tuple, RelationGetDescr(row.parent != NULL ? row.parent : row.table));
+		Datum result = tz_row_datum(&row, row.slot->tts_values, row.slot->tts_isnull);
 
 		tz_row_close(&row);
 		PG_RETURN_DATUM(result);
 	}
 	tz_row_close(&row);
-	return row_by_statement(fcinfo, &effect_stmt, keys);
+	return tz_row_by_statement(fcinfo, &effect_stmt, keys, NULL);
 }
 
 /* provider_noted(platform, kind, name) */
@@ -372,7 +382,7 @@ THEAZO_FUNCTION(theazo_provider_noted)
 	TzRow row = {NULL};
 	bool found;
 
-	take_args(fcinfo, 3, keys, nulls);
+	tz_args_take(fcinfo, 3, keys, nulls);
 	if (nulls[0] || nulls[1] || nulls[2])
 		PG_RETURN_BOOL(false);
 	/* where nobody could look, somebody has to */
@@ -402,9 +412,9 @@ THEAZO_FUNCTION(theazo_loop_save)
 	bool nulls[11];
 
 	memcpy(&names[2], loops.columns, sizeof(names[0]) * 9);
-	record_columns(PG_GETARG_HEAPTUPLEHEADER(0), names, 11, values, nulls);
-	if (!row_set(&loops, values, nulls))
-		by_statement(&stmt, values, nulls);
+	tz_record_columns(PG_GETARG_HEAPTUPLEHEADER(0), names, 11, values, nulls);
+	if (!tz_row_set(&loops, values, nulls))
+		tz_by_statement(&stmt, values, nulls);
 	PG_RETURN_VOID();
 }
 
@@ -460,7 +470,7 @@ THEAZO_FUNCTION(theazo_effect_enqueue)
 
 	tz_shmem_require();
 	tz_id_new("eff", id);
-	take_args(fcinfo, ARGS, args, missing);
+	tz_args_take(fcinfo, ARGS, args, missing);
 	if (missing[ROOT])
 		args[ROOT] = CStringGetTextDatum(strchr(id, '_') + 1);
 	missing[ROOT] = false;
@@ -494,120 +504,4 @@ THEAZO_FUNCTION(theazo_effect_enqueue)
 	affinity = DatumGetInt32(args[AFFINITY]);
 	tz_wake_for(missing[AFFINITY] ? NULL : &affinity);
 	PG_RETURN_TEXT_P(cstring_to_text(id));
-}
-
-static void
-take_args(FunctionCallInfo fcinfo, int n, Datum *values, bool *nulls)
-{
-	tz_args_expect(fcinfo, n);
-	for (int i = 0; i < n; i++)
-	{
-		nulls[i] = PG_ARGISNULL(i);
-		values[i] = nulls[i] ? (Datum) 0 : PG_GETARG_DATUM(i);
-	}
-}
-
-static void
-append_record(TzAppend *to, HeapTupleHeader record)
-{
-	Datum values[TZ_APPEND_COLUMNS_MAX];
-	bool nulls[TZ_APPEND_COLUMNS_MAX];
-
-	record_columns(record, to->columns, to->ncolumns, values, nulls);
-	tz_append(to, values, nulls);
-}
-
-static void
-record_columns(HeapTupleHeader record, const char *const *names, int n, Datum *values, bool *nulls)
-{
-	TupleDesc desc =
-		lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(record), HeapTupleHeaderGetTypMod(record));
-	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(record), .t_data = record};
-	Datum *all = palloc(sizeof(Datum) * desc->natts);
-	bool *none = palloc(sizeof(bool) * desc->natts);
-	int at = 0;
-
-	heap_deform_tuple(&tuple, desc, all, none);
-	for (int i = 0; i < n; i++)
-	{
-		int tried = 0;
-
-		/* mostly they come in the order of the table */
-		while (tried < desc->natts && strcmp(NameStr(TupleDescAttr(desc, at)->attname), names[i]) != 0)
-		{
-			at = (at + 1) % desc->natts;
-			tried++;
-		}
-		if (tried == desc->natts)
-			tz_objects_differ("Type \"%s\" has no column \"%s\".", format_type_be(desc->tdtypeid), names[i]);
-		values[i] = all[at];
-		nulls[i] = none[at];
-	}
-	ReleaseTupleDesc(desc);
-}
-
-/* The values are the key and then the columns of the table's list. False: only a statement can do this. */
-static bool
-row_set(TzRowTable *of, const Datum *values, const bool *nulls)
-{
-	TzRow row = {NULL};
-	bool done = false;
-
-	for (int i = 0; i < of->nkeys; i++)
-	{
-		if (nulls[i])
-			return false;
-	}
-	if (tz_row_find(&row, of, values))
-	{
-		const AttrNumber *at = tz_row_places(&row);
-		int natts = row.slot->tts_tupleDescriptor->natts;
-		Datum *all = palloc(sizeof(Datum) * natts);
-		bool *none = palloc(sizeof(bool) * natts);
-
-		memcpy(all, row.slot->tts_values, sizeof(Datum) * natts);
-		memcpy(none, row.slot->tts_isnull, sizeof(bool) * natts);
-		for (int i = 0; i < of->ncolumns; i++)
-		{
-			all[at[i]] = values[of->nkeys + i];
-			none[at[i]] = nulls[of->nkeys + i];
-		}
-		done = tz_row_replace(&row, all, none);
-	}
-	tz_row_close(&row);
-	return done;
-}
-
-static void
-by_statement(TzStmt *stmt, const Datum *values, const bool *nulls)
-{
-	SPI_connect();
-	tz_spi_exec(stmt, values, nulls, 0);
-	SPI_finish();
-}
-
-/* The only column of the only row, a row itself. */
-static Datum
-row_by_statement(FunctionCallInfo fcinfo, TzStmt *stmt, const Datum *values)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	Datum result = (Datum) 0;
-	bool isnull = true;
-
-	SPI_connect();
-	if (tz_spi_exec(stmt, values, NULL, 1) == 1)
-	{
-		Datum found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-
-		if (!isnull)
-		{
-			MemoryContext inner = MemoryContextSwitchTo(caller);
-
-			result = datumCopy(found, false, -1);
-			MemoryContextSwitchTo(inner);
-		}
-	}
-	SPI_finish();
-	fcinfo->isnull = isnull;
-	return result;
 }

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -24,7 +25,9 @@
 #include "pg/convert.h"
 #include "pg/export.h"
 #include "pg/ids.h"
+#include "pg/memo.h"
 #include "pg/objects.h"
+#include "pg/row.h"
 #include "pg/spi.h"
 #include "vault/vault.h"
 
@@ -42,6 +45,21 @@ typedef struct UserKey
 	char id[TZ_ID_MAX + 1];
 	TzBuf bytes;
 } UserKey;
+
+/* Which key a session's user has: its id only, so that one that is destroyed is missed at once. */
+#define USER_KEYS_KEPT 64
+
+typedef struct UserKeyMemo
+{
+	uint64 generation; /* of platforms, whose salt this is */
+	char platform[TZ_ID_MAX + 1];
+	char session[TZ_ID_MAX + 1];
+	char key[TZ_ID_MAX + 1];
+	uint8 vault_salt[64];
+	size_t vault_salt_len;
+} UserKeyMemo;
+
+static UserKeyMemo user_keys[USER_KEYS_KEPT];
 
 static TzEnvelope *personal_env = NULL;
 
@@ -202,6 +220,60 @@ personal_rest(Jsonb *summary, const char **values, bool withheld)
 	return n == 0 ? NULL : JsonbValueToJsonb(all);
 }
 
+/*
+ * The key that the session's user had last time, if it is still there. A session stays its user's, and of several keys
+ * any will do.
+ */
+static bool
+user_key_again(TzSlice platform, TzSlice session, UserKey *key)
+{
+	static TzRowTable keys = {"data_key", 2, 3, {"master_key_id", "salt", "sealed"}, NULL};
+	UserKeyMemo *memo =
+		&user_keys[hash_bytes((const unsigned char *) session.data, (int) session.len) % USER_KEYS_KEPT];
+	Datum ids[2];
+	TzRow row = {NULL};
+	bool opened = false;
+	TzErr err;
+
+	if (memo->generation != tz_memo_generation() || !tz_slice_eq_cstr(session, memo->session) ||
+	    !tz_slice_eq_cstr(platform, memo->platform))
+		return false;
+	ids[0] = tz_text_datum(platform);
+	ids[1] = CStringGetTextDatum(memo->key);
+	if (tz_row_find(&row, &keys, ids))
+	{
+		const AttrNumber *at = tz_row_places(&row);
+		const Datum *values = row.slot->tts_values;
+
+		strlcpy(key->id, memo->key, sizeof(key->id));
+		opened = tz_vault_open_key(platform, tz_slice_cstr(memo->key),
+		                           tz_slice((const char *) memo->vault_salt, memo->vault_salt_len),
+		                           tz_datum_slice(values[at[0]]), tz_datum_slice(values[at[1]]),
+		                           tz_datum_slice(values[at[2]]), &key->bytes, &err) == TZ_OK;
+	}
+	tz_row_close(&row);
+	return opened && key->bytes.len == TZ_KEY_LEN;
+}
+
+static void
+user_key_keep(TzSlice platform, TzSlice session, const char *id, TzSlice vault_salt)
+{
+	UserKeyMemo *memo =
+		&user_keys[hash_bytes((const unsigned char *) session.data, (int) session.len) % USER_KEYS_KEPT];
+
+	memo->generation = 0;
+	if (platform.len > TZ_ID_MAX || session.len > TZ_ID_MAX || vault_salt.len > sizeof(memo->vault_salt))
+		return;
+	memcpy(memo->platform, platform.data, platform.len);
+	memo->platform[platform.len] = '\0';
+	memcpy(memo->session, session.data, session.len);
+	memo->session[session.len] = '\0';
+	strlcpy(memo->key, id, sizeof(memo->key));
+	memcpy(memo->vault_salt, vault_salt.data, vault_salt.len);
+	memo->vault_salt_len = vault_salt.len;
+	memo->generation = tz_memo_generation();
+}
+
 /* False when there is no key and none can be made. */
 static bool
 user_key_get(TzSlice platform, TzSlice session, UserKey *key)
@@ -213,6 +285,9 @@ user_key_get(TzSlice platform, TzSlice session, UserKey *key)
 	bool found;
 	TzErr err;
 
+	if (user_key_again(platform, session, key))
+		return true;
+	tz_buf_reset(&key->bytes);
 	SPI_connect();
 	tz_spi_exec(&find, args, NULL, 1);
 	user = tz_spi_text(0, tz_spi_column("user_id"));
@@ -230,6 +305,8 @@ user_key_get(TzSlice platform, TzSlice session, UserKey *key)
 		                          tz_slice_cstr(tz_spi_text(0, tz_spi_column("master_key_id"))),
 		                          tz_spi_bytea(0, tz_spi_column("salt")),
 		                          tz_spi_bytea(0, tz_spi_column("sealed")), &key->bytes, &err) == TZ_OK;
+		if (found)
+			user_key_keep(platform, session, id, tz_spi_bytea(0, tz_spi_column("vault_salt")));
 	}
 	SPI_finish();
 	return found && key->bytes.len == TZ_KEY_LEN;

@@ -62,6 +62,19 @@ THEAZO_FUNCTION(theazo_spend_append)
 	PG_RETURN_VOID();
 }
 
+/* reservation_noted(platform, id) */
+THEAZO_FUNCTION(theazo_reservation_noted)
+{
+	static TzRowTable reservations = {"reservation", 2, 0, {NULL}, NULL};
+	Datum keys[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	TzRow row = {NULL};
+	/* where nobody could look, somebody has to */
+	bool noted = tz_row_find(&row, &reservations, keys) || row.slot == NULL;
+
+	tz_row_close(&row);
+	PG_RETURN_BOOL(noted);
+}
+
 static void
 spend_delta(const Datum *values, const bool *nulls)
 {

@@ -22,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "effect/counted.h"
 #include "effect/done.h"
 #include "pg/errors.h"
 #include "pg/spi.h"
@@ -159,12 +160,18 @@ contents_array(const TzSettle *items, int n)
 	return array_of(values, nulls, n, BYTEAOID);
 }
 
-/* Calls of a run of the agent loop: each means something for its run, so there is nothing to do for all of them at once. */
+/* Calls of a run's loop, and code with its requests: each means something for its run, so there is nothing to do for all at once. */
 static bool
 is_step(const TzSettle *item)
 {
-	return strncmp(item->kind, "model.", strlen("model.")) == 0 ||
-	       strncmp(item->kind, "tool.", strlen("tool.")) == 0;
+	static const char *const kinds[] = {"model.", "tool.", "script.", "http.fetch"};
+
+	for (size_t i = 0; i < lengthof(kinds); i++)
+	{
+		if (strncmp(item->kind, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* By agent, as everywhere, then as they came. */
@@ -219,6 +226,7 @@ tz_effect_done(const TzSettle *items, int n)
 	Datum args[9];
 	int steps = 0;
 
+	tz_counted_gather();
 	for (int i = 0; i < n; i++)
 		steps += is_step(&items[i]);
 	if (steps == n)
@@ -284,6 +292,7 @@ settle_work(void *arg)
 
 	tz_effect_lock_wait(range->lock_ms);
 	tz_effect_done(range->items, range->n);
+	tz_counted_write();
 }
 
 /* True when they were settled, in one transaction; else *error (in the caller's context) says why not. */

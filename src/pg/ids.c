@@ -160,6 +160,18 @@ THEAZO_FUNCTION(theazo_id_root)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(root.data, root.len));
 }
 
+/* theazo_internal.run_root(id text): for views, where a condition that could tell something by failing is no key of an index */
+THEAZO_FUNCTION(theazo_run_root)
+{
+	TzSlice prefix;
+	TzSlice root;
+	TzErr err;
+
+	if (tz_id_split(tz_datum_slice(PG_GETARG_DATUM(0)), &prefix, &root, &err) != TZ_OK)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(root.data, root.len));
+}
+
 /* theazo_internal.id_derive(prefix text, time_from text, seed text) */
 THEAZO_FUNCTION(theazo_id_derive)
 {

@@ -18,7 +18,6 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -40,12 +39,15 @@ typedef struct TzRowLayout
 	Oid parent; /* the table of that name */
 	int cut_by; /* which key says the partition; -1: there are none */
 	Oid oid; /* the table or the partition that was read last */
-	Oid index; /* its primary key; InvalidOid: only a statement can do this */
+	Oid index; /* its primary key; InvalidOid: only a statement can look */
+	bool plain; /* false: only a statement can change rows */
 	RegProcedure equal[TZ_ROW_KEYS_MAX];
 	AttrNumber place[TZ_ROW_COLUMNS_MAX];
 	TzTarget target;
 } TzRowLayout;
 
+static bool row_ready(TzRow *row, TzRowTable *of, const Datum *keys);
+static bool row_scan(TzRow *row, const TzRowTable *of, const Datum *keys, TzRowSink cb, void *arg);
 static Relation row_open(TzRowTable *of);
 static void row_layout(TzRowTable *of, Relation parent);
 static void row_learn(TzRowTable *of, Relation parent, Relation table);
@@ -54,11 +56,26 @@ static bool row_is_plain(Relation table);
 bool
 tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys)
 {
-	ScanKeyData scan_keys[TZ_ROW_KEYS_MAX];
+	return row_ready(row, of, keys) && row_scan(row, of, keys, NULL, NULL);
+}
+
+bool
+tz_rows_each(TzRowTable *of, const Datum *keys, TzRowSink cb, void *arg)
+{
+	TzRow row;
+	bool ready = row_ready(&row, of, keys);
+
+	if (ready)
+		(void) row_scan(&row, of, keys, cb, arg);
+	tz_row_close(&row);
+	return ready;
+}
+
+/* Opens the table that holds the row. False: only a statement can look. */
+static bool
+row_ready(TzRow *row, TzRowTable *of, const Datum *keys)
+{
 	TzRowLayout *layout;
-	Relation index;
-	IndexScanDesc scan;
-	bool found;
 
 	Assert(of->nkeys <= TZ_ROW_KEYS_MAX);
 	memset(row, 0, sizeof(*row));
@@ -79,6 +96,18 @@ tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys)
 	if (!OidIsValid(layout->index))
 		return false;
 	row->slot = table_slot_create(row->table, NULL);
+	return true;
+}
+
+/* Stands on the first row, or, with a callback, shows it each. */
+static bool
+row_scan(TzRow *row, const TzRowTable *of, const Datum *keys, TzRowSink cb, void *arg)
+{
+	ScanKeyData scan_keys[TZ_ROW_KEYS_MAX];
+	TzRowLayout *layout = row->layout;
+	Relation index;
+	IndexScanDesc scan;
+	bool found;
 
 	/* what this transaction did before, also in the statement that calls */
 	CommandCounterIncrement();
@@ -90,7 +119,13 @@ tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys)
 	scan = tz_index_beginscan(row->table, index, GetActiveSnapshot(), of->nkeys);
 	index_rescan(scan, scan_keys, of->nkeys, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, row->slot);
-	if (found)
+	for (bool more = found && cb != NULL; more;
+	     more = index_getnext_slot(scan, ForwardScanDirection, row->slot))
+	{
+		slot_getallattrs(row->slot);
+		cb(arg, row);
+	}
+	if (found && cb == NULL)
 	{
 		ExecMaterializeSlot(row->slot);
 		slot_getallattrs(row->slot);
@@ -102,7 +137,7 @@ tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys)
 }
 
 bool
-tz_row_lock(TzRow *row)
+tz_row_lock(TzRow *row, LockTupleMode mode)
 {
 	TupleTableSlot *slot = table_slot_create(row->table, NULL);
 	ItemPointerData tid = row->slot->tts_tid;
@@ -112,8 +147,8 @@ tz_row_lock(TzRow *row)
 	PreventCommandIfReadOnly("SELECT FOR UPDATE");
 	PreventCommandIfParallelMode("SELECT FOR UPDATE");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	result = table_tuple_lock(row->table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(true),
-	                          LockTupleExclusive, LockWaitBlock, 0, &failure);
+	result = table_tuple_lock(row->table, &tid, GetActiveSnapshot(), slot, GetCurrentCommandId(true), mode,
+	                          LockWaitBlock, 0, &failure);
 	PopActiveSnapshot();
 	ExecDropSingleTupleTableSlot(slot);
 	return result == TM_Ok;
@@ -137,6 +172,11 @@ tz_row_replace(TzRow *row, const Datum *values, const bool *nulls)
 
 	PreventCommandIfReadOnly("UPDATE");
 	PreventCommandIfParallelMode("UPDATE");
+	if (!row->layout->plain)
+	{
+		ExecDropSingleTupleTableSlot(slot);
+		return false;
+	}
 	memcpy(slot->tts_values, values, sizeof(Datum) * desc->natts);
 	memcpy(slot->tts_isnull, nulls, sizeof(bool) * desc->natts);
 	ExecStoreVirtualTuple(slot);
@@ -184,7 +224,9 @@ row_open(TzRowTable *of)
 			return table_open(of->layout->parent, NoLock);
 		UnlockRelationOid(of->layout->parent, RowExclusiveLock);
 	}
-	table = table_openrv(makeRangeVar("theazo_data", (char *) of->table, -1), RowExclusiveLock);
+	/* not by a range variable, which asks for rights on the schema */
+	table =
+		table_open(get_relname_relid(of->table, get_namespace_oid("theazo_data", false)), RowExclusiveLock);
 	row_layout(of, table);
 	return table;
 }
@@ -221,7 +263,8 @@ row_learn(TzRowTable *of, Relation parent, Relation table)
 	layout->index = InvalidOid;
 	tz_target_make(&layout->target, layout->context, parent, table);
 	oid = tz_primary_key(table);
-	if (OidIsValid(oid) && layout->target.plain && layout->target.map == NULL && row_is_plain(table))
+	layout->plain = layout->target.plain && row_is_plain(table);
+	if (OidIsValid(oid) && layout->target.map == NULL)
 	{
 		bool fits = true;
 
@@ -232,7 +275,7 @@ row_learn(TzRowTable *of, Relation parent, Relation table)
 		{
 			Oid type = TupleDescAttr(RelationGetDescr(index), i)->atttypid;
 
-			layout->equal[i] = type == INT4OID ? F_INT4EQ : F_TEXTEQ;
+			layout->equal[i] = type == INT4OID ? F_INT4EQ : type == INT8OID ? F_INT8EQ : F_TEXTEQ;
 			if (layout->cut_by == i &&
 			    index->rd_index->indkey.values[i] != RelationGetPartitionKey(parent)->partattrs[0])
 				fits = false;

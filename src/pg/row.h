@@ -18,6 +18,7 @@
 #define TZ_ROW_H
 
 #include "executor/tuptable.h"
+#include "nodes/lockoptions.h"
 #include "utils/relcache.h"
 
 #define TZ_ROW_KEYS_MAX 4
@@ -49,11 +50,17 @@ typedef struct TzRow
  */
 extern bool tz_row_find(TzRow *row, TzRowTable *of, const Datum *keys);
 
+/* Each row; its values are gone when the callback returns. */
+typedef void (*TzRowSink)(void *arg, const TzRow *row);
+
+/* All rows whose primary key begins with these columns, in its order. False: only a statement can look. */
+extern bool tz_rows_each(TzRowTable *of, const Datum *keys, TzRowSink cb, void *arg);
+
 /*
- * Locks the row as SELECT ... FOR UPDATE does, and waits where that waits. False: it was changed meanwhile, and a
- * statement has to look again.
+ * Locks the row as SELECT ... FOR UPDATE (LockTupleExclusive) or FOR KEY SHARE (LockTupleKeyShare) does, and waits
+ * where that waits. False: it was changed meanwhile, and a statement has to look again.
  */
-extern bool tz_row_lock(TzRow *row);
+extern bool tz_row_lock(TzRow *row, LockTupleMode mode);
 
 /* Where the caller's columns stand in the row's values: from 0 on, in their order. */
 extern const AttrNumber *tz_row_places(const TzRow *row);

@@ -33,113 +33,137 @@
 #include "utils/typcache.h"
 
 #include "auth/identity.h"
+#include "pg/convert.h"
 #include "pg/errors.h"
 #include "pg/export.h"
 #include "pg/objects.h"
+#include "pg/row.h"
 #include "pg/runwait.h"
 #include "pg/shmem.h"
+#include "pg/spi.h"
 #include "pg/wake.h"
 
 #define SLICE_MS 2000 /* the run is looked at this often even if nobody says anything */
 #define START_ARGS_MAX 8
 #define PATIENCE_SLICES 2 /* without a dispatcher, before the caller is told */
 
-/* How a run begins; input parameters are numbered as the procedure's. */
+/* How a run begins and what is answered in the end. Their plans are kept: planning cost as much as what they do. */
 typedef struct StartCall
 {
-	const char *sql; /* one row, one column: the run's id */
-	int nargs;
-	Oid types[START_ARGS_MAX];
-	const char *answer; /* takes the run's id and gives the result row; NULL: run_result() */
+	TzStmt begin; /* one row, one column: the run's id; parameters are numbered as the procedure's */
+	TzStmt *answer; /* takes the run's id and gives the result row; NULL: run_result() */
 	bool any_end; /* whatever became of the run is an answer and no error */
 } StartCall;
 
-#define ANSWER_RUN "SELECT r.* FROM theazo.run_result($1) AS r"
+static TzStmt answer_run = {"SELECT r.* FROM theazo.run_result($1) AS r", 1, {TEXTOID}, NULL};
 
-static Datum procedure_body(FunctionCallInfo fcinfo, const StartCall *start);
+static Datum procedure_body(FunctionCallInfo fcinfo, StartCall *start);
 static void tz_procedure_refuse_atomic(FunctionCallInfo fcinfo);
-static char *procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer);
-static bool procedure_ended(const StartCall *start, const char *run_id);
-static void procedure_wait(const StartCall *start, const char *run_id, const TzIdentity *identity);
+static char *procedure_start(FunctionCallInfo fcinfo, StartCall *start, MemoryContext outer);
+static bool procedure_ended(StartCall *start, const char *run_id);
+static void procedure_wait(StartCall *start, const char *run_id, const TzIdentity *identity);
+static bool procedure_over(StartCall *start, const char *run_id, const TzIdentity *identity);
 static bool dispatcher_runs(void);
 static void tz_procedure_tell_waiting(const char *run_id);
 static void tz_procedure_tell_note(const char *run_id, const char *note);
-static HeapTuple procedure_answer(const StartCall *start, const char *run_id, TupleDesc desc,
-                                  MemoryContext outer);
+static HeapTuple procedure_answer(StartCall *start, const char *run_id, TupleDesc desc, MemoryContext outer);
 static TZ_NORETURN void tz_procedure_failed(const char *run_id, bool cancelled);
 static char *column_text(const char *name);
 
 THEAZO_FUNCTION(theazo_exec)
 {
-	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.exec_start($1, $2, $3, $4, $5, $6, $7) AS r",
-		7,
-		{TEXTOID, TEXTOID, TEXTOID, INTERVALOID, JSONBOID, TEXTOID, TEXTOID}};
+	static StartCall start = {{"SELECT r.id::text FROM theazo.exec_start($1, $2, $3, $4, $5, $6, $7) AS r",
+	                           7,
+	                           {TEXTOID, TEXTOID, TEXTOID, INTERVALOID, JSONBOID, TEXTOID, TEXTOID},
+	                           NULL},
+	                          NULL,
+	                          false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_file_write)
 {
-	static const StartCall start = {"SELECT r.id::text FROM theazo.file_write_start($1, $2, $3, $4) AS r",
-	                                4,
-	                                {TEXTOID, TEXTOID, BYTEAOID, TEXTOID}};
+	static StartCall start = {{"SELECT r.id::text FROM theazo.file_write_start($1, $2, $3, $4) AS r",
+	                           4,
+	                           {TEXTOID, TEXTOID, BYTEAOID, TEXTOID},
+	                           NULL},
+	                          NULL,
+	                          false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_file_read)
 {
-	static const StartCall start = {"SELECT r.id::text FROM theazo.file_read_start($1, $2, $3) AS r",
-	                                3,
-	                                {TEXTOID, TEXTOID, TEXTOID}};
+	static StartCall start = {{"SELECT r.id::text FROM theazo.file_read_start($1, $2, $3) AS r",
+	                           3,
+	                           {TEXTOID, TEXTOID, TEXTOID},
+	                           NULL},
+	                          NULL,
+	                          false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_file_list)
 {
-	static const StartCall start = {"SELECT r.id::text FROM theazo.file_list_start($1, $2, $3) AS r",
-	                                3,
-	                                {TEXTOID, TEXTOID, TEXTOID}};
+	static StartCall start = {{"SELECT r.id::text FROM theazo.file_list_start($1, $2, $3) AS r",
+	                           3,
+	                           {TEXTOID, TEXTOID, TEXTOID},
+	                           NULL},
+	                          NULL,
+	                          false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_port_expose)
 {
-	static const StartCall start = {"SELECT r.id::text FROM theazo.port_expose_start($1, $2, $3) AS r",
-	                                3,
-	                                {TEXTOID, INT4OID, TEXTOID}};
+	static StartCall start = {{"SELECT r.id::text FROM theazo.port_expose_start($1, $2, $3) AS r",
+	                           3,
+	                           {TEXTOID, INT4OID, TEXTOID},
+	                           NULL},
+	                          NULL,
+	                          false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_http_fetch)
 {
-	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.http_fetch_start($1, $2, $3, $4, $5, $6, $7, $8) AS r",
-		8,
-		{TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, INTERVALOID, TEXTOID, TEXTOID}};
+	static StartCall start = {
+		{"SELECT r.id::text FROM theazo.http_fetch_start($1, $2, $3, $4, $5, $6, $7, $8) AS r",
+	     8,
+	     {TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, INTERVALOID, TEXTOID, TEXTOID},
+	     NULL},
+		NULL,
+		false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_tool_test)
 {
-	static const StartCall start = {"SELECT r.id::text FROM theazo.tool_test_start($1, $2, $3, $4) AS r",
-	                                4,
-	                                {TEXTOID, TEXTOID, JSONBOID, TEXTOID}};
+	static StartCall start = {{"SELECT r.id::text FROM theazo.tool_test_start($1, $2, $3, $4) AS r",
+	                           4,
+	                           {TEXTOID, TEXTOID, JSONBOID, TEXTOID},
+	                           NULL},
+	                          NULL,
+	                          false};
 
 	return procedure_body(fcinfo, &start);
 }
 
 THEAZO_FUNCTION(theazo_run)
 {
-	static const StartCall start = {
-		"SELECT r.id::text FROM theazo.run_start($1, $2, $3, $4, $5, $6, $7, NULL, $8) AS r",
-		8,
-		{TEXTOID, TEXTOID, NUMERICOID, INTERVALOID, INT4OID, JSONBOID, TEXTOID, TEXTOID}};
+	static StartCall start = {
+		{"SELECT r.id::text FROM theazo.run_start($1, $2, $3, $4, $5, $6, $7, NULL, $8) AS r",
+	     8,
+	     {TEXTOID, TEXTOID, NUMERICOID, INTERVALOID, INT4OID, JSONBOID, TEXTOID, TEXTOID},
+	     NULL},
+		NULL,
+		false};
 
 	return procedure_body(fcinfo, &start);
 }
@@ -147,18 +171,20 @@ THEAZO_FUNCTION(theazo_run)
 /* An execution's end is told, not thrown: code that fails has failed as an answer. */
 THEAZO_FUNCTION(theazo_execute)
 {
-	static const StartCall start = {
-		"SELECT r.run_id::text AS id FROM theazo.execution_start($1, $2, $3, $4, $5, NULL, $6) AS r",
-		6,
-		{TEXTOID, JSONBOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID},
-		"SELECT r.* FROM theazo.execution_get($1) AS r",
+	static TzStmt answer = {"SELECT r.* FROM theazo.execution_get($1) AS r", 1, {TEXTOID}, NULL};
+	static StartCall start = {
+		{"SELECT r.run_id::text AS id FROM theazo.execution_start($1, $2, $3, $4, $5, NULL, $6) AS r",
+	     6,
+	     {TEXTOID, JSONBOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID},
+	     NULL},
+		&answer,
 		true};
 
 	return procedure_body(fcinfo, &start);
 }
 
 static Datum
-procedure_body(FunctionCallInfo fcinfo, const StartCall *start)
+procedure_body(FunctionCallInfo fcinfo, StartCall *start)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	TupleDesc desc;
@@ -209,22 +235,19 @@ tz_procedure_refuse_atomic(FunctionCallInfo fcinfo)
 
 /* Starts the run; its id lives in outer. */
 static char *
-procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext outer)
+procedure_start(FunctionCallInfo fcinfo, StartCall *start, MemoryContext outer)
 {
 	Datum values[START_ARGS_MAX];
-	char nulls[START_ARGS_MAX + 1];
+	bool nulls[START_ARGS_MAX];
 	char *run_id;
-	int rc;
 
-	for (int i = 0; i < start->nargs; i++)
+	for (int i = 0; i < start->begin.nargs; i++)
 	{
 		values[i] = fcinfo->args[i].value;
-		nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
+		nulls[i] = fcinfo->args[i].isnull;
 	}
-	nulls[start->nargs] = '\0';
-	rc = SPI_execute_with_args(start->sql, start->nargs, (Oid *) start->types, values, nulls, false, 1);
-	if (rc != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not start a run: %s", SPI_result_code_string(rc));
+	if (tz_spi_exec(&start->begin, values, nulls, 1) != 1)
+		elog(ERROR, "a run was not started");
 	run_id = column_text("id");
 	if (run_id == NULL)
 		elog(ERROR, "the start of a run returned no id");
@@ -233,10 +256,11 @@ procedure_start(FunctionCallInfo fcinfo, const StartCall *start, MemoryContext o
 
 /* Waits for the end in slices, each in a transaction that ended before the sleep. */
 static void
-procedure_wait(const StartCall *start, const char *run_id, const TzIdentity *identity)
+procedure_wait(StartCall *start, const char *run_id, const TzIdentity *identity)
 {
 	int bucket = tz_wake_run_bucket(run_id, strlen(run_id));
 	int alone = 0; /* slices in a row that nobody was there to work in */
+	bool told = true;
 
 	for (;;)
 	{
@@ -244,14 +268,46 @@ procedure_wait(const StartCall *start, const char *run_id, const TzIdentity *ide
 
 		CHECK_FOR_INTERRUPTS();
 		tz_identity_restore(identity);
-		if (procedure_ended(start, run_id))
+		/* once nothing has been heard for long, the caller is asked for again as well, and whether all this is switched on */
+		if (told ? procedure_over(start, run_id, identity) : procedure_ended(start, run_id))
 			return;
 		SPI_commit();
-		if (!tz_run_wait(bucket, seen, SLICE_MS))
+		told = tz_run_wait(bucket, seen, SLICE_MS);
+		if (!told)
 			alone = dispatcher_runs() ? 0 : alone + 1;
 		if (alone == PATIENCE_SLICES)
 			tz_procedure_tell_waiting(run_id);
 	}
+}
+
+/*
+ * Mostly told by a look at the run's row alone: the caller has just started it. Whoever may not read runs is told so by
+ * the function for that, which also throws what a run has failed with.
+ */
+static bool
+procedure_over(StartCall *start, const char *run_id, const TzIdentity *identity)
+{
+	static TzRowTable runs = {"run", 2, 1, {"status"}, NULL};
+	Datum keys[2] = {CStringGetTextDatum(identity->platform), CStringGetTextDatum(run_id)};
+	TzRow row = {NULL};
+	bool found;
+	bool open = false;
+	bool answers = false;
+
+	if (!tz_identity_holds(identity, tz_slice_cstr("run:read")))
+		return procedure_ended(start, run_id);
+	found = tz_row_find(&row, &runs, keys);
+	if (found)
+	{
+		TzSlice status = tz_datum_slice(row.slot->tts_values[tz_row_places(&row)[0]]);
+
+		open = tz_slice_eq_cstr(status, "queued") || tz_slice_eq_cstr(status, "running");
+		answers = start->any_end || tz_slice_eq_cstr(status, "completed");
+	}
+	tz_row_close(&row);
+	if (found && (open || answers))
+		return !open;
+	return procedure_ended(start, run_id);
 }
 
 static bool
@@ -284,16 +340,17 @@ tz_procedure_tell_note(const char *run_id, const char *note)
 
 /* Throws what the run failed with, when it did and that is no answer. */
 static bool
-procedure_ended(const StartCall *start, const char *run_id)
+procedure_ended(StartCall *start, const char *run_id)
 {
-	Oid types[1] = {TEXTOID};
+	static TzStmt get = {"SELECT r.status::text, r.error_sqlstate::text, r.error_message::text,"
+	                     " r.error_hint::text FROM theazo.run_get($1) AS r",
+	                     1,
+	                     {TEXTOID},
+	                     NULL};
 	Datum values[1] = {CStringGetTextDatum(run_id)};
 	char *status;
 
-	if (SPI_execute_with_args("SELECT r.status::text, r.error_sqlstate::text, r.error_message::text,"
-	                          " r.error_hint::text FROM theazo.run_get($1) AS r",
-	                          1, types, values, NULL, false, 1) != SPI_OK_SELECT ||
-	    SPI_processed != 1)
+	if (tz_spi_exec(&get, values, NULL, 1) != 1)
 		elog(ERROR, "could not read run \"%s\"", run_id);
 	status = column_text("status");
 	if (status != NULL && strcmp(status, "completed") == 0)
@@ -324,9 +381,8 @@ tz_procedure_failed(const char *run_id, bool cancelled)
 
 /* The result row, its columns matched by name to the output parameters. */
 static HeapTuple
-procedure_answer(const StartCall *start, const char *run_id, TupleDesc desc, MemoryContext outer)
+procedure_answer(StartCall *start, const char *run_id, TupleDesc desc, MemoryContext outer)
 {
-	Oid types[1] = {TEXTOID};
 	Datum args[1] = {CStringGetTextDatum(run_id)};
 	Datum *values = palloc0(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
@@ -336,9 +392,7 @@ procedure_answer(const StartCall *start, const char *run_id, TupleDesc desc, Mem
 
 	/* large values are fetched below, which needs a snapshot */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args(start->answer != NULL ? start->answer : ANSWER_RUN, 1, types, args, NULL, false,
-	                          1) != SPI_OK_SELECT ||
-	    SPI_processed != 1)
+	if (tz_spi_exec(start->answer != NULL ? start->answer : &answer_run, args, NULL, 1) != 1)
 		elog(ERROR, "could not read the result of run \"%s\"", run_id);
 	for (int i = 0; i < desc->natts; i++)
 	{

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "call/take.h"
+#include "effect/counted.h"
 #include "pg/guc.h"
 #include "pg/pausepoint.h"
 #include "pg/txn.h"
@@ -300,6 +301,13 @@ turn_transaction(TzDispatcher *d, bool claiming, TimestampTz now)
 	d->phase = TZ_PHASE_CLAIM;
 	if (claiming)
 		claim(d, now);
+	/* last: other dispatchers wait for the rows of these agents */
+	d->phase = TZ_PHASE_SETTLE;
+	if (d->nsettle > 0)
+	{
+		tz_effect_lock_wait(TZ_DONE_LOCK_MS);
+		tz_counted_write();
+	}
 	d->phase = TZ_PHASE_COMMIT;
 	if (only_marks)
 		tz_txn_commit_lazy();
