@@ -17,6 +17,7 @@
 #include "gate/halt.h"
 #include "gate/rate.h"
 #include "gateway/listen.h"
+#include "gateway/stats.h"
 #include "pg/compat.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -56,6 +57,7 @@ _PG_init(void)
 	tz_safety_init();
 	tz_keyring_load();
 	tz_redact_init();
+	tz_gateway_stats_init();
 	tz_listen_init();
 	tz_launcher_register();
 }

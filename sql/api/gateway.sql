@@ -79,3 +79,19 @@ END
 $$;
 COMMENT ON FUNCTION theazo_internal.gateway_once_end(text, boolean, integer, jsonb, text, jsonb) IS
 'what the request that took an Idempotency-Key was answered';
+
+-- ---------------------------------------------------------------------------------------
+-- figures
+
+CREATE OR REPLACE FUNCTION theazo_internal.gateway_counters(
+	OUT slot integer, OUT connections integer, OUT waiting integer, OUT streams integer, OUT replies_2xx bigint, OUT replies_3xx bigint,
+	OUT replies_4xx bigint, OUT replies_5xx bigint, OUT transactions bigint, OUT requests bigint, OUT seconds double precision)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'theazo_gateway_counters';
+COMMENT ON FUNCTION theazo_internal.gateway_counters() IS
+'what the gateways of this database hold and have done since the server started';
+
+CREATE OR REPLACE VIEW theazo.operator_gateways WITH (security_barrier) AS
+	SELECT * FROM theazo_internal.gateway_counters();
+COMMENT ON VIEW theazo.operator_gateways IS
+'operator: connections, waiting requests and streams of each gateway; answers by class; requests that reached the database, the transactions they shared and the time these took';

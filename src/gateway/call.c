@@ -20,6 +20,7 @@
 #include "utils/timeout.h"
 
 #include "gateway/call.h"
+#include "gateway/stats.h"
 #include "pg/errors.h"
 #include "pg/guc.h"
 #include "pg/pausepoint.h"
@@ -136,6 +137,7 @@ batch_try(TzGateway *g, Batch *batch, TzCallBody body)
 {
 	volatile bool ok = false;
 	MemoryContext context = CurrentMemoryContext;
+	TimestampTz began = GetCurrentTimestamp();
 
 	(void) g;
 	PG_TRY();
@@ -150,6 +152,7 @@ batch_try(TzGateway *g, Batch *batch, TzCallBody body)
 		TZ_PAUSE_POINT("gateway-before-commit");
 		tz_txn_commit();
 		ok = true;
+		tz_gateway_count_turn(batch->n, GetCurrentTimestamp() - began);
 	}
 	PG_CATCH();
 	{

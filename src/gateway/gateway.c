@@ -21,6 +21,7 @@
 #include "call/enter.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
+#include "gateway/stats.h"
 #include "pg/export.h"
 #include "pg/guc.h"
 #include "pg/spi.h"
@@ -29,7 +30,8 @@
 
 #define START_TIMEOUT_MS 30000
 #define LEAVE_MS 500 /* for answers that are on their way when the worker must go */
-#define IDLE_TURN_MS 1000
+#define IDLE_TURN_MS 1000 /* connections are looked at this often */
+#define QUIET_TURN_MS 60000 /* nobody is connected */
 
 PGDLLEXPORT void theazo_gateway_main(Datum arg);
 
@@ -68,6 +70,8 @@ gateway_init(void *arg)
 
 	dlist_init(&g->arrived);
 	dlist_init(&g->waiting);
+	dlist_init(&g->connections);
+	tz_gateway_stats_attach(tz_worker_slot());
 	tz_identity_never_by_role();
 	tz_enter_counts();
 	tz_worker_fds();
@@ -121,9 +125,13 @@ gateway_turn(void *arg, int why)
 	next_ms = tz_waits(g);
 	tz_gateway_pump(g);
 	g->ready = true;
+	tz_conn_sweep(g);
 	tz_worker_inflight(connections(g));
+	tz_gateway_gauge(connections(g), g->nwaiting, g->nstreams);
 	if (more || g->narrived > 0)
 		return 0;
+	if (connections(g) == 0)
+		return QUIET_TURN_MS;
 	return next_ms < 0 ? IDLE_TURN_MS : Min(next_ms, IDLE_TURN_MS);
 }
 

@@ -82,6 +82,7 @@ typedef struct TzRequest
 
 	/* the request */
 	const char *method; /* a literal; GET for HEAD */
+	const char *raw; /* where the library has the target, until the headers are there */
 	char *target; /* as it came; path and query lie in it */
 	char *space; /* what path and query are decoded into, and a joined rest */
 	TzSlice raw_path;
@@ -117,8 +118,10 @@ struct TzGateway
 	struct MHD_Daemon *daemon;
 	dlist_head arrived;
 	dlist_head waiting;
+	dlist_head connections;
 	int narrived;
 	int nwaiting;
+	int nstreams;
 	bool ready; /* SQL has worked: /readyz */
 	bool draining;
 };
@@ -131,6 +134,14 @@ extern struct MHD_Daemon *tz_request_listen(TzGateway *g, int listen_fd);
 /* The answer is there: the connection goes on. */
 extern void tz_request_resume(TzRequest *r);
 extern const char *tz_request_header(const TzRequest *r, const char *name);
+
+/* conn.c: how long a request may take to arrive */
+extern void tz_conn_notify(void *cls, struct MHD_Connection *connection, void **context,
+                           enum MHD_ConnectionNotificationCode what);
+extern void tz_conn_head(struct MHD_Connection *connection);
+extern void tz_conn_body(struct MHD_Connection *connection, size_t received);
+extern void tz_conn_busy(struct MHD_Connection *connection);
+extern void tz_conn_sweep(TzGateway *g);
 
 /* routes.c */
 /* In a transaction: reads them again if they may have changed. */

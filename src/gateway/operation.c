@@ -16,7 +16,6 @@
 #include "utils/memutils.h"
 
 #include "auth/identity.h"
-#include "gate/rate.h"
 #include "gateway/answer.h"
 #include "gateway/call.h"
 #include "gateway/envelope.h"
@@ -41,7 +40,6 @@ typedef struct Operation
 
 static void run(TzRequest *r);
 static void become(TzRequest *r);
-static void take_token(const TzIdentity *identity);
 static TzRoute *route_now(TzRequest *r);
 static Datum argument(TzRequest *r, const TzRoute *route);
 static void put_body(JsonbParseState **state, TzRequest *r, const TzRoute *route);
@@ -107,25 +105,7 @@ become(TzRequest *r)
 		ereport(ERROR, (errcode(ERRCODE_TZ_NOT_AUTHENTICATED), errmsg("the API key is not valid")));
 	key = CStringGetTextDatum(r->key);
 	tz_spi_exec(&stmt, &key, NULL, 0);
-	take_token(tz_identity_current());
 	tz_identity_save(&r->identity);
-}
-
-/* The gateway's own limit, beside those that operator and platform have set. */
-static void
-take_token(const TzIdentity *identity)
-{
-	uint64 tag;
-	int64 retry_ms;
-
-	if (tz_guc_gateway_rate == 0)
-		return;
-	tag = tz_rate_tag(TZ_RATE_KEY, tz_slice_cstr("gateway"), tz_slice_cstr(identity->key_id));
-	if (tz_rate_take(TZ_RATE_KEY, tag, 60.0 * tz_guc_gateway_rate, tz_guc_gateway_burst, tz_guc_gateway_burst,
-	                 &retry_ms))
-		return;
-	ereport(ERROR, (errcode(ERRCODE_TZ_RATE_LIMITED), errmsg("this key makes too many requests"),
-	                errdetail("Retry after " INT64_FORMAT " ms.", retry_ms), errhint("Wait that long.")));
 }
 
 /* ---- the argument ------------------------------------------------------------------ */

@@ -15,6 +15,7 @@
 #include <openssl/crypto.h>
 
 #include "gateway/gateway.h"
+#include "gateway/stats.h"
 #include "pg/guc.h"
 #include "pg/ids.h"
 #include "pg/shmem.h"
@@ -31,9 +32,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
                          enum MHD_RequestTerminationCode how);
 static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text);
 static long long body_announced(const TzRequest *r);
-static void begin(TzRequest *r, const char *method);
+static void begin(TzRequest *r, const char *method, const char *version);
 static const char *known_method(const char *method);
 static bool framing_ok(TzRequest *r);
+static bool has_nul(const TzRequest *r, const char *version);
 static bool target_ok(TzRequest *r);
 static void find_route(TzRequest *r);
 static bool own_path(TzRequest *r, const char *method);
@@ -48,7 +50,8 @@ tz_request_listen(TzGateway *g, int listen_fd)
 	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_request,
 	                        g, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, g,
 	                        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-	                        on_completed, g, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HEADER_MEMORY,
+	                        on_completed, g, MHD_OPTION_NOTIFY_CONNECTION, tz_conn_notify, g,
+	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HEADER_MEMORY,
 	                        MHD_OPTION_CONNECTION_LIMIT, (unsigned int) tz_guc_gateway_connections,
 	                        MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 	                        (unsigned int) tz_guc_gateway_address_connections, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -81,6 +84,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *connection)
 		return NULL;
 	r->gateway = cls;
 	r->connection = connection;
+	r->raw = target;
 	r->target = strdup(target);
 	r->method = "GET";
 	tz_buf_init(&r->body, (size_t) tz_guc_gateway_max_body_kb * 1024);
@@ -110,15 +114,14 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url, const 
 	TzRequest *r = *request;
 
 	(void) cls;
-	(void) connection;
 	(void) url;
-	(void) version;
 	if (r == NULL)
 		return MHD_NO;
 	if (r->state == TZ_REQUEST_NEW)
 	{
 		r->state = TZ_REQUEST_READING;
-		begin(r, method);
+		tz_conn_body(connection, 0);
+		begin(r, method, version);
 		if (r->reply.status != 0 && body_announced(r) > DISCARD_MAX)
 			r->reply.last = true;
 		/* what comes of the body is read all the same, so that the connection lives on */
@@ -130,9 +133,11 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url, const 
 	{
 		bool ok = body_take(r, data, *size);
 
+		tz_conn_body(connection, *size);
 		*size = 0;
 		return ok ? MHD_YES : MHD_NO;
 	}
+	tz_conn_busy(connection);
 	if (r->reply.status != 0)
 		return reply(r);
 	if (r->state == TZ_REQUEST_READING)
@@ -153,8 +158,8 @@ on_completed(void *cls, struct MHD_Connection *connection, void **request,
 	TzRequest *r = *request;
 
 	(void) cls;
-	(void) connection;
 	(void) how;
+	tz_conn_head(connection);
 	if (r == NULL)
 		return;
 	*request = NULL;
@@ -186,6 +191,8 @@ reply(TzRequest *r)
 	if (response == NULL)
 		return MHD_NO;
 	r->state = TZ_REQUEST_ANSWERED;
+	tz_conn_busy(r->connection);
+	tz_gateway_count_reply(r->reply.status);
 	result = MHD_queue_response(r->connection, (unsigned int) r->reply.status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -203,13 +210,19 @@ body_announced(const TzRequest *r)
 
 /* Leaves an answer behind when there is nothing to ask SQL for. */
 static void
-begin(TzRequest *r, const char *method)
+begin(TzRequest *r, const char *method, const char *version)
 {
 	const char *origin = tz_request_header(r, "Origin");
 
 
 	if (origin != NULL && tz_origin_listed(tz_guc_gateway_allow_origins, tz_slice_cstr(origin)))
 		r->origin = strdup(origin);
+	if (has_nul(r, version))
+	{
+		tz_reply_error(r, 400, "invalid_request", "a control character is in the address", NULL);
+		r->reply.last = true;
+		return;
+	}
 	if (!framing_ok(r) || !target_ok(r))
 		return;
 	if (strcmp(method, "OPTIONS") == 0)
@@ -228,6 +241,21 @@ begin(TzRequest *r, const char *method)
 		tz_reply_error(r, 413, "invalid_request", "the body is too large", NULL);
 		r->reply.last = true;
 	}
+}
+
+/*
+ * The library hands out C strings, so an address with a NUL in it ends early. In its
+ * buffer the protocol's version follows the address: nothing but blanks may be between.
+ */
+static bool
+has_nul(const TzRequest *r, const char *version)
+{
+	uintptr_t from = (uintptr_t) r->raw + strlen(r->target) + 1;
+	uintptr_t to = (uintptr_t) version;
+
+	if (to <= from || to - from > HEADER_MEMORY)
+		return false;
+	return strspn((const char *) from, " ") < to - from;
 }
 
 /* HEAD is GET whose body the library keeps. */

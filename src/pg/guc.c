@@ -36,13 +36,11 @@ char *tz_guc_egress_deny = NULL;
 bool tz_guc_enabled = true;
 int tz_guc_gateway_address_connections = 0;
 char *tz_guc_gateway_allow_origins = NULL;
-int tz_guc_gateway_burst = 200;
 int tz_guc_gateway_connections = 4096;
 int tz_guc_gateway_idle_timeout_s = 15;
 char *tz_guc_gateway_listen = NULL;
 int tz_guc_gateway_max_body_kb = 40 * 1024;
 int tz_guc_gateway_max_wait_ms = 300000;
-int tz_guc_gateway_rate = 100;
 int tz_guc_gateway_statement_timeout_ms = 10000;
 bool tz_guc_gateway_tls_in_front = false;
 int tz_guc_gateway_workers = 0;
@@ -257,8 +255,6 @@ define_gateway(void)
 	           &tz_guc_gateway_address_connections, 0, 0, 100000, PGC_POSTMASTER, 0);
 	define_string("theazo.gateway_allow_origins", "Origins whose pages may call the gateway: a list, or *.",
 	              &tz_guc_gateway_allow_origins, "", PGC_SIGHUP, 0, NULL);
-	define_int("theazo.gateway_burst", "Requests that a key may make at once.", &tz_guc_gateway_burst, 200, 1,
-	           1000000, PGC_SIGHUP, 0);
 	define_int("theazo.gateway_connections", "Most connections of a gateway worker.",
 	           &tz_guc_gateway_connections, 4096, 8, 100000, PGC_POSTMASTER, 0);
 	define_int("theazo.gateway_idle_timeout", "How long a connection may say nothing.",
@@ -270,8 +266,6 @@ define_gateway(void)
 	           40 * 1024, 1, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
 	define_int("theazo.gateway_max_wait", "How long a request may wait for a run.",
 	           &tz_guc_gateway_max_wait_ms, 300000, 1000, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
-	define_int("theazo.gateway_rate", "Requests a second that a key may make, 0 for any number.",
-	           &tz_guc_gateway_rate, 100, 0, 1000000, PGC_SIGHUP, 0);
 	define_int("theazo.gateway_statement_timeout", "Time limit of the work in the database for one request.",
 	           &tz_guc_gateway_statement_timeout_ms, 10000, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
 	DefineCustomBoolVariable(
