@@ -39,6 +39,7 @@ typedef struct Operation
 } Operation;
 
 static void run(TzRequest *r);
+static void plan_for(const TzRequest *r);
 static void become(TzRequest *r);
 static TzRoute *route_now(TzRequest *r);
 static Datum argument(TzRequest *r, const TzRoute *route);
@@ -56,6 +57,7 @@ void
 tz_operation_run(TzRequest *r)
 {
 	(void) route_now(r);
+	plan_for(r);
 	become(r);
 	if (r->idempotency != NULL && (r->flags & TZ_ROUTE_PUBLIC) == 0)
 		tz_once_run(r, run);
@@ -84,6 +86,22 @@ tz_operation_then(TzRequest *r)
 	tz_identity_restore(&r->identity);
 	result = call(r->then, args);
 	answer(r, route->status, result);
+}
+
+/*
+ * What makes or changes something finds rows by their keys, and planning that anew
+ * costs more than doing it. Lists have filters that may be there or not.
+ */
+static void
+plan_for(const TzRequest *r)
+{
+	static bool plainly = false;
+	bool want = strcmp(r->method, "GET") != 0;
+
+	if (want == plainly)
+		return;
+	SetConfigOption("plan_cache_mode", want ? "force_generic_plan" : "auto", PGC_USERSET, PGC_S_OVERRIDE);
+	plainly = want;
 }
 
 /* ---- who asks ------------------------------------------------------------------- */

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 build="postgresql-15 postgresql-server-dev-15 libcurl4-openssl-dev libssl-dev
 	libjansson-dev libvectorscan-dev libmicrohttpd-dev gcc libc6-dev make pkg-config bubblewrap wabt python3 openssl util-linux"
 tests="postgresql-15-cron libre2-dev g++ libcmocka-dev libipc-run-perl clang clang-format
-	libclang-rt-14-dev mmdebstrap xz-utils shellcheck procps podman netavark iptables runc busybox-static"
+	libclang-rt-14-dev mmdebstrap xz-utils shellcheck procps podman netavark iptables runc busybox-static wrk"
 
 what=${1:-all}
 wanted=$build
