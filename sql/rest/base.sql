@@ -58,8 +58,14 @@ COMMENT ON FUNCTION theazo_internal.rest_given(jsonb) IS
 'an object without its members that are null';
 
 CREATE OR REPLACE FUNCTION theazo_internal.rest_pick(a jsonb, VARIADIC p_members text[])
-RETURNS jsonb LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN a IS NOT NULL THEN coalesce((SELECT pg_catalog.jsonb_object_agg(m, a -> m) FROM pg_catalog.unnest(p_members) m WHERE a ? m), '{}') END;
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	-- mostly there is nothing; and a function in SQL is read anew by each statement that calls it
+	IF a IS NULL OR a = '{}' THEN
+		RETURN a;
+	END IF;
+	RETURN coalesce((SELECT pg_catalog.jsonb_object_agg(m, a -> m) FROM pg_catalog.unnest(p_members) m WHERE a ? m), '{}');
+END $$;
 COMMENT ON FUNCTION theazo_internal.rest_pick(jsonb, text[]) IS
 'the members of an object that are known; the others are ignored';
 

@@ -1,14 +1,16 @@
 -- session.sql: sessions as REST shows them, and tasks for agents that are made for one run.
 
 CREATE OR REPLACE FUNCTION theazo_internal.rest_session(s theazo.sessions)
-RETURNS jsonb LANGUAGE sql STABLE
-RETURN pg_catalog.jsonb_build_object(
-	'id', s.id, 'userId', s.user_id, 'status', s.status, 'environment', s.environment,
-	'metadata', s.metadata, 'limits', s.limits,
-	'createdAt', theazo_internal.rest_at(s.created_at), 'pausedAt', theazo_internal.rest_at(s.paused_at),
-	'terminatedAt', theazo_internal.rest_at(s.terminated_at), 'pausedReason', s.paused_reason)
-	|| CASE WHEN s.compute IS NULL THEN '{}'::jsonb ELSE pg_catalog.jsonb_build_object('compute', s.compute) END
-	|| CASE WHEN s.models IS NULL THEN '{}'::jsonb ELSE pg_catalog.jsonb_build_object('models', s.models) END;
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN pg_catalog.jsonb_build_object(
+		'id', s.id, 'userId', s.user_id, 'status', s.status, 'environment', s.environment,
+		'metadata', s.metadata, 'limits', s.limits,
+		'createdAt', theazo_internal.rest_at(s.created_at), 'pausedAt', theazo_internal.rest_at(s.paused_at),
+		'terminatedAt', theazo_internal.rest_at(s.terminated_at), 'pausedReason', s.paused_reason)
+		|| CASE WHEN s.compute IS NULL THEN '{}'::jsonb ELSE pg_catalog.jsonb_build_object('compute', s.compute) END
+		|| CASE WHEN s.models IS NULL THEN '{}'::jsonb ELSE pg_catalog.jsonb_build_object('models', s.models) END;
+END $$;
 COMMENT ON FUNCTION theazo_internal.rest_session(theazo.sessions) IS
 'a Session';
 

@@ -97,6 +97,18 @@ tz_gateway_pump(TzGateway *g)
 	(void) MHD_run(g->daemon);
 }
 
+void
+tz_gateway_watch(TzGateway *g)
+{
+	static uint64 ended = 0;
+	static uint64 moved = 0;
+
+	if (g->ended != ended || g->moved != moved)
+		tz_worker_watch_runs(g->ended, g->moved);
+	ended = g->ended;
+	moved = g->moved;
+}
+
 /* Also while SQL rests after an error, or the extension is of another version: nobody is left without an answer. */
 static void
 gateway_pump(void *arg, int why)

@@ -122,12 +122,16 @@ struct TzGateway
 	int narrived;
 	int nwaiting;
 	int nstreams;
+	uint64 ended; /* buckets of runs that requests wait for: wait.c keeps it */
+	uint64 moved; /* of runs that streams follow: sse.c keeps it */
 	bool ready; /* SQL has worked: /readyz */
 	bool draining;
 };
 
 /* gateway.c */
 extern void tz_gateway_pump(TzGateway *g);
+/* After a change of ended or moved, and before the runs are looked at: an end could come between. */
+extern void tz_gateway_watch(TzGateway *g);
 
 /* request.c: the side of the HTTP library */
 extern struct MHD_Daemon *tz_request_listen(TzGateway *g, int listen_fd);

@@ -52,19 +52,15 @@ tz_wait_begin(TzRequest *r)
 	watch(g);
 }
 
-/* In shared memory before any run is looked at, or an end could come between. */
 static void
 watch(TzGateway *g)
 {
-	static uint64 watched = 0;
-	uint64 buckets = 0;
 	dlist_iter iter;
 
+	g->ended = 0;
 	dlist_foreach (iter, &g->waiting)
-		buckets |= UINT64CONST(1) << dlist_container(TzRequest, node, iter.cur)->bucket;
-	if (buckets != watched)
-		tz_worker_watch_runs(buckets, 0);
-	watched = buckets;
+		g->ended |= UINT64CONST(1) << dlist_container(TzRequest, node, iter.cur)->bucket;
+	tz_gateway_watch(g);
 }
 
 /* Marks those whose bucket has moved, or all of them when their time has come; false when there are none. */

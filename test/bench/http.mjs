@@ -6,6 +6,8 @@ import { createRequire } from 'node:module';
 
 const { Pool } = createRequire(new URL('../mock/clients/package.json', import.meta.url))('pg');
 const [port, connection] = process.argv.slice(2);
+const digits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const id = () => 'ses_' + [...randomBytes(26)].map((b) => digits[b % 32]).join('');
 const pool = new Pool({ connectionString: connection, max: 16 });
 
 createServer((request, response) => {
@@ -18,8 +20,8 @@ createServer((request, response) => {
 			if (key.rows.length !== 1) throw new Error('unknown key');
 			const made = await pool.query({
 				name: 'session',
-				text: 'INSERT INTO bench_session (platform_id, id, user_id, key_environment) VALUES ($1, $2, $3, $4) RETURNING *',
-				values: [key.rows[0].platform_id, 'ses_' + randomBytes(13).toString('hex'), JSON.parse(body).userId, key.rows[0].environment],
+				text: 'INSERT INTO bench_session (platform_id, id, user_id, environment) VALUES ($1, $2, $3, $4) RETURNING *',
+				values: [key.rows[0].platform_id, id(), JSON.parse(body).userId, 'production'],
 			});
 			response.writeHead(201, { 'Content-Type': 'application/json' }).end(JSON.stringify(made.rows[0]));
 		} catch (error) {

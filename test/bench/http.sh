@@ -30,7 +30,7 @@ CREATE TABLE bench_session (LIKE theazo_data.session INCLUDING ALL);
 CREATE TABLE bench_key AS SELECT platform_id, environment, key_hash FROM theazo_data.api_key;
 CREATE UNIQUE INDEX ON bench_key (key_hash);
 END
-	echo "INSERT INTO bench_session (platform_id, id, user_id, key_environment) SELECT '$platform', theazo_internal.id_new('ses'), 'bench', 'live';" \
+	echo "INSERT INTO bench_session (platform_id, id, user_id, environment) VALUES ('$platform', theazo_internal.id_new('ses'), 'bench', 'production');" \
 		> "$work/http.plain.sql"
 	echo "SELECT theazo.session_create('bench', api_key => '$key');" > "$work/http.own.sql"
 	for _ in $(seq "$rounds"); do

@@ -362,7 +362,7 @@ my %cases = (
 	webhook_update => [foreign => "'{wh}', active => false"],
 );
 # for the operator only
-my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_compute_sweeps operator_anchors operator_audit_status operator_events operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
+my %operator_view = map { $_ => 1 } qw(effects held_effects model_prices operator_compute_sweeps operator_anchors operator_audit_status operator_events operator_gateways operator_halt_drills operator_halts operator_integrity operator_partitions operator_platform_roles
 	operator_budget_status operator_platforms operator_provider_health operator_providers operator_rate_buckets operator_rate_limits operator_safety_ai operator_safety_patterns operator_safety_rules operator_safety_words operator_secret_versions operator_secrets prices sandbox_preflight vault_keys vault_rotations workers);
 my @tenant_views = qw(agent_contexts agents api_keys approval_votes approvals permission_requests webhook_deliveries webhooks schedules schedule_executions triggers audit_anchors audit_checkpoints audit_events audit_keys audit_status budget_status charges checkpoints compute_capabilities compute_sweeps snapshots definition_versions definitions events execution_details executions flow_labels flow_rules governed_agents governed_versions guardrail_violations halts logs permission_rules platform_policies platforms provider_health providers rate_limits safety_ai safety_patterns safety_verdicts run_results runs
 	progress sandbox_metrics sandboxes secret_versions secrets sessions spans steps tools traces);
