@@ -7,19 +7,19 @@
 use strict;
 use warnings;
 use FindBin;
+use lib $FindBin::RealBin;
 use HTTP::Tiny;
-use IPC::Run;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoChaos;
+use TheazoPath qw(new_server);
 use Time::HiRes qw(sleep time);
 
 my $kills = $ENV{THEAZO_CHAOS} || 3;
 my $total = $ENV{THEAZO_CHAOS_RUNS} || 200;
-my $seed = $ENV{THEAZO_CHAOS_SEED} || 20260131;
+my $seed = chaos_seed(20260131);
 my $patience = 180;
-srand($seed);
 diag("seed $seed, $kills kills, $total runs");
 
 # --- the webhook double --------------------------------------------------------
@@ -41,68 +41,8 @@ $http->post("http://127.0.0.1:$port/_control",
 	{ content => encode_json({ rule => { op => 'exec', mode => 'delay', ms => 400 } }) });
 
 # --- the server ------------------------------------------------------------------
-my $node = PostgreSQL::Test::Cluster->new('chaos');
-$node->init;
-my $keyfile = $node->basedir . '/master.key';
-append_to_file($keyfile, ('0123456789abcdef' x 4) . "\n");
-chmod 0600, $keyfile;
-$node->append_conf('postgresql.conf', qq(
-shared_preload_libraries = 'theazo'
-max_worker_processes = 20
-restart_after_crash = on
-fsync = on
-theazo.master_key_file = '$keyfile'
-theazo.egress_allow_http = on
-theazo.egress_allow_private = on
-theazo.dispatchers = 2
-theazo.keeper_interval = 1s
-));
-$node->start;
-my $db = 'postgres';
-$node->safe_psql($db, 'CREATE EXTENSION theazo CASCADE');
-
-# One statement; undef when the server went away under it.
-sub try_sql
-{
-	my ($sql) = @_;
-	my ($out, $err);
-	# psql may end before it has read the statement: then there is no return code.
-	my $rc = eval { $node->psql($db, $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0) };
-	return $out if defined $rc && $rc == 0;
-	$err //= '';
-	# Anything but a server that went away is a fault of ours.
-	die "$err\nin: $sql" if $err =~ /ERROR:/ && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
-	return undef;
-}
-
-# The same until it works.
-sub sql
-{
-	my ($sql) = @_;
-	my $until = time() + $patience;
-	while (time() < $until)
-	{
-		my $out = try_sql($sql);
-		return $out if defined $out;
-		sleep 0.2;
-	}
-	die "the server did not answer within $patience s: $sql";
-}
-
-sub wait_for
-{
-	my ($what, $sql, $want) = @_;
-	my $until = time() + $patience;
-	my $got = '';
-	while (time() < $until)
-	{
-		$got = try_sql($sql) // '';
-		return 1 if $got eq $want;
-		sleep 0.3;
-	}
-	diag("$what: got '$got', wanted '$want'");
-	return 0;
-}
+my $node = new_server('chaos', "theazo.dispatchers = 2\ntheazo.keeper_interval = 1s\nrestart_after_crash = on\nfsync = on\n");
+chaos_server($node, $patience);
 
 my $platform = sql("SELECT id FROM theazo.platform_create('Chaos')");
 my $key = sql("SELECT key FROM theazo.api_key_create('chaos', platform => '$platform')");
@@ -153,14 +93,6 @@ my @victims = ('dispatcher', 'keeper', 'launcher', 'backend', 'postmaster');
 my %killed;
 my $between = 0;
 
-sub victim_pid
-{
-	my ($kind) = @_;
-	return $node->{_pid} if $kind eq 'postmaster';
-	my $like = $kind eq 'backend' ? 'client backend' : "theazo $kind";
-	return try_sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '$like' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1");
-}
-
 sub kill_one
 {
 	my ($kind) = @_;
@@ -170,13 +102,9 @@ sub kill_one
 		last if in_flight() > 0;
 		sleep 0.05;
 	}
-	my ($waiting, $in, $out, $err);
-	if ($kind eq 'backend')
-	{
-		# A backend that waits for its run.
-		$in = "CALL theazo.file_list('$agents[-1]{id}', '/', '$key');\nSELECT pg_sleep(60);\n";
-		$waiting = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($db) ], '<', \$in, '>', \$out, '2>', \$err);
-	}
+	my $waiting;
+	# One that waits for its run.
+	$waiting = waiting_backend("CALL theazo.file_list('$agents[-1]{id}', '/', '$key');\nSELECT pg_sleep(60);\n") if $kind eq 'backend';
 	my $victim;
 	for (1 .. 50)
 	{
@@ -186,24 +114,9 @@ sub kill_one
 	}
 	return 0 unless $victim;
 	my $flight = in_flight();
-	kill 'KILL', $victim;
 	$killed{$kind}++;
 	$between++ if $flight > 0;
-	if ($kind eq 'postmaster')
-	{
-		# What was left of the old server must be gone before the new one starts.
-		for (1 .. 600)
-		{
-			last unless -e $node->data_dir . '/postmaster.pid' && kill(0, $victim);
-			sleep 0.1;
-		}
-		$node->{_pid} = undef;
-		for (1 .. 100)
-		{
-			last if $node->start(fail_ok => 1);
-			sleep 0.3;
-		}
-	}
+	$kind eq 'postmaster' ? kill_server() : kill('KILL', $victim);
 	eval { $waiting->kill_kill } if $waiting;
 	sql('SELECT 1');
 	return 1;

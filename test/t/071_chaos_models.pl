@@ -8,22 +8,22 @@
 use strict;
 use warnings;
 use FindBin;
+use lib $FindBin::RealBin;
 use HTTP::Tiny;
-use IPC::Run;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoChaos;
+use TheazoPath qw(new_server);
 use Time::HiRes qw(sleep time);
 
 my $kills = $ENV{THEAZO_CHAOS} || 5;
 my $total = $ENV{THEAZO_CHAOS_RUNS} || ($ENV{THEAZO_CHAOS} ? 300 : 40);
-my $seed = $ENV{THEAZO_CHAOS_SEED} || 20260204;
+my $seed = chaos_seed(20260204);
 my $at_once = 8;
 # Bytes of a history that are changed for the proof that the server sees it: each, or one in so many.
 my $every = $ENV{THEAZO_CHAOS} ? 1 : 5;
 my $patience = 180;
-srand($seed);
 diag("seed $seed, $kills kills, $total runs");
 
 # --- the scripted server: five rounds of tools, then a text --------------------
@@ -53,64 +53,8 @@ my $http = HTTP::Tiny->new(timeout => 30);
 sub seen { return decode_json($http->get("http://127.0.0.1:$port/_control")->{content}) }
 
 # --- the server ------------------------------------------------------------------
-my $node = PostgreSQL::Test::Cluster->new('chaosmodels');
-$node->init;
-my $keyfile = $node->basedir . '/master.key';
-append_to_file($keyfile, ('0123456789abcdef' x 4) . "\n");
-chmod 0600, $keyfile;
-$node->append_conf('postgresql.conf', qq(
-shared_preload_libraries = 'theazo'
-max_worker_processes = 20
-restart_after_crash = on
-fsync = on
-theazo.master_key_file = '$keyfile'
-theazo.egress_allow_http = on
-theazo.egress_allow_private = on
-theazo.dispatchers = 2
-theazo.keeper_interval = 1s
-));
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION theazo CASCADE');
-
-# One statement; undef when the server went away under it.
-sub try_sql
-{
-	my ($sql, $role) = @_;
-	my ($out, $err);
-	my $rc = eval { $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0,
-			$role ? (extra_params => [ '-U', $role ]) : ()) };
-	return $out if defined $rc && $rc == 0;
-	$err //= '';
-	die "$err\nin: $sql" if $err =~ /ERROR:/ && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
-	return undef;
-}
-
-sub sql
-{
-	my ($sql, $role) = @_;
-	my $until = time() + $patience;
-	while (time() < $until)
-	{
-		my $out = try_sql($sql, $role);
-		return $out if defined $out;
-		sleep 0.2;
-	}
-	die "the server did not answer within $patience s: $sql";
-}
-
-sub wait_for
-{
-	my ($what, $sql, $want) = @_;
-	my ($until, $got) = (time() + $patience, '');
-	while (time() < $until)
-	{
-		$got = try_sql($sql) // '';
-		return 1 if $got eq $want;
-		sleep 0.3;
-	}
-	diag("$what: got '$got', wanted '$want'");
-	return 0;
-}
+my $node = new_server('chaosmodels', "theazo.dispatchers = 2\ntheazo.keeper_interval = 1s\nrestart_after_crash = on\nfsync = on\n");
+chaos_server($node, $patience);
 
 # A role of its own: functions of the database are not called with all rights.
 sql("CREATE ROLE shop LOGIN; GRANT theazo_app TO shop; CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO shop;"
@@ -155,21 +99,14 @@ sub kill_one
 		last if seen()->{inflight} > 0;
 		sleep 0.05;
 	}
-	my ($waiting, $in, $out, $err);
-	if ($kind eq 'backend')
-	{
-		$in = "SELECT pg_sleep(60);\n";
-		$waiting = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err);
-	}
-	my $like = $kind eq 'backend' ? 'client backend' : "theazo $kind";
+	my $waiting = $kind eq 'backend' ? waiting_backend("SELECT pg_sleep(60);\n") : undef;
 	# What is there only now and then may be gone when the signal comes.
 	my ($victim, $flight);
 	for (1 .. 200)
 	{
-		$victim = $kind eq 'postmaster' ? $node->{_pid}
-		  : try_sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '$like' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1");
+		$victim = victim_pid($kind);
 		$flight = seen()->{inflight};
-		last if $victim && kill 'KILL', $victim;
+		last if $victim && ($kind eq 'postmaster' || kill 'KILL', $victim);
 		$victim = undef;
 		keep_busy();
 		sleep 0.05;
@@ -177,20 +114,7 @@ sub kill_one
 	return 0 unless $victim;
 	$killed{$kind}++;
 	$between++ if $flight > 0;
-	if ($kind eq 'postmaster')
-	{
-		for (1 .. 600)
-		{
-			last unless -e $node->data_dir . '/postmaster.pid' && kill(0, $victim);
-			sleep 0.1;
-		}
-		$node->{_pid} = undef;
-		for (1 .. 100)
-		{
-			last if $node->start(fail_ok => 1);
-			sleep 0.3;
-		}
-	}
+	kill_server() if $kind eq 'postmaster';
 	eval { $waiting->kill_kill } if $waiting;
 	sql('SELECT 1');
 	return 1;

@@ -8,17 +8,16 @@ use warnings;
 use FindBin;
 use HTTP::Tiny;
 use JSON::PP;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use lib "$FindBin::RealBin";
+use TheazoChaos;
 use TheazoPath;
 
 my $kills = $ENV{THEAZO_CHAOS} || 3;
 my $runs = $ENV{THEAZO_CHAOS} ? 300 : 90;
-my $seed = $ENV{THEAZO_CHAOS_SEED} || 20261122;
-srand($seed);
+my $seed = chaos_seed(20261122);
 diag("seed $seed, $kills kills, $runs runs");
 
 my $pid = open(my $double, '-|', 'python3', "$FindBin::RealBin/../mock/model_server.py") or die "cannot start the double: $!";
@@ -30,21 +29,7 @@ HTTP::Tiny->new->post("http://127.0.0.1:$port/_control", { content => encode_jso
 	turns => [ { %$all, tools => [$say] }, { %$all, tools => [$say] }, { %$all, text => 'done' } ] } ] }) })->{success} or die 'the double refused';
 
 my $node = new_server('chaosbudget', "theazo.dispatchers = 2\ntheazo.keeper_interval = 1s\nrestart_after_crash = on\nfsync = on\n");
-# One statement, until it is answered.
-sub sql
-{
-	my ($sql) = @_;
-	my $until = time() + 60;
-	while (time() < $until)
-	{
-		my ($out, $err) = ('', '');
-		my $rc = eval { $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0) };
-		return $out if defined $rc && $rc == 0;
-		die "$err\nin: $sql" if $err =~ /ERROR:/ && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
-		sleep 0.1;
-	}
-	die "the server did not answer: $sql";
-}
+chaos_server($node, 60);
 sql("SELECT theazo.operator_secret_set('key', 'sk-test')");
 sql("SELECT theazo.operator_provider_set('m', kind => 'model', type => 'openai-compatible', endpoint => 'http://127.0.0.1:$port/v1', credential_ref => 'key')");
 sql("SELECT theazo.model_price_set('dear', input => 100, output => 1000)");
@@ -85,9 +70,8 @@ while (time() < $until)
 	}
 	if ($done < $kills && $started >= ($done + 0.5) * $runs / $kills)
 	{
-		my $kind = (qw(dispatcher keeper dispatcher), 'client backend')[ $done % 4 ];
-		$kind = "theazo $kind" if $kind ne 'client backend';
-		my $victim = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '$kind' LIMIT 1");
+		my $kind = (qw(dispatcher keeper dispatcher backend))[ $done % 4 ];
+		my $victim = victim_pid($kind);
 		if ($victim && kill 'KILL', $victim)
 		{
 			$killed{$kind}++;

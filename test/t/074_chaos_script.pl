@@ -7,46 +7,24 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoChaos;
 use TheazoPath;
 use TheazoScript;
 use Time::HiRes qw(sleep time);
 
 my $kills = $ENV{THEAZO_CHAOS} || 4;
-my $seed = $ENV{THEAZO_CHAOS_SEED} || 20261122;
+my $seed = chaos_seed(20261122);
 my $patience = 120;
 my $places = 4;
-srand($seed);
 diag("seed $seed, $kills kills");
 
 my $node = new_server('chaosscript', "restart_after_crash = on\ntheazo.dispatchers = 2\ntheazo.script_max = $places\ntheazo.keeper_interval = 1s\n");
+chaos_server($node, $patience);
 my $p = new_platform($node, 'chaos');
 script_host($p);
 my $double = new_double();
-
-sub try_sql
-{
-	my ($sql) = @_;
-	my ($out, $err);
-	my $rc = eval { $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0) };
-	return defined $rc && $rc == 0 ? $out : undef;
-}
-
-sub wait_for
-{
-	my ($what, $sql, $want) = @_;
-	my ($until, $got) = (time() + $patience, '');
-	while (time() < $until)
-	{
-		$got = try_sql($sql) // '';
-		return 1 if $got eq $want;
-		sleep 0.1;
-	}
-	diag("$what: got '$got', wanted '$want'");
-	return 0;
-}
 
 # Says that it begins, sends a request, computes, says that it ends.
 sub code

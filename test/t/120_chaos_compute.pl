@@ -7,60 +7,28 @@
 use strict;
 use warnings;
 use FindBin;
+use lib $FindBin::RealBin;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TheazoChaos;
 use TheazoCompute;
 use TheazoPath;
 use Time::HiRes qw(sleep time);
 
-my $seed = $ENV{THEAZO_CHAOS_SEED} || 20261121;
+my $seed = chaos_seed(20261121);
 my $patience = 90;
-srand($seed);
 diag("seed $seed");
 
 my $node = new_server('chaos_compute', "theazo.dispatchers = 2\nrestart_after_crash = on\ntheazo.keeper_interval = 1s\n");
+chaos_server($node, $patience);
 my $p = new_platform($node, 'chaos');
 my $key = "api_key => '$p->{key}'";
-
-# One statement; undef when the server went away under it.
-sub try_sql
-{
-	my ($sql) = @_;
-	my ($out, $err);
-	my $rc = eval { $node->psql('postgres', $sql, stdout => \$out, stderr => \$err, timeout => 60, on_error_die => 0) };
-	return $out if defined $rc && $rc == 0;
-	$err //= '';
-	# anything but a server that went away is a fault of ours
-	die "$err\nin: $sql" if $err =~ /ERROR:/ && $err !~ /terminat|server closed|recovery|starting up|shutting down|connection/;
-	return undef;
-}
-
-sub sql
-{
-	my ($sql) = @_;
-	my $until = time() + $patience;
-	while (time() < $until)
-	{
-		my $out = try_sql($sql);
-		return $out if defined $out;
-		sleep 0.1;
-	}
-	die "the server did not answer within $patience s: $sql";
-}
 
 sub comes
 {
 	my ($sql, $want, $what, $seconds) = @_;
-	my $until = time() + ($seconds // $patience);
-	my $got;
-	do
-	{
-		$got = sql($sql);
-		return 1 if $got eq $want;
-		sleep 0.1;
-	} while (time() < $until);
-	return ok(0, $what) || diag("got \"$got\", wanted \"$want\"") && 0;
+	return wait_for($what, $sql, $want, $seconds) || ok(0, $what);
 }
 
 sql("UPDATE theazo_data.platform SET allow_http = true, allow_private = true WHERE platform_id = '$p->{id}'");
@@ -130,21 +98,7 @@ sub kill_it
 	  : sql("SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND state = 'running' ORDER BY random() LIMIT 1");
 	my $before = sql('SELECT pg_postmaster_start_time() || (SELECT string_agg(pid::text, $$ $$ ORDER BY pid) FROM theazo_internal.worker_status())');
 	my $at = time();
-	kill 'KILL', $pid;
-	if ($victim eq 'server')
-	{
-		for (1 .. 600)
-		{
-			last unless -e $node->data_dir . '/postmaster.pid' && kill(0, $pid);
-			sleep 0.1;
-		}
-		$node->{_pid} = undef;
-		for (1 .. 100)
-		{
-			last if $node->start(fail_ok => 1);
-			sleep 0.3;
-		}
-	}
+	$victim eq 'server' ? kill_server() : kill('KILL', $pid);
 	comes("SELECT count(*) = 2 AND pg_postmaster_start_time() || (SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM theazo_internal.worker_status()) <> '$before'"
 		. " FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND state = 'running'", 't', 'dispatchers run again');
 	return $at;
