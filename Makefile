@@ -52,7 +52,7 @@ REST_ROUTES = .build/rest/routes.sql
 # In the order in which they build on each other.
 REST_SQL = $(addprefix sql/rest/,base.sql run.sql \
 	agent.sql session.sql definition.sql secret.sql \
-	schedule.sql trigger.sql \
+	schedule.sql trigger.sql webhook.sql \
 	governed.sql execution.sql permission_request.sql audit.sql \
 	) $(REST_ROUTES)
 

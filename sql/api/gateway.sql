@@ -16,11 +16,16 @@ BEGIN
 				SELECT FROM theazo_data.agent a WHERE a.platform_id = w.platform AND a.id = w.id AND a.status = 'booting')
 				WHEN w.id LIKE 'snap\_%' THEN NOT EXISTS (
 				SELECT FROM theazo_data.snapshot s WHERE s.platform_id = w.platform AND s.id = w.id AND s.status IN ('pending', 'taking'))
+				-- the one delivery of a webhook's test
+				WHEN w.id LIKE 'evt\_%' THEN NOT EXISTS (
+				SELECT FROM theazo_data.effect e
+				 WHERE e.platform_id = w.platform AND e.root_id = theazo_internal.id_root(w.id) AND e.kind = 'webhook.deliver'
+				   AND e.state IN ('queued', 'claimed', 'sent'))
 				ELSE true END;
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.gateway_runs_ended(text[], text[]) IS
-'which of these runs have ended, which agents have started, which snapshots are taken: their places in the list';
+'which of these runs have ended, which agents have started, which snapshots are taken, which tests of webhooks are over: their places in the list';
 
 -- ---------------------------------------------------------------------------------------
 -- Idempotency-Key

@@ -135,10 +135,8 @@ BEGIN
 		   SET result = jsonb_strip_nulls(jsonb_build_object('status', v_try -> 'status', 'tries', coalesce(x.result -> 'tries', '[]') || v_try))
 		 WHERE x.platform_id = e.platform_id AND x.root_id = e.root_id AND x.id = e.id;
 	END IF;
-	IF e.max_attempts = 1 THEN
-		-- Whoever tests a webhook may wait for this.
-		PERFORM theazo_internal.run_notify(e.id);
-	END IF;
+	-- Whoever tests a webhook may wait for this.
+	PERFORM theazo_internal.run_notify('evt_' || e.root_id);
 	IF p_state = 'done' THEN
 		PERFORM theazo_internal.notices_arrived(ARRAY[e.platform_id], ARRAY[e.provider_name]);
 		RETURN;
