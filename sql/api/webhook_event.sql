@@ -53,7 +53,7 @@ BEGIN
 		'output', CASE WHEN r.status = 'completed' THEN coalesce(p_result -> 'output', '""') END,
 		'artifacts', CASE WHEN r.status = 'completed' THEN coalesce(p_result -> 'artifacts', '[]') END,
 		'cost', pg_catalog.jsonb_build_object('amount', pg_catalog.round(theazo_internal.cents(coalesce(r.cost, 0)))::bigint, 'currency', 'usd'),
-		'durationMs', v_ms, 'provider', r.provider,
+		'duration', theazo_internal.rest_duration(v_ms), 'durationMs', v_ms, 'provider', r.provider,
 		'usage', CASE WHEN p_result ? 'usage' THEN pg_catalog.jsonb_build_object('inputTokens', p_result #> '{usage,input_tokens}',
 			'outputTokens', p_result #> '{usage,output_tokens}', 'modelCalls', p_result #> '{usage,model_calls}') END,
 		'failure', CASE WHEN r.status = 'failed' THEN pg_catalog.jsonb_build_object('code', r.error_code, 'message', r.error_message) END));

@@ -2,7 +2,7 @@
 # Prints reference, theazo and ratio for the rows of docs/performance.md, measured
 # in turn in one run on one private server with fsync on.
 #
-#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 3d 3e 3f 4a 4b 5a 5b 5c 6 6g 6k 8 8s 8q 8c 9
+#	run.sh BINDIR [ROW...]		rows: 1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 3d 3e 3f 4a 4b 5a 5b 5c 6 6g 6k 8 8s 8q 8c 8w 9
 #
 # BENCH_SECONDS: length of a timed row (5); BENCH_ROUNDS: interleaved rounds, the median counts (3).
 set -eu
@@ -13,7 +13,7 @@ bindir=$1
 shift
 seconds=${BENCH_SECONDS:-5}
 rounds=${BENCH_ROUNDS:-3}
-rows=${*:-1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 3d 3e 3f 4a 4b 5a 5b 5c 6 6g 6k 8 8s 8q 8c 9}
+rows=${*:-1a 1b 1c 1d 1e 2a 2b 2c 3a 3b 3s 3x 3d 3e 3f 4a 4b 5a 5b 5c 6 6g 6k 8 8s 8q 8c 8w 9}
 clients=8
 
 gateway_port=$((42000 + $$ % 10000))
@@ -241,6 +241,9 @@ fi
 . test/bench/runner.sh
 . test/bench/script.sh
 . test/bench/http.sh
+if wants 8w; then
+	. test/bench/webhook.sh
+fi
 if wants 3d || wants 3e || wants 3f; then
 	. test/bench/box.sh
 fi

@@ -62,11 +62,11 @@ SELECT count(theazo.webhook_create('https://all.example/', '{agent.completed,age
 SELECT id AS r FROM theazo.run_start(:'a', 'Say hello') \gset
 SELECT count(*) FROM tst.claim();
 SELECT tst.settle('model.call', 'done', tst.says('Hello'));
-SELECT event, regexp_replace(data, '"durationMs": \d+', '"durationMs": (ms)') FROM tst.told();
+SELECT event, regexp_replace(regexp_replace(data, '"durationMs": \d+', '"durationMs": (ms)'), '"duration": "[0-9.]+s"', '"duration": (text)') FROM tst.told();
 SELECT id AS r FROM theazo.run_start(:'a', 'Say hello again') \gset
 SELECT count(*) FROM tst.claim();
 SELECT tst.settle('model.call', 'failed', '{"code": "provider_error", "message": "the model said no", "http_status": 400}');
-SELECT event, regexp_replace(data, '"durationMs": \d+', '"durationMs": (ms)') FROM tst.told();
+SELECT event, regexp_replace(regexp_replace(data, '"durationMs": \d+', '"durationMs": (ms)'), '"duration": "[0-9.]+s"', '"duration": (text)') FROM tst.told();
 -- a run that was cancelled has neither completed nor failed
 SELECT id AS r FROM theazo.run_start(:'a', 'Say hello once more') \gset
 SELECT count(theazo.run_cancel(:'r'));
@@ -79,6 +79,9 @@ DO $$ BEGIN PERFORM tst.claim(); END $$;
 SELECT tst.settle('compute.create', 'failed', '{"message": "no room", "http_status": 500}');
 SELECT status FROM theazo.agents WHERE id = :'a';
 SELECT * FROM tst.told();
+-- each object is the one that its GET shows
+SELECT theazo_internal.session_document(s) = theazo_internal.rest_session(v) AS same FROM theazo_data.session s JOIN theazo.sessions v ON v.id = s.id WHERE s.id = :'s';
+SELECT DISTINCT theazo_internal.agent_document(a) = theazo_internal.rest_agent(v) AS same FROM theazo_data.agent a JOIN theazo.agents v ON v.id = a.id;
 -- a session that has ended, to whoever asked for that
 SELECT count(theazo.webhook_create('https://more.example/', '{session.terminated}'));
 SELECT status FROM theazo.session_terminate(:'s');
