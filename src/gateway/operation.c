@@ -19,6 +19,7 @@
 #include "gateway/answer.h"
 #include "gateway/call.h"
 #include "gateway/envelope.h"
+#include "gateway/known.h"
 #include "gateway/sse.h"
 #include "lib/json.h"
 #include "lib/utf8.h"
@@ -121,8 +122,13 @@ become(TzRequest *r)
 		return;
 	if (!tz_utf8_valid(tz_slice_cstr(r->key)))
 		ereport(ERROR, (errcode(ERRCODE_TZ_NOT_AUTHENTICATED), errmsg("the API key is not valid")));
+	if (!tz_known_try(tz_slice_cstr(r->key)))
+		ereport(ERROR,
+		        (errcode(ERRCODE_TZ_RATE_LIMITED), errmsg("too many keys that are not valid are being tried"),
+		         errdetail("Retry after 1000 ms."), errhint("Wait that long.")));
 	key = CStringGetTextDatum(r->key);
 	tz_spi_exec(&stmt, &key, NULL, 0);
+	tz_known_valid(tz_slice_cstr(r->key));
 	tz_identity_save(&r->identity);
 }
 

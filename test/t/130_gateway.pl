@@ -239,6 +239,46 @@ is(ask($port, 'POST', '/test/echo/x', %k, body => {})->{status}, 200, 'all of wh
 	is(hear($s[0], undef, 20), undef, 'half headers too');
 }
 
+# Requests with some of their bytes changed, left out or doubled: whatever is answered, the workers live on.
+{
+	my $pids = "SELECT string_agg(pid::text, ' ' ORDER BY slot) FROM theazo_internal.worker_status() WHERE kind = 'gateway'";
+	my $before = $node->safe_psql('postgres', $pids);
+	my @good = (request('POST', '/test/echo/a%2Fb?x=1&y=%C3%A9', %k, body => { a => [ 1, 'x' ] }), request('GET', '/test/files/a/b?limit=1', %k),
+		"${post}Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n4\r\n: 2}\r\n0\r\n\r\n");
+	srand(4711);
+	for my $n (1 .. 400)
+	{
+		my $bytes = $good[ $n % @good ];
+		for (1 .. 1 + rand 4)
+		{
+			my $at = int rand length $bytes;
+			my $how = int rand 4;
+			substr($bytes, $at, 1) = chr rand 256 if $how == 0;
+			substr($bytes, $at, 1 + rand 8) = '' if $how == 1;
+			substr($bytes, $at, 0) = substr($bytes, rand length $bytes, 1 + rand 16) if $how == 2;
+			substr($bytes, $at, 0) = (chr(0), "\r\n", '%', "\xff", ' ', ':', '0' x 40)[ rand 7 ] if $how == 3;
+		}
+		my $s = dial($port);
+		say_raw($s, $bytes);
+		shutdown($s, 1);
+		hear($s, undef, 0.02);
+		close $s;
+	}
+	is($node->safe_psql('postgres', $pids), $before, 'no worker died of noise');
+	is(ask($port, 'POST', '/test/echo/x', %k, body => {})->{status}, 200, 'and they serve');
+	# each a key of its own: looked up at a bounded rate, and nobody else is held up
+	my %tried;
+	for my $n (1 .. 12)
+	{
+		my $s = dial($port);
+		my $left = '';
+		say_raw($s, join '', map { request('GET', '/test/echo/x', key => "th_live_$n-$_") } 1 .. 100);
+		for (1 .. 100) { my $r = hear($s, \$left, 10) or last; $tried{ $r->{status} }++; }
+	}
+	cmp_ok($tried{429} // 0, '>', 0, 'keys cannot be tried without end');
+	is(ask($port, 'POST', '/test/echo/x', %k, body => {})->{status}, 200, 'while a known one passes');
+}
+
 # ---- pages of other origins -----------------------------------------------------------------------
 $a = ask($port, 'OPTIONS', '/v1/sessions', headers => { Origin => 'https://app.example', 'Access-Control-Request-Method' => 'POST', 'Access-Control-Request-Headers' => 'authorization' });
 is(join('|', $a->{status}, @{ $a->{headers} }{qw(access-control-allow-origin access-control-allow-methods access-control-allow-headers)}),
