@@ -74,17 +74,17 @@ BEGIN
 		PERFORM theazo_internal.budget_check(a.platform_id, a.key_environment, a.session_id, a.user_id, a.id, false);
 		RAISE EXCEPTION USING ERRCODE = 'TZ101',
 			MESSAGE = format('session "%s" is %s', a.session_id, v_status),
-			DETAIL = CASE WHEN v_reason IS NOT NULL THEN format('Reason: %s.', v_reason) ELSE '' END,
+			DETAIL = CASE WHEN v_reason IS NOT NULL THEN format('Reason: %s.', v_reason) ELSE '' END, DATATYPE = v_status,
 			HINT = CASE v_status WHEN 'paused' THEN 'Resume it with theazo.session_resume().' ELSE 'A terminated session stays so; create a new one.' END;
 	END IF;
 	IF a.status = 'completed' THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id),
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" has been terminated', a.id), DATATYPE = a.status,
 			HINT = 'Create a new agent.';
 	ELSIF theazo_internal.agent_resting(a) THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id),
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is paused', a.id), DATATYPE = a.status,
 			HINT = 'Resume it with theazo.agent_resume().';
 	ELSIF p_exclusive AND (a.run_id IS NOT NULL OR a.status = 'running') THEN
-		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is at work', a.id),
+		RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('agent "%s" is at work', a.id), DATATYPE = a.status,
 			DETAIL = format('Run "%s" has not ended.', a.run_id),
 			HINT = 'Wait for it with theazo.run_wait(), or cancel it with theazo.run_cancel().';
 	END IF;

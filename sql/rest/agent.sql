@@ -157,20 +157,18 @@ CREATE OR REPLACE FUNCTION theazo_internal.rest_content(a jsonb)
 RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	v text := theazo_internal.rest_text(a, 'data');
+	v_base64 boolean := theazo_internal.rest_one_of(a, 'encoding', false, 'utf-8', 'base64') = 'base64';
 BEGIN
 	IF v IS NULL THEN
 		PERFORM theazo_internal.rest_bad('data', 'is required');
-	ELSIF theazo_internal.rest_one_of(a, 'encoding', false, 'utf-8', 'base64') = 'base64' THEN
+	ELSIF v_base64 IS NOT TRUE THEN
+		RETURN pg_catalog.convert_to(v, 'UTF8');
+	END IF;
+	BEGIN
 		RETURN pg_catalog.decode(v, 'base64');
-	END IF;
-	RETURN pg_catalog.convert_to(v, 'UTF8');
-EXCEPTION WHEN invalid_text_representation THEN
-	PERFORM theazo_internal.rest_bad('data', 'is not base64');
-WHEN invalid_parameter_value THEN
-	IF SQLERRM LIKE '%base64%' THEN
+	EXCEPTION WHEN data_exception THEN
 		PERFORM theazo_internal.rest_bad('data', 'is not base64');
-	END IF;
-	RAISE;
+	END;
 END $$;
 COMMENT ON FUNCTION theazo_internal.rest_content(jsonb) IS
 'the bytes of a request''s data';
@@ -243,10 +241,11 @@ DECLARE
 	x theazo.agents := theazo.agent_get(a ->> 'agent');
 	shown jsonb;
 BEGIN
-	SELECT t.* INTO s FROM theazo.snapshots t WHERE t.agent_id = x.id AND t.origin = 'pause' ORDER BY t.id DESC LIMIT 1;
+	-- the pause's, or that of a checkpoint for which the sandbox slept already
+	SELECT t.* INTO s FROM theazo.snapshots t WHERE t.agent_id = x.id AND t.status IN ('taking', 'kept', 'empty') ORDER BY t.id DESC LIMIT 1;
 	-- without a sandbox nothing is kept
 	shown := pg_catalog.jsonb_build_object('id', coalesce(s.id::text, ''), 'size', coalesce(s.size, '0B'), 'provider', x.provider);
-	IF s.status IN ('pending', 'taking') THEN
+	IF s.status = 'taking' THEN
 		RETURN theazo_internal.rest_wait(s.id, 'agent_slept', a, shown);
 	END IF;
 	RETURN shown;

@@ -31,7 +31,7 @@ BEGIN
 	more := more || CASE
 		WHEN state IN ('TZ401', 'TZ402', 'TZ404', 'TZ406', 'TZ408', 'TZ409', 'TZ410', 'TZ411') THEN pg_catalog.jsonb_build_object('provider', r.provider)
 		WHEN state = 'TZ403' THEN pg_catalog.jsonb_build_object('timeoutMs', r.timeout_ms)
-		WHEN state = '42704' AND r.kind LIKE 'file%' THEN '{"resource": "file"}'
+		WHEN state IN ('42704', '58P01') AND r.kind LIKE 'file%' THEN '{"resource": "file"}'
 		WHEN state = 'TZ202' THEN theazo_internal.rest_limit_details(r.error_message)
 		WHEN state = 'TZ103' THEN pg_catalog.jsonb_build_object('status', r.status)
 		ELSE '{}' END;
@@ -57,7 +57,8 @@ BEGIN
 		'output', coalesce(x.output, ''), 'artifacts', coalesce(x.artifacts, '[]'),
 		'cost', theazo_internal.rest_cost(pg_catalog.round(x.cost)::bigint),
 		'duration', theazo_internal.rest_duration(x.duration_ms), 'durationMs', x.duration_ms,
-		'provider', r.provider, 'toolCalls', coalesce(x.tool_calls, '[]'),
+		-- an agent made for one run gets its sandbox, and with it its provider, when a tool needs it
+		'provider', coalesce((SELECT t.provider FROM theazo.agents t WHERE t.id = r.agent_id), r.provider), 'toolCalls', coalesce(x.tool_calls, '[]'),
 		'agentId', r.agent_id, 'traceId', r.trace_id,
 		'usage', pg_catalog.jsonb_build_object('inputTokens', coalesce(x.usage -> 'input_tokens', '0'),
 			'outputTokens', coalesce(x.usage -> 'output_tokens', '0'), 'modelCalls', coalesce(x.usage -> 'model_calls', '0')));
@@ -84,7 +85,7 @@ DECLARE
 BEGIN
 	IF r.status IN ('queued', 'running') THEN
 		RETURN theazo_internal.rest_wait(r.id, 'work_ended', a);
-	ELSIF r.status <> 'completed' AND r.kind = 'file_list' AND r.error_sqlstate = '42704' THEN
+	ELSIF r.status <> 'completed' AND r.kind = 'file_list' AND r.error_sqlstate IN ('42704', '58P01') THEN
 		RETURN '[]';
 	ELSIF r.status <> 'completed' THEN
 		PERFORM theazo_internal.rest_run_failed(r);

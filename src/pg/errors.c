@@ -37,6 +37,7 @@ static const ErrorEntry servers[] = {
 	{ERRCODE_STRING_DATA_RIGHT_TRUNCATION, NULL, "invalid_request", 400, NULL},
 	{ERRCODE_PROGRAM_LIMIT_EXCEEDED, NULL, "invalid_request", 413, NULL},
 	{ERRCODE_UNDEFINED_OBJECT, NULL, "not_found", 404, NULL},
+	{ERRCODE_UNDEFINED_FILE, NULL, "not_found", 404, NULL},
 	{ERRCODE_DUPLICATE_OBJECT, NULL, "conflict", 409, NULL},
 	{ERRCODE_UNIQUE_VIOLATION, NULL, "conflict", 409, NULL},
 	{ERRCODE_OBJECT_IN_USE, NULL, "conflict", 409, NULL},
