@@ -47,6 +47,7 @@ extern int tz_guc_keeper_interval_ms;
 extern int tz_guc_lease_ms;
 extern char *tz_guc_master_key_command;
 extern char *tz_guc_master_key_file;
+extern char *tz_guc_public_url;
 extern int tz_guc_rate_buckets;
 extern char *tz_guc_request_id; /* of the caller; may be empty or NULL */
 extern int tz_guc_max_waiters;
