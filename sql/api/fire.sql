@@ -27,20 +27,19 @@ CREATE OR REPLACE FUNCTION theazo_internal.fire_run(t theazo_internal.fire_targe
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	a			theazo_data.agent;
+	g			theazo_data.governed_agent;
 	v_task		text := theazo_internal.input_task(p_input);
 	v_options	jsonb;
 	v_code		boolean;
 BEGIN
 	IF t.kind = 'governed' THEN
-		SELECT v.entry_code IS NOT NULL INTO v_code
-		  FROM theazo_data.governed_agent g
-		  JOIN theazo_data.governed_version v ON v.platform_id = g.platform_id AND v.agent_id = g.id AND v.revision = g.revision
-		 WHERE g.platform_id = theazo_internal.current_platform() AND g.id = t.agent_id;
+		SELECT * INTO g FROM theazo_data.governed_agent x WHERE x.platform_id = theazo_internal.current_platform() AND x.id = t.agent_id;
 		IF NOT FOUND THEN
 			PERFORM theazo_internal.raise_not_found('governed agent', t.agent);
 		END IF;
-		RETURN CASE WHEN v_code THEN theazo_internal.execution_make(t.agent_id, p_input, NULL, NULL, NULL)
-					ELSE theazo_internal.execution_make(t.agent_id, NULL, v_task, NULL, NULL) END;
+		v_code := EXISTS (SELECT FROM theazo_data.governed_version v
+			WHERE v.platform_id = g.platform_id AND v.agent_id = g.id AND v.revision = g.revision AND v.entry_code IS NOT NULL);
+		RETURN (theazo_internal.execution_make(g, CASE WHEN v_code THEN p_input END, CASE WHEN NOT v_code THEN v_task END, NULL, NULL)).run_id;
 	END IF;
 	v_options := theazo_internal.run_options(v_task, t.max_cost, t.timeout_ms * '1 millisecond'::interval, NULL, NULL);
 	IF t.kind = 'run' THEN

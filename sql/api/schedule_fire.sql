@@ -197,13 +197,16 @@ END $$;
 COMMENT ON FUNCTION theazo_internal.schedules_next() IS 'when the next schedule is due';
 
 -- What waits for the one before is looked at every second, what runs every few while somebody wants to be told of its end.
+-- While no schedule is to begin anything, nothing waits either.
 CREATE OR REPLACE FUNCTION theazo_internal.schedules_due()
 RETURNS interval LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT least((SELECT greatest('0'::interval, n - clock_timestamp()) FROM theazo_internal.schedules_next() n WHERE n IS NOT NULL),
-		CASE WHEN EXISTS (SELECT FROM theazo_data.schedule_fire f JOIN theazo_data.schedule s ON s.platform_id = f.platform_id AND s.id = f.source_id
-				AND s.status = 'active' AND s.instance = theazo_internal.instance() WHERE f.status = 'queued') THEN '1 second'::interval END,
+	SELECT least(
+		(SELECT least(greatest('0'::interval, n - clock_timestamp()),
+				CASE WHEN EXISTS (SELECT FROM theazo_data.schedule_fire f JOIN theazo_data.schedule s ON s.platform_id = f.platform_id AND s.id = f.source_id
+					AND s.status = 'active' AND s.instance = theazo_internal.instance() WHERE f.status = 'queued') THEN '1 second'::interval END)
+		   FROM theazo_internal.schedules_next() n WHERE n IS NOT NULL),
 		CASE WHEN EXISTS (SELECT FROM theazo_data.schedule_fire f JOIN theazo_data.webhook w ON w.platform_id = f.platform_id
-				AND w.environment = f.environment AND w.status = 'active' AND w.events && '{schedule.executed,*}' WHERE f.status = 'running') THEN '3 seconds'::interval END)
+			AND w.environment = f.environment AND w.status = 'active' AND w.events && '{schedule.executed,*}' WHERE f.status = 'running') THEN '3 seconds'::interval END)
 $$;
 COMMENT ON FUNCTION theazo_internal.schedules_due() IS 'when the keeper has to look at schedules again; null for no need';
 
@@ -212,9 +215,10 @@ CREATE OR REPLACE FUNCTION theazo_internal.keeper_schedules()
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
 	s	theazo_data.schedule;
-	v_n	integer := theazo_internal.schedules_queue();
+	v_n	integer := 0;
 BEGIN
 	IF theazo_internal.schedules_next() IS NOT NULL THEN
+		v_n := theazo_internal.schedules_queue();
 		FOR s IN
 			SELECT x.* FROM theazo_data.schedule x JOIN theazo_data.platform p ON p.platform_id = x.platform_id AND p.state = 'active'
 			 WHERE x.next_at <= clock_timestamp() AND x.instance = theazo_internal.instance()
@@ -280,9 +284,13 @@ DECLARE
 	v_days	integer := current_setting('theazo.retention_runs')::integer;
 	v_n		integer := 0;
 BEGIN
-	FOR f IN SELECT x.* FROM theazo_data.schedule_fire x WHERE x.status = 'running' ORDER BY x.id LIMIT 1000 FOR UPDATE SKIP LOCKED LOOP
+	FOR f IN
+		SELECT x.* FROM theazo_data.schedule_fire x
+		 WHERE x.status = 'running'
+		   AND NOT EXISTS (SELECT FROM theazo_data.run o WHERE o.platform_id = x.platform_id AND o.id = x.run_id AND o.status IN ('queued', 'running'))
+		 ORDER BY x.id LIMIT 1000 FOR UPDATE OF x SKIP LOCKED
+	LOOP
 		SELECT * INTO r FROM theazo_data.run x WHERE x.platform_id = f.platform_id AND x.id = f.run_id;
-		CONTINUE WHEN r.status IN ('queued', 'running');
 		f.status := CASE r.status WHEN 'completed' THEN 'completed' ELSE 'failed' END;
 		f.ended_at := coalesce(r.ended_at, clock_timestamp());
 		f.cost := coalesce(r.cost, 0) + f.fee;
