@@ -333,3 +333,14 @@ BEGIN
 	DELETE FROM theazo_data.governed_agent g WHERE g.platform_id = p_platform AND g.id = p_id;
 END $$;
 COMMENT ON FUNCTION theazo_internal.governed_remove(text, text) IS 'removes what there is of a governed agent beside the agent and the trail';
+
+-- A call of code that was under way meanwhile may have been taken down, and may have kept something, behind it.
+CREATE OR REPLACE FUNCTION theazo_internal.governed_sweep(p_platform text, p_root text, p_agent text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM theazo_data.host_call h WHERE h.platform_id = p_platform AND h.root_id = p_root;
+	DELETE FROM theazo_data.agent_context c
+	 WHERE c.platform_id = p_platform AND c.agent_id = p_agent
+	   AND NOT EXISTS (SELECT FROM theazo_data.governed_agent g WHERE g.platform_id = p_platform AND g.id = p_agent);
+END $$;
+COMMENT ON FUNCTION theazo_internal.governed_sweep(text, text, text) IS 'removes what code of a deleted agent left behind while it was deleted, once that code has ended';

@@ -173,6 +173,9 @@ BEGIN
 	IF v_begun THEN
 		v_cost := theazo_internal.script_charge(e, r, v_started, p_finished);
 	END IF;
+	IF x.number IS NULL THEN
+		PERFORM theazo_internal.governed_sweep(e.platform_id, e.root_id, e.agent_id);
+	END IF;
 	IF r.status NOT IN ('queued', 'running') THEN
 		RETURN;
 	ELSIF x.number IS NULL THEN

@@ -3,7 +3,9 @@
 CREATE OR REPLACE FUNCTION theazo_internal.rest_governed(g theazo.governed_agents)
 RETURNS jsonb LANGUAGE sql STABLE
 RETURN pg_catalog.jsonb_build_object(
-	'id', g.number, 'name', g.name, 'version', g.version, 'description', g.description, 'status', g.status, 'config', g.config,
+	'id', g.number, 'name', g.name, 'version', g.version, 'description', g.description,
+	-- one that has ended is as good as paused for ever
+	'status', CASE g.status WHEN 'ended' THEN 'paused' ELSE g.status END, 'config', g.config,
 	'permissions', g.permissions, 'sandbox', g.sandbox, 'limits', g.limits, 'compliance', g.compliance,
 	'execution_count', g.execution_count, 'last_execution_at', theazo_internal.rest_at(g.last_execution_at),
 	'created_at', theazo_internal.rest_at(g.created_at), 'updated_at', theazo_internal.rest_at(g.updated_at))

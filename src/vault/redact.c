@@ -428,9 +428,12 @@ redact_lower(ErrorData *edata, unsigned int statement)
 static bool
 redact_is_ours(const ErrorData *edata)
 {
+	const int ours = MAKE_SQLSTATE('T', 'Z', '0', '0', '0');
 	const char *end;
 	const char *schema;
 
+	if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_TO_CATEGORY(ours))
+		return true;
 	if (edata->funcname != NULL &&
 	    (strncmp(edata->funcname, "theazo_", 7) == 0 || strncmp(edata->funcname, "tz_", 3) == 0))
 		return true;

@@ -252,7 +252,13 @@ SELECT p.request -> 'allow' AS allow FROM theazo_data.effect e JOIN theazo_data.
 SELECT theazo.governed_delete('ports');
 SELECT status, cancel_requested FROM theazo_data.run WHERE id = :'o';
 SELECT tst.call(:'o', 14, 'read_context', '["k"]');
+-- a call that was under way when it was deleted has come behind it
+SELECT platform_id AS here, agent_id AS gone, session_id AS home FROM theazo_data.run WHERE id = :'o' \gset
+INSERT INTO theazo_data.host_call (platform_id, root_id, call, agent_id, session_id, environment, fn, args_summary, allowed, counted, occurred_at)
+VALUES (:'here', substr(:'o', 5), 15, :'gone', :'home', 'live', 'write_context', 'k', true, true, now());
+INSERT INTO theazo_data.agent_context (platform_id, agent_id, key, session_id, environment, value) VALUES (:'here', :'gone', 'k', :'home', 'live', '1');
 SELECT tst.finish(:'o', 'cancelled', '{"status": "terminated", "logs": [{"level": "info", "message": "so far", "at": "2026-01-01T00:00:00Z"}], "usage": {}}');
+SELECT (SELECT count(*) FROM theazo_data.host_call WHERE agent_id = :'gone'), (SELECT count(*) FROM theazo_data.agent_context WHERE agent_id = :'gone');
 SELECT r.status, r.error_message, r.ended_at IS NOT NULL AS ended, p.input, p.result FROM theazo_data.run r
   JOIN theazo_data.run_payload p ON p.platform_id = r.platform_id AND p.root_id = substr(r.id, 5) WHERE r.id = :'o';
 -- a run of the loop starts ten executions an hour

@@ -109,7 +109,7 @@ sub check_models
 	}
 }
 
-foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md', 'docs/vault.md', 'docs/models.md', 'docs/providers/index.md')
+foreach my $page ('README.md', 'docs/tutorial.md', 'docs/howto.md', 'docs/operations.md', 'docs/vault.md', 'docs/models.md', 'docs/agents-secure.md', 'docs/providers/index.md')
 {
 	my ($db) = $page =~ /(\w+)\.md$/;
 	$db = lc $db;

@@ -67,7 +67,7 @@ foreach my $bad (['nothing', 1, 1], ['key', 0, 1], ['key', 1, 0], ['key', "'NaN'
 
 # ---- what is refused ------------------------------------------------------------------------------------------------------------------
 sql("SELECT theazo.operator_rate_limit_set('key', 0.01, 3, platform => '$q->{id}')");
-my ($ok, $why) = tries(5, "SELECT theazo.whoami('$q->{key}')");
+my ($ok, $why) = tries(5, "SELECT theazo.whoami(api_key => '$q->{key}')");
 cmp_ok($ok, '<=', 3, 'a key that is shown too often');
 like($why, qr/TZ201: .*too many calls with this API key.*DETAIL:  Retry after \d+ ms\..*HINT/s, '... is refused with the time to wait');
 is(sql("SELECT count(*) > 0 FROM theazo_data.event WHERE platform_id = '$q->{id}' AND action = 'rate_limit_hit' AND decision = 'deny' AND is_violation AND rule = 'key'"),
