@@ -245,8 +245,11 @@ BEGIN
 	IF l.cost_cap <= 0 THEN
 		PERFORM theazo_internal.event_refused(a.platform_id, 'limit', 'limit_hit', '{"code": "TZ202"}', a.session_id, a.id,
 			p_environment => a.key_environment, p_rule => CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 'max_cost' ELSE 'costCap' END);
-		RAISE EXCEPTION USING ERRCODE = 'TZ202', MESSAGE = format('agent "%s" may not spend anything', a.id),
-			DETAIL = CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 'max_cost is 0.' ELSE 'Its costCap is used up.' END,
+		RAISE EXCEPTION USING ERRCODE = 'TZ202', MESSAGE = format('agent "%s" may not spend anything: %s', a.id,
+				CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 'max_cost is 0' ELSE 'its costCap is used up' END),
+			DETAIL = theazo_internal.budget_refusal('run', 'maxCost', 'the run',
+				CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 0 ELSE (a.options -> 'costCap' ->> 'amount')::numeric END,
+				CASE WHEN (p_options ->> 'max_cost')::bigint <= 0 THEN 0 ELSE theazo_internal.cents(theazo_internal.agent_spent(a)) END) ->> 'detail',
 			HINT = 'Give a higher max_cost, or raise the agent''s costCap.';
 	END IF;
 	l.chain := theazo_internal.model_chain(a);

@@ -18,7 +18,7 @@ RETURN (SELECT pg_catalog.jsonb_build_object(
 						  WHEN p_message LIKE '%budget%platform%' THEN 'platform' ELSE 'run' END,
 			'limit', coalesce(pg_catalog.substring(p_message, '^limit (\w+) of session'), 'maxCost'))
 			|| CASE WHEN m IS NULL THEN '{}'::jsonb ELSE pg_catalog.jsonb_build_object('max', m[2]::numeric, 'used', m[1]::numeric) END
-		  FROM (SELECT pg_catalog.regexp_match(p_message, 'used up: ([0-9.]+) of ([0-9.]+) ') AS m) x);
+		  FROM (SELECT pg_catalog.regexp_match(p_message, ': ([0-9.]+) of ([0-9.]+) ') AS m) x);
 COMMENT ON FUNCTION theazo_internal.rest_limit_details(text) IS
 'level, limit, max and used out of the message of TZ202';
 

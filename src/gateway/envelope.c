@@ -36,6 +36,21 @@ static const struct
 	{"Tool", "tool"},     {"Provider", "provider"}, {"Capability", "capability"},
 };
 
+/* Arguments of theazo whose member of a request is spelt otherwise. */
+static const struct
+{
+	const char *argument;
+	const char *member;
+} spellings[] = {
+	{"user_id", "userId"},
+	{"max_cost", "maxCost"},
+	{"credential_ref", "credentialRef"},
+	{"signing_ref", "config.signingSecretRef"},
+	{"compute_mode", "computeMode"},
+	{"primitives_enabled", "primitivesEnabled"},
+	{"requires_approval", "requiresApproval"},
+};
+
 /* What DATATYPE of an error holds, by SQLSTATE. Tests show COLUMN, which is for the field; this one is for programs only. */
 static const struct
 {
@@ -50,6 +65,7 @@ static const struct
 
 static json_t *envelope_details(const TzRestError *error, int *retry_after);
 static void envelope_labels(json_t *details, const char *detail);
+static const char *envelope_field(const char *column);
 static void envelope_member(json_t *details, const char *member, const char *value);
 static int envelope_retry_after(const char *detail);
 static char *envelope_text(FunctionCallInfo fcinfo, int n);
@@ -116,7 +132,7 @@ envelope_details(const TzRestError *error, int *retry_after)
 		if (subjects[i].sqlstate == error->sqlstate)
 			envelope_member(details, subjects[i].member, error->datatype);
 	if (error->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE || error->sqlstate == ERRCODE_TZ_ADDRESS_REFUSED)
-		envelope_member(details, "field", error->column);
+		envelope_member(details, "field", error->snake ? error->column : envelope_field(error->column));
 	if (error->sqlstate == ERRCODE_TZ_ADDRESS_REFUSED)
 		envelope_member(details, "reason", "egress_denied");
 	if (error->sqlstate == ERRCODE_TZ_UNSUPPORTED)
@@ -128,6 +144,15 @@ envelope_details(const TzRestError *error, int *retry_after)
 	}
 	envelope_member(details, "hint", error->hint);
 	return details;
+}
+
+static const char *
+envelope_field(const char *column)
+{
+	for (size_t i = 0; column != NULL && i < lengthof(spellings); i++)
+		if (strcmp(column, spellings[i].argument) == 0)
+			return spellings[i].member;
+	return column;
 }
 
 static void

@@ -60,6 +60,26 @@ foreach my $named (sort keys %faces)
 	is(scalar(() = slurp_file($node->logfile) =~ /value-canary|sk-inline-canary/g), 0, 'no secret in the server log') if $named eq 'gateway';
 }
 
+# ---- what only reads does so in a transaction that can do nothing else, as PostgREST makes one for a GET ------------------
+{
+	my $kept = kept('reading');
+	my %id = (sessions => sql("SELECT id FROM theazo.session_create('u', api_key => '$kept->{keys}{a}')"),
+		'agent-definitions' => sql("SELECT id FROM theazo.definition_create('d', api_key => '$kept->{keys}{a}')"));
+	$id{agents} = sql("SELECT id FROM theazo.agent_create('$id{sessions}', api_key => '$kept->{keys}{a}')");
+	my $n = 0;
+	foreach (split /\n/, sql("SELECT path, operation FROM theazo_internal.rest_routes() WHERE method = 'GET' AND operation <> 'not_built' AND NOT flags && '{wait,stream,write,public}' AND path LIKE '/v1/%'"))
+	{
+		my ($path, $operation) = split /\|/;
+		my ($of) = $path =~ m{^/v1/([a-z-]+)/:id};
+		next if $path =~ /:/ && !($of && $id{$of});
+		my $out = $node->psql('postgres', "SET ROLE theazo_gateway; BEGIN READ ONLY; SELECT theazo_internal.rest_call('$operation', '" . ($of ? "{\"id\": \"$id{$of}\"}" : '{}') . "', '$kept->{keys}{a}')",
+			stderr => \my $said);
+		unlike($said, qr/read-only/, "GET $path writes nothing");
+		$n++;
+	}
+	cmp_ok($n, '>=', 15, 'routes that read');
+}
+
 # ---- what a token of a session sees ------------------------------------------------------------------------------------
 my $kept = kept('token');
 my $face = $faces{operations};
