@@ -30,6 +30,7 @@ typedef struct CronZone
 } CronZone;
 
 static void theazo_cron_args(FunctionCallInfo fcinfo, TzCron *cron, CronZone *zone);
+static bool zone_is_name(const char *name);
 static void theazo_cron_zone(void *arg, int64_t at, int32_t *offset, int64_t *until);
 static bool cron_next(const TzCron *cron, CronZone *zone, TimestampTz after, TimestampTz *next);
 
@@ -100,13 +101,41 @@ theazo_cron_args(FunctionCallInfo fcinfo, TzCron *cron, CronZone *zone)
 		        err_generic_string(PG_DIAG_COLUMN_NAME, "cron"),
 		        errhint("%s", err.hint[0] != '\0' ? err.hint : "Correct cron and call again."));
 	memset(zone, 0, sizeof(*zone));
-	zone->tz = strlen(name) <= TZ_STRLEN_MAX ? pg_tzset(name) : NULL;
-	if (zone->tz == NULL)
+	zone->tz = strlen(name) <= TZ_STRLEN_MAX && zone_is_name(name) ? pg_tzset(name) : NULL;
+	if (zone->tz == NULL || !pg_tz_acceptable(zone->tz))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("timezone is not known"),
 		        err_generic_string(PG_DIAG_COLUMN_NAME, "timezone"),
 		        errhint("Use a name of pg_timezone_names, like Europe/Berlin or UTC."));
 	zone->from = PG_INT64_MAX;
 	zone->until = PG_INT64_MIN;
+}
+
+/*
+ * The server takes more than names of zones: UTC+3 is three hours behind UTC by
+ * the rules of POSIX, and whoever writes it means the contrary. Such rules have a
+ * digit, which names have not, but for a few.
+ */
+static bool
+zone_is_name(const char *name)
+{
+	static const char *const with_digits[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"};
+
+	for (size_t i = 0; i < lengthof(with_digits); i++)
+	{
+		if (pg_strcasecmp(name, with_digits[i]) == 0)
+			return true;
+	}
+	if (pg_strncasecmp(name, "Etc/GMT", 7) == 0 && (name[7] == '+' || name[7] == '-'))
+	{
+		const char *digits = name + 8;
+		char most = name[7] == '+' ? '2' : '4'; /* 12 hours behind, 14 ahead */
+
+		if (strlen(digits) == 2)
+			return digits[0] == '1' && digits[1] >= '0' && digits[1] <= most;
+		return strlen(digits) == 1 && digits[0] >= '0' && digits[0] <= '9';
+	}
+	/* what this machine calls local says nothing elsewhere */
+	return name[strcspn(name, "0123456789,<>:")] == '\0' && pg_strcasecmp(name, "localtime") != 0;
 }
 
 static void

@@ -20,7 +20,9 @@ SELECT theazo_internal.cron_next('* * * * *', 'UTC', '2026-01-01 00:00:59.999999
 SELECT total FROM theazo_internal.cron_between('30 2 * * *', 'Europe/Berlin', '2026-01-01', '2027-01-01', 3);
 SELECT total, times FROM theazo_internal.cron_between('0 0 1 * *', 'UTC', '2026-01-01', '2026-12-31', 3);
 SELECT total, times FROM theazo_internal.cron_between('0 0 1 * *', 'UTC', '2026-01-02', '2026-01-31', 3);
-SELECT tst.try(format('SELECT theazo_internal.cron_next(%L, %L, now())', c, z)) FROM (VALUES ('61 * * * *', 'UTC'), ('* * * *', 'UTC'), ('5/15 * * * *', 'UTC'), ('* * * * *', 'Mars/Phobos')) v (c, z);
+SELECT tst.try(format('SELECT theazo_internal.cron_next(%L, %L, now())', c, z)) FROM (VALUES ('61 * * * *', 'UTC'), ('* * * *', 'UTC'), ('5/15 * * * *', 'UTC'), ('* * * * *', 'Mars/Phobos'), ('* * * * *', 'UTC+3'), ('* * * * *', 'Etc/GMT+13'),
+	('* * * * *', 'localtime'), ('* * * * *', '')) v (c, z);
+SELECT z, theazo_internal.cron_next('0 0 * * *', z, '2026-01-01 00:00+00') FROM unnest(ARRAY['Etc/GMT+3', 'Etc/GMT-14', 'EST5EDT', 'europe/berlin', 'America/Port-au-Prince', 'GMT']) z;
 
 -- ---- who and what ----
 SELECT platform AS plt, live AS k, test AS tk FROM tst.platform('Scheduled') \gset
