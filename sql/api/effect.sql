@@ -435,7 +435,7 @@ BEGIN
 	END IF;
 	-- Deliveries wait in lanes of their own: for them half of the batch, and what is left of it in the end.
 	IF v_lanes THEN
-		v_others := theazo_internal.webhook_take(greatest(1, v_left / 2), p_incarnation, v_now, v_lease);
+		v_others := theazo_internal.webhook_take(greatest(1, v_left / 2), v_now, v_lease, p_slot, p_incarnation, v_kinds, v_adapters);
 		v_n := coalesce(cardinality(v_others), 0);
 		v_lanes := v_n >= greatest(1, v_left / 2);
 		v_left := v_left - v_n;
@@ -597,7 +597,8 @@ BEGIN
 		EXIT WHEN v_n = 0 OR cardinality(v_platforms) = 1;
 	END LOOP;
 	IF v_lanes AND v_left > 0 THEN
-		RETURN QUERY SELECT d.*, NULL::jsonb FROM theazo_internal.effect_described(theazo_internal.webhook_take(v_left, p_incarnation, v_now, v_lease)) d;
+		RETURN QUERY SELECT d.*, NULL::jsonb
+		  FROM theazo_internal.effect_described(theazo_internal.webhook_take(v_left, v_now, v_lease, p_slot, p_incarnation, v_kinds, v_adapters)) d;
 	END IF;
 END
 $$;

@@ -9,6 +9,13 @@ CREATE OR REPLACE FUNCTION theazo_internal.effect_lanes()
 RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_effect_lanes';
 COMMENT ON FUNCTION theazo_internal.effect_lanes() IS 'does a delivery wait in the lane of its webhook; null where only a statement can say so';
 
+CREATE OR REPLACE FUNCTION theazo_internal.effect_take_lane(
+	p_platform text, p_provider text, p_most integer, p_now timestamptz, p_lease timestamptz, p_slot integer, p_incarnation bigint,
+	p_kinds text[], p_adapters text[], OUT others theazo_data.effect[], OUT n integer)
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'theazo_effect_take_lane';
+COMMENT ON FUNCTION theazo_internal.effect_take_lane(text, text, integer, timestamptz, timestamptz, integer, bigint, text[], text[]) IS
+'takes the oldest deliveries of a lane, as effect_take() takes what is due; n is null where only a statement can do it';
+
 CREATE OR REPLACE FUNCTION theazo_internal.webhook_freed()
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -29,16 +36,43 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.webhook_places(text, text) IS 'how many more deliveries a webhook takes at this moment, null for one that takes none any more';
 
--- Takes the oldest of each lane, by turns: chance decides which lane is first, so that nobody is always last. A lane that another
--- dispatcher looks at is left to it.
-CREATE OR REPLACE FUNCTION theazo_internal.webhook_take(p_most integer, p_incarnation bigint, p_now timestamptz, p_lease timestamptz)
+-- The same by statements. Two: effect_claim() says why.
+CREATE OR REPLACE FUNCTION theazo_internal.webhook_take_slowly(
+	p_platform text, p_provider text, p_most integer, p_now timestamptz, p_lease timestamptz, p_incarnation bigint)
 RETURNS theazo_data.effect[] LANGUAGE plpgsql AS $$
 DECLARE
 	v_instance	text := theazo_internal.instance();
-	v_left		integer := p_most;
-	v_lanes		integer;
 	v_roots		text[];
 	v_ids		text[];
+	v_got		theazo_data.effect[];
+BEGIN
+	SELECT pg_catalog.array_agg(x.root_id), pg_catalog.array_agg(x.id) INTO v_roots, v_ids
+	  FROM (SELECT e.root_id, e.id FROM theazo_data.effect e
+			 WHERE e.kind = 'webhook.deliver' AND e.state = 'queued' AND e.due_at = 'infinity' AND e.provider_name = p_provider
+			   AND e.platform_id = p_platform AND e.instance = v_instance AND e.contract = 1 AND NOT e.cancel_requested
+			 ORDER BY e.id LIMIT p_most FOR UPDATE SKIP LOCKED) x;
+	WITH taken AS (
+		UPDATE theazo_data.effect e
+		   SET state = 'claimed', attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = p_now, lease_until = p_lease,
+			   due_at = p_now, sent_at = NULL, held_reason = NULL
+		  FROM ROWS FROM (pg_catalog.unnest(v_roots), pg_catalog.unnest(v_ids)) AS p (root_id, id)
+		 WHERE e.platform_id = p_platform AND e.root_id = p.root_id AND e.id = p.id
+		RETURNING e AS it)
+	SELECT pg_catalog.array_agg(t.it) INTO v_got FROM taken t;
+	RETURN v_got;
+END $$;
+COMMENT ON FUNCTION theazo_internal.webhook_take_slowly(text, text, integer, timestamptz, timestamptz, bigint) IS
+'takes the oldest deliveries of a lane where effect_take_lane() cannot';
+
+-- Takes the oldest of each lane, by turns: chance decides which lane is first, so that nobody is always last. A lane that another
+-- dispatcher looks at is left to it.
+CREATE OR REPLACE FUNCTION theazo_internal.webhook_take(p_most integer, p_now timestamptz, p_lease timestamptz, p_slot integer, p_incarnation bigint,
+	p_kinds text[], p_adapters text[])
+RETURNS theazo_data.effect[] LANGUAGE plpgsql AS $$
+DECLARE
+	v_left		integer := p_most;
+	v_lanes		integer;
+	v_n			integer;
 	v_got		theazo_data.effect[];
 	v_all		theazo_data.effect[];
 	l			record;
@@ -61,27 +95,17 @@ BEGIN
 		v_lanes := least(coalesce(theazo_internal.webhook_places(l.platform_id, l.name), p_most),
 						 pg_catalog.ceil(v_left::numeric / (l.n - l.at + 1))::integer);
 		CONTINUE WHEN v_lanes <= 0;
-		-- Two statements: effect_claim() says why.
-		SELECT pg_catalog.array_agg(x.root_id), pg_catalog.array_agg(x.id) INTO v_roots, v_ids
-		  FROM (SELECT e.root_id, e.id FROM theazo_data.effect e
-				 WHERE e.kind = 'webhook.deliver' AND e.state = 'queued' AND e.due_at = 'infinity' AND e.provider_name = l.name
-				   AND e.platform_id = l.platform_id AND e.instance = v_instance AND e.contract = 1 AND NOT e.cancel_requested
-				 ORDER BY e.id LIMIT v_lanes FOR UPDATE SKIP LOCKED) x;
-		CONTINUE WHEN v_ids IS NULL;
-		WITH taken AS (
-			UPDATE theazo_data.effect e
-			   SET state = 'claimed', attempt = e.attempt + 1, incarnation = p_incarnation, claimed_at = p_now, lease_until = p_lease,
-				   due_at = p_now, sent_at = NULL, held_reason = NULL
-			  FROM ROWS FROM (pg_catalog.unnest(v_roots), pg_catalog.unnest(v_ids)) AS p (root_id, id)
-			 WHERE e.platform_id = l.platform_id AND e.root_id = p.root_id AND e.id = p.id
-			RETURNING e AS it)
-		SELECT pg_catalog.array_agg(t.it) INTO v_got FROM taken t;
+		SELECT t.others, t.n INTO v_got, v_n
+		  FROM theazo_internal.effect_take_lane(l.platform_id, l.name, v_lanes, p_now, p_lease, p_slot, p_incarnation, p_kinds, p_adapters) t;
+		IF v_n IS NULL THEN
+			v_got := theazo_internal.webhook_take_slowly(l.platform_id, l.name, v_lanes, p_now, p_lease, p_incarnation);
+		END IF;
 		v_all := v_all || v_got;
 		v_left := v_left - coalesce(pg_catalog.cardinality(v_got), 0);
 	END LOOP;
 	RETURN v_all;
 END $$;
-COMMENT ON FUNCTION theazo_internal.webhook_take(integer, bigint, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION theazo_internal.webhook_take(integer, timestamptz, timestamptz, integer, bigint, text[], text[]) IS
 'takes deliveries that wait in the lanes of their webhooks; for a claim only';
 
 -- What was taken because its time has come, without those for which their webhook has no place now: they go into its lane.

@@ -72,14 +72,17 @@ enum
 	SESSION,
 	AGENT,
 	RUN,
+	ID,
+	PROVIDER,
 	COLUMNS
 };
 
-static const char *const columns[COLUMNS] = {"platform_id", "kind",       "adapter",     "contract",
-                                             "state",       "step",       "attempt",     "due_at",
-                                             "deadline",    "affinity",   "incarnation", "claimed_at",
-                                             "lease_until", "sent_at",    "instance",    "cancel_requested",
-                                             "held_reason", "session_id", "agent_id",    "run_id"};
+static const char *const columns[COLUMNS] = {"platform_id", "kind",         "adapter",     "contract",
+                                             "state",       "step",         "attempt",     "due_at",
+                                             "deadline",    "affinity",     "incarnation", "claimed_at",
+                                             "lease_until", "sent_at",      "instance",    "cancel_requested",
+                                             "held_reason", "session_id",   "agent_id",    "run_id",
+                                             "id",          "provider_name"};
 
 typedef struct TakePart
 {
@@ -148,6 +151,11 @@ static bool waits_at_gate(const TakePart *part);
 static bool waits_in_lane(const TakePart *part);
 static Datum any_waits(bool (*waits)(const TakePart *part), FunctionCallInfo fcinfo);
 static bool any_queued(const TakePart *part, Oid index_oid, ScanKeyData *key);
+static void take_begin(Take *take, FunctionCallInfo fcinfo);
+static int take_lane(Take *take, Datum platform, Datum provider, int share);
+static bool is_older(const Take *take, const TakeScan *scan, const TakeScan *than);
+static void scan_open(Take *take, TakeScan *scan, Oid index, ScanKeyData *keys, int nkeys);
+static void scan_close(TakeScan *scan);
 static int take_platform(Take *take, Datum platform, int share, int programs);
 static void scan_next(Take *take, TakeScan *scan);
 static bool is_takable(const Take *take, const TupleTableSlot *slot);
@@ -292,15 +300,7 @@ THEAZO_FUNCTION(theazo_effect_take)
 	take.layout = layout;
 	if (layout->usable)
 	{
-		take.now = PG_GETARG_DATUM(3);
-		take.lease = PG_GETARG_DATUM(4);
-		take.slot = PG_GETARG_INT32(5);
-		take.incarnation = PG_GETARG_INT64(6);
-		take.kinds = PG_GETARG_ARRAYTYPE_P(7);
-		take.adapters = PG_GETARG_ARRAYTYPE_P(8);
-		take.instance = CStringGetTextDatum(tz_instance());
-		take.halts = tz_halt_any();
-		take.scans = palloc0(sizeof(TakeScan) * Max(layout->nparts, 1));
+		take_begin(&take, fcinfo);
 		deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &platforms, NULL,
 		                  &nplatforms);
 		CommandCounterIncrement();
@@ -326,6 +326,58 @@ THEAZO_FUNCTION(theazo_effect_take)
 	}
 	table_close(take.table, NoLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/*
+ * effect_take_lane(platform text, provider text, most int, now, lease timestamptz, slot int, incarnation bigint,
+ *	kinds text[], adapters text[], OUT others effect[], OUT n int)
+ *
+ * n is null where only a statement can do this.
+ */
+THEAZO_FUNCTION(theazo_effect_take_lane)
+{
+	Take take = {NULL};
+	TupleDesc desc;
+	Datum values[2] = {(Datum) 0, (Datum) 0};
+	bool nulls[2] = {true, true};
+
+	tz_args_expect(fcinfo, 9);
+	desc = tz_result_desc(fcinfo);
+	PreventCommandIfReadOnly("UPDATE");
+	PreventCommandIfParallelMode("UPDATE");
+	take.table = take_open();
+	take.layout = layout;
+	if (layout->usable)
+	{
+		take_begin(&take, fcinfo);
+		take.programs = -1;
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		take_lane(&take, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_INT32(2));
+		PopActiveSnapshot();
+		nulls[0] = take.sorts[2] == NULL;
+		if (!nulls[0])
+			values[0] = makeArrayResult(take.sorts[2], CurrentMemoryContext);
+		nulls[1] = false;
+		values[1] = Int32GetDatum(take.n);
+	}
+	table_close(take.table, NoLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* What both have as their fourth argument and on. */
+static void
+take_begin(Take *take, FunctionCallInfo fcinfo)
+{
+	take->now = PG_GETARG_DATUM(3);
+	take->lease = PG_GETARG_DATUM(4);
+	take->slot = PG_GETARG_INT32(5);
+	take->incarnation = PG_GETARG_INT64(6);
+	take->kinds = PG_GETARG_ARRAYTYPE_P(7);
+	take->adapters = PG_GETARG_ARRAYTYPE_P(8);
+	take->instance = CStringGetTextDatum(tz_instance());
+	take->halts = tz_halt_any();
+	take->scans = palloc0(sizeof(TakeScan) * Max(take->layout->nparts, 1));
 }
 
 /*
@@ -553,16 +605,11 @@ take_platform(Take *take, Datum platform, int share, int programs)
 		ScanKeyData keys[2];
 
 		scan->part = &take->layout->parts[i];
-		scan->table = table_open(scan->part->oid, RowExclusiveLock);
-		scan->index = index_open(scan->part->due, RowExclusiveLock);
-		scan->slot = table_slot_create(scan->table, NULL);
-		scan->scan = tz_index_beginscan(scan->table, scan->index, GetActiveSnapshot(), 2);
-		ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
-		                       scan->index->rd_indcollation[0], F_TEXTEQ, platform);
+		ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, F_TEXTEQ,
+		                       platform);
 		ScanKeyEntryInitialize(&keys[1], 0, 2, BTLessEqualStrategyNumber, InvalidOid, InvalidOid,
 		                       F_TIMESTAMPTZ_LE, take->now);
-		index_rescan(scan->scan, keys, 2, NULL, 0);
-		scan_next(take, scan);
+		scan_open(take, scan, scan->part->due, keys, 2);
 	}
 	while (taken < share)
 	{
@@ -591,16 +638,79 @@ take_platform(Take *take, Datum platform, int share, int programs)
 		CHECK_FOR_INTERRUPTS();
 	}
 	for (int i = 0; i < n; i++)
-	{
-		TakeScan *scan = &take->scans[i];
-
-		index_endscan(scan->scan);
-		ExecDropSingleTupleTableSlot(scan->slot);
-		index_close(scan->index, NoLock);
-		table_close(scan->table, NoLock);
-	}
+		scan_close(&take->scans[i]);
 	take->programs += kept;
 	return taken;
+}
+
+/* The oldest of a webhook's lane, over all partitions. Returns how many rows were changed. */
+static int
+take_lane(Take *take, Datum platform, Datum provider, int share)
+{
+	AttrNumber owner = take->layout->at[PLATFORM];
+	int n = take->layout->nparts;
+	int taken = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		TakeScan *scan = &take->scans[i];
+		ScanKeyData key;
+
+		scan->part = &take->layout->parts[i];
+		ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, InvalidOid, F_TEXTEQ, provider);
+		scan_open(take, scan, scan->part->lane, &key, 1);
+	}
+	while (taken < share)
+	{
+		TakeScan *oldest = NULL;
+
+		for (int i = 0; i < n; i++)
+		{
+			if (take->scans[i].some && (oldest == NULL || is_older(take, &take->scans[i], oldest)))
+				oldest = &take->scans[i];
+		}
+		if (oldest == NULL)
+			break;
+		if (tz_slice_eq(tz_datum_slice(oldest->slot->tts_values[owner]), tz_datum_slice(platform)))
+			taken += take_one(take, oldest);
+		scan_next(take, oldest);
+		CHECK_FOR_INTERRUPTS();
+	}
+	for (int i = 0; i < n; i++)
+		scan_close(&take->scans[i]);
+	return taken;
+}
+
+static bool
+is_older(const Take *take, const TakeScan *scan, const TakeScan *than)
+{
+	AttrNumber id = take->layout->at[ID];
+
+	return DatumGetInt32(DirectFunctionCall2Coll(bttextcmp, C_COLLATION_OID, scan->slot->tts_values[id],
+	                                             than->slot->tts_values[id])) < 0;
+}
+
+/* Its part is set. The keys are those of the index, in its collations. */
+static void
+scan_open(Take *take, TakeScan *scan, Oid index, ScanKeyData *keys, int nkeys)
+{
+	scan->table = table_open(scan->part->oid, RowExclusiveLock);
+	scan->index = index_open(index, RowExclusiveLock);
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->scan = tz_index_beginscan(scan->table, scan->index, GetActiveSnapshot(), nkeys);
+	for (int i = 0; i < nkeys; i++)
+		keys[i].sk_collation = scan->index->rd_indcollation[i];
+	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+	scan_next(take, scan);
+}
+
+static void
+scan_close(TakeScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, NoLock);
+	table_close(scan->table, NoLock);
 }
 
 static void
@@ -690,6 +800,8 @@ take_one(Take *take, TakeScan *scan)
 	value[at[ATTEMPT]] = Int32GetDatum(DatumGetInt32(value[at[ATTEMPT]]) + 1);
 	value[at[INCARNATION]] = Int64GetDatum(take->incarnation);
 	value[at[CLAIMED]] = take->now;
+	if (DatumGetTimestampTz(value[at[DUE]]) == DT_NOEND)
+		value[at[DUE]] = take->now; /* out of a lane */
 	value[at[LEASE]] = take->lease;
 	none[at[INCARNATION]] = none[at[CLAIMED]] = none[at[LEASE]] = false;
 	none[at[SENT]] = true;

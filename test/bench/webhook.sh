@@ -8,7 +8,7 @@ notice_data='{"sessionId": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "userId": "user-1",
 delivery_row() {
 	local n=${BENCH_DELIVERIES:-10000} hooks=${BENCH_WEBHOOKS:-4} c0 c1 s body
 	q -c "SELECT theazo.platform_allow_egress('$platform', true, true)" > /dev/null
-	q -c "SELECT theazo.webhook_update(w.id, max_in_flight => 1000, api_key => '$key') FROM (
+	q -c "SELECT theazo.webhook_update(w.id, max_in_flight => ${BENCH_IN_FLIGHT:-1000}, api_key => '$key') FROM (
 			SELECT (theazo.webhook_create('http://127.0.0.1:$port/', '{session.created}', '$key')).id FROM generate_series(1, $hooks)) w" > /dev/null
 	body=$(q -c "SELECT convert_from(theazo_internal.notice_body('evt_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'session.created', '$notice_data'), 'UTF8')")
 	: > "$work/ref"
