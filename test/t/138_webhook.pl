@@ -229,7 +229,7 @@ my $pid = sql("SELECT pid FROM theazo_internal.worker_status() WHERE kind = 'dis
 kill 'KILL', $pid;
 $node->poll_query_until('postgres', "SELECT count(*) = 2 FROM theazo_internal.worker_status() WHERE kind = 'dispatcher' AND state = 'running' AND pid <> $pid")
   or die 'dispatchers do not come back';
-for (1 .. 40)
+for (1 .. 400)
 {
 	last if sql("SELECT count(*) FROM theazo_data.effect WHERE provider_name = 'webhook.$lasting' AND state <> 'done'") == 0;
 	deliver_now();
