@@ -51,6 +51,10 @@ END
 	echo "INSERT INTO bench_session (platform_id, id, user_id, environment) VALUES ('$platform', theazo_internal.id_new('ses'), 'bench', 'production');" \
 		> "$work/http.plain.sql"
 	echo "SELECT theazo.session_create('bench', api_key => '$key');" > "$work/http.own.sql"
+	# Plans are made for tables with rows in them, as autovacuum sees to.
+	bench "$work/http.plain.sql" 4 > /dev/null
+	http_load "$gateway_port" 4 > /dev/null
+	q -c ANALYZE
 	for _ in $(seq "$rounds"); do
 		for n in 16 1; do
 			bench "$work/http.plain.sql" $n >> "$work/http.plain.$n"
