@@ -31,6 +31,7 @@
 #define START_TIMEOUT_MS 30000
 #define LEAVE_MS 500 /* for answers that are on their way when the worker must go */
 #define IDLE_TURN_MS 1000 /* connections are looked at this often */
+#define ROUTES_MS 500 /* between looks at the routes because of paths that are not known */
 #define QUIET_TURN_MS 60000 /* nobody is connected */
 
 PGDLLEXPORT void theazo_gateway_main(Datum arg);
@@ -39,6 +40,7 @@ static TzGateway gateway;
 
 static void gateway_init(void *arg);
 static void gateway_pump(void *arg, int why);
+static void look_at_routes(TzGateway *g);
 static int gateway_turn(void *arg, int why);
 static int gateway_deadline(void *arg);
 static void gateway_leave(void *arg, bool sql);
@@ -125,6 +127,22 @@ gateway_pump(void *arg, int why)
 	}
 }
 
+/* What is not known may be new. Where nobody asks for such, each request's transaction looks by itself. */
+static void
+look_at_routes(TzGateway *g)
+{
+	static TimestampTz not_before = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!g->missed || now < not_before)
+		return;
+	g->missed = false;
+	not_before = TimestampTzPlusMilliseconds(now, ROUTES_MS);
+	tz_txn_begin("theazo gateway: routes", START_TIMEOUT_MS);
+	tz_routes_load();
+	tz_txn_commit();
+}
+
 static int
 gateway_turn(void *arg, int why)
 {
@@ -133,6 +151,7 @@ gateway_turn(void *arg, int why)
 	int next_ms;
 
 	(void) why;
+	look_at_routes(g);
 	more = tz_calls(g);
 	next_ms = tz_waits(g);
 	tz_gateway_pump(g);

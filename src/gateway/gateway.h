@@ -126,6 +126,7 @@ struct TzGateway
 	uint64 moved; /* of runs that streams follow: sse.c keeps it */
 	bool ready; /* SQL has worked: /readyz */
 	bool draining;
+	bool missed; /* a path was not known: are the routes of today? */
 };
 
 /* gateway.c */

@@ -398,7 +398,10 @@ find_route(TzRequest *r)
 		tz_reply_header(&r->reply, "Retry-After", "1");
 	}
 	else if (allow[0] == '\0')
+	{
+		r->gateway->missed = true;
 		tz_reply_error(r, 404, "not_found", "there is nothing at this path", NULL);
+	}
 	else
 	{
 		tz_reply_error(r, 405, "invalid_request", "this path does not know the method", NULL);

@@ -62,6 +62,12 @@ DO $$ DECLARE f regprocedure; BEGIN
 END $$;
 });
 wait_gateway($port);
+# a worker that looked at its routes before they were changed looks again after a miss
+for (my $hits = 0, my $until = time() + 60; $hits < 20 && time() < $until; )
+{
+	$hits = ask($port, 'GET', '/test/who')->{status} == 200 ? $hits + 1 : 0;
+	sleep 0.05;
+}
 
 sub code { my ($a) = @_; return $a->{doc} ? ($a->{doc}{error}{code} // '-') : '?'; }
 sub sessions { return $node->safe_psql('postgres', "SELECT count(*) FROM theazo_data.session WHERE user_id = '$_[0]'"); }
@@ -314,6 +320,19 @@ $node->safe_psql('postgres', "UPDATE theazo_data.rest_reply SET created_at = now
 is(ask($port, 'POST', '/v1/sessions', %k, %i, body => { userId => 'twice' })->{status}, 201, 'after a day a key is a new one');
 $node->safe_psql('postgres', "UPDATE theazo_data.rest_reply SET created_at = now() - '25 hours'::interval; SELECT theazo_internal.keeper_prune()");
 is($node->safe_psql('postgres', 'SELECT count(*) FROM theazo_data.rest_reply'), 0, 'and the answers are gone');
+
+# ---- keys that see one end user, and keys that end -------------------------------------------------------
+{
+	my @s = map { $node->safe_psql('postgres', "SELECT id FROM theazo.session_create('$_', api_key => '$p->{key}')") } qw(ann bob);
+	my @t = map { $node->safe_psql('postgres', "SELECT key FROM theazo.session_token_create('$_', '1 hour', api_key => '$p->{key}')") } @s;
+	my @r = map { ask($port, 'POST', '/test/echo/x', key => $_, headers => { 'Idempotency-Key' => 'mine' }, body => {}) } @t, $t[0];
+	is_deeply([ map { $_->{headers}{'idempotent-replay'} // '-' } @r ], [ '-', '-', 'true' ], 'an Idempotency-Key is the end user\'s own');
+	is(ask($port, 'POST', '/v1/sessions', key => $t[0], body => { userId => 'eve' })->{status}, 403, 'which makes no sessions');
+	my $short = $node->safe_psql('postgres', "SELECT key FROM theazo.api_key_create('short', expires_at => now() + '1500 ms'::interval, api_key => '$p->{key}')");
+	is(ask($port, 'POST', '/test/echo/x', key => $short, body => {})->{status}, 200, 'a key that ends soon');
+	sleep 1.6;
+	is(ask($port, 'POST', '/test/echo/x', key => $short, body => {})->{status}, 401, 'and has ended');
+}
 
 # ---- waiting ---------------------------------------------------------------------------------------------
 my $agent = new_agent($p);
