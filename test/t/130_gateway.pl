@@ -148,6 +148,7 @@ sleep 0.3;
 is(ask($port, 'GET', '/test/slow', %k)->{status}, 503, 'work that takes too long');
 $node->safe_psql('postgres', "ALTER SYSTEM RESET theazo.gateway_statement_timeout; SELECT pg_reload_conf()");
 
+# Where two answers are named, versions of the library differ.
 # ---- anything but HTTP --------------------------------------------------------------------------
 my $auth = "Host: x\r\nAuthorization: Bearer $p->{key}\r\n";
 my $post = "POST /test/echo/x HTTP/1.1\r\n$auth";
@@ -156,7 +157,7 @@ my @bad = (
 	[ 'a path too long', 'GET /' . ('a' x 9000) . " HTTP/1.1\r\nHost: x\r\n\r\n", '400' ],
 	[ 'a header too long', "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " . ('a' x 70000) . "\r\n\r\n", '431' ],
 	[ 'too many headers', "GET /healthz HTTP/1.1\r\nHost: x\r\n" . ("X: b\r\n" x 9000) . "\r\n", '431' ],
-	[ 'a NUL in the path', "GET /test/echo/a\0b HTTP/1.1\r\n$auth\r\n", '400' ],
+	[ 'a NUL in the path', "GET /test/echo/a\0b HTTP/1.1\r\n$auth\r\n", '400|0' ],
 	[ 'an encoded NUL', "GET /test/echo/a%00b HTTP/1.1\r\n$auth\r\n", '400' ],
 	[ 'an encoded line end', "GET /test/echo/a%0d%0aX HTTP/1.1\r\n$auth\r\n", '400' ],
 	[ 'a broken escape', "GET /test/echo/a%4 HTTP/1.1\r\n$auth\r\n", '400' ],
@@ -171,9 +172,9 @@ my @bad = (
 	[ 'a negative length', "${post}Content-Length: -2\r\n\r\n{}", '400' ],
 	[ 'a length with a sign', "${post}Content-Length: +2\r\n\r\n{}", '400' ],
 	[ 'a length in hex', "${post}Content-Length: 0x2\r\n\r\n{}", '400' ],
-	[ 'a length beyond numbers', "${post}Content-Length: 99999999999999999999999\r\n\r\n{}", '413' ],
-	[ 'an unknown coding', "${post}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", '400', 1 ],
-	[ 'two codings', "${post}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", '400', 1 ],
+	[ 'a length beyond numbers', "${post}Content-Length: 99999999999999999999999\r\n\r\n{}", '413|400' ],
+	[ 'an unknown coding', "${post}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", '400|501', 1 ],
+	[ 'two codings', "${post}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", '400|501', 1 ],
 	[ 'chunked twice', "${post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", '400', 1 ],
 	[ 'a blank before the colon', "${post}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", '400', 1 ],
 	[ 'a chunk of no number', "${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", '400' ],
