@@ -218,6 +218,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION theazo_internal.execution_policy(theazo_data.agent, jsonb) IS 'what holds for an execution that begins now';
 
+-- The same again and again, so it is remembered: what the platform allows and its guardrails move the memo.
+CREATE OR REPLACE FUNCTION theazo_internal.execution_policy_known(p_platform text, p_definition text, p_options jsonb, p_document jsonb)
+RETURNS jsonb LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'theazo_execution_policy_known';
+COMMENT ON FUNCTION theazo_internal.execution_policy_known(text, text, jsonb, jsonb) IS 'the policy of an execution if it was made before and still holds, or null';
+
+CREATE OR REPLACE FUNCTION theazo_internal.execution_policy_keep(p_platform text, p_definition text, p_options jsonb, p_document jsonb, p_policy jsonb)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'theazo_execution_policy_keep';
+COMMENT ON FUNCTION theazo_internal.execution_policy_keep(text, text, jsonb, jsonb, jsonb) IS 'remembers the policy that was made since execution_policy_known() had none';
+
 -- In the caller's transaction, before anything is written: state of the agent and its session, the gate, the budgets.
 CREATE OR REPLACE FUNCTION theazo_internal.execution_admit(
 	g theazo_data.governed_agent, a theazo_data.agent, p_policy jsonb, p_labels text[], p_run text, p_parent_root text)
@@ -319,7 +328,11 @@ BEGIN
 	x.environment := g.environment;
 	x.revision := g.revision;
 	x.mode := CASE WHEN v.entry_code IS NULL THEN 'task' ELSE 'code' END;
-	x.policy := theazo_internal.execution_policy(a, theazo_internal.governed_held(v.document, a.options));
+	x.policy := theazo_internal.execution_policy_known(a.platform_id, a.definition_id, a.options, v.document);
+	IF x.policy IS NULL THEN
+		x.policy := theazo_internal.execution_policy(a, theazo_internal.governed_held(v.document, a.options));
+		PERFORM theazo_internal.execution_policy_keep(a.platform_id, a.definition_id, a.options, v.document, x.policy);
+	END IF;
 	x.labels := theazo_internal.flow_begin(a, '{}', '{}', v_parent);
 	PERFORM theazo_internal.execution_admit(g, a, x.policy, x.labels, v_run, v_parent);
 	IF x.mode = 'task' AND p_task IS NULL THEN

@@ -1,5 +1,9 @@
 -- guardrail.sql: what is checked of what goes in and out, and what was found.
 
+CREATE OR REPLACE TRIGGER guardrail_memo AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON theazo_data.guardrail
+	FOR EACH STATEMENT EXECUTE FUNCTION theazo_internal.memo_reset();
+ALTER TABLE theazo_data.guardrail ENABLE ALWAYS TRIGGER guardrail_memo;
+
 CREATE OR REPLACE FUNCTION theazo_internal.guardrails_default()
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE

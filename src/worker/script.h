@@ -118,7 +118,10 @@ extern void tz_scripts_tick(TzScripts *scripts);
 /* Milliseconds until tick must run, -1 for whenever. */
 extern int tz_scripts_timeout(const TzScripts *scripts);
 
-/* Calls of running programs, oldest first; of one that has ended there are none. scripts may be NULL here and in the next four. */
+/* How many run. scripts may be NULL here and in the next five. */
+extern int tz_scripts_running(const TzScripts *scripts);
+
+/* Calls of running programs, oldest first; of one that has ended there are none. */
 extern TzHostCall *tz_scripts_calls(const TzScripts *scripts);
 /* How many wait for SQL; ready: those that need not wait any longer. */
 extern int tz_scripts_waiting(const TzScripts *scripts);

@@ -147,6 +147,12 @@ tz_scripts_calls(const TzScripts *s)
 }
 
 int
+tz_scripts_running(const TzScripts *s)
+{
+	return s != NULL ? s->nrunning : 0;
+}
+
+int
 tz_scripts_waiting(const TzScripts *s)
 {
 	return s != NULL ? s->ncalls : 0;

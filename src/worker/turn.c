@@ -43,6 +43,9 @@
  */
 #define FLYING_PER_MS 64
 #define DISTANCE_MAX_MS 10
+/* Programs ask and end within a millisecond or two: several that run are answered, settled and followed by others together. */
+#define SCRIPTS_SEVERAL 2
+#define SCRIPTS_DISTANCE_MS 3
 /* So many in flight are busy enough that transactions take half of the time at most, as long as that is. */
 #define BUSY_FLYING 256
 #define BUSY_DISTANCE_MAX_MS 40
@@ -322,6 +325,9 @@ distance_ms(TzDispatcher *d, int64 took_us)
 {
 	int flying = tz_flights_of(d, TZ_FLIGHT_FLYING)->n;
 	int ms = Min(flying / FLYING_PER_MS, DISTANCE_MAX_MS);
+
+	if (tz_scripts_running(d->carrier.scripts) >= SCRIPTS_SEVERAL)
+		ms = Max(ms, SCRIPTS_DISTANCE_MS);
 
 	if (flying < BUSY_FLYING)
 		return ms;
