@@ -12,7 +12,7 @@ my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $node = new_server('gateway', qq(
 theazo.gateway_workers = 2
 theazo.gateway_listen = 'postgres=127.0.0.1:$port'
-theazo.gateway_idle_timeout = 1s
+theazo.gateway_idle_timeout = 3s
 theazo.gateway_allow_origins = 'https://app.example'
 theazo.gateway_max_body = 64kB
 restart_after_crash = on
@@ -218,7 +218,7 @@ is(ask($port, 'POST', '/test/echo/x', %k, body => {})->{status}, 200, 'all of wh
 	my $left = '';
 	say_raw($s, join('', map { request('POST', "/test/echo/$_", %k, body => {}) } 1 .. 30));
 	is(join(' ', map { hear($s, \$left)->{doc}{id} } 1 .. 30), join(' ', 1 .. 30), 'requests in a row are answered in their order');
-	say_raw($s, $_) && sleep 0.01 for split //, request('POST', '/test/echo/slow', %k, body => { a => 1 });
+	say_raw($s, $_) && sleep 0.003 for split //, request('POST', '/test/echo/slow', %k, body => { a => 1 });
 	is_deeply(hear($s, \$left)->{doc}, { id => 'slow', a => 1 }, 'byte by byte');
 	say_raw($s, "${post}Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n4;x=y\r\n: 2}\r\n0\r\nX-T: 1\r\n\r\n");
 	is_deeply(hear($s, \$left)->{doc}, { id => 'x', a => 2 }, 'in chunks');
