@@ -117,7 +117,7 @@ THEAZO_FUNCTION(theazo_execution_end)
 	uint64 changed;
 
 	tz_args_take(fcinfo, 15, values, nulls);
-	if (tz_row_find(&row, &executions, values))
+	if (!nulls[0] && !nulls[1] && tz_row_find(&row, &executions, values))
 	{
 		running = tz_slice_eq_cstr(tz_datum_slice(row.slot->tts_values[tz_row_places(&row)[0]]), "running");
 		done = running && tz_row_put(&row, &executions, values, nulls);

@@ -65,10 +65,14 @@ THEAZO_FUNCTION(theazo_execution_policy_keep)
 {
 	TzSlice parts[POLICY_PARTS];
 	PolicyMemo *memo = policy_parts(fcinfo, parts);
-	struct varlena *policy = PG_GETARG_VARLENA_P(POLICY_PARTS);
-	size_t bytes = VARSIZE(policy);
+	struct varlena *policy;
+	size_t bytes;
 	MemoryContext caller;
 
+	if (PG_ARGISNULL(POLICY_PARTS))
+		PG_RETURN_VOID();
+	policy = PG_GETARG_VARLENA_P(POLICY_PARTS);
+	bytes = VARSIZE(policy);
 	for (int i = 0; i < POLICY_PARTS; i++)
 		bytes += parts[i].len;
 	/* a transaction that sees the past may have made it of that */
