@@ -100,7 +100,7 @@ BEGIN
 	UPDATE theazo_data.schedule SET due_at = clock_timestamp() - p_ago, next_at = clock_timestamp() - p_ago WHERE id = p_schedule;
 	RETURN theazo.operator_schedules_tick();
 END $$;
-CREATE FUNCTION tst.ended(p_schedule text, p_how text DEFAULT 'completed') RETURNS bigint LANGUAGE sql AS $$
+CREATE FUNCTION tst.settled(p_schedule text, p_how text DEFAULT 'completed') RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(theazo_internal.run_finish(r.platform_id, r.id, p_how, '{"output": "done"}', NULL, CASE p_how WHEN 'failed' THEN '{"code": "broken", "message": "why"}'::jsonb END,
 			2000000, NULL, clock_timestamp(), false, 'passed'))
 	  FROM theazo_data.schedule_fire f JOIN theazo_data.run r ON r.id = f.run_id WHERE f.source_id = p_schedule AND r.status IN ('queued', 'running') $$;
@@ -121,23 +121,23 @@ SELECT item, amount, user_id FROM theazo_data.charge WHERE item = 'schedule.exec
 SELECT tst.came(:'sch', '-2 min') AS not_yet, tst.came(:'sch', '1 s'), tst.came(:'sch', '2 s');
 SELECT n, cause, status, error_code, has_run FROM tst.fires WHERE source_id = :'sch' ORDER BY n;
 SELECT tst.try(format('SELECT theazo.schedule_run(%L, api_key => %L)', :'sch', :'k'));
-SELECT tst.ended(:'sch');
+SELECT tst.settled(:'sch');
 SELECT status, cost, completed_at IS NOT NULL AS over FROM theazo.schedule_history(:'sch', api_key => :'k') ORDER BY id LIMIT 1;
 SELECT theazo_internal.keeper_fires();
 SELECT status, cost, completed_at IS NOT NULL AS over FROM theazo.schedule_history(:'sch', api_key => :'k') ORDER BY id LIMIT 1;
 SELECT cause, status, due_at FROM theazo.schedule_run(:'sch', api_key => :'k');
-SELECT tst.ended(:'sch', 'failed');
+SELECT tst.settled(:'sch', 'failed');
 SELECT cause, status, error_code, tst.mask(error_message) FROM theazo.schedule_history(:'sch', 1, api_key => :'k');
 
 -- ---- overlap ----
 SELECT theazo.schedule_update(:'sch', '{"overlap": "queue"}', api_key => :'k') IS NULL;
 SELECT tst.came(:'sch', '3 s'), tst.came(:'sch', '4 s'), tst.came(:'sch', '5 s');
 SELECT n, cause, status FROM tst.fires WHERE source_id = :'sch' AND n > 4 ORDER BY n;
-SELECT theazo.operator_schedules_tick(), tst.ended(:'sch'), theazo.operator_schedules_tick(), theazo.operator_schedules_tick();
+SELECT theazo.operator_schedules_tick(), tst.settled(:'sch'), theazo.operator_schedules_tick(), theazo.operator_schedules_tick();
 SELECT n, cause, status, has_run FROM tst.fires WHERE source_id = :'sch' AND n > 4 ORDER BY n;
 SELECT theazo.schedule_pause(:'sch', api_key => :'k') IS NULL;
 SELECT n, cause, status, error_code FROM tst.fires WHERE source_id = :'sch' AND n > 6 ORDER BY n;
-SELECT tst.ended(:'sch');
+SELECT tst.settled(:'sch');
 SELECT theazo.schedule_resume(:'sch', api_key => :'k') IS NULL, theazo.schedule_update(:'sch', '{"overlap": "parallel"}', api_key => :'k') IS NULL;
 SELECT tst.came(:'sch', '6 s'), tst.came(:'sch', '7 s');
 SELECT n, cause, status FROM tst.fires WHERE source_id = :'sch' AND n > 7 ORDER BY n;
@@ -148,7 +148,7 @@ SELECT r.status, count(*) FROM theazo_data.schedule_fire f JOIN theazo_data.run 
 SELECT n, cause, status, error_code FROM tst.fires WHERE source_id = :'sch' AND n > 7 ORDER BY n;
 SELECT tst.came(:'sch', '9 s');
 SELECT n, cause, status, error_code FROM tst.fires WHERE source_id = :'sch' AND n > 9 ORDER BY n;
-SELECT tst.ended(:'sch') >= 0, theazo_internal.keeper_fires() >= 0, theazo.operator_schedules_tick() >= 0, tst.ended(:'sch') >= 0;
+SELECT tst.settled(:'sch') >= 0, theazo_internal.keeper_fires() >= 0, theazo.operator_schedules_tick() >= 0, tst.settled(:'sch') >= 0;
 
 -- ---- missed times: each policy, an hour away, a time every ten minutes ----
 SELECT theazo.schedule_update(:'sch', '{"overlap": "skip", "cron": "* * * * *"}', api_key => :'k') IS NULL;
@@ -160,16 +160,16 @@ SELECT theazo.schedule_update(:'sch', '{"catchup": "last"}', api_key => :'k') IS
 DELETE FROM theazo_data.schedule_fire WHERE source_id = :'sch';
 SELECT tst.came(:'sch', '10 min') > 0;
 SELECT count(*) FILTER (WHERE cause = 'late' AND status = 'running') AS made_up, count(*) FILTER (WHERE error_code = 'schedule_missed') BETWEEN 8 AND 9 AS others FROM tst.fires WHERE source_id = :'sch';
-SELECT tst.ended(:'sch') > 0, theazo.schedule_update(:'sch', '{"catchup": "all"}', api_key => :'k') IS NULL;
+SELECT tst.settled(:'sch') > 0, theazo.schedule_update(:'sch', '{"catchup": "all"}', api_key => :'k') IS NULL;
 DELETE FROM theazo_data.schedule_fire WHERE source_id = :'sch';
 SELECT tst.came(:'sch', '10 min') > 0;
 SELECT count(*) FILTER (WHERE cause = 'late' AND status = 'running') AS first, count(*) FILTER (WHERE cause = 'late' AND status = 'queued') BETWEEN 8 AND 9 AS then FROM tst.fires WHERE source_id = :'sch';
-SELECT tst.ended(:'sch') > 0, theazo.schedule_update(:'sch', '{"catchup": "window", "catchup_window": "5m30s"}', api_key => :'k') IS NULL;
+SELECT tst.settled(:'sch') > 0, theazo.schedule_update(:'sch', '{"catchup": "window", "catchup_window": "5m30s"}', api_key => :'k') IS NULL;
 DELETE FROM theazo_data.schedule_fire WHERE source_id = :'sch';
 SELECT tst.came(:'sch', '10 min') > 0;
 SELECT count(*) FILTER (WHERE cause = 'late') BETWEEN 4 AND 5 AS within, count(*) FILTER (WHERE error_code = 'schedule_missed') BETWEEN 4 AND 6 AS older FROM tst.fires WHERE source_id = :'sch';
 -- a year of minutes: the last hundred by themselves
-SELECT tst.ended(:'sch') > 0, theazo.schedule_update(:'sch', '{"catchup": "none"}', api_key => :'k') IS NULL;
+SELECT tst.settled(:'sch') > 0, theazo.schedule_update(:'sch', '{"catchup": "none"}', api_key => :'k') IS NULL;
 DELETE FROM theazo_data.schedule_fire WHERE source_id = :'sch';
 UPDATE theazo_data.schedule SET misses = 0 WHERE id = :'sch';
 SELECT tst.came(:'sch', '365 days') > 0;
@@ -208,7 +208,7 @@ SELECT tst.came(:'gsch', '0');
 SELECT f.status, f.agent_id = :'gov' AS its, f.cost, x.mode, p.input -> 'input' AS input FROM theazo.schedule_history(:'gsch', api_key => :'k') f
   JOIN theazo_data.execution x ON x.run_id = f.run_id JOIN theazo_data.run_payload p ON p.root_id = substr(f.run_id, 5);
 -- whatever is missing later is what became of that time
-SELECT tst.ended(:'gsch');
+SELECT tst.settled(:'gsch');
 UPDATE theazo_data.schedule SET agent_id = 'agt_00000000000000000000000000' WHERE id = :'gsch';
 SELECT tst.came(:'gsch', '1 s');
 SELECT n, status, error_code FROM tst.fires WHERE source_id = :'gsch' ORDER BY n;
