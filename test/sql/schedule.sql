@@ -254,3 +254,5 @@ SELECT count(*) FROM theazo_data.schedule WHERE user_id = 'alice';
 
 -- ---- in the trail ----
 SELECT action, count(*) > 0 FROM theazo_data.event WHERE platform_id = :'plt' AND (action LIKE 'schedule%' OR action LIKE 'trigger%') GROUP BY 1 ORDER BY 1;
+-- nothing is left for the tests behind
+UPDATE theazo_data.effect SET state = 'cancelled', finished_at = now() WHERE platform_id = :'plt' AND state IN ('queued', 'claimed', 'sent');

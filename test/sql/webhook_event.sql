@@ -18,7 +18,7 @@ BEGIN
 	noted AS (INSERT INTO tst.told_before SELECT n.id FROM new n RETURNING id)
 	SELECT n.body ->> 'type', tst.mask((n.body -> 'data')::text) FROM new n ORDER BY n.id;
 END $$;
-CREATE FUNCTION tst.says(t text) RETURNS jsonb LANGUAGE sql AS $$
+CREATE FUNCTION tst.said(t text) RETURNS jsonb LANGUAGE sql AS $$
 	SELECT jsonb_build_object('text', t, 'stop', 'end', 'tool_calls', '[]'::jsonb, 'wire', jsonb_build_object('role', 'assistant', 'content', t)::text,
 		'request_id', 'req_1', 'usage', '{"input": 1000, "cache_read": 100, "output": 50, "reasoning": 5, "estimated": false}'::jsonb)
 $$;
@@ -61,7 +61,7 @@ SELECT tst.boot();
 SELECT count(theazo.webhook_create('https://all.example/', '{agent.completed,agent.failed,agent.terminated}'));
 SELECT id AS r FROM theazo.run_start(:'a', 'Say hello') \gset
 SELECT count(*) FROM tst.claim();
-SELECT tst.settle('model.call', 'done', tst.says('Hello'));
+SELECT tst.settle('model.call', 'done', tst.said('Hello'));
 SELECT event, regexp_replace(regexp_replace(data, '"durationMs": \d+', '"durationMs": (ms)'), '"duration": "[0-9.]+s"', '"duration": (text)') FROM tst.told();
 SELECT id AS r FROM theazo.run_start(:'a', 'Say hello again') \gset
 SELECT count(*) FROM tst.claim();
