@@ -200,7 +200,9 @@ documented() {
 
 check_docs() {
 	documented docs/reference.md "SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname IN ('theazo', 'theazo_api') ORDER BY 1" "docs/reference.md lists every public function"
+		WHERE n.nspname = 'theazo' ORDER BY 1" "docs/reference.md lists every public function"
+	documented docs/rest-reference.md "SELECT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = 'theazo_api' ORDER BY 1" "docs/rest-reference.md lists every function of theazo_api"
 	documented docs/reference.md "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname IN ('theazo', 'theazo_api') AND c.relkind IN ('v', 'm', 'r', 'p') ORDER BY 1" "docs/reference.md lists every view"
 	documented docs/reference.md "SELECT rolname FROM pg_roles WHERE rolname LIKE 'theazo%' ORDER BY 1" "docs/reference.md lists every role"
