@@ -6,7 +6,7 @@
  * A name is matched as text, before anything is resolved; where the name leads is
  * for tz_netpolicy_check. An address is therefore never matched by a wildcard, in
  * none of the ways a resolver would read one: 127.1, 0x7f000001, 2130706433. A rule that
- * names one holds for it in every spelling.
+ * names one of IPv6 holds for it in every spelling.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,10 +55,13 @@ tz_hostlist_match_port(const char *const *rules, int nrules, const char *host, i
 	address = looks_like_address(host, len);
 	if (address)
 	{
+		size_t said = len;
+
 		len = address_spell(host, len, spelled);
-		host = spelled;
-		if (len == 0)
+		/* Of IPv4 no spelling but the one: others are written to get past somebody. */
+		if (len == 0 || (strchr(spelled, ':') == NULL && (len != said || strncmp(spelled, host, len) != 0)))
 			return false;
+		host = spelled;
 	}
 	for (int i = 0; i < nrules; i++)
 	{

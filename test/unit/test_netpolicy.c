@@ -262,11 +262,12 @@ test_hosts(void **state)
 	assert_false(tz_hostlist_match(rules, n, "example.com", 0));
 	assert_false(tz_hostlist_match(rules, n, "example.com", 65536 + 443));
 	assert_false(tz_hostlist_match(NULL, 0, "example.com", 443));
-	/* an address is the same in every spelling, and nothing lies below one */
+	/* an address of IPv6 is the same in every spelling, one of IPv4 has one; nothing lies below an address */
 	assert_true(tz_hostlist_match(rules, n, "[0:0:0:0:0:0:0:1]", 443));
 	assert_true(tz_hostlist_match(rules, n, "FD00:0::1", 443));
-	assert_true(tz_hostlist_match(rules, n, "10.5", 443));
-	assert_true(tz_hostlist_match(rules, n, "[::ffff:10.0.0.5]", 443));
+	assert_false(tz_hostlist_match(rules, n, "10.5", 443));
+	assert_false(tz_hostlist_match(rules, n, "10.0.0.05", 443));
+	assert_false(tz_hostlist_match(rules, n, "[::ffff:10.0.0.5]", 443));
 	assert_false(tz_hostlist_match(rules, n, "fd00::1:1", 443));
 	assert_false(tz_hostlist_match(rules, n, "a.10.0.0.5", 443));
 	assert_false(tz_hostlist_match(rules, n, "[::1]", 80));
