@@ -37,6 +37,7 @@ BEGIN
 		PERFORM theazo_internal.approval_refused(x, 'TZ102', 'expired');
 		RAISE EXCEPTION USING ERRCODE = 'TZ102',
 			MESSAGE = format('approval "%s" has expired', x.id),
+			DATATYPE = theazo_internal.time_iso(CASE WHEN x.status = 'expired' THEN x.resolved_at ELSE x.expires_at END),
 			DETAIL = CASE WHEN x.resolved_by = 'run_ended' THEN 'The run that asked for it has ended.'
 						  WHEN x.resolved_by = 'tool_changed' THEN 'The tool was changed after it had been asked for.'
 						  ELSE format('Its time was over at %s.', theazo_internal.time_iso(x.expires_at)) END,
@@ -160,7 +161,7 @@ BEGIN
 		v_what := theazo_internal.approval_changed(x);
 		IF v_what IS NOT NULL THEN
 			PERFORM theazo_internal.approval_refused(x, 'TZ103', 'changed');
-			RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('approval "%s" is about another call', x.id),
+			RAISE EXCEPTION USING ERRCODE = 'TZ103', MESSAGE = format('approval "%s" is about another call', x.id), DATATYPE = x.status,
 				DETAIL = format('Since it was asked for %s changed.', v_what), HINT = 'Deny it; a call that is made again asks for a new one.';
 		END IF;
 		PERFORM theazo_internal.approval_awake(x);

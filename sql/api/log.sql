@@ -111,8 +111,19 @@ BEGIN
 					  FROM theazo.runs r
 					 WHERE r.ended_at >= metrics_query.since AND r.ended_at < metrics_query.until
 					   AND r.id >= 'run_' || theazo_internal.id_floor(metrics_query.since - '1 day'::interval)
-					   AND r.kind = 'exec'
-					   AND metrics_query.metric IN ('latency', 'run.duration', 'exec.duration', 'cost')) x
+					   AND (metrics_query.metric IN ('latency', 'run.duration', 'cost') AND r.kind IN ('agent', 'exec', 'script')
+							OR metrics_query.metric = 'exec.duration' AND r.kind = 'exec')
+					 UNION ALL
+					SELECT s.ended_at, extract(epoch FROM s.ended_at - s.started_at)::double precision * 1000
+					  FROM theazo.spans s
+					 WHERE metrics_query.metric = 'model.latency' AND s.name = 'model' AND NOT s.attributes ? 'reported'
+					   AND s.ended_at >= metrics_query.since AND s.ended_at < metrics_query.until
+					   AND s.id >= 'spn_' || theazo_internal.id_floor(metrics_query.since - '1 day'::interval)
+					 UNION ALL
+					SELECT c.occurred_at, (coalesce(c.input_tokens, 0) + coalesce(c.cached_tokens, 0) + coalesce(c.output_tokens, 0))::double precision
+					  FROM theazo.charges c
+					 WHERE metrics_query.metric = 'tokens' AND c.item = 'model.call'
+					   AND c.occurred_at >= metrics_query.since AND c.occurred_at < metrics_query.until) x
 			 WHERE x.value IS NOT NULL
 			 GROUP BY 1) b;
 	RETURN coalesce(v_out, '[]');

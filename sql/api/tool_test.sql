@@ -1,5 +1,48 @@
 -- tool_test.sql: trying one tool in the name of an agent.
 
+-- Whoever names no agent gets one that ends with the test, in a session that ends with it.
+CREATE OR REPLACE FUNCTION theazo_internal.tool_test_agent()
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo.sessions;
+	a	theazo_data.agent;
+BEGIN
+	PERFORM theazo_internal.refuse_narrowed('a tool');
+	s := theazo_internal.session_insert('tool test', NULL, NULL, NULL, NULL, NULL);
+	a := theazo_internal.agent_make(s.id, '{"managedLoop": false}', true);
+	UPDATE theazo_data.agent x SET options = x.options || '{"toolTest": true}' WHERE x.platform_id = a.platform_id AND x.id = a.id;
+	RETURN a.id;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_test_agent() IS 'an agent for one test of a tool';
+
+CREATE OR REPLACE FUNCTION theazo_internal.tool_test_over(p_platform text, p_run text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s	theazo_data.session;
+	a	theazo_data.agent;
+BEGIN
+	SELECT x.* INTO a FROM theazo_data.run r JOIN theazo_data.agent x ON x.platform_id = r.platform_id AND x.id = r.agent_id
+	 WHERE r.platform_id = p_platform AND r.id = p_run AND r.ended_at IS NOT NULL AND x.options ? 'toolTest' AND x.status <> 'completed' FOR UPDATE OF x;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	PERFORM theazo_internal.agent_terminate(a);
+	UPDATE theazo_data.session x SET status = 'terminated', terminated_at = now(), paused_at = NULL, paused_reason = NULL
+	 WHERE x.platform_id = a.platform_id AND x.id = a.session_id AND x.status <> 'terminated' RETURNING x.* INTO s;
+	IF FOUND THEN
+		PERFORM theazo_internal.session_event(s, 'session_terminated', '{"agents": 1}');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION theazo_internal.tool_test_over(text, text) IS 'ends what tool_test_agent() made, once its run has ended';
+
 -- A run of its own, in the name of an agent, as a model would call it.
 CREATE OR REPLACE FUNCTION theazo.tool_test_start(agent text, name text, input jsonb DEFAULT '{}', api_key text DEFAULT NULL)
 RETURNS theazo.runs
@@ -14,7 +57,7 @@ DECLARE
 	v_run		text;
 BEGIN
 	PERFORM theazo_internal.enter(api_key, 'tool:write');
-	a := theazo_internal.agent_take(tool_test_start.agent, false);
+	a := theazo_internal.agent_take(coalesce(tool_test_start.agent, theazo_internal.tool_test_agent()), false);
 	input := coalesce(input, '{}');
 	SELECT * INTO t FROM theazo_data.tool x WHERE x.platform_id = a.platform_id AND x.name = tool_test_start.name;
 	IF FOUND THEN
@@ -35,14 +78,16 @@ BEGIN
 		PERFORM theazo_internal.event_refused(a.platform_id, 'permission', 'permission_denied', jsonb_build_object('code', 'TZ204', 'tool', tool_test_start.name),
 			a.session_id, a.id, p_environment => a.key_environment, p_rule => 'approval_needed', p_is_violation => true, p_permission => 'denied');
 		RAISE EXCEPTION USING ERRCODE = 'TZ204', MESSAGE = format('tool "%s" needs an approval', tool_test_start.name),
+			DATATYPE = tool_test_start.name,
 			HINT = 'Register it without requires_approval, or try it with an agent whose option approvals does not name it.';
 	END IF;
 	v_run := theazo_internal.tool_test_make(a, tool_test_start.name, t, input);
+	PERFORM theazo_internal.tool_test_over(a.platform_id, v_run);
 	RETURN theazo_internal.run_row(v_run);
 END
 $$;
 COMMENT ON FUNCTION theazo.tool_test_start(text, text, jsonb, text) IS
-'tries a tool as a model would call it, in the name of an agent, and returns the run at once; web_search and http_fetch of the built-in ones';
+'tries a tool as a model would call it, in the name of an agent or of one made for it (null), and returns the run at once; web_search and http_fetch of the built-in ones';
 
 CREATE OR REPLACE FUNCTION theazo_internal.tool_test_make(a theazo_data.agent, p_name text, t theazo_data.tool, p_input jsonb)
 RETURNS text
@@ -112,6 +157,7 @@ BEGIN
 	IF p_state <> 'done' THEN
 		PERFORM theazo_internal.run_finish(e.platform_id, e.run_id, CASE p_state WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END,
 			NULL, NULL, p_result, 0, coalesce(p_started, e.claimed_at), p_finished, p_state = 'unknown');
+		PERFORM theazo_internal.tool_test_over(e.platform_id, e.run_id);
 		RETURN;
 	END IF;
 	SELECT p.input ->> 'tested' INTO v_name FROM theazo_data.run_payload p WHERE p.platform_id = e.platform_id AND p.root_id = e.root_id;
@@ -125,6 +171,7 @@ BEGIN
 		jsonb_build_object('output', theazo_internal.tool_bound(CASE WHEN t.failed THEN regexp_replace(t.output, '^error: ', '') ELSE t.output END),
 			'success', NOT t.failed, 'truncated', coalesce(p_result -> 'truncated', 'false')),
 		NULL, NULL, 0, coalesce(p_started, e.claimed_at), p_finished, false);
+	PERFORM theazo_internal.tool_test_over(e.platform_id, e.run_id);
 END
 $$;
 COMMENT ON FUNCTION theazo_internal.tool_test_settle(theazo_data.effect, text, jsonb, timestamptz, timestamptz) IS

@@ -31,13 +31,13 @@ BEGIN
 	IF c IS NULL OR c = '{}' THEN
 		RETURN p_doc - 'credentials';
 	ELSIF EXISTS (SELECT FROM pg_catalog.jsonb_each(c) e WHERE pg_catalog.jsonb_typeof(e.value) <> 'string') THEN
-		PERFORM theazo_internal.rest_bad(p_field || '.credentials', 'must be an object of strings');
+		PERFORM theazo_internal.rest_bad(pg_catalog.concat(p_field || '.', 'credentials'), 'must be an object of strings');
 	END IF;
 	SELECT e.value INTO v FROM pg_catalog.jsonb_each_text(c) e
 	 WHERE (SELECT pg_catalog.count(*) FROM pg_catalog.jsonb_object_keys(c)) = 1 OR e.key IN ('apiKey', 'api_key', 'apiToken', 'token', 'key')
 	 ORDER BY e.key LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM theazo_internal.rest_bad(p_field || '.credentials', 'has no member apiKey or token', 'Store it as a secret and name it by credentialRef.');
+		PERFORM theazo_internal.rest_bad(pg_catalog.concat(p_field || '.', 'credentials'), 'has no member apiKey or token', 'Store it as a secret and name it by credentialRef.');
 	END IF;
 	PERFORM theazo.secret_set(p_name, v);
 	RETURN p_doc - 'credentials' || pg_catalog.jsonb_build_object('credentialRef', p_name);

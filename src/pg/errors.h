@@ -52,6 +52,7 @@
 	X(RUNTIME_MISSING,		'T','Z','4','0','9', "provider_error", 502, "a language runtime is not installed") \
 	X(SANDBOX_LOST,			'T','Z','4','1','0', "provider_error", 502, "the sandbox is gone") \
 	X(ISOLATION_TOO_WEAK,	'T','Z','4','1','1', "provider_error", 502, "this machine's isolation is weaker than the operator's minimum") \
+	X(TOOL_UNREACHABLE,		'T','Z','4','1','2', "tool_handler_unreachable", 502, "a tool's handler did not answer") \
 	/* audit */ \
 	X(CHAIN_BROKEN,			'T','Z','5','0','1', "internal_error", 500, "the audit chain is broken") \
 	X(EVENT_IMMUTABLE,		'T','Z','5','0','2', "forbidden", 403, "events are immutable") \

@@ -15,12 +15,17 @@ append_to_file($rules, q([
  {"contains": "Say hello", "answer": {"text": "Hello."}},
  {"contains": "Take your time", "answer": {"text": "Done."}, "delay_ms": 1500},
  {"contains": "Break down", "fault": "model"},
+ {"contains": "Pay the bill", "turns": [{"text": "", "tools": [{"name": "pay", "arguments": {"amount": 7}}]}, {"text": "Paid."}]},
  {"contains": "Write the file", "turns": [
 	{"text": "", "tools": [{"name": "write_file", "arguments": {"path": "/data/out.txt", "content": "x"}}]}, {"text": "Written."}]}]));
 our $model_out;
 my $model = open($model_out, '-|', 'python3', "$FindBin::RealBin/../mock/model_server.py", '--rules', $rules) or die "cannot start the model server: $!";
 chomp(my $model_port = <$model_out>);
-END { my $status = $?; kill 'KILL', $model if $model; $? = $status; }
+# what tools are handled by
+our $tool_out;
+my $tools = open($tool_out, '-|', 'python3', "$FindBin::RealBin/../mock/recorder.py", '--dir', PostgreSQL::Test::Utils::tempdir()) or die "cannot start the recorder: $!";
+my ($tool_port) = split ' ', scalar <$tool_out>;
+END { my $status = $?; kill 'KILL', grep { $_ } $model, $tools; $? = $status; }
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $node = new_server('rest', "theazo.dispatchers = 1\ntheazo.gateway_workers = 1\ntheazo.gateway_listen = '127.0.0.1:$port'\ntheazo.gateway_rate = 0\n");
@@ -31,7 +36,7 @@ sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub kept
 {
 	my ($name) = @_;
-	my %kept = (model_url => "http://127.0.0.1:$model_port/v1", large => 'x' x 65537);
+	my %kept = (model_url => "http://127.0.0.1:$model_port/v1", tool_url => "http://127.0.0.1:$tool_port", large => 'x' x 65537);
 	foreach my $p ('a', 'b')
 	{
 		my $id = sql("SELECT id FROM theazo.platform_create('$name $p')");

@@ -28,6 +28,7 @@ my %kinds = (
 	number => qr/^-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?$/,
 	cursor => qr/^[A-Za-z0-9_-]+$/,
 	key => qr/^(?:th_live|th_test|tzk)_[A-Za-z0-9]{32,}$/,
+	keyid => qr/^key_[0-9A-HJKMNP-TV-Z]{26}$/,
 	any => qr/^/,
 );
 
