@@ -124,7 +124,7 @@ sub member
 	my ($document, $path) = @_;
 	foreach my $part (split /\./, $path)
 	{
-		$document = ref $document eq 'ARRAY' ? $document->[$part] : $document->{$part};
+		$document = ref $document eq 'ARRAY' ? $document->[$part] : ref $document eq 'HASH' ? $document->{$part} : undef;
 	}
 	return $document;
 }
@@ -148,7 +148,7 @@ sub rest_walk
 		{
 			($status, $headers, $document, $raw) = $face->($method, $path, $key, $body);
 			last if !$case->{until} || time() > $until;
-			last if !grep { ($document->{$_} // '') ne $case->{until}{$_} } keys %{ $case->{until} };
+			last if !grep { (member($document, $_) // '') ne $case->{until}{$_} } keys %{ $case->{until} };
 			sleep 0.1;
 		}
 		my $want = filled($case->{document}, \%kept);
