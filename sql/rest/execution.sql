@@ -5,8 +5,9 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.jsonb_build_object(
 	'execution_id', e.execution_id, 'agent_id', e.agent_number, 'status', e.status,
 	'error', CASE WHEN e.error_code IS NOT NULL THEN pg_catalog.jsonb_build_object('code', e.error_code, 'message', e.error_message) END,
-	'duration_ms', e.duration_ms,
-	'resource_usage', pg_catalog.jsonb_build_object('cpu_ms', e.cpu_ms, 'memory_mb', e.memory_mb, 'api_calls', e.api_calls, 'host_calls', e.host_calls),
+	'duration_ms', coalesce(e.duration_ms, 0),
+	'resource_usage', pg_catalog.jsonb_build_object('cpu_ms', coalesce(e.cpu_ms, 0), 'memory_mb', coalesce(e.memory_mb, 0), 'api_calls', coalesce(e.api_calls, 0),
+		'host_calls', coalesce(e.host_calls, 0)),
 	'violation_count', e.violation_count, 'was_terminated', e.was_terminated,
 	'audit_trail_url', '/api/sdk/audit?executionId=' || e.execution_id);
 COMMENT ON FUNCTION theazo_internal.rest_execution_short(theazo.executions) IS
@@ -16,7 +17,10 @@ CREATE OR REPLACE FUNCTION theazo_internal.rest_execution(e theazo.execution_det
 RETURNS jsonb LANGUAGE sql IMMUTABLE
 RETURN pg_catalog.jsonb_build_object(
 	'execution_id', e.execution_id, 'agent_id', e.agent_number, 'status', e.status, 'output', e.output, 'error', e.error,
-	'duration_ms', e.duration_ms, 'resource_usage', e.resource_usage, 'host_call_audit', e.host_call_audit,
+	'duration_ms', coalesce(e.duration_ms, 0),
+	-- what was stopped before it began has used nothing
+	'resource_usage', (SELECT pg_catalog.jsonb_object_agg(u.key, CASE WHEN u.value = 'null' THEN '0' ELSE u.value END) FROM pg_catalog.jsonb_each(e.resource_usage) u),
+	'host_call_audit', e.host_call_audit,
 	'violation_count', e.violation_count, 'was_terminated', e.was_terminated, 'logs', e.logs,
 	'audit_trail_url', '/api/sdk/audit?executionId=' || e.execution_id);
 COMMENT ON FUNCTION theazo_internal.rest_execution(theazo.execution_details) IS

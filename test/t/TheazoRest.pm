@@ -92,9 +92,9 @@ sub rest_differs
 
 sub error_differs
 {
-	my ($got, $want) = @_;
+	my ($got, $want, $snake) = @_;
 	return 'no envelope: ' . $json->encode($got) if ref $got ne 'HASH' || ref $got->{error} ne 'HASH';
-	my %envelope = (error => '<any>', requestId => '<req>');
+	my %envelope = (error => '<any>', requestId => '<req>', $snake ? (success => JSON::PP::false) : ());
 	my $d = rest_differs($got, \%envelope);
 	return $d if $d ne '';
 	my $e = $got->{error};
@@ -105,7 +105,10 @@ sub error_differs
 	return "the error has @odd" if @odd;
 	my %details = %{ $e->{details} // {} };
 	delete $details{hint} if !exists $want->{details}{hint};
-	return rest_differs(\%details, $want->{details} // {}, 'details');
+	# whatever was kept, an id in an error is a text
+	my %wanted = %{ $want->{details} // {} };
+	$wanted{id} = "$wanted{id}" if defined $wanted{id};
+	return rest_differs(\%details, \%wanted, 'details');
 }
 
 # {name} in strings, at any depth.
@@ -115,6 +118,8 @@ sub filled
 	return { map { $_ => filled($what->{$_}, $kept) } keys %$what } if ref $what eq 'HASH';
 	return [ map { filled($_, $kept) } @$what ] if ref $what eq 'ARRAY';
 	return $what if !defined $what || ref $what || is_number($what);
+	# a number alone stays one
+	return $kept->{$1} + 0 if $what =~ /^\{([a-z_][a-z0-9_]*)\}$/ && $kept->{numbers}{$1};
 	$what =~ s/\{([a-z_][a-z0-9_]*)\}/exists $kept->{$1} ? $kept->{$1} : "{$1}"/ge;
 	return $what;
 }
@@ -133,7 +138,7 @@ sub member
 sub rest_walk
 {
 	my ($file, $face, $named, $kept) = @_;
-	my %kept = %$kept;
+	my %kept = (%$kept, numbers => {});
 	my $cases = JSON::PP->new->utf8->decode(slurp_file("$FindBin::RealBin/../rest/$file.json"));
 	foreach my $case (@$cases)
 	{
@@ -154,7 +159,7 @@ sub rest_walk
 		my $want = filled($case->{document}, \%kept);
 		my $d = $status != $case->{status} ? "status $status, wanted $case->{status}: " . ($raw // '')
 		  : !exists $case->{document} ? (defined $document ? "a body: $raw" : '')
-		  : ref $want eq 'HASH' && defined $want->{error} && !grep({ !/^(?:error|details|message)$/ } keys %$want) ? error_differs($document, $want)
+		  : ref $want eq 'HASH' && defined $want->{error} && !grep({ !/^(?:error|details|message)$/ } keys %$want) ? error_differs($document, $want, $path =~ m{^/api/})
 		  : rest_differs($document, $want);
 		foreach my $h ($d eq '' ? sort keys %{ $case->{headers} // {} } : ())
 		{
@@ -163,7 +168,11 @@ sub rest_walk
 		}
 		is($d, '', $name);
 		return if $d ne '' && $case->{keep};
-		$kept{$_} = member($document, $case->{keep}{$_}) foreach keys %{ $case->{keep} // {} };
+		foreach my $name (keys %{ $case->{keep} // {} })
+		{
+			$kept{$name} = member($document, $case->{keep}{$name});
+			$kept{numbers}{$name} = is_number($kept{$name});
+		}
 	}
 	return \%kept;
 }
@@ -177,7 +186,7 @@ sub rest_sql_face
 	$node->safe_psql('postgres', q{
 CREATE SCHEMA IF NOT EXISTS tst;
 GRANT USAGE ON SCHEMA tst TO theazo_gateway;
-CREATE OR REPLACE FUNCTION tst.face(op text, ok integer, a jsonb, api_key text) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION tst.face(op text, ok integer, a jsonb, api_key text, snake boolean) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
 	document jsonb; said record; s text; m text; d text; h text; c text; y text; t text;
 BEGIN
@@ -194,16 +203,16 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS s = RETURNED_SQLSTATE, m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT, c = COLUMN_NAME, y = PG_DATATYPE_NAME, t = TABLE_NAME;
 	RETURN (SELECT jsonb_build_object('status', e.status, 'headers', jsonb_strip_nulls(jsonb_build_object('Retry-After', e.retry_after)), 'nothing', false, 'document', e.document,
 				'said', s || ' ' || m)
-			  FROM theazo_internal.rest_envelope(s, m, d, h, c, y, t, theazo_internal.rest_request_id(), false) e);
+			  FROM theazo_internal.rest_envelope(s, m, d, h, c, y, t, theazo_internal.rest_request_id(), snake) e);
 END $$;
 });
 	my @routes = map { my ($method, $path, $operation, $status, $flags) = split /\|/;
 		{ method => $method, path => $path, parts => [ split m{/}, $path, -1 ], operation => $operation, status => $status, flags => { map { $_ => 1 } split /,/, $flags } } }
 	  split /\n/, $node->safe_psql('postgres', "SELECT method, path, operation, status, array_to_string(flags, ',') FROM theazo_internal.rest_routes()");
 	my $call = sub {
-		my ($operation, $ok, $a, $key) = @_;
+		my ($operation, $ok, $a, $key, $snake) = @_;
 		my $out = $node->safe_psql('postgres', 'SET ROLE theazo_gateway; SELECT tst.face(' . quote($operation) . ", $ok, "
-			  . quote(JSON::PP->new->utf8->encode($a)) . '::jsonb, ' . quote($key) . ')');
+			  . quote(JSON::PP->new->utf8->encode($a)) . '::jsonb, ' . quote($key) . ', ' . ($snake ? 'true' : 'false') . ')');
 		return JSON::PP->new->utf8->allow_nonref->decode($out);
 	};
 	return sub {
@@ -232,12 +241,12 @@ END $$;
 			my ($k, $v) = split /=/, $_, 2;
 			$a{ decoded($k) } = decoded($v // '');
 		}
-		my $got = $call->($route->{operation}, $route->{status}, { %a, %in }, $key);
+		my $got = $call->($route->{operation}, $route->{status}, { %a, %in }, $key, $route->{flags}{snake});
 		my $until = time() + 60;
 		while (ref $got->{document} eq 'HASH' && $got->{document}{'$wait'} && time() < $until)
 		{
 			sleep 0.05;
-			$got = $call->($got->{document}{'$then'}, $route->{status}, $got->{document}{'$args'}, $key);
+			$got = $call->($got->{document}{'$then'}, $route->{status}, $got->{document}{'$args'}, $key, $route->{flags}{snake});
 		}
 		return ($got->{status}, { map { lc $_ => $got->{headers}{$_} } keys %{ $got->{headers} } }, $got->{nothing} ? undef : $got->{document},
 			JSON::PP->new->utf8->canonical->allow_nonref->encode($got->{document}) . ' ' . ($got->{said} // ''));
