@@ -118,6 +118,20 @@ foreach ([ 'POST', '/v1/sessions', { userId => 'mine' } ], [ 'POST', '/v1/sessio
 	my ($at) = told($_->[0], $_->[1], $token, $_->[2]);
 	is($at, 403, "a token may not: $_->[0] $_->[1]");
 }
+# what is of the platform is not a token's, and lists show its own
+foreach ([ 'GET', '/v1/api-keys' ], [ 'POST', '/v1/api-keys', { name => 'x', environment => 'live' } ], [ 'GET', '/v1/platform' ], [ 'PATCH', '/v1/platform', { name => 'x' } ],
+	[ 'GET', '/v1/providers' ], [ 'GET', '/v1/providers/hooked' ], [ 'PUT', '/v1/providers/e2b', {} ], [ 'DELETE', '/v1/providers/hooked' ],
+	[ 'POST', '/v1/tools', { name => 'x', description => 'x', parameters => { type => 'object' }, handler => { url => 'https://x.example/' } } ], [ 'POST', '/v1/tools/web_search/test', { query => 'x' } ],
+	[ 'PUT', '/v1/guardrails', { blockPII => JSON::PP::false } ], [ 'POST', '/api/sdk/kill-switch/global', { halted => JSON::PP::true } ])
+{
+	my ($at) = told($_->[0], $_->[1], $token, $_->[2]);
+	is($at, 403, "a token may not: $_->[0] $_->[1]");
+}
+foreach my $path ('/v1/logs', '/v1/traces', '/v1/approvals', '/v1/guardrails/violations', '/v1/usage/export?period=month&format=json', '/api/v1/sdk/agents', '/api/sdk/audit', '/api/sdk/permission-requests')
+{
+	my ($at, undef, $raw) = told('GET', $path, $token);
+	ok($at == 403 || $at == 200 && $raw !~ /\Q$s[1]\E|\Q$agents[1]\E/, "a token sees nothing of another session: GET $path is $at");
+}
 ($status) = told('POST', "/v1/sessions/$s[0]/terminate", $kept->{keys}{a});
 is($status, 204, 'the session ends');
 ($status, $d) = told('GET', '/v1/sessions', $token);
