@@ -54,6 +54,7 @@ REST_SQL = $(addprefix sql/rest/,base.sql run.sql \
 	agent.sql session.sql definition.sql secret.sql \
 	schedule.sql trigger.sql webhook.sql \
 	governed.sql execution.sql permission_request.sql audit.sql \
+	stream.sql \
 	platform.sql provider.sql approval.sql observe.sql usage.sql guardrail.sql tool.sql \
 	) $(REST_ROUTES)
 

@@ -204,6 +204,19 @@ AS $$
 $$;
 COMMENT ON FUNCTION theazo_internal.audit_end(text, bigint, integer) IS 'last sequence number of the next so many seals behind a place; null when there are none';
 
+-- The chain grows with time, so the first seal from its end that is older is the answer.
+CREATE OR REPLACE FUNCTION theazo_internal.audit_since(p_since timestamptz)
+RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT s.first_seq + s.events - 1 FROM theazo_data.seal s
+					  WHERE s.platform_id = theazo_internal.current_platform() AND s.sealed_at < p_since
+					  ORDER BY s.first_seq DESC LIMIT 1), 0)
+$$;
+COMMENT ON FUNCTION theazo_internal.audit_since(timestamptz) IS
+'the sequence number behind which everything of the caller''s chain stands that happened from a time on';
+
 CREATE OR REPLACE FUNCTION theazo_internal.audit_places(p_platform text, p_after bigint, p_until bigint)
 RETURNS TABLE (seq bigint, event_id text, prev_hash bytea, hash bytea)
 LANGUAGE sql VOLATILE SECURITY DEFINER

@@ -332,6 +332,8 @@ BEGIN
 		   paused_at = NULL, paused_by = NULL, error = CASE WHEN x.status = 'failed' THEN NULL ELSE x.error END,
 		   parent_run_id = CASE WHEN x.one_shot THEN p_parent ELSE x.parent_run_id END
 	 WHERE x.platform_id = a.platform_id AND x.id = a.id;
+	-- for who follows the agent, and waits for its next run
+	PERFORM theazo_internal.run_moved(a.id);
 	-- The time a sandbox idles up to here is the session's, from here on the run's.
 	IF a.sandbox_id IS NOT NULL THEN
 		PERFORM theazo_internal.sandbox_bill(a.platform_id, s.id, v_now, true)

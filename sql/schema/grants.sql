@@ -166,7 +166,7 @@ DECLARE
 		'effect_secrets', 'effect_cancels', 'effect_verify', 'worker_started', 'worker_stopped', 'leases_reclaim', 'sandbox_gone',
 		'connection_record', 'reports_note', 'preflight_store', 'instance', 'workers_alive', 'sql_version', 'master_key_faults', 'audit_seal', 'halts_in_force', 'rate_of', 'host_calls', 'executions_counted'];
 	-- what operations of the REST face call beside rest_*: they run as theazo_gateway, so that what they call asks for its scope
-	rest_functions CONSTANT text[] := ARRAY['csv_field', 'duration_check', 'enter', 'gateway_once_begin', 'gateway_once_end', 'gateway_runs_ended', 'id_new', 'quoted',
+	rest_functions CONSTANT text[] := ARRAY['audit_since', 'csv_field', 'duration_check', 'enter', 'gateway_once_begin', 'gateway_once_end', 'gateway_runs_ended', 'id_floor', 'id_new', 'quoted',
 		'raise_not_found', 'raise_value', 'sql_version'];
 	-- who asks: the policies behind the views call these as the caller. Without USAGE on the
 	-- schema nobody can name them.

@@ -35,9 +35,9 @@ static void theazo_enter_versions(void);
 static bool counts_callers = false;
 
 void
-tz_enter_counts(void)
+tz_enter_counts(bool yes)
 {
-	counts_callers = true;
+	counts_callers = yes;
 }
 
 void

@@ -15,8 +15,11 @@
 /* Switched off (TZ105) or of two versions (TZ106)? */
 extern void tz_enter_check(void);
 
-/* For a worker whose callers come from outside: their calls are counted as those of a backend are. */
-extern void tz_enter_counts(void);
+/*
+ * For a worker whose callers come from outside: whether their calls are counted as
+ * those of a backend are. What it does by itself for a call that was counted is not.
+ */
+extern void tz_enter_counts(bool yes);
 
 /* ... nobody (TZ601), or not allowed (TZ602)? A scope without data asks for none. */
 extern void tz_enter(bool has_key, Datum api_key, TzSlice scope);

@@ -22,11 +22,14 @@
 #include "pg/export.h"
 #include "pg/ids.h"
 #include "pg/objects.h"
+#include "pg/shmem.h"
 #include "pg/spi.h"
+#include "pg/wake.h"
 
 #define MESSAGE_PLAIN_MAX 1000 /* bytes; longer ones are cut by characters */
 
 static Datum log_message(TzSlice message);
+static void ring(TzSlice platform);
 
 /*
  * theazo_internal.log_write(platform, root, level, source, message, environment, session, agent, run, user,
@@ -75,6 +78,7 @@ THEAZO_FUNCTION(theazo_log_write)
 	values[ID] = CStringGetTextDatum(id);
 	values[AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 	tz_append(&logs, values, nulls);
+	ring(tz_datum_slice(values[0]));
 	PG_RETURN_VOID();
 }
 
@@ -104,6 +108,18 @@ THEAZO_FUNCTION(theazo_span_write)
 	nulls[13] = false;
 	tz_append(&spans, values, nulls);
 	PG_RETURN_VOID();
+}
+
+/* Who follows the logs of a platform is woken at commit: see rest_log_stream(). */
+static void
+ring(TzSlice platform)
+{
+	char bell[TZ_ID_MAX + 8];
+
+	if (tz_shared == NULL || tz_shared->gateways == 0)
+		return;
+	snprintf(bell, sizeof(bell), "logs:%.*s", (int) Min(platform.len, TZ_ID_MAX), platform.data);
+	tz_wake_run_moved_at_commit(bell, strlen(bell));
 }
 
 static Datum

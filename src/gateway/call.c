@@ -20,6 +20,7 @@
 #include "utils/timeout.h"
 
 #include "gateway/call.h"
+#include "gateway/sse.h"
 #include "gateway/stats.h"
 #include "pg/errors.h"
 #include "pg/guc.h"
@@ -221,6 +222,8 @@ settle(TzRequest *r)
 {
 	if (r->reply.status == 0 && r->run != NULL)
 		tz_wait_begin(r);
+	else if (r->reply.status == 0 && r->stream != NULL)
+		tz_push_open(r);
 	else
 	{
 		if (r->reply.status == 0)

@@ -21,6 +21,7 @@
 #include "call/enter.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
+#include "gateway/sse.h"
 #include "gateway/stats.h"
 #include "pg/export.h"
 #include "pg/guc.h"
@@ -42,6 +43,7 @@ static void gateway_init(void *arg);
 static void gateway_pump(void *arg, int why);
 static void look_at_routes(TzGateway *g);
 static int gateway_turn(void *arg, int why);
+static int soonest(int a, int b);
 static int gateway_deadline(void *arg);
 static void gateway_leave(void *arg, bool sql);
 static void refuse_arrived(TzGateway *g, const char *why);
@@ -72,10 +74,11 @@ gateway_init(void *arg)
 
 	dlist_init(&g->arrived);
 	dlist_init(&g->waiting);
+	dlist_init(&g->streams);
 	dlist_init(&g->connections);
 	tz_gateway_stats_attach(tz_worker_slot());
 	tz_identity_never_by_role();
-	tz_enter_counts();
+	tz_enter_counts(true);
 	tz_worker_fds();
 	tz_worker_reserve_fds(tz_guc_gateway_connections + 16);
 	tz_txn_role("theazo_gateway");
@@ -153,17 +156,26 @@ gateway_turn(void *arg, int why)
 	(void) why;
 	look_at_routes(g);
 	more = tz_calls(g);
-	next_ms = tz_waits(g);
+	next_ms = soonest(tz_waits(g), tz_push_turn(g));
 	tz_gateway_pump(g);
 	g->ready = true;
 	tz_conn_sweep(g);
 	tz_worker_inflight(connections(g));
 	tz_gateway_gauge(connections(g), g->nwaiting, g->nstreams);
-	if (more || g->narrived > 0)
+	if (more || g->narrived > 0 || g->hungry)
 		return 0;
 	if (connections(g) == 0)
 		return QUIET_TURN_MS;
 	return next_ms < 0 ? IDLE_TURN_MS : Min(next_ms, IDLE_TURN_MS);
+}
+
+/* Of two times until something has to be done; below 0: never. */
+static int
+soonest(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return Max(a, b);
+	return Min(a, b);
 }
 
 static int
@@ -172,7 +184,7 @@ gateway_deadline(void *arg)
 	TzGateway *g = arg;
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (g->narrived > 0)
+	if (g->narrived > 0 || g->hungry)
 		return 0;
 	if (MHD_get_timeout(g->daemon, &ms) != MHD_YES)
 		return -1;
@@ -201,6 +213,7 @@ gateway_leave(void *arg, bool sql)
 		(void) tz_calls(g);
 	refuse_arrived(g, "this worker is about to leave");
 	tz_waits_leave(g);
+	tz_push_leave(g);
 	for (;;)
 	{
 		tz_gateway_pump(g);

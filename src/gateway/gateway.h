@@ -36,6 +36,7 @@
 #define TZ_ROUTE_SNAKE 32 /* errors in the envelope of governed agents */
 #define TZ_ROUTE_BODY 64 /* the members of the body stay together */
 #define TZ_ROUTE_WRITE 128 /* writes, though it is a GET */
+#define TZ_ROUTE_KEY 256 /* its key may stand in the query */
 
 typedef struct TzRoute
 {
@@ -109,7 +110,7 @@ typedef struct TzRequest
 	TimestampTz until;
 	TzIdentity identity;
 
-	void *stream; /* of a stream, owned by sse.c */
+	struct TzStream *stream; /* of a stream, owned by sse.c */
 	TzReply reply;
 } TzRequest;
 
@@ -118,6 +119,7 @@ struct TzGateway
 	struct MHD_Daemon *daemon;
 	dlist_head arrived;
 	dlist_head waiting;
+	dlist_head streams;
 	dlist_head connections;
 	int narrived;
 	int nwaiting;
@@ -126,6 +128,7 @@ struct TzGateway
 	uint64 moved; /* of runs that streams follow: sse.c keeps it */
 	bool ready; /* SQL has worked: /readyz */
 	bool draining;
+	bool hungry; /* a stream that had enough to send has sent it */
 	bool missed; /* a path was not known: are the routes of today? */
 };
 
@@ -167,6 +170,8 @@ extern void tz_reply_error(TzRequest *r, int status, const char *code, const cha
 extern void tz_reply_clear(TzReply *a);
 /* The library's response of an answer; the answer's body is given away. */
 extern struct MHD_Response *tz_reply_response(TzRequest *r);
+/* Those that all answers have, streams as well. */
+extern void tz_reply_headers(TzRequest *r, struct MHD_Response *response);
 
 /* call.c: in turns */
 /* Carries out requests of gateway->arrived until none is left or time is up. True: there are more. */

@@ -382,7 +382,7 @@ answer(TzRequest *r, int status, Jsonb *result)
 		}
 		if (member_text(result, "$stream", &text))
 		{
-			tz_sse_begin(r, result);
+			tz_push_begin(r, result);
 			return;
 		}
 	}

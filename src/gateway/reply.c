@@ -144,12 +144,18 @@ tz_reply_response(TzRequest *r)
 	}
 	for (int i = 0; i < a->nheaders; i++)
 		MHD_add_response_header(response, a->name[i], a->value[i]);
-	MHD_add_response_header(response, "X-Request-Id", r->id);
 	MHD_add_response_header(response, "Cache-Control", "no-store");
-	cors(r, response);
-	if (a->last || r->gateway->draining)
-		MHD_add_response_header(response, "Connection", "close");
+	tz_reply_headers(r, response);
 	return response;
+}
+
+void
+tz_reply_headers(TzRequest *r, struct MHD_Response *response)
+{
+	MHD_add_response_header(response, "X-Request-Id", r->id);
+	cors(r, response);
+	if (r->reply.last || r->gateway->draining)
+		MHD_add_response_header(response, "Connection", "close");
 }
 
 static void

@@ -15,6 +15,7 @@
 #include <openssl/crypto.h>
 
 #include "gateway/gateway.h"
+#include "gateway/sse.h"
 #include "gateway/stats.h"
 #include "pg/guc.h"
 #include "pg/ids.h"
@@ -43,6 +44,7 @@ static bool caller_ok(TzRequest *r);
 static void preflight(TzRequest *r);
 static bool body_take(TzRequest *r, const char *data, size_t size);
 static enum MHD_Result reply(TzRequest *r);
+static enum MHD_Result stream(TzRequest *r);
 
 struct MHD_Daemon *
 tz_request_listen(TzGateway *g, int listen_fd)
@@ -138,6 +140,8 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url, const 
 		return ok ? MHD_YES : MHD_NO;
 	}
 	tz_conn_busy(connection);
+	if (r->state == TZ_REQUEST_STREAMING)
+		return stream(r);
 	if (r->reply.status != 0)
 		return reply(r);
 	if (r->state == TZ_REQUEST_READING)
@@ -165,6 +169,7 @@ on_completed(void *cls, struct MHD_Connection *connection, void **request,
 	*request = NULL;
 	/* a suspended connection does not end, so it is in no list here */
 	Assert(r->state != TZ_REQUEST_ARRIVED && r->state != TZ_REQUEST_WAITING);
+	tz_push_free(r);
 	tz_reply_clear(&r->reply);
 	tz_buf_free(&r->body);
 	if (r->key != NULL)
@@ -194,6 +199,22 @@ reply(TzRequest *r)
 	tz_conn_busy(r->connection);
 	tz_gateway_count_reply(r->reply.status);
 	result = MHD_queue_response(r->connection, (unsigned int) r->reply.status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* The state stays: what is to be sent comes from sse.c, until it says that this was all. */
+static enum MHD_Result
+stream(TzRequest *r)
+{
+	struct MHD_Response *response = tz_push_response(r);
+	enum MHD_Result result;
+
+	if (response == NULL)
+		return MHD_NO;
+	tz_reply_headers(r, response);
+	tz_gateway_count_reply(MHD_HTTP_OK);
+	result = MHD_queue_response(r->connection, MHD_HTTP_OK, response);
 	MHD_destroy_response(response);
 	return result;
 }
@@ -409,6 +430,16 @@ find_route(TzRequest *r)
 	}
 }
 
+/* A page that opens an EventSource can set no header. */
+static char *
+key_of_query(const TzRequest *r)
+{
+	for (int i = 0; i < r->query.n; i++)
+		if (tz_slice_eq_cstr(r->query.pair[i].name, "key") && r->query.pair[i].value.len > 0)
+			return strndup(r->query.pair[i].value.data, r->query.pair[i].value.len);
+	return NULL;
+}
+
 /* Takes the key, from either header. Both at once must say the same. */
 static bool
 caller_ok(TzRequest *r)
@@ -424,6 +455,8 @@ caller_ok(TzRequest *r)
 		r->key = strdup(header);
 	if (r->key != NULL && header != NULL && strcmp(r->key, header) != 0)
 		r->key[0] = '\0';
+	if (r->key == NULL && authorization == NULL && (r->flags & TZ_ROUTE_KEY) != 0)
+		r->key = key_of_query(r);
 	if ((r->flags & TZ_ROUTE_PUBLIC) == 0 && (r->key == NULL || r->key[0] == '\0'))
 	{
 		tz_reply_error(r, 401, "unauthorized", "an API key is needed",

@@ -89,7 +89,7 @@ route_flags(uint64 row, int col)
 	} known[] = {
 		{"public", TZ_ROUTE_PUBLIC}, {"share", TZ_ROUTE_SHARE}, {"wait", TZ_ROUTE_WAIT},
 		{"stream", TZ_ROUTE_STREAM}, {"raw", TZ_ROUTE_RAW},     {"snake", TZ_ROUTE_SNAKE},
-		{"body", TZ_ROUTE_BODY},     {"write", TZ_ROUTE_WRITE},
+		{"body", TZ_ROUTE_BODY},     {"write", TZ_ROUTE_WRITE}, {"key", TZ_ROUTE_KEY},
 	};
 	bool isnull;
 	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col, &isnull);

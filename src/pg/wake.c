@@ -40,6 +40,7 @@ static int wake_known(TzDatabase *db, int what);
 static void wake_slots(int dbindex, int what);
 static bool wake_sleeper(int dbindex);
 static void wake_numbered(uint32 slots);
+static void wake_watchers(Oid dboid, uint64 ended, uint64 moved);
 static void wake_runs(uint64 ended, uint64 moved);
 
 void
@@ -281,13 +282,13 @@ ring_bells(int bucket)
 		ConditionVariableBroadcast(&tz_shared->bell[i]);
 }
 
-/* Gateways of this database that wait for such runs or follow them. */
+/* Gateways of a database that wait for such runs or follow them. */
 static void
-wake_watchers(uint64 ended, uint64 moved)
+wake_watchers(Oid dboid, uint64 ended, uint64 moved)
 {
 	int dbindex;
 
-	if (tz_shared->gateways == 0 || (dbindex = tz_database_find(MyDatabaseId)) < 0)
+	if (tz_shared->gateways == 0 || (dbindex = tz_database_find(dboid)) < 0)
 		return;
 	for (int i = tz_slots_dispatchers_end(); i < tz_slots_per_database(); i++)
 	{
@@ -298,6 +299,16 @@ wake_watchers(uint64 ended, uint64 moved)
 		     (pg_atomic_read_u64(&slot->watch_moved) & (ended | moved))) != 0)
 			wake_slot(slot);
 	}
+}
+
+void
+tz_wake_followers(Oid dboid, int bell)
+{
+	if (tz_shared->gateways == 0)
+		return;
+	/* what was written stands before the bits are read: who follows sets its bit, then looks at the text */
+	pg_memory_barrier();
+	wake_watchers(dboid, 0, UINT64CONST(1) << bell % TZ_RUN_BUCKETS);
 }
 
 /* A step is for those who follow; whoever waits for the end of a run sleeps through it. */
@@ -319,7 +330,7 @@ wake_runs(uint64 ended, uint64 moved)
 			ring_bells(i);
 	}
 	pg_memory_barrier();
-	wake_watchers(ended, moved);
+	wake_watchers(MyDatabaseId, ended, moved);
 }
 
 /* Runs after the transaction became visible to others; must not throw. */

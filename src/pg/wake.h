@@ -46,6 +46,9 @@ extern int tz_wake_run_bucket(const char *run_id, size_t len);
 /* Those who follow a run live sleep at its bell, which commits ring as well. */
 extern int tz_wake_bell(const char *run_id, size_t len);
 
+/* At once: gateways of a database that follow a run with this bell. */
+extern void tz_wake_followers(Oid dboid, int bell);
+
 /* At once: of one database, or the launcher. */
 extern void tz_wake_now(Oid dboid, int what);
 extern void tz_wake_launcher(void);

@@ -362,6 +362,7 @@ tz_stream_open(TzPen *pen, Oid dboid, const char *run_id, int step, int generati
 	pen->serial = text->serial;
 	LWLockRelease(area->part[part].lock);
 	pen->bell = tz_wake_bell(run_id, strlen(run_id));
+	pen->dboid = dboid;
 }
 
 void
@@ -376,6 +377,7 @@ tz_stream_write(const TzPen *pen, TzSlice text)
 	/* the text first: a reader prepares its sleep, then looks at it */
 	if (pg_atomic_read_u32(&tz_shared->followers) > 0)
 		ConditionVariableBroadcast(&tz_shared->bell[pen->bell]);
+	tz_wake_followers(pen->dboid, pen->bell);
 }
 
 void

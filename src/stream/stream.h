@@ -30,6 +30,7 @@ typedef struct TzPen
 	int place;
 	uint32 serial;
 	int bell;
+	Oid dboid;
 } TzPen;
 
 /* What there is of a text. */

@@ -62,6 +62,16 @@ const decide = async (what) => {
 	await fails('requestPermission denied', 'PERMISSION_DENIED', () => agent.requestPermission(ask));
 	await fails('requestPermission without an answer', 'PERMISSION_TIMEOUT', () => agent.requestPermission({ ...ask, timeoutMs: 1000 }));
 
+	const told = [];
+	const stream = agent.streamAuditLog({ agentId: agent.agentId }, (type, data) => told.push([type, data]));
+	await stream.opened;
+	await agent.run();
+	for (const until = Date.now() + 60000; told.length < 2 && Date.now() < until;) await sleep(50);
+	check('streamAuditLog begins', told[0][0], 'connected');
+	check('streamAuditLog tells what is done', [told[1][0], told[1][1].agent_id, told[1][1].hash.length], ['audit', agent.agentId, 64]);
+	stream.close();
+	await stream.done;
+
 	const log = await agent.getAuditLog({ actionTypes: ['permission_approved', 'permission_refused'], limit: 10 });
 	check('getAuditLog', log.events.map((e) => e.action_type).slice(-2), ['permission_refused', 'permission_approved']);
 	check('exportAuditLog as csv', (await agent.exportAuditLog('csv')).slice(0, 13), 'id,timestamp,');

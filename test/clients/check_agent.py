@@ -72,6 +72,13 @@ fails("request_permission denied", "PERMISSION_DENIED", lambda: agent.request_pe
 fails("request_permission without an answer", "PERMISSION_TIMEOUT",
       lambda: agent.request_permission({"max_api_calls_per_run": 60}, "more", 1000))
 
+with agent.stream_audit_log(agentId=agent.agent_id) as stream:
+    told = iter(stream)
+    check("stream_audit_log begins", next(told)[0], "connected")
+    agent.run()
+    event, row = next(told)
+    check("stream_audit_log tells what is done", (event, row["agent_id"], len(row["hash"])), ("audit", agent.agent_id, 64))
+
 log = agent.get_audit_log(actionTypes=["permission_approved", "permission_refused"], limit=10)
 check("get_audit_log", [e["action_type"] for e in log["events"]][-2:], ["permission_refused", "permission_approved"])
 check("export_audit_log as csv", agent.export_audit_log("csv").split(",")[0], "id")

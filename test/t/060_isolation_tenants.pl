@@ -592,7 +592,7 @@ for my $role (qw(nobody_role a_role auditor_role operator_role))
 }
 # who serves REST calls its operations, and what views ask as the caller
 is(join(' ', names(q{SELECT proname FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND has_function_privilege('theazo_gateway', oid, 'EXECUTE')
-	AND NOT has_function_privilege('theazo_app', oid, 'EXECUTE') AND proname !~ '^(rest|gateway)_' ORDER BY 1})), 'csv_field duration_check enter id_new quoted raise_not_found raise_value sql_version',
+	AND NOT has_function_privilege('theazo_app', oid, 'EXECUTE') AND proname !~ '^(rest|gateway)_' ORDER BY 1})), 'audit_since csv_field duration_check enter id_floor id_new quoted raise_not_found raise_value sql_version',
 	'who serves REST calls operations');
 # a worker calls what a worker needs, and cannot become a platform or make keys
 is(join(' ', names(q{SELECT proname FROM pg_proc WHERE pronamespace = 'theazo_internal'::regnamespace AND has_function_privilege('theazo_worker', oid, 'EXECUTE')
