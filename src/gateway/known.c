@@ -30,7 +30,7 @@ place_of(TzSlice key, uint64 *hash)
 {
 	while (seed == 0)
 		if (!pg_strong_random(&seed, sizeof(seed)))
-			elog(ERROR, "could not get random bytes");
+			ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes")));
 	*hash = hash_bytes_extended((const unsigned char *) key.data, (int) key.len, seed);
 	if (*hash == 0)
 		*hash = 1;

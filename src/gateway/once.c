@@ -170,7 +170,7 @@ store(TzRequest *r)
 
 		json_decref(object);
 		if (text == NULL)
-			elog(ERROR, "out of memory");
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 		values[5] = tz_jsonb_datum(tz_slice_cstr(text));
 		free(text);
 	}
@@ -191,7 +191,7 @@ headers_datum(const TzReply *reply)
 	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	if (text == NULL)
-		elog(ERROR, "out of memory");
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	datum = tz_jsonb_datum(tz_slice_cstr(text));
 	free(text);
 	return datum;

@@ -9,14 +9,28 @@ runner_median() {			# runner_median N < CODE: microseconds
 	runner_cli bench "$1" | awk '/^median_us/ { print $2 }'
 }
 
-spare_memory() {			# KiB that are resident of a program which waits for code, the largest of them
-	local cli
-	{ echo '{"code": "return 1"}'; sleep 3; } | runner_cli batch > /dev/null &
+spares_below() {		# spares_below PID: how many programs wait for code below it, and the KiB that are resident of the largest
+	ps -e -o pid=,ppid=,rss= | awk -v root="$1" '{ up[$1] = $2; rss[$1] = $3; below[$2]++ }
+		END { for (p in up) { if (below[p]) continue; for (a = p; a != root && a in up; a = up[a]);
+			if (a == root && p != root) { n++; if (rss[p] > most) most = rss[p] } } print n + 0, most + 0 }'
+}
+
+spare_memory() {			# KiB that are resident of a program which waits for code, once both do and neither grows
+	local cli now='' before
+	mkfifo "$work/jobs"
+	runner_cli batch < "$work/jobs" > /dev/null &
 	cli=$!
-	sleep 2
-	ps -e -o pid=,ppid=,rss= | awk -v root="$cli" '{ up[$1] = $2; rss[$1] = $3; below[$2]++ }
-		END { for (p in up) { if (below[p]) continue; for (a = p; a != root && a in up; a = up[a]); if (a == root && rss[p] > most) most = rss[p] } print most + 0 }'
-	wait
+	exec 9> "$work/jobs"
+	for _ in $(seq 100); do
+		before=$now
+		now=$(spares_below "$cli")
+		[[ $now == "2 "* && $now == "$before" ]] && break
+		sleep 0.1
+	done
+	exec 9>&-
+	wait "$cli"
+	rm "$work/jobs"
+	echo "${now#* }"
 }
 
 runner_rows() {
